@@ -1,0 +1,56 @@
+# oneserver's control panel: `make` alone prints this list. The logic lives in compose.yaml and in ctl/.
+.DEFAULT_GOAL := help
+.PHONY: help up down reset logs ps doctor test lint images bundle load go
+
+ctl := go run -C ctl .
+modules := services/dns services/app ctl
+# pinned here and not in go.mod, so that a linter's dependencies never reach an application
+staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: go ## check, make what is missing, start everything, wait until it is healthy
+	@$(ctl) up
+
+down: ## stop and remove the containers; the data stays
+	@docker compose down
+
+reset: go ## remove everything, the data too (asks first)
+	@$(ctl) reset
+
+logs: ## follow the logs of all services
+	@docker compose logs --follow --tail 100
+
+ps: ## show the services and their health
+	@docker compose ps --all
+
+doctor: go ## say what would keep the stack from starting, and what to do about it
+	@$(ctl) doctor
+
+test: go ## unit tests, then integration tests against a second copy of the stack
+	@for module in $(modules); do go -C $$module test -short ./... || exit; done
+	@$(ctl) images
+	@go -C ctl test -count=1 -timeout 15m ./e2e
+
+lint: go ## gofmt, vet, staticcheck, shellcheck, and each program's own check of its files
+	@unformatted=$$(gofmt -l $(modules)); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
+	@for module in $(modules); do (cd $$module && go vet ./... && go run $(staticcheck) ./...) || exit; done
+	@shellcheck .ci/run $$(git ls-files '*.sh')
+	@docker compose config --quiet
+	@$(ctl) images
+	@export COMPOSE_PROJECT_NAME=oneserver-lint SUBNET=172.28.2; trap 'docker compose --progress quiet down' EXIT; \
+	  docker compose --progress quiet run --rm --no-deps dns check && \
+	  docker compose --progress quiet run --rm --no-deps web nginx -t -c /run/nginx/nginx.conf
+
+images: go ## pull or build every image; without a registry, build stand-ins from Debian packages
+	@$(ctl) images
+
+bundle: go ## write all images into one archive, for machines without a network
+	@$(ctl) bundle
+
+load: go ## read such an archive: make load FILE=oneserver-images-….tar.gz
+	@$(ctl) load "$(FILE)"
+
+go:
+	@command -v go >/dev/null || { echo "This needs Go 1.26 or newer: https://go.dev/dl. To start the stack without Go: docker compose up" >&2; exit 1; }

@@ -1,0 +1,209 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// An action does something to a copy of the stack.
+type action func(context.Context, *copyOfStack) error
+
+// A check is a state that must come true.
+type check struct {
+	says     string   // the state in words
+	services []string // whose logs explain it when it does not come true
+	holds    func(context.Context, *copyOfStack) error
+}
+
+// compose is a docker compose command.
+func compose(args ...string) action {
+	return func(ctx context.Context, c *copyOfStack) error {
+		_, err := c.compose(ctx, args...)
+		return err
+	}
+}
+
+// killNine ends the main process of a service as the kernel would: the signal comes from outside the container, and
+// the engine does not know that anybody meant it (after `docker kill` it would not start the container again). It
+// returns at the moment of the kill.
+func killNine(service string) action {
+	return func(ctx context.Context, c *copyOfStack) error {
+		containers, err := c.containers(ctx)
+		if err != nil {
+			return err
+		}
+		pid := containers[service].State.Pid
+		if pid == 0 {
+			return fmt.Errorf("%s is not running", service)
+		}
+		killer := c.command(ctx, "docker", "run", "--rm", "--pid", "host", "--network", "none", "--cap-drop", "ALL", "--cap-add", "KILL",
+			"--user", "0", "--entrypoint", "sh", "nginx:1.30", "-c", "kill -9 "+strconv.Itoa(pid)+" && echo killed; exec >&-")
+		out, err := killer.StdoutPipe()
+		if err != nil {
+			return err
+		}
+		if err := killer.Start(); err != nil {
+			return err
+		}
+		said, err := bufio.NewReader(out).ReadString('\n')
+		if err != nil || said != "killed\n" {
+			return fmt.Errorf("kill -9 %d: %q, %w", pid, said, errors.Join(err, killer.Wait()))
+		}
+		go func() { _ = killer.Wait() }() // its container's end is nobody's concern
+		return nil
+	}
+}
+
+// insertPost writes a row as the application's account.
+func insertPost(title string) action {
+	return func(ctx context.Context, c *copyOfStack) error {
+		_, err := c.sql(ctx, "app", "INSERT INTO foobar.posts (title, body, created_at) VALUES ('"+title+"', 'Written by a test.', UTC_TIMESTAMP(6))")
+		return err
+	}
+}
+
+// healthy: the service's own health check is satisfied.
+func healthy(service string) check {
+	return check{service + " is healthy", []string{service}, func(ctx context.Context, c *copyOfStack) error {
+		containers, err := c.containers(ctx)
+		if err != nil {
+			return err
+		}
+		state := containers[service].State
+		if state.Status != "running" || state.Health == nil || state.Health.Status != "healthy" {
+			return fmt.Errorf("its state is %q, its health %+v", state.Status, state.Health)
+		}
+		return nil
+	}}
+}
+
+// resolves: the site's name leads to its address over UDP and over TCP.
+func resolves() check {
+	return check{"www.foobar.com resolves", []string{"dns"}, func(ctx context.Context, c *copyOfStack) error {
+		for _, network := range []string{"udp", "tcp"} {
+			answer, err := c.ask(ctx, network, question("www.foobar.com.", dns.TypeA))
+			if err != nil {
+				return err
+			}
+			if got := records(answer.Answer); !strings.HasSuffix(got, "A 8.8.8.8") {
+				return fmt.Errorf("over %s the answer is %s", network, got)
+			}
+		}
+		return nil
+	}}
+}
+
+// servesPage: the home page comes from Nginx.
+func servesPage() check {
+	return check{"the home page is served", []string{"web"}, func(ctx context.Context, c *copyOfStack) error {
+		_, _, err := c.get(ctx, "/")
+		return err
+	}}
+}
+
+// showsPost: the post is among the newest, so that name, web server, application and database all work together.
+func showsPost(title string) check {
+	return check{"the post " + strconv.Quote(title) + " is shown", []string{"web", "app", "db"}, func(ctx context.Context, c *copyOfStack) error {
+		body, _, err := c.get(ctx, "/api/v1/posts")
+		if err != nil {
+			return err
+		}
+		var page struct{ Posts []struct{ Title string } }
+		if err := json.Unmarshal([]byte(body), &page); err != nil {
+			return fmt.Errorf("%w: %s", err, body)
+		}
+		for _, post := range page.Posts {
+			if post.Title == title {
+				return nil
+			}
+		}
+		return fmt.Errorf("it is not in %s", body)
+	}}
+}
+
+// client reaches the copy's published port whatever the URL's host is, as curl --resolve does, and follows nothing.
+func (c *copyOfStack) client() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, "127.0.0.1:"+c.httpPort)
+			},
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// get fetches a path of www.foobar.com; anything but 200 is an error.
+func (c *copyOfStack) get(ctx context.Context, path string) (string, http.Header, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://www.foobar.com"+path, nil)
+	if err != nil {
+		return "", nil, err
+	}
+	response, err := c.client().Do(request)
+	if err != nil {
+		return "", nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return "", nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return "", nil, fmt.Errorf("GET %s answers %s: %s", path, response.Status, body)
+	}
+	return string(body), response.Header, nil
+}
+
+// question makes a DNS question as a stub resolver asks it, with recursion desired.
+func question(name string, kind uint16) *dns.Msg {
+	return new(dns.Msg).SetQuestion(name, kind)
+}
+
+// ask sends a DNS message to the copy's published port.
+func (c *copyOfStack) ask(ctx context.Context, network string, message *dns.Msg) (*dns.Msg, error) {
+	client := &dns.Client{Net: network, UDPSize: 4096}
+	answer, _, err := client.ExchangeContext(ctx, message, "127.0.0.1:"+c.dnsPort)
+	if err != nil {
+		return nil, fmt.Errorf("ask over %s: %w", network, err)
+	}
+	return answer, nil
+}
+
+// records writes records the way the tests compare them: owner, type and data, without the TTL.
+func records(list []dns.RR) string {
+	lines := make([]string, len(list))
+	for i, record := range list {
+		header := record.Header()
+		data := strings.TrimPrefix(record.String(), header.String())
+		lines[i] = header.Name + " " + dns.TypeToString[header.Rrtype] + " " + data
+	}
+	return strings.Join(lines, " · ")
+}
+
+// findLogLine looks for the JSON line of a request and wants the client's address in it.
+func findLogLine(log, id, client string) error {
+	for line := range strings.Lines(log) {
+		if !strings.Contains(line, id) {
+			continue
+		}
+		if !json.Valid([]byte(line)) {
+			return fmt.Errorf("not JSON: %s", line)
+		}
+		if !strings.Contains(line, strconv.Quote(client)) || strings.Contains(line, "192.0.2.7") {
+			return fmt.Errorf("want the client %s in: %s", client, line)
+		}
+		return nil
+	}
+	return fmt.Errorf("no line has it")
+}

@@ -1,0 +1,215 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var keep = flag.Bool("keep", false, "leave the test copy of the stack standing")
+
+// A copy is a running copy of the stack, told from others by its project name.
+type copyOfStack struct {
+	project  string
+	httpPort string
+	dnsPort  string
+	subnet   string // the first three numbers of its /24
+	env      []string
+}
+
+// site is the copy that all tests share. What needs a stack in a state of its own makes another with newCopy.
+var site = newCopy("oneserver-test", "18080", "11053", "172.28.1")
+
+// newCopy describes a copy; start brings it up. Settings of the machine (.env, exported variables) do not reach it.
+func newCopy(project, httpPort, dnsPort, subnet string) *copyOfStack {
+	return &copyOfStack{project: project, httpPort: httpPort, dnsPort: dnsPort, subnet: subnet,
+		env: append(os.Environ(), "COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_FILE="+filepath.Join(root, "compose.yaml"),
+			"COMPOSE_PROJECT_NAME="+project, "DOMAIN=foobar.com", "SERVER_IP=8.8.8.8", "BIND=127.0.0.1",
+			"HTTP_PORT="+httpPort, "DNS_PORT="+dnsPort, "SUBNET="+subnet)}
+}
+
+// root is the repository's root; tests run in their package's folder.
+var root = func() string {
+	dir, err := filepath.Abs("../..")
+	if err != nil {
+		panic(err)
+	}
+	return dir
+}()
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if testing.Short() {
+		fmt.Println("integration tests left out: -short")
+		return
+	}
+	os.Exit(run(m))
+}
+
+// run gives the tests a fresh copy and takes it away again, also after Ctrl-C.
+func run(m *testing.M) int {
+	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	if err := site.remove(); err != nil { // of a run that was killed
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() {
+		if *keep {
+			fmt.Printf("left standing: docker compose -p %s ps; remove it with docker compose -p %[1]s down -v\n", site.project)
+			return
+		}
+		if err := site.remove(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}()
+
+	if out, err := site.compose(interrupted, "build"); err != nil {
+		fmt.Fprintf(os.Stderr, "build the images: %v\n%s", err, out)
+		return 1
+	}
+	begun := time.Now()
+	if out, err := site.compose(interrupted, "up", "--detach", "--wait"); err != nil {
+		fmt.Fprintf(os.Stderr, "start the test copy: %v\n%s\n%s", err, out, site.logs())
+		return 1
+	}
+	fmt.Printf("the test copy is healthy %.1f s after it had nothing but images\n", time.Since(begun).Seconds())
+
+	done := make(chan int, 1)
+	go func() { done <- m.Run() }()
+	select {
+	case code := <-done:
+		return code
+	case <-interrupted.Done():
+		fmt.Fprintln(os.Stderr, "interrupted: removing the test copy")
+		return 130
+	}
+}
+
+// command prepares a program that sees the copy's settings, run in the repository's root.
+func (c *copyOfStack) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = root
+	cmd.Env = c.env
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}
+
+// output runs a program against the copy and returns what it printed on both streams; an error carries it too.
+func (c *copyOfStack) output(ctx context.Context, name string, args ...string) (string, error) {
+	var out bytes.Buffer
+	cmd := c.command(ctx, name, args...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(out.String()))
+	}
+	return out.String(), nil
+}
+
+func (c *copyOfStack) compose(ctx context.Context, args ...string) (string, error) {
+	return c.output(ctx, "docker", append([]string{"compose"}, args...)...)
+}
+
+// remove takes the copy away with its data, whatever state it is in.
+func (c *copyOfStack) remove() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	_, err := c.compose(ctx, "down", "--volumes", "--remove-orphans", "--timeout", "5")
+	return err
+}
+
+// logs returns the last lines of the services, or of all.
+func (c *copyOfStack) logs(services ...string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	out, err := c.compose(ctx, append([]string{"logs", "--no-color", "--tail", "40"}, services...)...)
+	if err != nil {
+		return err.Error()
+	}
+	return out
+}
+
+// container is what the engine says of a container, as far as the tests ask.
+type container struct {
+	ID    string
+	State struct {
+		Status   string
+		Pid      int
+		ExitCode int
+		Health   *struct {
+			Status string
+			Log    []struct{ Output string }
+		}
+	}
+	RestartCount int
+	Config       struct {
+		User   string
+		Labels map[string]string
+	}
+	HostConfig struct {
+		ReadonlyRootfs bool
+		Privileged     bool
+		CapAdd         []string
+		CapDrop        []string
+		SecurityOpt    []string
+		Memory         int64
+		PidsLimit      *int64
+		LogConfig      struct{ Config map[string]string }
+		RestartPolicy  struct{ Name string }
+		PortBindings   map[string][]struct{ HostIP, HostPort string }
+	}
+	Mounts []struct {
+		Destination string
+		RW          bool
+	}
+	NetworkSettings struct {
+		Networks map[string]struct{ IPAddress string }
+	}
+}
+
+// containers returns the copy's containers by service, those that have exited included.
+func (c *copyOfStack) containers(ctx context.Context) (map[string]container, error) {
+	ids, err := c.output(ctx, "docker", "ps", "--all", "--quiet", "--filter", "label=com.docker.compose.project="+c.project)
+	if err != nil {
+		return nil, err
+	}
+	if strings.TrimSpace(ids) == "" {
+		return nil, errors.New("the project " + c.project + " has no container")
+	}
+	out, err := c.output(ctx, "docker", append([]string{"inspect"}, strings.Fields(ids)...)...)
+	if err != nil {
+		return nil, err
+	}
+	var list []container
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		return nil, fmt.Errorf("docker inspect: %w", err)
+	}
+	byService := make(map[string]container, len(list))
+	for _, one := range list {
+		byService[one.Config.Labels["com.docker.compose.service"]] = one
+	}
+	return byService, nil
+}
+
+// sql runs one statement as an account of the database, over TCP inside db, and returns its rows, tab-separated.
+func (c *copyOfStack) sql(ctx context.Context, account, statement string) (string, error) {
+	client := "mysql --host 127.0.0.1 --user " + account
+	if account == "root" {
+		client = "mysql --user root" // over the socket, the only way that is open to it
+	}
+	out, err := c.compose(ctx, "exec", "--no-TTY", "db", "sh", "-c",
+		`export MYSQL_PWD="$(cat /run/secrets/mysql_`+account+`_password)"; exec `+client+` --batch --skip-column-names -e "$0"`, statement)
+	return strings.TrimSpace(out), err
+}
