@@ -1,0 +1,37 @@
+#!/bin/sh
+# Prepares the configuration with the scripts of /docker-entrypoint.d, as the official image does, then becomes the
+# command. Other commands than nginx (a shell, `nginx-debug` aside) start as they are.
+set -e
+
+log() {
+    if [ -z "${NGINX_ENTRYPOINT_QUIET_LOGS:-}" ]; then
+        echo "$0: $*"
+    fi
+}
+
+case $1 in
+    nginx | nginx-debug)
+        # In version order; a script must be executable, also one that is sourced. As upstream's, the loop is a subshell:
+        # what an .envsh exports reaches the scripts after it and not nginx.
+        find /docker-entrypoint.d -mindepth 1 -maxdepth 1 -follow -type f | sort -V | while read -r file; do
+            if [ ! -x "$file" ]; then
+                log "ignoring $file, not executable"
+                continue
+            fi
+            case $file in
+                *.envsh)
+                    log "sourcing $file"
+                    # shellcheck source=/dev/null
+                    . "$file"
+                    ;;
+                *.sh)
+                    log "running $file"
+                    "$file"
+                    ;;
+                *) log "ignoring $file" ;;
+            esac
+        done
+        ;;
+esac
+
+exec "$@"
