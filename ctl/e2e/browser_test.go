@@ -2,19 +2,13 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
@@ -23,39 +17,30 @@ func TestAPersonTypesTheNameIntoABrowser(t *testing.T) {
 	newScenario(t, site).When("a post is written", insertPost("Seen in a browser"))
 	tab := newBrowser(t, site)
 
-	var address, heading string
-	var titles []string
-	if err := chromedp.Run(tab.context,
-		chromedp.Navigate("http://www.foobar.com/"),
-		chromedp.WaitVisible("#posts article", chromedp.ByQuery),
-		chromedp.Location(&address),
-		chromedp.Text("h1", &heading, chromedp.ByQuery),
-		chromedp.Evaluate(`[...document.querySelectorAll("#posts article h3")].map(title => title.textContent.trim())`, &titles),
-	); err != nil {
-		t.Fatalf("%v\nconsole: %q\n%s", err, tab.console(), site.logs())
+	response := see(tab, chromedp.NavigateResponse("http://www.foobar.com/"))
+	if response.Status != 200 || response.RemoteIPAddress != site.subnet+".80" {
+		t.Errorf("the page came from %s with status %d; want web's address, as dns tells it", response.RemoteIPAddress, response.Status)
 	}
-	if address != "http://www.foobar.com/" || heading == "" {
-		t.Errorf("the browser is at %q and reads %q", address, heading)
+	do(tab, chromedp.WaitVisible(chromedp.CSS("#posts article")))
+	if address := see(tab, chromedp.Location()); address != "http://www.foobar.com/" {
+		t.Errorf("the browser is at %q", address)
 	}
+	shown := see(tab, chromedp.Evaluate[[]string](`[...document.querySelectorAll("#posts article h3")].map(title => title.textContent.trim())`))
 	stored, err := site.sql(t.Context(), "app", "SELECT title FROM foobar.posts ORDER BY id DESC LIMIT 20")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(titles, "\n"); got != stored {
+	if got := strings.Join(shown, "\n"); got != stored {
 		t.Errorf("the page shows\n%s\nMySQL holds\n%s", got, stored)
 	}
+	tab.screenshot("home.png")
 	if said := tab.console(); len(said) > 0 {
 		t.Errorf("the browser's console: %q", said)
 	}
-	if from := tab.servedFrom("http://www.foobar.com/"); from != site.subnet+".80" {
-		t.Errorf("the page came from %q, want web's address, as dns tells it", from)
-	}
-	tab.screenshot(t, "home.png")
 }
 
 // With the application away, the page still comes and says what is wrong.
 func TestTheBrowserIsToldWhenTheApplicationIsAway(t *testing.T) {
-	newScenario(t, site).When("app is stopped", compose("stop", "app"))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
@@ -63,127 +48,113 @@ func TestTheBrowserIsToldWhenTheApplicationIsAway(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	newScenario(t, site).When("app is stopped", compose("stop", "app"))
 	tab := newBrowser(t, site)
-	var said string
-	if err := chromedp.Run(tab.context,
-		chromedp.Navigate("http://www.foobar.com/"),
-		chromedp.WaitVisible(`#posts [role="alert"]`, chromedp.ByQuery),
-		chromedp.Text(`#posts [role="alert"]`, &said, chromedp.ByQuery),
-	); err != nil {
-		t.Fatalf("%v\nconsole: %q\n%s", err, tab.console(), site.logs("web"))
-	}
-	if strings.TrimSpace(said) == "" {
+	do(tab, chromedp.Navigate("http://www.foobar.com/"), chromedp.WaitVisible(chromedp.CSS(`#posts [role="alert"]`)))
+	if said := see(tab, chromedp.Text(chromedp.CSS(`#posts [role="alert"]`))); strings.TrimSpace(said) == "" {
 		t.Error("the page says nothing")
 	}
-	tab.screenshot(t, "app-away.png")
+	tab.screenshot("app-away.png")
 }
 
-// tab is one page of a real browser in a container of its own on the stack's network.
+// tab is a page of a real browser, in a container of its own on the stack's network.
 type tab struct {
+	*testing.T
+	stack   *copyOfStack
 	context context.Context
-
-	mu        sync.Mutex
-	said      []string          // errors and warnings on its console
-	addresses map[string]string // the server's address by URL
+	console func() []string // errors and warnings so far
 }
 
-// newBrowser starts the container; it is gone at the test's end.
+// newBrowser starts the browser; it is gone at the test's end.
 func newBrowser(t *testing.T, stack *copyOfStack) *tab {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // the first run installs Chromium
-	t.Cleanup(cancel)
-	if _, err := stack.output(ctx, "docker", "build", "--quiet", "--tag", "oneserver-browser", "--file", "ctl/e2e/browser/Dockerfile", "."); err != nil {
+	build, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // the first run installs Chromium
+	defer cancel()
+	if _, err := stack.output(build, "docker", "build", "--quiet", "--tag", "oneserver-browser", "--file", "ctl/e2e/browser/Dockerfile", "."); err != nil {
 		t.Fatal(err)
 	}
 	name := stack.project + "-browser-" + strings.ToLower(t.Name())
-	if _, err := stack.output(ctx, "docker", "run", "--detach", "--rm", "--name", name, "--label", "com.docker.compose.project="+stack.project,
-		"--network", stack.project+"_default", "--dns", stack.subnet+".53", "--publish", "127.0.0.1::9222", "oneserver-browser"); err != nil {
-		t.Fatal(err)
+	inContainer := func(cmd *exec.Cmd) { // chromedp's pipe, which it would hand over as descriptors 3 and 4
+		docker := stack.command(context.Background(), "docker", append([]string{"run", "--rm", "--interactive", "--name", name,
+			"--network", stack.project + "_default", "--dns", stack.subnet + ".53", "--cap-drop", "ALL", "--shm-size", "256m",
+			"oneserver-browser"}, cmd.Args[1:]...)...)
+		cmd.Path, cmd.Args, cmd.Env = docker.Path, docker.Args, docker.Env
+		cmd.Stdin, cmd.Stdout, cmd.ExtraFiles = cmd.ExtraFiles[0], cmd.ExtraFiles[1], nil
 	}
-	t.Cleanup(func() {
+	t.Cleanup(func() { // it goes by itself when the pipe closes, unless it hangs
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
-		if _, err := stack.output(ctx, "docker", "rm", "--force", name); err != nil {
-			t.Error(err)
-		}
+		_ = stack.command(ctx, "docker", "rm", "--force", name).Run()
 	})
-	port, err := stack.output(ctx, "docker", "port", name, "9222/tcp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	newScenario(t, stack).Then(30*time.Second, devToolsAnswer(strings.TrimSpace(port)))
 
-	allocator, cancelAllocator := chromedp.NewRemoteAllocator(ctx, "http://"+strings.TrimSpace(port))
+	allocator, cancelAllocator := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath("docker"), chromedp.ModifyCmdFunc(inContainer),
+		chromedp.NoSandbox, // the container is the sandbox; it has no capability left to build another
+		chromedp.UserDataDir("/tmp/profile"))...)
 	t.Cleanup(cancelAllocator)
 	page, cancelPage := chromedp.NewContext(allocator)
 	t.Cleanup(cancelPage)
-	page, cancelWait := context.WithTimeout(page, time.Minute)
-	t.Cleanup(cancelWait)
+	one := &tab{T: t, stack: stack, context: page}
 
-	one := &tab{context: page, addresses: map[string]string{}}
-	chromedp.ListenTarget(page, one.listen)
-	if err := chromedp.Run(page, network.Enable(), log.Enable(), runtime.Enable()); err != nil {
-		t.Fatal(err)
+	messages := chromedp.Console(page)
+	heard := make(chan string, 1000)
+	go func() {
+		defer close(heard)
+		for message, err := range messages {
+			if err != nil {
+				return
+			}
+			if message.Type == chromedp.ConsoleError || message.Type == chromedp.ConsoleWarning || message.IsException() {
+				heard <- string(message.Type) + ": " + message.Text + " " + message.URL
+			}
+		}
+	}()
+	var said []string
+	one.console = func() []string {
+		for {
+			select {
+			case message, more := <-heard:
+				if !more {
+					return said
+				}
+				said = append(said, message)
+			default:
+				return said
+			}
+		}
 	}
 	return one
 }
 
-func devToolsAnswer(address string) check {
-	return check{"the browser takes orders", nil, func(ctx context.Context, c *copyOfStack) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/json/version", nil)
-		if err != nil {
-			return err
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return err
-		}
-		defer response.Body.Close()
-		return json.NewDecoder(response.Body).Decode(&struct{}{})
-	}}
+// do runs steps in the tab, and see runs one that has a value. A failure shows the console and the services' logs.
+func do(t *tab, steps ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	see(t, chromedp.Steps(steps...))
 }
 
-func (t *tab) listen(event any) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch event := event.(type) {
-	case *log.EventEntryAdded:
-		t.said = append(t.said, fmt.Sprintf("%s: %s %s", event.Entry.Level, event.Entry.Text, event.Entry.URL))
-	case *runtime.EventConsoleAPICalled:
-		if event.Type == runtime.APITypeError || event.Type == runtime.APITypeWarning {
-			t.said = append(t.said, fmt.Sprintf("%s: %v", event.Type, event.Args))
-		}
-	case *runtime.EventExceptionThrown:
-		t.said = append(t.said, event.ExceptionDetails.Error())
-	case *network.EventResponseReceived:
-		t.addresses[event.Response.URL] = event.Response.RemoteIPAddress
+func see[Value any](t *tab, step chromedp.Action[Value]) Value {
+	t.Helper()
+	if _, err := chromedp.Run(t.context, chromedp.Steps()); err != nil { // the first Run starts the browser, without a time limit
+		t.Fatal(err)
 	}
-}
-
-func (t *tab) console() []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.said
-}
-
-func (t *tab) servedFrom(url string) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.addresses[url]
+	ctx, cancel := context.WithTimeout(t.context, 30*time.Second)
+	defer cancel()
+	value, err := chromedp.Run(ctx, step)
+	if err != nil {
+		t.Fatalf("%v\nconsole: %q\n%s", err, t.console(), t.stack.logs())
+	}
+	return value
 }
 
 // screenshot keeps a picture of the page in the folder SCREENSHOTS, if that is set, for people to look at.
-func (t *tab) screenshot(test *testing.T, name string) {
-	test.Helper()
+func (t *tab) screenshot(name string) {
+	t.Helper()
 	dir := os.Getenv("SCREENSHOTS")
 	if dir == "" {
 		return
 	}
-	var picture []byte
-	if err := chromedp.Run(t.context, chromedp.FullScreenshot(&picture, 90)); err != nil {
-		test.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, name), picture, 0o600); err != nil {
-		test.Fatal(err)
+	if err := os.WriteFile(filepath.Join(dir, name), see(t, chromedp.FullScreenshot(90)), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
+
