@@ -157,4 +157,3 @@ func (t *tab) screenshot(name string) {
 		t.Fatal(err)
 	}
 }
-
