@@ -1,0 +1,55 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"syscall"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/caddy/caddyfile"
+	"github.com/coredns/coredns/core/dnsserver"
+
+	// What the Corefile may use. Another plugin of CoreDNS takes one line here.
+	_ "github.com/coredns/coredns/plugin/bufsize"
+	_ "github.com/coredns/coredns/plugin/errors"
+	_ "github.com/coredns/coredns/plugin/reload"
+	_ "github.com/coredns/coredns/plugin/view"
+
+	"oneserver/dns/zonefile"
+)
+
+const (
+	serverType   = "dns" // CoreDNS' name among Caddy's server types
+	corefilePath = "corefile"
+)
+
+// enablePlugins adds zonefile to CoreDNS' own list of plugins, which is kept in the order that queries pass
+// through them (plugin.cfg). Naming plugins that are not linked in does no harm: a Corefile that uses one is refused.
+func enablePlugins() error {
+	return dnsserver.SetDirectives(slices.Insert(slices.Clone(dnsserver.Directives),
+		slices.Index(dnsserver.Directives, "file"), zonefile.Name))
+}
+
+// loadCorefile implements caddy.Loader. It never returns nil without an error, and never a Corefile without a
+// server: CoreDNS would take the first for "serve the whoami plugin" and the second, which an editor leaves for
+// a moment while it saves, for "serve nothing".
+func loadCorefile(serverType string) (caddy.Input, error) {
+	text, err := os.ReadFile(corefilePath)
+	switch {
+	case errors.Is(err, syscall.EISDIR):
+		return nil, errors.New("corefile is a directory, which Docker makes where the file to mount is missing: " +
+			"remove that directory on the host, restore the file (git restore corefile) and make the container anew")
+	case errors.Is(err, os.ErrNotExist):
+		return nil, errors.New("there is no corefile: mount it at /etc/dns/corefile, as compose.yaml does")
+	case err != nil:
+		return nil, fmt.Errorf("read the Corefile: %w", err)
+	}
+	// A text that does not parse is passed on: CoreDNS reports it, and keeps what it serves if it serves already.
+	if servers, err := caddyfile.Parse(corefilePath, bytes.NewReader(text), nil); err == nil && len(servers) == 0 {
+		return nil, errors.New("corefile has no server block: restore it (git restore corefile)")
+	}
+	return caddy.CaddyfileInput{Filepath: corefilePath, Contents: text, ServerTypeName: serverType}, nil
+}

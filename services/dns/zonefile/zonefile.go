@@ -1,0 +1,221 @@
+// Package zonefile is a CoreDNS plugin that serves one zone from a zone file (RFC 1035, section 5) in which
+// addresses are left open, so that every view of the zone comes from the same file:
+//
+//	zonefile FILE {
+//		NAME VALUE
+//	}
+//
+// In FILE, {$NAME} stands for VALUE and {$SERIAL} for a serial number that grows with every change. The zone is
+// the one of the server block. FILE is looked at every second; a new text is served at once if it is a sound zone,
+// and otherwise reported and left alone.
+//
+// The lookup is that of CoreDNS' file plugin. The plugin itself is not used because it has no variables, needs a
+// hand-made serial, starts without a zone where the file is missing, and denies the type behind a CNAME
+// (AAAA of www) without the SOA record that lets a resolver remember it.
+package zonefile
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/file"
+	"github.com/coredns/coredns/plugin/file/tree"
+	clog "github.com/coredns/coredns/plugin/pkg/log"
+	"github.com/coredns/coredns/plugin/pkg/upstream"
+	"github.com/coredns/coredns/request"
+	"github.com/miekg/dns"
+)
+
+// interval is the time between two looks at the file.
+const interval = time.Second
+
+var log = clog.NewWithPlugin(Name)
+
+// Zonefile answers for one zone. It is the last of its plugin chain: it has an answer to everything.
+type Zonefile struct {
+	origin string            // the zone's name, with the final dot
+	path   string            // of the zone file
+	values map[string]string // of the variables in it
+	view   string            // the name of the view that it serves, for the log
+
+	zone atomic.Pointer[file.Zone] // what is served
+	seen []byte                    // the text at the last look, sound or not
+}
+
+// Name implements plugin.Handler.
+func (z *Zonefile) Name() string { return Name }
+
+// ServeDNS implements plugin.Handler.
+func (z *Zonefile) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	if r.Opcode != dns.OpcodeQuery {
+		return dns.RcodeNotImplemented, nil
+	}
+	state := request.Request{W: w, Req: r}
+	asked := state.QType()
+	switch asked {
+	case dns.TypeAXFR, dns.TypeIXFR:
+		return dns.RcodeRefused, nil
+	case dns.TypeANY:
+		// A question for HINFO finds out whether the name exists and whether it is an alias.
+		state = state.NewWithQuestion(state.Name(), dns.TypeHINFO)
+	}
+	zone := z.zone.Load()
+	answer, authority, additional, result := zone.Lookup(ctx, state, state.Name())
+
+	m := new(dns.Msg).SetReply(r)
+	m.Authoritative = true
+	switch result {
+	case file.Success:
+		switch {
+		case len(answer) == 0: // a name without records between two that have some: authority is the SOA
+		case z.endsInAlias(answer, asked):
+			authority = []dns.RR{zone.SOA} // RFC 2308, section 2.2
+		default:
+			authority = nil // the NS records again, which nobody needs
+		}
+	case file.NoData:
+		if asked == dns.TypeANY { // RFC 8482, section 4.2
+			hdr := dns.RR_Header{Name: state.Name(), Rrtype: dns.TypeHINFO, Class: dns.ClassINET, Ttl: zone.SOA.Hdr.Ttl}
+			answer, authority = []dns.RR{&dns.HINFO{Hdr: hdr, Cpu: "RFC8482"}}, nil
+		}
+	case file.NameError:
+		m.Rcode = dns.RcodeNameError
+	case file.Delegation:
+		m.Authoritative = len(answer) > 0
+	case file.ServerFailure:
+		return dns.RcodeServerFailure, plugin.Error(Name, errors.New("the zone has a loop of CNAME records"))
+	}
+	m.Answer, m.Ns, m.Extra = inCaseOf(state.QName(), answer), authority, additional
+	w.WriteMsg(m) // fails if the client is gone, which is no fault of the server's
+	return dns.RcodeSuccess, nil
+}
+
+// endsInAlias says whether answer leads to a name of this zone that has no record of the type asked for. (What a
+// name of another zone has is not ours to deny.)
+func (z *Zonefile) endsInAlias(answer []dns.RR, asked uint16) bool {
+	alias, ok := answer[len(answer)-1].(*dns.CNAME)
+	return ok && asked != dns.TypeCNAME && asked != dns.TypeANY && dns.IsSubDomain(z.origin, alias.Target)
+}
+
+// inCaseOf gives the records of the name asked for the upper and lower case it was asked in, which resolvers use
+// as a guard against forged answers (draft-vixie-dnsext-dns0x20).
+func inCaseOf(asked string, records []dns.RR) []dns.RR {
+	out := make([]dns.RR, len(records))
+	for i, record := range records {
+		if name := record.Header().Name; name != asked && strings.EqualFold(name, asked) {
+			record = dns.Copy(record) // the record itself is every query's
+			record.Header().Name = asked
+		}
+		out[i] = record
+	}
+	return out
+}
+
+// watch looks at the file until stop is closed.
+func (z *Zonefile) watch(stop <-chan struct{}) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		before := z.zone.Load()
+		if err := z.load(); err != nil {
+			log.Errorf("%s keeps the zone that it has: %v", z, err)
+		} else if after := z.zone.Load(); after != before {
+			log.Infof("%s has a new zone, serial %d", z, after.SOA.Serial)
+		}
+	}
+}
+
+// String names the server for the log.
+func (z *Zonefile) String() string {
+	if z.view == "" {
+		return z.origin
+	}
+	return z.origin + " (" + z.view + ")"
+}
+
+// load serves the file if it is not as it was at the last look. Neither a wrong text nor an unreadable file is
+// reported twice.
+func (z *Zonefile) load() error {
+	text, modified, err := read(z.path)
+	if err != nil {
+		text = []byte(err.Error())
+	}
+	if bytes.Equal(text, z.seen) {
+		return nil
+	}
+	z.seen = text
+	if err != nil {
+		return err
+	}
+	serial := modified.Unix()
+	if served := z.zone.Load(); served != nil {
+		serial = max(serial, int64(served.SOA.Serial)+1) // two changes in a second, or an older file put back
+	}
+	zone, err := z.parse(string(text), serial)
+	if err != nil {
+		return err
+	}
+	z.zone.Store(zone)
+	return nil
+}
+
+func read(path string) ([]byte, time.Time, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	var text bytes.Buffer
+	_, err = text.ReadFrom(f)
+	return text.Bytes(), info.ModTime(), err
+}
+
+// parse fills in the variables of text and reads it as the zone.
+func (z *Zonefile) parse(text string, serial int64) (*file.Zone, error) {
+	pairs := []string{"{$SERIAL}", strconv.FormatUint(uint64(serial)&math.MaxUint32, 10)} // RFC 1982: it wraps
+	for name, value := range z.values {
+		pairs = append(pairs, "{$"+name+"}", value)
+	}
+	text = strings.NewReplacer(pairs...).Replace(text)
+	zone, err := file.Parse(strings.NewReader(text), z.origin, z.path, -1)
+	if err != nil {
+		return nil, err
+	}
+	zone.Upstream = upstream.New() // looks up what a CNAME leads to
+	return zone, z.verify(zone)
+}
+
+// verify refuses what the parser lets pass and no name server should serve.
+func (z *Zonefile) verify(zone *file.Zone) error {
+	if len(zone.NS) == 0 {
+		return fmt.Errorf("%s: %s has no NS record", z.path, z.origin)
+	}
+	return zone.Walk(func(name *tree.Elem, records map[uint16][]dns.RR) error {
+		aliases := len(records[dns.TypeCNAME])
+		switch {
+		case !dns.IsSubDomain(z.origin, name.Name()):
+			return fmt.Errorf("%s: %s is not in %s; write a relative name, without the final dot", z.path, name.Name(), z.origin)
+		case aliases > 1, aliases == 1 && (len(records) > 1 || name.Name() == z.origin): // RFC 1034, section 3.6.2
+			return fmt.Errorf("%s: %s has a CNAME record and others beside it", z.path, name.Name())
+		}
+		return nil
+	})
+}
