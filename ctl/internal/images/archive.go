@@ -1,0 +1,259 @@
+package images
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"oneserver/ctl/internal/docker"
+)
+
+// Bundle writes every image that the stack runs into one archive, for Load or, on any system, `docker load`. An empty
+// file name is oneserver-images-<os>-<arch>.tar.gz; a relative one starts at the repository.
+func Bundle(ctx context.Context, cli docker.CLI, out *Reporter, file string) error {
+	if err := Ensure(ctx, cli, out); err != nil {
+		return err
+	}
+	names, system, arch, err := runtimeImages(ctx, cli)
+	if err != nil {
+		return err
+	}
+	file = archivePath(cli, file, system, arch)
+	total, err := totalSize(ctx, cli, names)
+	if err != nil {
+		return err
+	}
+
+	step := out.begin("writing " + file)
+	temporary, err := os.CreateTemp(filepath.Dir(file), "partial-*.tar.gz")
+	if err != nil {
+		return step.fail(err)
+	}
+	defer os.Remove(temporary.Name())
+	defer temporary.Close()
+	// Twice as fast as the default level, and a tenth larger.
+	compressor, err := gzip.NewWriterLevel(temporary, gzip.BestSpeed)
+	if err != nil {
+		return step.fail(err)
+	}
+	progress := &progress{step: step, total: total}
+	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+		cmd := cli.Command(ctx, append([]string{"save"}, names...)...)
+		cmd.Stdout = io.MultiWriter(compressor, progress)
+		return cmd
+	}); err != nil {
+		return step.fail(err)
+	}
+	if err := errors.Join(compressor.Close(), temporary.Chmod(0o644), temporary.Sync(), temporary.Close()); err != nil {
+		return step.fail(err)
+	}
+	written, err := os.Stat(temporary.Name())
+	if err != nil {
+		return step.fail(err)
+	}
+	if err := os.Rename(temporary.Name(), file); err != nil {
+		return step.fail(err)
+	}
+	step.done("wrote %s, %s: %s", file, megabytes(written.Size()), list(names))
+	return nil
+}
+
+// Load reads an archive that Bundle wrote. The whole of it is looked through before the engine is given any.
+func Load(ctx context.Context, cli docker.CLI, out *Reporter, file string) error {
+	names, system, arch, err := runtimeImages(ctx, cli)
+	if err != nil {
+		return err
+	}
+	file = archivePath(cli, file, system, arch)
+	step := out.begin("reading " + file)
+	archive, err := os.Open(file)
+	if err != nil {
+		return step.fail(err)
+	}
+	defer archive.Close()
+	info, err := archive.Stat()
+	if err != nil {
+		return step.fail(err)
+	}
+	found, err := readArchive(io.TeeReader(contextReader{ctx, archive}, &progress{step: step, total: info.Size()}))
+	if err != nil {
+		return step.fail(err)
+	}
+	if err := check(found, names, system, arch); err != nil {
+		return step.fail(err)
+	}
+	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd { return cli.Command(ctx, "load", "--input", file) }); err != nil {
+		return step.fail(err)
+	}
+	step.done("loaded %s", list(names))
+	return nil
+}
+
+// runtimeImages returns what containers of the stack are made from, and what the engine runs.
+func runtimeImages(ctx context.Context, cli docker.CLI) (names []string, system, arch string, err error) {
+	plan, err := readPlan(ctx, cli)
+	if err != nil {
+		return nil, "", "", err
+	}
+	system, arch, err = platform(ctx, cli)
+	return slices.Concat(plan.pulled, plan.built), system, arch, err
+}
+
+func archivePath(cli docker.CLI, file, system, arch string) string {
+	if file == "" {
+		file = "oneserver-images-" + system + "-" + arch + ".tar.gz"
+	}
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(cli.Dir, file)
+	}
+	return file
+}
+
+// totalSize returns the bytes of all images together; an archive of them is a little smaller, as they share layers.
+func totalSize(ctx context.Context, cli docker.CLI, names []string) (int64, error) {
+	sizes, err := cli.Output(ctx, append([]string{"image", "inspect", "--format", "{{.Size}}"}, names...)...)
+	if err != nil {
+		return 0, err
+	}
+	var total int64
+	for _, field := range strings.Fields(sizes) {
+		size, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("docker image inspect: %w", err)
+		}
+		total += size
+	}
+	return total, nil
+}
+
+// maxDescription bounds, in bytes, the JSON files that an archive describes its images in.
+const maxDescription = 1 << 20
+
+// readArchive reads an archive of images to its end and returns the platform (os/arch) of each by name.
+func readArchive(r io.Reader) (map[string]string, error) {
+	decompressor, err := gzip.NewReader(r)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	descriptions := map[string][]byte{}
+	entries := tar.NewReader(decompressor)
+	for {
+		header, err := entries.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		if header.Typeflag != tar.TypeReg || header.Size > maxDescription {
+			continue
+		}
+		content, err := io.ReadAll(entries)
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		if bytes.HasPrefix(content, []byte("{")) || header.Name == "manifest.json" {
+			descriptions[header.Name] = content
+		}
+	}
+	if _, err := io.Copy(io.Discard, decompressor); err != nil { // up to the checksum
+		return nil, unreadable(err)
+	}
+	return describe(descriptions)
+}
+
+// describe finds the images in an archive's manifest.json (Docker image specification v1.2, "Combined Image JSON +
+// Filesystem Changeset Format").
+func describe(descriptions map[string][]byte) (map[string]string, error) {
+	var manifest []struct {
+		Config   string
+		RepoTags []string
+	}
+	if descriptions["manifest.json"] == nil {
+		return nil, errors.New("this is not an archive of images: write one with `make bundle`")
+	}
+	if err := json.Unmarshal(descriptions["manifest.json"], &manifest); err != nil {
+		return nil, fmt.Errorf("this archive's manifest.json: %w", err)
+	}
+	found := map[string]string{}
+	for _, image := range manifest {
+		var config struct{ OS, Architecture string }
+		if err := json.Unmarshal(descriptions[image.Config], &config); err != nil {
+			return nil, fmt.Errorf("this archive's %q: %w", image.Config, err)
+		}
+		for _, tag := range image.RepoTags {
+			found[tag] = config.OS + "/" + config.Architecture
+		}
+	}
+	return found, nil
+}
+
+// unreadable says what to do about an archive that cannot be read to its end.
+func unreadable(err error) error {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return errors.New("this file ends too early: copy it again, whole")
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, tar.ErrHeader):
+		return errors.New("this is not an archive of images: write one with `make bundle`")
+	case errors.Is(err, gzip.ErrChecksum):
+		return errors.New("this file is damaged: copy it again")
+	}
+	return err
+}
+
+// check says what would keep the stack from running from the images found, on an engine of this platform.
+func check(found map[string]string, names []string, system, arch string) error {
+	engine := system + "/" + arch
+	for _, name := range names {
+		tagged := name
+		if !strings.Contains(name[strings.LastIndex(name, "/")+1:], ":") {
+			tagged += ":latest"
+		}
+		switch platform := found[tagged]; platform {
+		case engine:
+		case "":
+			return fmt.Errorf("%s is not in this archive: write a new one with `make bundle` from the same version of this repository", name)
+		default:
+			return fmt.Errorf("this archive is for %s and this machine's engine runs %s: write one with `make bundle` on a machine of that kind", platform, engine)
+		}
+	}
+	return nil
+}
+
+// progress shows on a step how much has passed through it, in bytes.
+type progress struct {
+	step        *step
+	done, total int64
+}
+
+func (p *progress) Write(b []byte) (int, error) {
+	p.done += int64(len(b))
+	p.step.show(fmt.Sprintf("%s of about %s", megabytes(p.done), megabytes(p.total)))
+	return len(b), nil
+}
+
+func megabytes(bytes int64) string { return fmt.Sprintf("%d MB", (bytes+500_000)/1_000_000) }
+
+// contextReader reads until its context ends.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}

@@ -1,0 +1,276 @@
+package images
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"oneserver/ctl/internal/docker"
+)
+
+const (
+	// baseImage is what all stand-ins and the tests' browser are built from; Debian publishes it under this name too.
+	baseImage = "debian:sid-slim"
+	// toolchain is what the stand-in for golang has inside. Its modules are checked by Go's checksum database.
+	toolchain = "golang.org/toolchain@v0.0.1-go1.26.8.linux-"
+
+	defaultMirror = "http://deb.debian.org/debian"
+)
+
+// folders has the images that there are stand-ins for, and where their Dockerfiles are.
+var folders = map[string]string{
+	"golang:1.26": "offline/golang",
+	"mysql:9.7":   "offline/mysql",
+	"nginx:1.30":  "offline/nginx",
+}
+
+// standIns builds a stand-in for each of the images.
+func standIns(ctx context.Context, cli docker.CLI, out *Reporter, names []string) error {
+	for _, name := range names {
+		if folders[name] == "" && name != baseImage {
+			return fmt.Errorf("there is no stand-in for %s: write an archive with `make bundle` on a machine that has it, and read it here with `make load`", name)
+		}
+	}
+	missing, err := absent(ctx, cli, []string{baseImage})
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		if err := makeBase(ctx, cli, out); err != nil {
+			return err
+		}
+	}
+	env, err := buildEnvironment(ctx, cli)
+	if err != nil {
+		return err
+	}
+	building := docker.CLI{Dir: cli.Dir, Env: env}
+	for _, name := range names {
+		if name == baseImage {
+			continue
+		}
+		step := out.begin("building a stand-in for " + name)
+		contextDir := folders[name]
+		if name == "golang:1.26" {
+			if contextDir, err = downloadToolchain(ctx, cli, step); err != nil {
+				return step.fail(err)
+			}
+		}
+		if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+			return building.Command(ctx, "build", "--progress=plain", "--tag", name,
+				"--file", filepath.Join(folders[name], "Dockerfile"), contextDir)
+		}); err != nil {
+			return step.fail(err)
+		}
+		step.done("built a stand-in for %s", name)
+	}
+	return nil
+}
+
+// makeBase installs a minimal Debian into a tar file and imports it. It is imported once it is whole.
+func makeBase(ctx context.Context, cli docker.CLI, out *Reporter) error {
+	root, err := installMmdebstrap(ctx, out)
+	if err != nil {
+		return err
+	}
+	step := out.begin("making " + baseImage + " from Debian packages")
+	work, err := workDir()
+	if err != nil {
+		return step.fail(err)
+	}
+	defer os.RemoveAll(work)
+
+	keys, err := debianKeys(ctx, step, work)
+	if err != nil {
+		return step.fail(err)
+	}
+	mirror := debianMirror(ctx)
+	args := slices.Concat(root, []string{"mmdebstrap", "--variant=minbase", "--keyring=" + keys,
+		// A mirror's copy of sid may be older than it says it is good for; signatures are checked all the same.
+		`--aptopt=Acquire::Check-Valid-Until "false"`,
+		// As Debian's own slim images: licences stay, other documentation goes.
+		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+		"--dpkgopt=path-exclude=/usr/share/info/*", "--dpkgopt=path-exclude=/usr/share/man/*",
+		"--dpkgopt=path-exclude=/usr/share/locale/*"})
+	if strings.HasPrefix(mirror, "https:") {
+		args = append(args, "--include=ca-certificates") // or builds on this image could not reach the mirror
+	}
+	tar, err := os.Create(filepath.Join(work, "base.tar"))
+	if err != nil {
+		return step.fail(err)
+	}
+	defer tar.Close()
+	args = append(args, "--format=tar", "sid", "-", mirror)
+	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+		cmd := command(ctx, args...)
+		cmd.Stdout = tar
+		return cmd
+	}); err != nil {
+		return step.fail(err)
+	}
+	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+		return cli.Command(ctx, "import", "--change", `CMD ["bash"]`, tar.Name(), baseImage)
+	}); err != nil {
+		return step.fail(err)
+	}
+	step.done("made %s from %s", baseImage, mirror)
+	return nil
+}
+
+// installMmdebstrap installs mmdebstrap where it is missing, and returns what to put before a command to run it as root
+// (nothing, where that cannot be done unasked: mmdebstrap can then try a user namespace).
+func installMmdebstrap(ctx context.Context, out *Reporter) (root []string, err error) {
+	if os.Geteuid() != 0 && command(ctx, "sudo", "-n", "true").Run() == nil {
+		root = []string{"sudo", "-n"}
+	}
+	if _, err := exec.LookPath("mmdebstrap"); err == nil {
+		return root, nil
+	}
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return nil, errors.New("stand-ins are built with Debian's tools, and this machine has no apt: write an archive with `make bundle` on a machine that can pull images, and read it here with `make load`")
+	}
+	install := []string{"apt-get", "install", "--yes", "--no-install-recommends", "mmdebstrap"}
+	if os.Geteuid() != 0 && root == nil {
+		return nil, fmt.Errorf("mmdebstrap is missing, and installing it needs root: sudo %s", strings.Join(install, " "))
+	}
+	step := out.begin("installing mmdebstrap")
+	run := func(args ...string) error {
+		return step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+			return command(ctx, slices.Concat(root, []string{"env", "DEBIAN_FRONTEND=noninteractive"}, args)...)
+		})
+	}
+	if err := run(install...); err != nil { // apt's lists may be missing or old
+		if err := run("apt-get", "update"); err != nil {
+			return nil, step.fail(err)
+		}
+		if err := run(install...); err != nil {
+			return nil, step.fail(err)
+		}
+	}
+	step.done("installed mmdebstrap")
+	return root, nil
+}
+
+// debianKeys returns the file of keys that Debian's archive is signed with. Where it is missing, as on Ubuntu, it is
+// taken out of the host's own package for it, which the host's apt has checked, into dir.
+func debianKeys(ctx context.Context, step *step, dir string) (string, error) {
+	const path = "usr/share/keyrings/debian-archive-keyring.gpg"
+	if _, err := os.Stat("/" + path); err == nil {
+		return "/" + path, nil
+	}
+	if err := download(ctx, step, dir, nil, "debian-archive-keyring"); err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, path), nil
+}
+
+// download fetches packages with apt and unpacks them into dir, installing nothing.
+func download(ctx context.Context, step *step, dir string, options []string, packages ...string) error {
+	// Packages come into the current folder; a private one is closed to the user _apt that apt would download as.
+	fetch := slices.Concat([]string{"apt-get", "-o", "APT::Sandbox::User=root"}, options, []string{"download"}, packages)
+	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+		cmd := command(ctx, fetch...)
+		cmd.Dir = dir
+		return cmd
+	}); err != nil {
+		return err
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+			return command(ctx, "dpkg-deb", "--extract", file, dir)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// debianMirror returns the mirror that this machine's apt uses for Debian, else Debian's own.
+func debianMirror(ctx context.Context) string {
+	out, err := command(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Label: Debian", "Created-By: Packages").Output()
+	if err != nil { // no apt, or one that is not in order: nothing is lost
+		return defaultMirror
+	}
+	return mirrorAmong(strings.Fields(string(out)))
+}
+
+// mirrorAmong returns the first address that a container can use too, without a password that would stay in an image.
+func mirrorAmong(addresses []string) string {
+	for _, address := range addresses {
+		u, err := url.Parse(address)
+		if err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.User == nil {
+			return strings.TrimSuffix(address, "/")
+		}
+	}
+	return defaultMirror
+}
+
+// downloadToolchain gets the Go toolchain for the engine's architecture and returns its folder in the module cache.
+func downloadToolchain(ctx context.Context, cli docker.CLI, step *step) (string, error) {
+	_, arch, err := platform(ctx, cli)
+	if err != nil {
+		return "", err
+	}
+	var stdout strings.Builder
+	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+		cmd := command(ctx, "go", "mod", "download", "-json", toolchain+arch)
+		cmd.Dir = os.TempDir() // outside of any module
+		cmd.Stdout = &stdout
+		return cmd
+	}); err != nil {
+		return "", fmt.Errorf("%w%s", err, stdout.String())
+	}
+	var module struct{ Dir string }
+	if err := json.Unmarshal([]byte(stdout.String()), &module); err != nil {
+		return "", fmt.Errorf("go mod download: %w", err)
+	}
+	return module.Dir, nil
+}
+
+// platform asks the engine what it runs: linux, and an architecture as Go names it.
+func platform(ctx context.Context, cli docker.CLI) (system, arch string, err error) {
+	out, err := cli.Output(ctx, "version", "--format", "{{.Server.Os}} {{.Server.Arch}}")
+	if err != nil {
+		return "", "", err
+	}
+	if _, err := fmt.Sscan(out, &system, &arch); err != nil {
+		return "", "", fmt.Errorf("docker version prints %q: %w", out, err)
+	}
+	return system, arch, nil
+}
+
+// workDir makes a folder for half-made files; the caller removes it.
+func workDir() (string, error) {
+	if err := os.MkdirAll(cacheDir(), 0o755); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(cacheDir(), "work-")
+}
+
+func goEnv(ctx context.Context, name string) (string, error) {
+	out, err := command(ctx, "go", "env", name).Output()
+	return strings.TrimSpace(string(out)), err
+}
+
+// command prepares a program that is interrupted with ctx, so that it can clean up, and killed 10 s later.
+func command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.WaitDelay = 10 * time.Second
+	if runtime.GOOS != "windows" { // where a process can only be killed
+		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	}
+	return cmd
+}
