@@ -1,0 +1,108 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// readVolumes prints what a container sees of the two volumes: whether MySQL has begun to fill the data volume, and
+// the id that ties it to the secrets it was made with, which the last step of its initialisation copies there.
+const readVolumes = `
+if [ -n "$(ls -A /data)" ]; then echo "begun yes"; fi
+if [ -f /data/stack_id ]; then echo "data $(cat /data/stack_id)"; fi
+if [ -f /secrets/stack_id ]; then echo "secrets $(cat /secrets/stack_id)"; fi
+`
+
+// volumes is what was read in them.
+type volumes struct {
+	begun             bool   // there is something in data
+	dataID, secretsID string // stack_id in each, empty if it is not there
+}
+
+func checkData(ctx context.Context, f *facts) ([]Finding, error) {
+	if _, err := f.engine(); err != nil {
+		return nil, err
+	}
+	project, err := f.project()
+	if err != nil {
+		return nil, err
+	}
+	containers, err := f.containers()
+	if err != nil {
+		return nil, err
+	}
+	for _, container := range containers {
+		if container.Project == project.Name && container.Service == "db" {
+			return []Finding{{OK, "data", "db is running on it", ""}}, nil
+		}
+	}
+	data, secrets := project.Volumes["data"].Name, project.Volumes["secrets"].Name
+	out, err := f.cli.Output(ctx, "volume", "ls", "--quiet")
+	if err != nil {
+		return nil, err
+	}
+	there := strings.Fields(out)
+	if !slices.Contains(there, data) {
+		return []Finding{{OK, "data", "none yet: the first start makes the volume " + data, ""}}, nil
+	}
+
+	// Any image with a shell will do. web's declares no volume of its own, so it is the first choice.
+	list, err := f.images()
+	if err != nil {
+		return nil, err
+	}
+	here := tags(list)
+	reader := project.Services["web"].Image
+	if !here[reader] {
+		reader = project.Services["db"].Image
+	}
+	if !here[reader] {
+		return []Finding{{Note, "data", "the volume " + data + " is not checked: no image is here to read it with", ""}}, nil
+	}
+	run := []string{"run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
+		"--user", project.Services["db"].User, "--mount", "type=volume,readonly,volume-nocopy,destination=/data,source=" + data}
+	if slices.Contains(there, secrets) { // mounting it would make it
+		run = append(run, "--mount", "type=volume,readonly,volume-nocopy,destination=/secrets,source="+secrets)
+	}
+	out, err = f.cli.Output(ctx, append(run, "--entrypoint", "sh", reader, "-c", readVolumes)...)
+	if err != nil {
+		return nil, err
+	}
+	return []Finding{parseVolumes(out).judge(data, secrets)}, nil
+}
+
+func parseVolumes(out string) volumes {
+	var v volumes
+	for line := range strings.Lines(out) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch key {
+		case "begun":
+			v.begun = true
+		case "data":
+			v.dataID = value
+		case "secrets":
+			v.secretsID = value
+		}
+	}
+	return v
+}
+
+func (v volumes) judge(data, secrets string) Finding {
+	const lossy = "make reset removes both volumes, the data too"
+	switch {
+	case !v.begun:
+		return Finding{OK, "data", "the volume " + data + " is empty: the first start fills it", ""}
+	case v.dataID == "":
+		return Finding{Error, "data", "the volume " + data + " was never fully initialised: its first start was cut off half way",
+			"make reset removes it, and make up begins anew; there is nothing of yours in it"}
+	case v.secretsID == "":
+		return Finding{Error, "data", fmt.Sprintf("the volume %s was made with passwords that are not here: the volume %s is missing or empty", data, secrets),
+			"restore " + secrets + " from its backup; without one, " + lossy}
+	case v.dataID != v.secretsID:
+		return Finding{Error, "data", fmt.Sprintf("the volume %s belongs to other secrets than those in %s: no account could log in", data, secrets),
+			"restore the two volumes from the same backup; without one, " + lossy}
+	}
+	return Finding{OK, "data", "complete, and made with the secrets at hand", ""}
+}

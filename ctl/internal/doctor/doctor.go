@@ -1,0 +1,142 @@
+// Package doctor says before anything is started what would keep the stack from starting, and what to do about it.
+// It changes nothing. Each check is a small function that looks at the facts it needs; checks run side by side, and
+// one whose facts cannot be had says that it was not made instead of guessing.
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"oneserver/ctl/internal/docker"
+)
+
+// Level says how bad a finding is.
+type Level int
+
+const (
+	OK      Level = iota
+	Note          // worth knowing: something was not checked, or will be put right without help
+	Warning       // the stack starts, but perhaps not as it is meant
+	Error         // the stack would not start
+)
+
+func (l Level) String() string { return [...]string{"ok", "note", "warning", "error"}[l] }
+
+// A Finding is one thing that a check found.
+type Finding struct {
+	Level Level
+	About string // the part or the setting: Compose, HTTP_PORT
+	Says  string // what was seen
+	Do    string // what to do about it; empty for OK
+}
+
+// errUnknown is why a check could not be made, when another check reports the reason.
+var errUnknown = errors.New("not checked")
+
+// checks is everything that is looked at, in the order of the report.
+var checks = []struct {
+	about string
+	limit time.Duration
+	run   func(context.Context, *facts) ([]Finding, error)
+}{
+	{"Docker", 5 * time.Second, checkEngine},
+	{"Compose", 5 * time.Second, checkCompose},
+	{"buildx", 5 * time.Second, checkBuildx},
+	{"settings", 5 * time.Second, checkSettings},
+	{".env", time.Second, checkNames},
+	{"compose.yaml", 5 * time.Second, checkProject},
+	{"ports", 5 * time.Second, checkPorts},
+	{"privileges", time.Second, checkPrivileged},
+	{"network", 5 * time.Second, checkNetwork},
+	{"memory", 5 * time.Second, checkMemory},
+	{"disk", 5 * time.Second, checkDisk},
+	{"images", 5 * time.Second, checkImages},
+	{"data", 20 * time.Second, checkData},
+}
+
+// Examine runs all checks and returns what they found, in the order of the report.
+func Examine(ctx context.Context, cli docker.CLI) []Finding {
+	facts := gather(ctx, cli)
+	found := make([][]Finding, len(checks))
+	var running sync.WaitGroup
+	for i, check := range checks {
+		running.Go(func() {
+			found[i] = limited(ctx, check.limit, check.about, func(ctx context.Context) ([]Finding, error) {
+				return check.run(ctx, facts)
+			})
+		})
+	}
+	running.Wait()
+	var all []Finding
+	for _, findings := range found {
+		all = append(all, findings...)
+	}
+	return all
+}
+
+// limited gives a check its time. A check that is late is left behind: what hangs must not hang the report.
+func limited(ctx context.Context, limit time.Duration, about string, run func(context.Context) ([]Finding, error)) []Finding {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	type result struct {
+		findings []Finding
+		err      error
+	}
+	done := make(chan result, 1)
+	go func() {
+		findings, err := run(ctx)
+		done <- result{findings, err}
+	}()
+	select {
+	case r := <-done:
+		switch {
+		case r.err == nil:
+			return r.findings
+		case errors.Is(r.err, errUnknown):
+			return append(r.findings, Finding{Note, about, r.err.Error(), ""})
+		}
+		return append(r.findings, Finding{Warning, about, "not checked: " + oneLine(r.err.Error()), ""})
+	case <-ctx.Done():
+		return []Finding{{Warning, about, fmt.Sprintf("not checked: it took more than %s", limit), ""}}
+	}
+}
+
+// Worst returns the highest level among the findings.
+func Worst(findings []Finding) Level {
+	worst := OK
+	for _, f := range findings {
+		worst = max(worst, f.Level)
+	}
+	return worst
+}
+
+// Print writes the findings from the given level up, one line each with what to do about it below.
+func Print(out io.Writer, findings []Finding, from Level, colour bool) {
+	width := 0
+	for _, f := range findings {
+		if f.Level >= from {
+			width = max(width, len(f.About))
+		}
+	}
+	for _, f := range findings {
+		if f.Level < from {
+			continue
+		}
+		level := fmt.Sprintf("%-7s", f.Level)
+		if colour {
+			level = [...]string{"\x1b[32m", "\x1b[36m", "\x1b[33m", "\x1b[31m"}[f.Level] + level + "\x1b[0m"
+		}
+		fmt.Fprintf(out, "%s  %-*s  %s\n", level, width, f.About, f.Says)
+		if f.Do != "" {
+			fmt.Fprintf(out, "%*s  -> %s\n", len("warning")+2+width, "", f.Do)
+		}
+	}
+}
+
+// oneLine puts what a program said on several lines on one.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

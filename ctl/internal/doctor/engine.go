@@ -1,0 +1,130 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
+// The oldest releases that do what the stack asks of them.
+var (
+	// 20.10 is the first that lets an unprivileged process in a container listen below 1024.
+	oldestEngine = version{20, 10}
+	// 2.24 is the first whose --wait knows that a one-shot may end.
+	oldestCompose = version{2, 24}
+	// 0.17 is what Compose asks for to build with.
+	oldestBuildx = version{0, 17}
+)
+
+type version [2]int
+
+func (v version) String() string { return fmt.Sprintf("%d.%d", v[0], v[1]) }
+
+func (v version) before(other version) bool {
+	return v[0] < other[0] || v[0] == other[0] && v[1] < other[1]
+}
+
+var leadingVersion = regexp.MustCompile(`^v?(\d+)\.(\d+)`)
+
+// parseVersion reads the two leading numbers of what Docker's parts call themselves: 20.10.24+dfsg1, v2.40.3-desktop.1.
+func parseVersion(text string) (version, error) {
+	match := leadingVersion.FindStringSubmatch(text)
+	if match == nil {
+		return version{}, fmt.Errorf("%q is not a version", text)
+	}
+	major, errMajor := strconv.Atoi(match[1])
+	minor, errMinor := strconv.Atoi(match[2])
+	return version{major, minor}, errors.Join(errMajor, errMinor)
+}
+
+func checkEngine(_ context.Context, f *facts) ([]Finding, error) {
+	info, err := f.info()
+	if errors.Is(err, exec.ErrNotFound) {
+		return []Finding{{Error, "Docker", "there is no docker command on the PATH", "install Docker: https://docs.docker.com/get-docker/"}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info.failure != "" {
+		return []Finding{unreachable(info, runtime.GOOS, f.cli.Getenv("DOCKER_HOST"))}, nil
+	}
+	if info.OSType != "linux" {
+		return []Finding{{Error, "Docker", "the engine runs " + info.OSType + " containers, and the stack is made of Linux containers",
+			"switch over in the menu of Docker Desktop: Switch to Linux containers"}}, nil
+	}
+	found, err := parseVersion(info.ServerVersion)
+	if err != nil {
+		return nil, err
+	}
+	if found.before(oldestEngine) {
+		return []Finding{{Error, "Docker", fmt.Sprintf("the engine is %s, and %s is the oldest that will do", info.ServerVersion, oldestEngine),
+			"upgrade it: https://docs.docker.com/engine/install/"}}, nil
+	}
+	return []Finding{{OK, "Docker", fmt.Sprintf("engine %s on %s", info.ServerVersion, info.Architecture), ""}}, nil
+}
+
+// unreachable says why the engine does not answer. On Linux people start and own it themselves, elsewhere Docker
+// Desktop does.
+func unreachable(info engine, goos, dockerHost string) Finding {
+	f := Finding{Level: Error, About: "Docker", Says: "the engine does not answer: " + oneLine(firstLine(info.failure))}
+	switch {
+	case strings.Contains(info.failure, "permission denied"):
+		f.Says = "this user may not talk to the Docker Engine"
+		f.Do = "sudo usermod -aG docker $USER, then log out and in again (members of that group can become root)"
+		if goos != "linux" {
+			f.Do = "quit Docker Desktop and start it again as this user"
+		}
+	case dockerHost != "":
+		f.Do = "DOCKER_HOST is " + dockerHost + ": start the engine there, or unset DOCKER_HOST to use this machine's"
+	case info.ClientInfo.Context != "" && info.ClientInfo.Context != "default":
+		f.Do = "the docker context is " + info.ClientInfo.Context + ": start the engine there, or go back with: docker context use default"
+	case goos == "linux":
+		f.Do = "start it: sudo systemctl start docker (without systemd: sudo service docker start; in WSL with Docker Desktop: start that)"
+	default:
+		f.Do = "start Docker Desktop and wait until it says that the engine is running"
+	}
+	return f
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
+}
+
+func checkCompose(_ context.Context, f *facts) ([]Finding, error) {
+	return checkPlugin(f, "Compose", "compose", oldestCompose, "https://docs.docker.com/compose/install/linux/")
+}
+
+func checkBuildx(_ context.Context, f *facts) ([]Finding, error) {
+	return checkPlugin(f, "buildx", "buildx", oldestBuildx, "https://github.com/docker/buildx#installing")
+}
+
+// checkPlugin looks at a plugin of the docker command. Where apt is there, `make up` installs one that is missing or
+// too old (images.EnsurePlugins).
+func checkPlugin(f *facts, about, name string, oldest version, link string) ([]Finding, error) {
+	info, err := f.info()
+	if err != nil {
+		return nil, fmt.Errorf("%w: needs the docker command", errUnknown)
+	}
+	text, has := info.plugin(name)
+	says := "the plugin is not installed"
+	if has {
+		found, err := parseVersion(text)
+		if err != nil {
+			return nil, err
+		}
+		if !found.before(oldest) {
+			return []Finding{{OK, about, text, ""}}, nil
+		}
+		says = fmt.Sprintf("the plugin is %s, and %s is the oldest that will do", text, oldest)
+	}
+	if _, err := exec.LookPath("apt-get"); err == nil {
+		return []Finding{{Note, about, says, "nothing: make up gets it from Debian's packages, into ~/.docker/cli-plugins"}}, nil
+	}
+	return []Finding{{Error, about, says, "install it: " + link}}, nil
+}

@@ -1,0 +1,189 @@
+package doctor
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+)
+
+// inUsePrefix is a range of addresses that something uses already.
+type inUsePrefix struct {
+	prefix netip.Prefix
+	by     string // what uses it, in words
+	level  Level  // of an overlap with it
+}
+
+func checkNetwork(_ context.Context, f *facts) ([]Finding, error) {
+	settings, err := f.settings()
+	if err != nil {
+		return nil, fmt.Errorf("%w: needs valid settings", errUnknown)
+	}
+	subnet, err := parseSubnet(settings["SUBNET"])
+	if err != nil {
+		return nil, fmt.Errorf("%w: needs a valid SUBNET", errUnknown)
+	}
+	networks, err := f.networks()
+	if err != nil {
+		return nil, err
+	}
+	var own string
+	if project, err := f.project(); err == nil {
+		own = project.Networks["default"].Name
+	}
+
+	var used []inUsePrefix
+	ofDocker := map[netip.Prefix]bool{} // their bridges are interfaces and routes of this machine, and told of once
+	for _, network := range networks {
+		for _, config := range network.IPAM.Config {
+			prefix, err := netip.ParsePrefix(config.Subnet)
+			if err != nil {
+				continue // an engine may leave it empty
+			}
+			ofDocker[prefix.Masked()] = true
+			if network.Name == own && own != "" {
+				continue
+			}
+			by := "the Docker network " + network.Name
+			if project := network.Labels["com.docker.compose.project"]; project != "" {
+				by += " of the Compose project " + project
+			}
+			used = append(used, inUsePrefix{prefix.Masked(), by, Error})
+		}
+	}
+	info, err := f.engine()
+	if err != nil {
+		return nil, err
+	}
+	if local, err := f.local(); err == nil && local && !info.inVM() {
+		host, err := hostPrefixes()
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range host {
+			if !ofDocker[one.prefix] {
+				used = append(used, one)
+			}
+		}
+	}
+	return judgeSubnet(subnet, used), nil
+}
+
+// judgeSubnet says what the stack's network would collide with, and names one that is free.
+func judgeSubnet(subnet netip.Prefix, used []inUsePrefix) []Finding {
+	var findings []Finding
+	for _, other := range used {
+		if !other.prefix.Overlaps(subnet) {
+			continue
+		}
+		do := "remove it if nobody needs it"
+		if !strings.HasPrefix(other.by, "the Docker network") {
+			do = "disconnect it"
+		}
+		if free, found := freeSubnet(used); found {
+			do = "write SUBNET=" + free + " in .env, which is free here, or " + do
+		}
+		findings = append(findings, Finding{other.level, "SUBNET", fmt.Sprintf("%s overlaps %s (%s)", subnet, other.prefix, other.by), do})
+	}
+	if len(findings) == 0 {
+		return []Finding{{OK, "network", subnet.String() + " collides with nothing", ""}}
+	}
+	return findings
+}
+
+// freeSubnet returns the first three numbers of a private /24 that nothing uses.
+func freeSubnet(used []inUsePrefix) (string, bool) {
+	for _, block := range []string{"172.28", "172.29", "172.30", "172.31", "10.77", "192.168"} {
+		for third := 10; third < 256; third += 10 {
+			first := fmt.Sprintf("%s.%d", block, third)
+			candidate := netip.MustParsePrefix(first + ".0/24")
+			taken := false
+			for _, other := range used {
+				taken = taken || other.prefix.Overlaps(candidate)
+			}
+			if !taken {
+				return first, true
+			}
+		}
+	}
+	return "", false
+}
+
+// hostPrefixes returns what this machine's interfaces and, on Linux, its routes lead to. A VPN is one or both.
+func hostPrefixes() ([]inUsePrefix, error) {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	var used []inUsePrefix
+	seen := map[netip.Prefix]bool{}
+	for _, one := range interfaces {
+		if one.Flags&net.FlagUp == 0 {
+			continue
+		}
+		addresses, err := one.Addrs()
+		if err != nil {
+			continue // it has gone since
+		}
+		for _, address := range addresses {
+			prefix, err := netip.ParsePrefix(address.String())
+			if err != nil || !prefix.Addr().Is4() {
+				continue
+			}
+			seen[prefix.Masked()] = true
+			used = append(used, inUsePrefix{prefix.Masked(), "this machine's interface " + one.Name, Error})
+		}
+	}
+	if runtime.GOOS != "linux" {
+		return used, nil
+	}
+	file, err := os.Open("/proc/net/route")
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	lines.Scan() // the heading
+	for lines.Scan() {
+		prefix, through, err := parseRoute(lines.Text())
+		if err != nil {
+			return nil, err
+		}
+		if prefix.Bits() == 0 || seen[prefix] { // the default route leads everywhere and collides with nothing
+			continue
+		}
+		// A wide route keeps working for all but the stack's own addresses.
+		level := Error
+		if prefix.Bits() < 24 {
+			level = Warning
+		}
+		used = append(used, inUsePrefix{prefix, "this machine's route through " + through, level})
+	}
+	return used, lines.Err()
+}
+
+// parseRoute reads a line of /proc/net/route (proc_net(5)): interface, destination and, as the eighth, the mask, each
+// four bytes as the processor stores them, in hexadecimal.
+func parseRoute(line string) (netip.Prefix, string, error) {
+	fields := strings.Fields(line)
+	if len(fields) < 8 {
+		return netip.Prefix{}, "", fmt.Errorf("/proc/net/route: %q has too few fields", line)
+	}
+	destination, err := hex.DecodeString(fields[1])
+	mask, errMask := hex.DecodeString(fields[7])
+	if err := errors.Join(err, errMask); err != nil || len(destination) != 4 || len(mask) != 4 {
+		return netip.Prefix{}, "", fmt.Errorf("/proc/net/route: %q: %w", line, errors.Join(err, errors.New("not an address and a mask")))
+	}
+	var address, ones [4]byte
+	binary.NativeEndian.PutUint32(address[:], binary.BigEndian.Uint32(destination))
+	binary.NativeEndian.PutUint32(ones[:], binary.BigEndian.Uint32(mask))
+	bits, _ := net.IPMask(ones[:]).Size()
+	return netip.PrefixFrom(netip.AddrFrom4(address), bits), fields[0], nil
+}

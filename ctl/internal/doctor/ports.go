@@ -1,0 +1,249 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	connections "github.com/shirou/gopsutil/v4/net"
+	"github.com/shirou/gopsutil/v4/process"
+
+	"oneserver/ctl/internal/stack"
+)
+
+// published is a port that the stack publishes.
+type published struct {
+	setting string
+	network string // tcp or udp
+	address netip.AddrPort
+}
+
+func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
+	settings, err := f.settings()
+	if err != nil {
+		return nil, fmt.Errorf("%w: needs valid settings", errUnknown)
+	}
+	var wanted []published
+	for _, port := range []published{{setting: "HTTP_PORT", network: "tcp"}, {setting: "DNS_PORT", network: "udp"}, {setting: "DNS_PORT", network: "tcp"}} {
+		if port.address, err = netip.ParseAddrPort(settings["BIND"] + ":" + settings[port.setting]); err != nil {
+			return nil, fmt.Errorf("%w: needs valid settings", errUnknown)
+		}
+		wanted = append(wanted, port)
+	}
+
+	local, err := f.local()
+	if err != nil || !local {
+		return []Finding{{Note, "ports", "not checked: the Docker Engine is on another machine", ""}}, err
+	}
+	containers, err := f.containers()
+	if err != nil && !errors.Is(err, errUnknown) { // without an engine no container holds a port
+		return nil, err
+	}
+	var own string
+	if project, err := f.project(); err == nil {
+		own = project.Name
+	}
+	sockets, err := connections.ConnectionsWithoutUidsWithContext(ctx, "inet")
+	if err != nil {
+		sockets = nil // some system cannot tell; listening on the port does, without a name
+	}
+
+	var findings []Finding
+	running := false
+	for _, port := range wanted {
+		var holder string
+		if container, held := containerOn(port, containers); held {
+			if container.Project == own && own != "" {
+				running = true
+				continue
+			}
+			holder = "the container " + container.Name
+			if container.Project != "" {
+				holder += " of the Compose project " + container.Project
+			}
+		} else {
+			holder = processOn(ctx, port, sockets)
+		}
+		told := slices.ContainsFunc(findings, func(f Finding) bool { return f.About == port.setting })
+		if holder != "" && !told { // who holds DNS_PORT on UDP mostly holds it on TCP
+			findings = append(findings, taken(ctx, port, holder))
+		}
+	}
+	if len(findings) == 0 {
+		says := fmt.Sprintf("%s and %s are free on %s", settings["HTTP_PORT"], settings["DNS_PORT"], settings["BIND"])
+		if running {
+			says = "published by this stack, which is running"
+		}
+		findings = []Finding{{OK, "ports", says, ""}}
+	}
+	return findings, nil
+}
+
+func taken(ctx context.Context, port published, holder string) Finding {
+	do := fmt.Sprintf("stop it, or write %s=%s in .env", port.setting, freePort(ctx, port))
+	if port.address.Port() == 53 && strings.Contains(holder, "systemd-resolve") {
+		do = "set BIND in .env to the one address of this machine that the world uses: the system's resolver keeps 127.0.0.53"
+	}
+	return Finding{Error, port.setting, fmt.Sprintf("%s %s is taken by %s", strings.ToUpper(port.network), port.address, holder), do}
+}
+
+// publishedPort is one entry in the ports column of docker ps: 0.0.0.0:80->80/tcp, [::]:8000-8010->8000-8010/tcp.
+var publishedPort = regexp.MustCompile(`^\[?(.*?)\]?:(\d+)(?:-(\d+))?->.*/(tcp|udp)$`)
+
+// containerOn returns the running container that publishes the port.
+func containerOn(port published, containers []stack.Container) (stack.Container, bool) {
+	for _, container := range containers {
+		for entry := range strings.SplitSeq(container.Ports, ", ") {
+			match := publishedPort.FindStringSubmatch(entry)
+			if match == nil || match[4] != port.network {
+				continue
+			}
+			first, _ := strconv.ParseUint(match[2], 10, 16) // the pattern allows digits only
+			last := first
+			if match[3] != "" {
+				last, _ = strconv.ParseUint(match[3], 10, 16)
+			}
+			if number := uint64(port.address.Port()); first <= number && number <= last && overlaps(port.address.Addr(), match[1]) {
+				return container, true
+			}
+		}
+	}
+	return stack.Container{}, false
+}
+
+// overlaps says whether who listens on one address keeps another from listening on the other.
+func overlaps(wanted netip.Addr, held string) bool {
+	if held == "*" { // how lsof writes every address
+		return true
+	}
+	address, err := netip.ParseAddr(held)
+	if err != nil {
+		return false
+	}
+	address = address.Unmap()
+	// A socket on :: takes IPv4 too, unless it was told not to; listening then finds out.
+	return address.IsUnspecified() || address.Is4() && wanted.IsUnspecified() || address == wanted
+}
+
+// processOn names the process of this machine that holds the port; empty if the port is free.
+func processOn(ctx context.Context, port published, sockets []connections.ConnectionStat) string {
+	failed := listen(ctx, port)
+	if !inUse(failed) && !errors.Is(failed, os.ErrPermission) { // a user who may not try looks at the sockets alone
+		return ""
+	}
+	for _, socket := range sockets {
+		ofNetwork := socket.Type == syscall.SOCK_STREAM && socket.Status == "LISTEN"
+		if port.network == "udp" {
+			ofNetwork = socket.Type == syscall.SOCK_DGRAM && socket.Raddr.Port == 0
+		}
+		if !ofNetwork || socket.Laddr.Port != uint32(port.address.Port()) || !overlaps(port.address.Addr(), socket.Laddr.IP) {
+			continue
+		}
+		if socket.Pid == 0 {
+			return fmt.Sprintf("a process of another user (sudo ss -lpn 'sport = :%d' names it)", port.address.Port())
+		}
+		name := "a process"
+		if of, err := process.NewProcessWithContext(ctx, socket.Pid); err == nil {
+			if its, err := of.NameWithContext(ctx); err == nil {
+				name = its
+			}
+		}
+		return fmt.Sprintf("%s (pid %d)", name, socket.Pid)
+	}
+	if inUse(failed) {
+		return "a process that cannot be seen from here"
+	}
+	return ""
+}
+
+// listen opens the port as the engine would and closes it again.
+func listen(ctx context.Context, port published) error {
+	if port.network == "udp" {
+		socket, err := new(net.ListenConfig).ListenPacket(ctx, "udp4", port.address.String())
+		if err != nil {
+			return err
+		}
+		return socket.Close()
+	}
+	socket, err := new(net.ListenConfig).Listen(ctx, "tcp4", port.address.String())
+	if err != nil {
+		return err
+	}
+	return socket.Close()
+}
+
+func inUse(err error) bool {
+	const windows = syscall.Errno(10048) // WSAEADDRINUSE
+	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, windows)
+}
+
+// freePort returns a port that can be written instead of one that is taken.
+func freePort(ctx context.Context, port published) string {
+	first, err := strconv.ParseUint(fallback[port.setting], 10, 16)
+	if err != nil {
+		panic(err) // the table is ours
+	}
+	for number := uint16(first); number < uint16(first)+1000; number++ {
+		address := netip.AddrPortFrom(port.address.Addr(), number)
+		tcp, udp := published{network: "tcp", address: address}, published{network: "udp", address: address}
+		if listen(ctx, tcp) == nil && (port.setting == "HTTP_PORT" || listen(ctx, udp) == nil) {
+			return strconv.Itoa(int(number))
+		}
+	}
+	return "another"
+}
+
+// checkPrivileged wants ports that an engine without root may open.
+func checkPrivileged(_ context.Context, f *facts) ([]Finding, error) {
+	info, err := f.engine()
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(info.SecurityOptions, "name=rootless") {
+		return []Finding{{OK, "privileges", "the engine may open every port", ""}}, nil
+	}
+	settings, err := f.settings()
+	if err != nil {
+		return nil, fmt.Errorf("%w: needs valid settings", errUnknown)
+	}
+	first, err := firstUnprivilegedPort()
+	if err != nil {
+		return nil, err
+	}
+	findings := lowPorts(settings, first)
+	if len(findings) == 0 {
+		findings = []Finding{{OK, "privileges", fmt.Sprintf("the engine runs without root and needs no port below %d", first), ""}}
+	}
+	return findings, nil
+}
+
+// lowPorts finds the settings with a port below the first that an engine without root may open.
+func lowPorts(settings stack.Settings, first int) []Finding {
+	var findings []Finding
+	for _, name := range []string{"HTTP_PORT", "DNS_PORT"} {
+		if port, err := strconv.Atoi(settings[name]); err == nil && port < first {
+			findings = append(findings, Finding{Error, name, fmt.Sprintf("%s=%d: this Docker Engine runs without root and may not open a port below %d", name, port, first),
+				fmt.Sprintf("write %s=%s in .env, or allow it: sudo sysctl net.ipv4.ip_unprivileged_port_start=%d", name, fallback[name], port)})
+		}
+	}
+	return findings
+}
+
+func firstUnprivilegedPort() (int, error) {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	if errors.Is(err, os.ErrNotExist) {
+		return 1024, nil // not Linux, or not a recent one
+	}
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
+}

@@ -1,0 +1,124 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/shirou/gopsutil/v4/disk"
+)
+
+const (
+	megabyte = 1000 * 1000
+	// diskToBuild is what all images with the layers and caches of their making take, with room for the data.
+	diskToBuild = 3000 * megabyte
+	// diskToRun is what a first data directory with its logs takes, when the images are there.
+	diskToRun = 500 * megabyte
+)
+
+func checkMemory(_ context.Context, f *facts) ([]Finding, error) {
+	info, err := f.engine()
+	if err != nil {
+		return nil, err
+	}
+	project, err := f.project()
+	if err != nil {
+		return nil, err
+	}
+	var limits int64
+	for _, service := range project.Services {
+		if service.Restart != "no" { // a one-shot is gone when the others run
+			limits += service.MemLimit
+		}
+	}
+	says := fmt.Sprintf("Docker has %d MB, the services' limits add up to %d MB", info.MemTotal/megabyte, limits/megabyte)
+	if info.MemTotal < uint64(limits) {
+		do := "close other programs, or expect the kernel to end the largest process under load"
+		if info.inVM() {
+			do = "give Docker Desktop more memory: Settings, Resources"
+		}
+		return []Finding{{Warning, "memory", says, do}}, nil
+	}
+	return []Finding{{OK, "memory", says, ""}}, nil
+}
+
+func checkDisk(ctx context.Context, f *facts) ([]Finding, error) {
+	info, err := f.engine()
+	if err != nil {
+		return nil, err
+	}
+	if local, err := f.local(); err != nil || !local || info.inVM() {
+		return []Finding{{Note, "disk", "not checked: Docker's data is not on a disk of this machine", ""}}, err
+	}
+	usage, err := disk.UsageWithContext(ctx, info.DockerRootDir)
+	if err != nil {
+		return nil, err
+	}
+	need := uint64(diskToBuild)
+	if missing, err := missingImages(f); err == nil && len(missing) == 0 {
+		need = diskToRun
+	}
+	says := fmt.Sprintf("%d MB free in %s, about %d MB needed", usage.Free/megabyte, info.DockerRootDir, need/megabyte)
+	if usage.Free < need {
+		return []Finding{{Error, "disk", says, "make room; docker system df shows what Docker itself holds, docker image prune removes images without a name"}}, nil
+	}
+	return []Finding{{OK, "disk", says, ""}}, nil
+}
+
+// missingImages returns the images of the stack that are not here, in order.
+func missingImages(f *facts) ([]string, error) {
+	list, err := f.images()
+	if err != nil {
+		return nil, err
+	}
+	project, err := f.project()
+	if err != nil {
+		return nil, err
+	}
+	here := tags(list)
+	missing := map[string]bool{}
+	for _, service := range project.Services {
+		if !here[service.Image] {
+			missing[service.Image] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(missing)), nil
+}
+
+// machines maps what docker info calls an architecture (uname -m) to what images call it (GOARCH).
+var machines = map[string]string{"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+func checkImages(_ context.Context, f *facts) ([]Finding, error) {
+	list, err := f.images()
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.engine()
+	if err != nil {
+		return nil, err
+	}
+	machine := info.Architecture
+	if goarch, known := machines[machine]; known {
+		machine = goarch
+	}
+	var findings []Finding
+	for _, one := range list {
+		if len(one.RepoTags) > 0 && one.Architecture != machine {
+			findings = append(findings, Finding{Error, "images", fmt.Sprintf("%s is made for %s, and the engine is %s", one.RepoTags[0], one.Architecture, machine),
+				fmt.Sprintf("docker image rm %s, then make up gets the right one; or make load with a bundle written on an %s machine", one.RepoTags[0], machine)})
+		}
+	}
+	if len(findings) > 0 {
+		return findings, nil
+	}
+	missing, err := missingImages(f)
+	if err != nil {
+		return nil, err
+	}
+	if len(missing) > 0 {
+		return []Finding{{Note, "images", "not here: " + strings.Join(missing, ", "), "nothing: make up pulls or builds them"}}, nil
+	}
+	return []Finding{{OK, "images", "all here, made for " + machine, ""}}, nil
+}

@@ -1,0 +1,224 @@
+package doctor
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"oneserver/ctl/internal/stack"
+)
+
+func checkSettings(_ context.Context, f *facts) ([]Finding, error) {
+	settings, err := f.settings()
+	if err != nil {
+		return []Finding{{Error, "settings", "Compose cannot read them: " + oneLine(err.Error()), "put .env right, or remove it: no setting is needed"}}, nil
+	}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, err
+	}
+	var here []netip.Addr
+	for _, address := range addresses {
+		if prefix, err := netip.ParsePrefix(address.String()); err == nil {
+			here = append(here, prefix.Addr())
+		}
+	}
+	if local, err := f.local(); err == nil && !local {
+		here = nil // BIND is an address of the engine's machine
+	}
+	findings := judge(settings, here)
+	if len(findings) == 0 {
+		findings = []Finding{{OK, "settings", fmt.Sprintf("%s at %s, HTTP on %s:%s, DNS on %[3]s:%[5]s", settings["DOMAIN"],
+			settings["SERVER_IP"], settings["BIND"], settings["HTTP_PORT"], settings["DNS_PORT"]), ""}}
+	}
+	return findings, nil
+}
+
+// judge says what is wrong with the settings on a machine that has these addresses; nil if they are not known.
+func judge(settings stack.Settings, here []netip.Addr) []Finding {
+	var findings []Finding
+	report := func(level Level, name, says, do string) {
+		findings = append(findings, Finding{level, name, fmt.Sprintf("%s=%s: %s", name, settings[name], says), do})
+	}
+	if err := checkDomain(settings["DOMAIN"]); err != nil {
+		report(Error, "DOMAIN", err.Error(), "write for example DOMAIN=foobar.com in .env")
+	} else if strings.HasPrefix(settings["DOMAIN"], "www.") {
+		report(Warning, "DOMAIN", "the site is then www."+settings["DOMAIN"], "leave www. out: the stack adds it")
+	}
+
+	loopback := true // what is not known is not warned about
+	switch bind, err := netip.ParseAddr(settings["BIND"]); {
+	case err != nil || !bind.Is4():
+		report(Error, "BIND", "that is not an IPv4 address", "write BIND=127.0.0.1 in .env for this machine only, BIND=0.0.0.0 for everybody")
+	case !bind.IsUnspecified() && !bind.IsLoopback() && here != nil && !slices.Contains(here, bind):
+		report(Error, "BIND", "this machine does not have that address", "write one that it has, or 0.0.0.0 for all of them, in .env")
+	default:
+		loopback = bind.IsLoopback()
+	}
+
+	switch ip, err := netip.ParseAddr(settings["SERVER_IP"]); {
+	case err != nil || !ip.Is4():
+		report(Error, "SERVER_IP", "that is not an IPv4 address", "write for example SERVER_IP=203.0.113.10 in .env")
+	case ip.IsUnspecified() || ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		report(Error, "SERVER_IP", "no server can have that address", "write for example SERVER_IP=203.0.113.10 in .env")
+	case settings["SERVER_IP"] == "8.8.8.8" && !loopback:
+		report(Warning, "SERVER_IP", "others can reach this server (BIND="+settings["BIND"]+"), and are told that it is somewhere else",
+			"write the server's public address as SERVER_IP in .env")
+	case ip.IsLoopback() && !loopback:
+		report(Warning, "SERVER_IP", "others are told to look on their own machines", "write the server's public address as SERVER_IP in .env")
+	}
+
+	portsValid := true
+	for _, name := range []string{"HTTP_PORT", "DNS_PORT"} {
+		if port, err := strconv.ParseUint(settings[name], 10, 16); err != nil || port == 0 {
+			portsValid = false
+			report(Error, name, "that is not a port, a number from 1 to 65535", "write for example "+name+"="+fallback[name]+" in .env")
+		}
+	}
+	if portsValid && settings["HTTP_PORT"] == settings["DNS_PORT"] {
+		report(Error, "HTTP_PORT", "DNS_PORT is the same, and DNS needs TCP too", "give each its own port in .env")
+	}
+
+	if subnet, err := parseSubnet(settings["SUBNET"]); err != nil {
+		report(Error, "SUBNET", err.Error(), "write for example SUBNET=172.28.0 in .env")
+	} else if !subnet.Addr().IsPrivate() {
+		report(Error, "SUBNET", "those are public addresses, and their owners could not be reached any more",
+			"write one from 10.0.0 to 10.255.255, 172.16.0 to 172.31.255 or 192.168.0 to 192.168.255 in .env")
+	} else if ip, err := netip.ParseAddr(settings["SERVER_IP"]); err == nil && subnet.Contains(ip) {
+		report(Error, "SERVER_IP", "that address is inside the containers' own network", "write the server's public address as SERVER_IP in .env")
+	}
+	return findings
+}
+
+// fallback is the port to try where the default is taken.
+var fallback = map[string]string{"HTTP_PORT": "8080", "DNS_PORT": "1053"}
+
+// checkDomain accepts a host name of at least two labels: letters, digits and hyphens (RFC 1123, section 2.1), each
+// label at most 63 octets (RFC 1035, section 2.3.4). The dns service wants the same.
+func checkDomain(name string) error {
+	const room = 253 - len("hostmaster.") // the longest name that the zone puts before it
+	labels := strings.Split(strings.ToLower(name), ".")
+	switch {
+	case strings.HasSuffix(name, "."):
+		return errors.New("leave out the final dot")
+	case len(labels) < 2:
+		return errors.New("a domain has at least two parts with a dot between them")
+	case len(name) > room:
+		return fmt.Errorf("it is longer than %d characters", room)
+	case strings.Trim(labels[len(labels)-1], "0123456789") == "":
+		return errors.New("its last part is a number: that is an address, not a domain")
+	}
+	for _, label := range labels {
+		bad := strings.IndexFunc(label, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' })
+		switch {
+		case label == "":
+			return errors.New("there is nothing between two of its dots")
+		case len(label) > 63:
+			return fmt.Errorf("its part %q is longer than 63 characters", label)
+		case bad >= 0 && label[bad] >= 0x80:
+			return fmt.Errorf("its part %q has letters beyond ASCII: write the form that begins with xn--", label)
+		case bad >= 0:
+			return fmt.Errorf("its part %q has a character other than letters, digits and hyphens", label)
+		case label[0] == '-' || label[len(label)-1] == '-':
+			return fmt.Errorf("its part %q begins or ends with a hyphen", label)
+		}
+	}
+	return nil
+}
+
+// parseSubnet reads the first three numbers of a network as the /24 that they name.
+func parseSubnet(text string) (netip.Prefix, error) {
+	address, err := netip.ParseAddr(text + ".0")
+	if err != nil || !address.Is4() {
+		return netip.Prefix{}, errors.New("give the first three numbers of a network, without the rest")
+	}
+	return netip.PrefixFrom(address, 24), nil
+}
+
+// checkNames looks in .env for settings that nothing reads: a name with a typo would otherwise do nothing, silently.
+// It reads names only; what the values are, Compose says.
+func checkNames(_ context.Context, f *facts) ([]Finding, error) {
+	file, err := os.Open(filepath.Join(f.cli.Dir, ".env"))
+	if errors.Is(err, os.ErrNotExist) {
+		return []Finding{{OK, ".env", "not there, the defaults hold", ""}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	known, err := stack.Defaults(f.cli)
+	if err != nil {
+		return nil, err
+	}
+	var findings []Finding
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		line := strings.TrimPrefix(strings.TrimSpace(lines.Text()), "export ")
+		name, _, isSetting := strings.Cut(line, "=")
+		name = strings.TrimSpace(name)
+		_, isKnown := known[name]
+		toCompose := strings.HasPrefix(name, "COMPOSE_") || strings.HasPrefix(name, "DOCKER_") || strings.HasPrefix(name, "BUILDKIT_")
+		if !isSetting || strings.HasPrefix(name, "#") || isKnown || toCompose {
+			continue
+		}
+		findings = append(findings, Finding{Warning, ".env", "nothing reads the setting " + name, "did you mean " + nearest(name, known) + "? .env.example has them all"})
+	}
+	if len(findings) == 0 {
+		findings = []Finding{{OK, ".env", "every setting in it is known", ""}}
+	}
+	return findings, lines.Err()
+}
+
+// nearest returns the known name that takes the fewest edits to reach.
+func nearest(name string, known stack.Settings) string {
+	best, least := "", 0
+	for candidate := range known {
+		if edits := editDistance(strings.ToUpper(name), candidate); best == "" || edits < least || edits == least && candidate < best {
+			best, least = candidate, edits
+		}
+	}
+	return best
+}
+
+// editDistance is Levenshtein's: how many insertions, deletions and replacements lead from a to b.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// checkProject wants Compose to take compose.yaml. What it says of a bad setting is left to checkSettings, which knows
+// more.
+func checkProject(_ context.Context, f *facts) ([]Finding, error) {
+	_, err := f.project()
+	var refused refusal
+	if !errors.As(err, &refused) {
+		return []Finding{{OK, "compose.yaml", "Compose can read it", ""}}, err
+	}
+	if settings, err := f.settings(); err != nil || Worst(judge(settings, nil)) == Error {
+		return nil, fmt.Errorf("%w: needs valid settings", errUnknown)
+	}
+	return []Finding{{Error, "compose.yaml", oneLine(refused.why.Error()), "put it right; git diff compose.yaml shows what was changed in it"}}, nil
+}

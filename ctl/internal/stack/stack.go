@@ -1,0 +1,153 @@
+// Package stack reads the stack as Docker Compose sees it: the project that compose.yaml describes, the settings that
+// fill it in, and its containers.
+package stack
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"oneserver/ctl/internal/docker"
+)
+
+// FindRoot returns the nearest folder at or above dir that has a compose.yaml.
+func FindRoot(dir string) (string, error) {
+	for at := dir; ; at = filepath.Dir(at) {
+		if _, err := os.Stat(filepath.Join(at, "compose.yaml")); err == nil {
+			return at, nil
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return "", err
+		}
+		if at == filepath.Dir(at) {
+			return "", fmt.Errorf("no compose.yaml in %s or above it: run this inside the repository", dir)
+		}
+	}
+}
+
+// Project is what `docker compose config` says, as far as this tool asks.
+type Project struct {
+	Name     string
+	Services map[string]struct {
+		Image    string
+		User     string
+		Restart  string
+		MemLimit int64 `json:"mem_limit,string"` // bytes
+	}
+	Networks map[string]struct{ Name string }
+	Volumes  map[string]struct{ Name string }
+}
+
+// ReadProject asks Compose for the project with all its settings filled in.
+func ReadProject(ctx context.Context, cli docker.CLI) (Project, error) {
+	var project Project
+	out, err := cli.Output(ctx, "compose", "config", "--format", "json")
+	if err != nil {
+		return Project{}, err
+	}
+	if err := json.Unmarshal([]byte(out), &project); err != nil {
+		return Project{}, fmt.Errorf("docker compose config: %w", err)
+	}
+	return project, nil
+}
+
+// Settings are the values that fill in compose.yaml, by name.
+type Settings map[string]string
+
+// inCompose finds ${NAME:-default}, the form that every setting has in compose.yaml.
+var inCompose = regexp.MustCompile(`\$\{([A-Z_]+):-([^}]*)\}`)
+
+// Defaults returns the settings that compose.yaml knows, with the values it gives them.
+func Defaults(cli docker.CLI) (Settings, error) {
+	text, err := os.ReadFile(filepath.Join(cli.Dir, "compose.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	settings := Settings{}
+	for _, match := range inCompose.FindAllStringSubmatch(string(text), -1) {
+		settings[match[1]] = match[2]
+	}
+	return settings, nil
+}
+
+// ReadSettings asks Compose what the settings are, .env and the environment included. They are put to it in a project
+// of their own, so that it answers where a bad value makes it refuse compose.yaml itself.
+func ReadSettings(ctx context.Context, cli docker.CLI) (Settings, error) {
+	defaults, err := Defaults(cli)
+	if err != nil {
+		return nil, err
+	}
+	asked := Settings{}
+	for name, value := range defaults {
+		asked[name] = "${" + name + ":-" + value + "}"
+	}
+	type service struct {
+		Image       string   `json:"image"`
+		Environment Settings `json:"environment"`
+	}
+	type project struct {
+		Name     string             `json:"name"`
+		Services map[string]service `json:"services"`
+	}
+	question, err := json.Marshal(project{"settings", map[string]service{"all": {"none", asked}}})
+	if err != nil {
+		return nil, err
+	}
+	cmd := cli.Command(ctx, "compose", "--project-directory", ".", "--file", "-", "config", "--format", "json")
+	cmd.Stdin = bytes.NewReader(question)
+	out, err := cli.OutputOf(cmd)
+	if err != nil {
+		return nil, err
+	}
+	var answer project
+	if err := json.Unmarshal([]byte(out), &answer); err != nil {
+		return nil, fmt.Errorf("docker compose config: %w", err)
+	}
+	return answer.Services["all"].Environment, nil
+}
+
+// EnvironmentSettings is what ReadSettings would say without a .env file: all that can be known without Compose.
+func EnvironmentSettings(cli docker.CLI) (Settings, error) {
+	settings, err := Defaults(cli)
+	if err != nil {
+		return nil, err
+	}
+	for name := range settings {
+		if value := cli.Getenv(name); value != "" {
+			settings[name] = value
+		}
+	}
+	return settings, nil
+}
+
+// Container is one line of `docker ps`.
+type Container struct {
+	Name    string
+	Project string // of Compose; empty if it has none
+	Service string
+	Ports   string // as docker ps shows them: 127.0.0.1:80->80/tcp, ...
+}
+
+// Running returns all running containers of the engine, other projects' included.
+func Running(ctx context.Context, cli docker.CLI) ([]Container, error) {
+	out, err := cli.Output(ctx, "ps", "--format",
+		`{{.Names}}	{{.Label "com.docker.compose.project"}}	{{.Label "com.docker.compose.service"}}	{{.Ports}}`)
+	if err != nil {
+		return nil, err
+	}
+	var list []Container
+	for lines := bufio.NewScanner(strings.NewReader(out)); lines.Scan(); {
+		fields := strings.Split(lines.Text(), "\t")
+		if len(fields) != 4 {
+			return nil, fmt.Errorf("docker ps prints %q where four fields were asked for", lines.Text())
+		}
+		list = append(list, Container{fields[0], fields[1], fields[2], fields[3]})
+	}
+	return list, nil
+}
