@@ -39,6 +39,9 @@ func newCopy(project, httpPort, dnsPort, subnet string) *copyOfStack {
 			"HTTP_PORT="+httpPort, "DNS_PORT="+dnsPort, "SUBNET="+subnet)}
 }
 
+// scratch is a folder for what several tests use; it goes with the run.
+var scratch string
+
 // root is the repository's root; tests run in their package's folder.
 var root = func() string {
 	dir, err := filepath.Abs("../..")
@@ -61,6 +64,13 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) int {
 	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+
+	var err error
+	if scratch, err = os.MkdirTemp("", "oneserver-test"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(scratch)
 
 	if err := site.remove(); err != nil { // of a run that was killed
 		fmt.Fprintln(os.Stderr, err)

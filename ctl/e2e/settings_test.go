@@ -1,0 +1,161 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// tool runs ctl, which the Makefile's targets are, with the copy's settings and others that override them.
+func (c *copyOfStack) tool(t *testing.T, settings []string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	with := *c
+	with.env = append(append([]string{}, c.env...), settings...)
+	return with.output(ctx, buildTool(t), args...)
+}
+
+// buildTool compiles ctl once, so that it runs without Go where a test takes everything from the PATH.
+func buildTool(t *testing.T) string {
+	t.Helper()
+	binary, err := builtTool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
+}
+
+var builtTool = sync.OnceValues(func() (string, error) {
+	binary := filepath.Join(scratch, "ctl")
+	_, err := site.output(context.Background(), "go", "build", "-C", "ctl", "-o", binary, ".")
+	return binary, err
+})
+
+// What cannot work is refused before anything starts, with the setting's name and what to do.
+func TestBadSettingsGetAClearError(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { taken.Close() })
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+
+	tests := []struct {
+		name     string
+		settings []string
+		says     []string
+	}{
+		{"a port in use, and by whom", []string{"HTTP_PORT=" + port}, []string{"HTTP_PORT", "taken by", fmt.Sprintf("pid %d", os.Getpid())}},
+		{"a domain with a space", []string{"DOMAIN=foo bar.com"}, []string{"DOMAIN", "foo bar.com"}},
+		{"a domain of one word", []string{"DOMAIN=foobar"}, []string{"DOMAIN"}},
+		{"an address that is none", []string{"SERVER_IP=8.8.8.888"}, []string{"SERVER_IP", "8.8.8.888"}},
+		{"a host name for an address", []string{"SERVER_IP=example.com"}, []string{"SERVER_IP"}},
+		{"a port that is none", []string{"DNS_PORT=66000"}, []string{"DNS_PORT"}},
+		{"an address of another machine", []string{"BIND=192.0.2.1"}, []string{"BIND"}},
+		{"a subnet that is none", []string{"SUBNET=172.28"}, []string{"SUBNET"}},
+		{"a subnet that another network has", []string{"COMPOSE_PROJECT_NAME=oneserver-test-other", "HTTP_PORT=18099", "DNS_PORT=11099", "SUBNET=" + site.subnet}, []string{"SUBNET", site.project}},
+		{"no Docker", []string{"PATH=" + t.TempDir()}, []string{"docker", "https://docs.docker.com"}},
+		{"Docker not running", []string{"DOCKER_HOST=unix://" + filepath.Join(t.TempDir(), "docker.sock")}, []string{"engine does not answer", "start"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			for _, command := range []string{"doctor", "up"} {
+				out, err := site.tool(t, test.settings, command)
+				if err == nil {
+					t.Errorf("%s says that all is well:\n%s", command, out)
+				}
+				for _, words := range test.says {
+					if !strings.Contains(out, words) {
+						t.Errorf("%s does not say %q:\n%s", command, words, out)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Plain `docker compose up`, which no doctor precedes, refuses bad settings too: the part that they concern says why.
+func TestBadSettingsAreRefusedByTheirOwnService(t *testing.T) {
+	t.Parallel()
+	for setting, value := range map[string]string{"DOMAIN": "foo_bar", "SERVER_IP": "8.8.8.888", "SUBNET": "172.28"} {
+		t.Run(setting, func(t *testing.T) {
+			t.Parallel()
+			args := []string{"run", "--rm", "--network", "none"}
+			for name, good := range map[string]string{"DOMAIN": "foobar.com", "SERVER_IP": "8.8.8.8", "SUBNET": "172.28.0"} {
+				if name == setting {
+					good = value
+				}
+				args = append(args, "--env", name+"="+good)
+			}
+			out, err := site.output(t.Context(), "docker", append(args, "oneserver-dns")...)
+			if err == nil || !strings.Contains(out, setting) || !strings.Contains(out, value) || !strings.Contains(out, ".env") {
+				t.Errorf("dns with %s=%s: %v: %s", setting, value, err, out)
+			}
+		})
+	}
+}
+
+// A first start of the database that is cut off leaves a volume that the image takes for complete. The stack does not.
+func TestAHalfInitialisedVolumeIsNotTakenForAWholeOne(t *testing.T) {
+	half := newCopy("oneserver-test-half", "18081", "11054", "172.28.3")
+	if err := half.remove(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := half.remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	newScenario(t, half).
+		When("an empty database is started", compose("up", "--detach", "db")).
+		Then(time.Minute, initialising()).
+		When("its first start is cut off", killNine("db")).
+		Then(time.Minute, unhealthyBecause("db", "cut off before it was complete", "make reset")).
+		When("the stack is stopped", compose("stop"))
+
+	for _, command := range []string{"doctor", "up"} {
+		out, err := half.tool(t, nil, command)
+		if err == nil || !strings.Contains(out, "never") || !strings.Contains(out, "make reset") {
+			t.Errorf("%s: %v\n%s", command, err, out)
+		}
+	}
+}
+
+// initialising: the system tables are there, and what db-init does is not finished.
+func initialising() check {
+	return check{"db is in the middle of its first start", []string{"db"}, func(ctx context.Context, c *copyOfStack) error {
+		_, err := c.compose(ctx, "exec", "--no-TTY", "db", "sh", "-c", "test -d /var/lib/mysql/mysql && test ! -e /var/lib/mysql/stack_id")
+		return err
+	}}
+}
+
+// unhealthyBecause: the last health check failed and said all of these.
+func unhealthyBecause(service string, says ...string) check {
+	return check{service + " says what is wrong with it", []string{service}, func(ctx context.Context, c *copyOfStack) error {
+		containers, err := c.containers(ctx)
+		if err != nil {
+			return err
+		}
+		health := containers[service].State.Health
+		if health == nil || len(health.Log) == 0 {
+			return errors.New("no health check has run yet")
+		}
+		last := health.Log[len(health.Log)-1].Output
+		for _, words := range says {
+			if !strings.Contains(last, words) {
+				return fmt.Errorf("its last health check says %q", last)
+			}
+		}
+		return nil
+	}}
+}
