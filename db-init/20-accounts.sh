@@ -1,0 +1,35 @@
+#!/bin/bash
+# Makes the accounts. A script only because the passwords are in files; what each account may do is in 30-grants.sql.
+#
+# The image runs this file if it is executable and sources it if it is not, and a checkout on Windows decides which. So
+# it works either way: it uses nothing of the image's entrypoint, and its settings stay inside the parentheses.
+(
+    set -euo pipefail
+
+    password() {
+        local value
+        value=$(<"/run/secrets/mysql_$1_password")
+        case $value in
+            '' | *[!0-9A-Za-z]*) # it goes into SQL as it is
+                echo "/run/secrets/mysql_$1_password must hold letters and digits only" >&2
+                return 1
+                ;;
+        esac
+        printf %s "$value"
+    }
+
+    root=$(password root)
+    app=$(password app)
+    migrate=$(password migrate)
+    backup=$(password backup)
+    health=$(password health)
+
+    # The limits keep room among max_connections for app: a migration works on one connection while others wait for
+    # it, a dump uses one or two, and a health check that hangs is not the reason that nobody else gets in.
+    mysql --defaults-extra-file=<(printf '[client]\npassword=%s\n' "$root") --protocol=socket --user=root <<SQL
+CREATE USER 'app'@'%' IDENTIFIED BY '$app';
+CREATE USER 'migrate'@'%' IDENTIFIED BY '$migrate' WITH MAX_USER_CONNECTIONS 5;
+CREATE USER 'backup'@'%' IDENTIFIED BY '$backup' WITH MAX_USER_CONNECTIONS 3;
+CREATE USER 'health'@'127.0.0.1' IDENTIFIED BY '$health' WITH MAX_USER_CONNECTIONS 5;
+SQL
+)

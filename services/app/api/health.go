@@ -1,0 +1,62 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"oneserver/app"
+)
+
+// readyLimit is how long the dependencies may take to show that they work. Probes give up after 2 s.
+const readyLimit = 1500 * time.Millisecond
+
+type health struct {
+	Status string `json:"status"`
+}
+
+// livez says that the process runs. A restart helps only if this does not answer.
+func (s *Server) livez(c *gin.Context) error {
+	c.Header("Cache-Control", "no-store")
+	return s.answer(c, http.StatusOK, "application/json", health{"alive"})
+}
+
+// readyz says whether requests should be sent here. It looks each time it is asked and keeps no state, so it cannot
+// be out of date.
+func (s *Server) readyz(c *gin.Context) error {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readyLimit)
+	defer cancel()
+	err := s.readyNow(ctx)
+	s.logReadiness(err)
+	if err != nil {
+		return err
+	}
+	c.Header("Cache-Control", "no-store")
+	return s.answer(c, http.StatusOK, "application/json", health{"ready"})
+}
+
+func (s *Server) readyNow(ctx context.Context) error {
+	if s.draining.Load() {
+		return &app.Error{Code: app.Unavailable, Message: "Draining: this process is about to stop."}
+	}
+	return s.ready(ctx)
+}
+
+func (s *Server) logReadiness(err error) {
+	now := "ready"
+	if err != nil {
+		now = err.Error()
+	}
+	s.readiness.Lock()
+	changed := now != s.lastReadiness
+	s.lastReadiness = now
+	s.readiness.Unlock()
+	switch {
+	case changed && err != nil:
+		s.log.Warn("not ready", "reason", now)
+	case changed:
+		s.log.Info("ready")
+	}
+}

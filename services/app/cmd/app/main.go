@@ -1,0 +1,96 @@
+// Command app is the application server of the site and the tools that belong to it, in one binary.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+const usage = `app is the application server of the site.
+
+Usage: app [command]
+
+Commands:
+  serve        answer requests (the default)
+  migrate      bring the database's tables to the version that this binary needs
+  healthcheck  ask the server on this machine whether it is ready; exit 0 if so, else 1
+  secrets DIR  make the stack's passwords in DIR; those that exist stay as they are
+
+Settings come from the environment:
+  LISTEN               address to listen on (default :8080)         serve, healthcheck
+  TRUSTED_PROXY        IP address of the one proxy in front         serve
+  MYSQL_ADDRESS        host:port of the database                    serve, migrate
+  MYSQL_DATABASE       its name                                     serve, migrate
+  MYSQL_USER           the account                                  serve, migrate
+  MYSQL_PASSWORD_FILE  the file that holds the account's password   serve, migrate
+`
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2 // called or configured wrongly; trying again does not help
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
+
+// run is the program: it returns the exit code, and ends early, in good order, when ctx does.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	command := "serve"
+	if len(args) > 0 {
+		command, args = args[0], args[1:]
+	}
+	flags := flag.NewFlagSet(command, flag.ContinueOnError) // no flags; it gives us -h, --help and their refusal
+	flags.SetOutput(io.Discard)
+	operands := 0
+	var do func(log *slog.Logger) error
+	switch command {
+	case "serve":
+		do = func(log *slog.Logger) error { return serve(ctx, getenv, log) }
+	case "migrate":
+		do = func(log *slog.Logger) error { return migrate(ctx, getenv, log) }
+	case "healthcheck":
+		do = func(*slog.Logger) error { return healthcheck(ctx, getenv) }
+	case "secrets":
+		operands = 1
+		do = func(*slog.Logger) error { return makeSecrets(flags.Arg(0), stdout) }
+	case "help", "-h", "-help", "--help":
+		fmt.Fprint(stdout, usage)
+		return exitOK
+	default:
+		fmt.Fprintf(stderr, "app: there is no command %q; there are serve, migrate, healthcheck and secrets (app --help)\n", command)
+		return exitUsage
+	}
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stdout, usage)
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "app %s: %v (app --help)\n", command, err)
+		return exitUsage
+	case flags.NArg() != operands:
+		fmt.Fprintf(stderr, "app %s: takes %d arguments, not %d (app --help)\n", command, operands, flags.NArg())
+		return exitUsage
+	}
+
+	log := slog.New(slog.NewJSONHandler(stdout, nil))
+	if err := do(log); err != nil {
+		fmt.Fprintf(stderr, "app %s: %v\n", command, err)
+		if _, wrong := errors.AsType[settingsError](err); wrong {
+			return exitUsage
+		}
+		return exitFailed
+	}
+	return exitOK
+}

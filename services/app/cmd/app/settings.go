@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+
+	"oneserver/app/mysql"
+)
+
+// settings are what serve and migrate read from the environment.
+type settings struct {
+	listen       string
+	trustedProxy netip.Addr // the zero Addr: nobody is trusted
+	database     mysql.Config
+	passwordFile string
+}
+
+// settingsError says everything that is wrong with the settings, a line each.
+type settingsError struct{ error }
+
+// LogValue shows the effective settings without the password.
+func (s settings) LogValue() slog.Value {
+	proxy := "none"
+	if s.trustedProxy.IsValid() {
+		proxy = s.trustedProxy.String()
+	}
+	return slog.GroupValue(
+		slog.String("listen", s.listen),
+		slog.String("trusted_proxy", proxy),
+		slog.String("mysql_address", s.database.Address),
+		slog.String("mysql_database", s.database.Database),
+		slog.String("mysql_user", s.database.User),
+		slog.String("mysql_password", "*** from "+s.passwordFile),
+	)
+}
+
+// readSettings reads and checks all settings, and reports all that is wrong with them at once.
+func readSettings(getenv func(string) string) (settings, error) {
+	var errs []error
+	check := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	required := func(name, meaning string) string {
+		value := getenv(name)
+		if value == "" {
+			check(fmt.Errorf("%s is not set: it is %s", name, meaning))
+		}
+		return value
+	}
+
+	s := settings{listen: listenAddress(getenv)}
+	check(checkAddress("LISTEN", s.listen, false))
+	if text := getenv("TRUSTED_PROXY"); text != "" {
+		proxy, err := netip.ParseAddr(text)
+		if err != nil {
+			check(fmt.Errorf("TRUSTED_PROXY is %q: it must be one IP address, such as 172.28.0.80", text))
+		}
+		s.trustedProxy = proxy.Unmap()
+	}
+	s.database.Address = required("MYSQL_ADDRESS", "the database's host:port, such as db:3306")
+	if s.database.Address != "" {
+		check(checkAddress("MYSQL_ADDRESS", s.database.Address, true))
+	}
+	s.database.Database = required("MYSQL_DATABASE", "the name of the database")
+	s.database.User = required("MYSQL_USER", "the account to use")
+	s.passwordFile = required("MYSQL_PASSWORD_FILE", "the path of the file with the account's password")
+	if s.passwordFile != "" {
+		password, err := readPassword(s.passwordFile)
+		check(err)
+		s.database.Password = password
+	}
+	if len(errs) > 0 {
+		return s, settingsError{errors.Join(errs...)}
+	}
+	return s, nil
+}
+
+// listenAddress is read by healthcheck too.
+func listenAddress(getenv func(string) string) string {
+	if listen := getenv("LISTEN"); listen != "" {
+		return listen
+	}
+	return ":8080"
+}
+
+func checkAddress(name, address string, needHost bool) error {
+	host, port, err := net.SplitHostPort(address)
+	if err == nil && needHost && host == "" {
+		err = errors.New("the host is missing")
+	}
+	if err == nil {
+		if n, perr := strconv.ParseUint(port, 10, 16); perr != nil || needHost && n == 0 {
+			err = errors.New("the port must be a number up to 65535")
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s is %q: it must be host:port: %w", name, address, err)
+	}
+	return nil
+}
+
+func readPassword(file string) (string, error) {
+	content, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return "", fmt.Errorf("MYSQL_PASSWORD_FILE is %s, which does not exist: \"app secrets DIR\" makes it", file)
+	case errors.Is(err, os.ErrPermission):
+		return "", fmt.Errorf("MYSQL_PASSWORD_FILE is %s, which user %d in group %d may not read: run as the account it was made for",
+			file, os.Geteuid(), os.Getegid())
+	case err != nil:
+		return "", fmt.Errorf("MYSQL_PASSWORD_FILE: %w", err)
+	}
+	password := strings.TrimRight(string(content), "\r\n")
+	if password == "" {
+		return "", fmt.Errorf("MYSQL_PASSWORD_FILE is %s, which is empty: remove it and run \"app secrets DIR\"", file)
+	}
+	return password, nil
+}

@@ -1,0 +1,46 @@
+package app
+
+import "errors"
+
+// Code says what kind of failure an Error is, so that each adapter can translate it to its own terms.
+type Code string
+
+const (
+	Invalid     Code = "invalid"     // the caller's input breaks a rule; the same call fails again
+	NotFound    Code = "not_found"   // what was asked for is not there
+	Unavailable Code = "unavailable" // something that is needed is away; the same call may succeed later
+	Internal    Code = "internal"    // a fault of ours
+)
+
+// Error is a failure that may be told to the outside. Message and Fields are safe to show to anybody;
+// Err is the cause, for the log only.
+type Error struct {
+	Code    Code
+	Message string
+	Fields  []FieldError
+	Err     error
+}
+
+// FieldError says what is wrong with one field of the input.
+type FieldError struct {
+	Field  string `json:"field"`
+	Detail string `json:"detail"`
+}
+
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return e.Message
+	}
+	return e.Message + " " + e.Err.Error()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// AsError returns the Error in err's chain. Any other error is a fault of ours: it comes back as the cause of one
+// with code Internal, whose message tells nothing.
+func AsError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Code: Internal, Message: "Something went wrong on our side.", Err: err}
+}

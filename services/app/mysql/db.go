@@ -1,0 +1,93 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	driver "github.com/go-sql-driver/mysql"
+	gormmysql "gorm.io/driver/mysql"
+	"gorm.io/gorm"
+
+	"oneserver/app"
+)
+
+// Connections of one process. MySQL admits 100 (max_connections in compose.yaml): eight processes of this size, which
+// is four replicas while a deploy has the old and the new ones up together, take 80; migrate, backup and health may
+// have 5, 3 and 5 (MAX_USER_CONNECTIONS in db-init); the rest is the operator's.
+const poolSize = 10
+
+// Time limits of a statement. The server gives up on a SELECT first, then the connection, and both before the
+// request does (api.requestLimit): cancelling a request closes its connection, but does not stop the server.
+const (
+	selectLimit     = 4 * time.Second
+	connectionLimit = 5 * time.Second
+)
+
+// DB is a pool of connections to the database.
+type DB struct {
+	pool *sql.DB
+	gorm *gorm.DB
+	want int64 // the schema version that this binary embeds
+}
+
+// Open prepares a pool. It connects to nothing: connections are made when a request needs one, so the database may be
+// away at the start, and any time later, without anything here having to notice.
+func Open(c Config, log *slog.Logger) (*DB, error) {
+	want, err := embeddedVersion()
+	if err != nil {
+		return nil, err
+	}
+	dsn := c.connection(log, map[string]string{
+		"max_execution_time": fmt.Sprint(selectLimit.Milliseconds()),
+	})
+	dsn.ReadTimeout, dsn.WriteTimeout = connectionLimit, connectionLimit
+	connector, err := driver.NewConnector(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("database settings: %w", err)
+	}
+	pool := sql.OpenDB(connector)
+	pool.SetMaxOpenConns(poolSize)
+	pool.SetMaxIdleConns(poolSize)           // fewer would close and open connections under load
+	pool.SetConnMaxLifetime(3 * time.Minute) // as the driver advises; below every idle limit on the way
+	db, err := gorm.Open(gormmysql.New(gormmysql.Config{
+		Conn:                      pool,
+		DSNConfig:                 dsn,
+		SkipInitializeWithVersion: true, // would need the database now, to ask whether it is MariaDB
+	}), &gorm.Config{
+		Logger:                 queryLogger{log},
+		NowFunc:                func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }, // what datetime(6) holds
+		DisableAutomaticPing:   true,
+		QueryFields:            true, // name the columns: SELECT * would also fetch what a newer release has added
+		SkipDefaultTransaction: true, // a single statement is atomic by itself
+		TranslateError:         true,
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the database: %w", err), pool.Close())
+	}
+	return &DB{pool: pool, gorm: db, want: want}, nil
+}
+
+// Close closes the pool, after the statements that are running.
+func (db *DB) Close() error { return db.pool.Close() }
+
+// Ready reports whether requests can be served: the database answers, and its schema is at least at the version that
+// this binary embeds. A newer schema is fine, since migrations expand first and contract later; old and new releases
+// run side by side. The message of the error tells an operator what is wrong.
+func (db *DB) Ready(ctx context.Context) error {
+	var have int64
+	err := db.pool.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied").Scan(&have)
+	switch {
+	case isMissingTable(err):
+		return &app.Error{Code: app.Unavailable, Message: "The database has no tables yet: run the migrations (app migrate)."}
+	case err != nil:
+		return &app.Error{Code: app.Unavailable, Message: fmt.Sprintf("The database does not answer: %v.", err)}
+	case have < db.want:
+		return &app.Error{Code: app.Unavailable, Message: fmt.Sprintf(
+			"The database schema is at version %d, this release needs %d: run the migrations (app migrate).", have, db.want)}
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path"
+	"time"
+
+	driver "github.com/go-sql-driver/mysql"
+	"github.com/pressly/goose/v3"
+
+	"oneserver/app/timing"
+)
+
+// Bounds of what a migration waits for.
+const (
+	databaseWait = 30 * time.Second // until the database accepts us
+	lockWait     = 60 * time.Second // until another migration that is running has finished
+)
+
+// One DDL statement a file: MySQL commits each at once, so a file with two could be half done.
+//
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// embeddedVersion is the highest version among the embedded migrations.
+func embeddedVersion() (int64, error) {
+	names, err := fs.Glob(migrationFiles, "migrations/*.sql")
+	if err != nil {
+		return 0, fmt.Errorf("list embedded migrations: %w", err)
+	}
+	var highest int64
+	for _, name := range names {
+		version, err := goose.NumericComponent(path.Base(name))
+		if err != nil {
+			return 0, fmt.Errorf("embedded migration %s: %w", name, err)
+		}
+		highest = max(highest, version)
+	}
+	return highest, nil
+}
+
+// Migrate brings the schema to the version that this binary embeds, and does nothing where it is there or beyond.
+// It waits for the database for at most databaseWait, and any number of them may run at once: one works, the others
+// wait for it for at most lockWait. A migration that fails leaves those before it applied.
+func Migrate(ctx context.Context, c Config, log *slog.Logger) error {
+	began := time.Now()
+	dsn := c.connection(log, map[string]string{
+		// A change that waits for a table makes every later query of it wait too. Better to give up, in seconds.
+		"lock_wait_timeout": "10",
+	})
+	connector, err := driver.NewConnector(dsn)
+	if err != nil {
+		return fmt.Errorf("database settings: %w", err)
+	}
+	pool := sql.OpenDB(connector)
+	defer pool.Close() // on exit: nothing is left to lose
+
+	if err := waitFor(ctx, pool, log); err != nil {
+		return err
+	}
+	migrations, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		return fmt.Errorf("embedded migrations: %w", err)
+	}
+	provider, err := goose.NewProvider(goose.DialectMySQL, pool, migrations,
+		goose.WithSessionLocker(advisoryLock{name: c.Database + ".migrate"}),
+		goose.WithDisableGlobalRegistry(true),
+		goose.WithSlog(slog.New(slog.DiscardHandler)), // what happened is in the results
+	)
+	if err != nil {
+		return fmt.Errorf("embedded migrations: %w", err)
+	}
+	results, err := provider.Up(ctx)
+	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
+		results = partial.Applied
+	}
+	for _, r := range results {
+		log.Info("migration applied", "version", r.Source.Version, "file", path.Base(r.Source.Path),
+			"duration_ms", timing.Milliseconds(r.Duration))
+	}
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	version, err := provider.GetDBVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("read the schema version: %w", err)
+	}
+	log.Info("schema is current", "version", version, "applied", len(results),
+		"duration_ms", timing.Milliseconds(time.Since(began)))
+	return nil
+}
+
+// waitFor returns once the database accepts a login, trying again after a pause that doubles up to a second.
+func waitFor(ctx context.Context, pool *sql.DB, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, databaseWait)
+	defer cancel()
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		err := pool.PingContext(ctx)
+		if err == nil {
+			return nil
+		}
+		log.Info("waiting for the database", "error", err.Error())
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return fmt.Errorf("the database did not accept a connection within %s: %w", databaseWait, err)
+		}
+	}
+}
+
+// advisoryLock makes migrations exclude each other with GET_LOCK (MySQL Reference Manual, Locking Functions), which
+// goose lacks for MySQL. It belongs to the connection that the migrations run on, so the server releases it also when
+// this process dies.
+type advisoryLock struct{ name string }
+
+// SessionLock implements goose's lock.SessionLocker.
+func (l advisoryLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	var got sql.NullBool
+	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", l.name, int(lockWait.Seconds())).Scan(&got); err != nil {
+		return fmt.Errorf("take the migration lock: %w", err)
+	}
+	if !got.Bool {
+		return fmt.Errorf("another migration has been running for more than %s: look at its log, then run this again", lockWait)
+	}
+	return nil
+}
+
+// SessionUnlock implements goose's lock.SessionLocker.
+func (l advisoryLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+	if _, err := conn.ExecContext(ctx, "DO RELEASE_LOCK(?)", l.name); err != nil {
+		return fmt.Errorf("release the migration lock: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+// Package secrets makes the passwords of the stack, so that none is in the repository and none has a default.
+package secrets
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// File is one secret: its name, who owns it and who may read it.
+type File struct {
+	Name     string
+	UID, GID int
+	Mode     os.FileMode
+}
+
+// The numeric users of the images in compose.yaml. Each account's password is readable by the database, which makes
+// the account with it, and by the one service that signs in with it.
+const (
+	root    = 0
+	mysqld  = 999
+	app     = 10001
+	migrate = 10002
+	backup  = 10003
+)
+
+// Files are the stack's secrets. The last is none: it is a random id that ties a data volume to the secrets it was
+// initialised with, and anybody may read it.
+var Files = []File{
+	{"mysql_root_password", mysqld, mysqld, 0o400},
+	{"mysql_health_password", mysqld, mysqld, 0o400},
+	{"mysql_app_password", mysqld, app, 0o440},
+	{"mysql_migrate_password", mysqld, migrate, 0o440},
+	{"mysql_backup_password", mysqld, backup, 0o440},
+	{"stack_id", root, root, 0o444},
+}
+
+// Make makes those of files that dir does not have and returns their names. A file that exists is never touched, not
+// even read. It can be cut off at any point and run again: a file appears under its name complete or not at all.
+//
+// It is written for a root that has no capability but CAP_CHOWN.
+func Make(dir string, files []File) (made []string, err error) {
+	for _, f := range files {
+		temporary := filepath.Join(dir, "."+f.Name+".new")
+		if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) { // left by a run that was cut off
+			return made, err
+		}
+		final := filepath.Join(dir, f.Name)
+		if _, err := os.Lstat(final); err == nil {
+			continue
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return made, err
+		}
+		if err := write(temporary, f); err != nil {
+			return made, err
+		}
+		if err := os.Rename(temporary, final); err != nil {
+			return made, err
+		}
+		made = append(made, f.Name)
+	}
+	if len(made) == 0 {
+		return nil, nil
+	}
+	return made, sync(dir)
+}
+
+// write makes f's content under a temporary name, with its mode and owner, safe on disk.
+func write(name string, f File) (err error) {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if _, err := file.WriteString(newSecret()); err != nil {
+		return err
+	}
+	if err := file.Chmod(f.Mode); err != nil { // before Chown: afterwards the file is not ours to change
+		return err
+	}
+	if err := file.Chown(f.UID, f.GID); err != nil {
+		return fmt.Errorf("%w: this needs root with CAP_CHOWN", err)
+	}
+	return file.Sync()
+}
+
+// sync makes the new names in dir safe on disk.
+func sync(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// newSecret returns 32 characters of base32, letters and digits only: 160 random bits that need no quoting in SQL, in
+// a shell or in a DSN.
+func newSecret() string { return (rand.Text() + rand.Text())[:32] }

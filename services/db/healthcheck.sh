@@ -1,0 +1,37 @@
+#!/bin/bash
+# Says whether the database serves: exit 0, or 1 and the reason, which `docker inspect` and `make doctor` show.
+#
+# It cannot be fooled by the server that the image runs while it initialises, since that one has no TCP, nor by a first
+# start that was cut off, since the row it reads is written at the end of it (db-init/90-initialised.sh). It signs in
+# as the least of the accounts; the password reaches the client through a pipe, not on its command line.
+
+secrets=/run/secrets
+data=/var/lib/mysql
+
+answer=$(mysql --defaults-file=<(printf '[client]\npassword=%s\n' "$(<$secrets/mysql_health_password)") \
+    --protocol=tcp --host=127.0.0.1 --user=health --connect-timeout=2 \
+    --ssl-mode=DISABLED --get-server-public-key `# inside the container there is nobody to hide from` \
+    --batch --skip-column-names --execute='SELECT stack_id FROM oneserver.initialised' 2>&1)
+result=$?
+id=$(<$secrets/stack_id)
+
+if [ $result = 0 ] && [ "$answer" = "$id" ] && [ -e $data/stack_id ]; then
+    exit 0
+fi
+
+case $answer in
+    *'ERROR 2002'* | *'ERROR 2003'* | *'ERROR 2013'*) # cannot connect; the connection was lost
+        echo "mysqld does not accept TCP connections yet"
+        ;;
+    *)
+        if [ ! -e $data/stack_id ]; then
+            echo "The first start of this database was cut off before it was complete. It holds nothing yet: make reset, then make up."
+        elif [ "$(<$data/stack_id)" != "$id" ]; then
+            echo "The volume \"data\" was made with other secrets than those in the volume \"secrets\"." \
+                "Bring back the volume that belongs to it, or give up the data: make reset, then make up."
+        else
+            echo "mysqld answers, but not as expected: $answer"
+        fi
+        ;;
+esac
+exit 1
