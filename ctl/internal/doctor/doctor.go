@@ -106,15 +106,6 @@ func limited(ctx context.Context, limit time.Duration, about string, run func(co
 	}
 }
 
-// Worst returns the highest level among the findings.
-func Worst(findings []Finding) Level {
-	worst := OK
-	for _, f := range findings {
-		worst = max(worst, f.Level)
-	}
-	return worst
-}
-
 // Print writes the findings from the given level up, one line each with what to do about it below.
 func Print(out io.Writer, findings []Finding, from Level, colour bool) {
 	width := 0
@@ -140,3 +131,20 @@ func Print(out io.Writer, findings []Finding, from Level, colour bool) {
 
 // oneLine puts what a program said on several lines on one.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// Verdict is an error if anything would keep the stack from starting.
+func Verdict(findings []Finding) error {
+	errs := 0
+	for _, f := range findings {
+		if f.Level == Error {
+			errs++
+		}
+	}
+	switch errs {
+	case 0:
+		return nil
+	case 1:
+		return errors.New("the stack would not start: put right the error above")
+	}
+	return fmt.Errorf("the stack would not start: put right the %d errors above", errs)
+}

@@ -217,7 +217,7 @@ func checkProject(_ context.Context, f *facts) ([]Finding, error) {
 	if !errors.As(err, &refused) {
 		return []Finding{{OK, "compose.yaml", "Compose can read it", ""}}, err
 	}
-	if settings, err := f.settings(); err != nil || Worst(judge(settings, nil)) == Error {
+	if settings, err := f.settings(); err != nil || Verdict(judge(settings, nil)) != nil {
 		return nil, fmt.Errorf("%w: needs valid settings", errUnknown)
 	}
 	return []Finding{{Error, "compose.yaml", oneLine(refused.why.Error()), "put it right; git diff compose.yaml shows what was changed in it"}}, nil

@@ -1,0 +1,129 @@
+package lifecycle
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
+)
+
+// Reset removes the stack with its data, after asking for the project's name; yes answers beforehand.
+func Reset(ctx context.Context, cli docker.CLI, in *os.File, out *os.File, yes bool) error {
+	project, err := stack.ReadProject(ctx, cli)
+	if err != nil {
+		return err
+	}
+	doomed, err := list(ctx, cli, project.Name)
+	if err != nil {
+		return err
+	}
+	if len(doomed) == 0 {
+		fmt.Fprintf(out, "%s has no container and no data: there is nothing to remove\n", project.Name)
+		return nil
+	}
+	fmt.Fprintf(out, "This removes for good:\n  %s\n", strings.Join(doomed, "\n  "))
+	if !yes {
+		if !term.IsTerminal(int(in.Fd())) {
+			return errors.New("nothing was removed: there is no terminal to ask on; --yes does without")
+		}
+		fmt.Fprintf(out, "Type %s to go on: ", project.Name)
+		if err := confirm(ctx, in, project.Name); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	cmd := cli.Command(ctx, "compose", "down", "--volumes", "--remove-orphans")
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("docker compose down: %w; run make reset again to remove what is left", err)
+	}
+	return nil
+}
+
+// confirm wants the answer on a line of its own.
+func confirm(ctx context.Context, in io.Reader, answer string) error {
+	read := make(chan string, 1)
+	go func() { // a read from a terminal does not end with a context
+		line, _ := bufio.NewReader(in).ReadString('\n') // Ctrl-D is an answer too: no
+		read <- line
+	}()
+	select {
+	case line := <-read:
+		if strings.TrimSpace(line) != answer {
+			return errors.New("nothing was removed")
+		}
+		return nil
+	case <-ctx.Done():
+		return errors.New("nothing was removed")
+	}
+}
+
+// list describes the containers and volumes of a project.
+func list(ctx context.Context, cli docker.CLI, project string) ([]string, error) {
+	ofProject := "label=com.docker.compose.project=" + project
+	containers, err := cli.Output(ctx, "ps", "--all", "--filter", ofProject, "--format", "container {{.Names}}, {{.Status}}")
+	if err != nil {
+		return nil, err
+	}
+	names, err := cli.Output(ctx, "volume", "ls", "--quiet", "--filter", ofProject)
+	if err != nil {
+		return nil, err
+	}
+	var doomed []string
+	for line := range strings.Lines(containers) {
+		doomed = append(doomed, strings.TrimSpace(line))
+	}
+	if names == "" {
+		return doomed, nil
+	}
+	text, err := cli.Output(ctx, append([]string{"volume", "inspect"}, strings.Fields(names)...)...)
+	if err != nil {
+		return nil, err
+	}
+	var volumes []struct {
+		Name      string
+		CreatedAt time.Time
+	}
+	if err := json.Unmarshal([]byte(text), &volumes); err != nil {
+		return nil, fmt.Errorf("docker volume inspect: %w", err)
+	}
+	sizes := volumeSizes(ctx, cli)
+	for _, volume := range volumes {
+		size := sizes[volume.Name]
+		if size == "" {
+			size = "of unknown size"
+		}
+		doomed = append(doomed, fmt.Sprintf("volume    %s, %s, made %s", volume.Name, size, volume.CreatedAt.Local().Format("2006-01-02 15:04")))
+	}
+	return doomed, nil
+}
+
+// volumeSizes asks the engine, which counts every file of every volume: where that takes long the sizes stay unknown.
+func volumeSizes(ctx context.Context, cli docker.CLI) map[string]string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	text, err := cli.Output(ctx, "system", "df", "--verbose", "--format", "{{json .Volumes}}")
+	if err != nil {
+		return nil
+	}
+	var volumes []struct{ Name, Size string }
+	if err := json.Unmarshal([]byte(text), &volumes); err != nil {
+		return nil
+	}
+	sizes := map[string]string{}
+	for _, volume := range volumes {
+		sizes[volume.Name] = volume.Size
+	}
+	return sizes
+}

@@ -1,0 +1,196 @@
+// Package lifecycle starts the stack and takes it away, for a person who watches.
+package lifecycle
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/doctor"
+	"oneserver/ctl/internal/images"
+	"oneserver/ctl/internal/stack"
+)
+
+// healthyWithin is how long the services may take until they are healthy. The slowest is the first start of MySQL on
+// a small machine with a slow disk; what is late by then will not come.
+const healthyWithin = 3 * time.Minute
+
+// Up checks, makes what is missing, starts the stack, waits until every service is healthy and says where it is. What
+// runs already and is as compose.yaml says is left alone.
+func Up(ctx context.Context, cli docker.CLI, out *os.File, colour bool) error {
+	if err := examine(ctx, cli, out, colour); err != nil {
+		return err
+	}
+	reporter := images.NewReporter(out)
+	_, unread := stack.ReadProject(ctx, cli)
+	if err := images.EnsurePlugins(ctx, cli, reporter); err != nil {
+		return err
+	}
+	if unread != nil { // without Compose most could not be checked
+		if err := examine(ctx, cli, out, colour); err != nil {
+			return err
+		}
+	}
+	if err := images.Ensure(ctx, cli, reporter); err != nil {
+		return err
+	}
+	if err := start(ctx, cli, out); err != nil {
+		if ctx.Err() == nil {
+			explain(ctx, cli, out)
+		}
+		return err
+	}
+	settings, err := stack.ReadSettings(ctx, cli)
+	if err != nil {
+		return err
+	}
+	return printAddresses(out, settings)
+}
+
+// examine runs the doctor and shows what is not well.
+func examine(ctx context.Context, cli docker.CLI, out io.Writer, colour bool) error {
+	findings := doctor.Examine(ctx, cli)
+	doctor.Print(out, findings, doctor.Warning, colour)
+	return doctor.Verdict(findings)
+}
+
+// start lets Compose start what does not run and wait until all of it is healthy.
+func start(ctx context.Context, cli docker.CLI, out *os.File) error {
+	ctx, cancel := context.WithTimeout(ctx, healthyWithin+time.Minute) // Compose gives up first
+	defer cancel()
+	cmd := cli.Command(ctx, "compose", "up", "--detach", "--wait", "--wait-timeout", strconv.Itoa(int(healthyWithin.Seconds())))
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		return errors.New("the stack did not come up; what runs of it keeps running: make ps shows it, make logs follows it")
+	}
+	return nil
+}
+
+// container is what `docker inspect` says, as far as it explains a failure.
+type container struct {
+	ID    string
+	State struct {
+		Status    string
+		ExitCode  int
+		OOMKilled bool
+		Error     string // why the engine could not start it
+		Health    *struct {
+			Status string
+			Log    []struct{ Output string }
+		}
+	}
+	Config struct{ Labels map[string]string }
+}
+
+// explain shows for each service at fault what the engine knows of it, what its health check said last, and the end of
+// its log. It is called when something has failed already, so what it cannot find out it says and goes on.
+func explain(ctx context.Context, cli docker.CLI, out io.Writer) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	containers, err := inspect(ctx, cli)
+	if err != nil {
+		fmt.Fprintf(out, "which service is at fault cannot be told: %v\n", err)
+		return
+	}
+	for _, one := range containers {
+		service := one.Config.Labels["com.docker.compose.service"]
+		fault := one.fault()
+		if fault == "" {
+			continue
+		}
+		fmt.Fprintf(out, "\n%s %s\n", service, fault)
+		if log, err := cli.Output(ctx, "compose", "logs", "--no-color", "--no-log-prefix", "--tail", "20", service); err != nil {
+			fmt.Fprintf(out, "  its log cannot be read: %v\n", err)
+		} else {
+			indent(out, "its log ends with:", log)
+		}
+		if health := one.State.Health; health != nil && health.Status != "healthy" && len(health.Log) > 0 {
+			indent(out, "its health check says:", health.Log[len(health.Log)-1].Output)
+		}
+	}
+}
+
+// inspect returns the project's containers, one-shots included.
+func inspect(ctx context.Context, cli docker.CLI) ([]container, error) {
+	ids, err := cli.Output(ctx, "compose", "ps", "--all", "--quiet")
+	if err != nil {
+		return nil, err
+	}
+	if strings.TrimSpace(ids) == "" {
+		return nil, errors.New("there is no container")
+	}
+	text, err := cli.Output(ctx, append([]string{"inspect"}, strings.Fields(ids)...)...)
+	if err != nil {
+		return nil, err
+	}
+	var list []container
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, fmt.Errorf("docker inspect: %w", err)
+	}
+	return list, nil
+}
+
+// fault says what is wrong with a container, and nothing where it only waits for another.
+func (c container) fault() string {
+	switch state := c.State; {
+	case state.Error != "":
+		return "could not be started: " + state.Error
+	case state.OOMKilled:
+		return "was ended by the kernel: it needed more memory than its limit in compose.yaml"
+	case state.Status == "restarting":
+		return fmt.Sprintf("ends again and again, with exit code %d", state.ExitCode)
+	case state.Status == "exited" && state.ExitCode != 0:
+		return fmt.Sprintf("ended with exit code %d", state.ExitCode)
+	case state.Status == "running" && state.Health != nil && state.Health.Status != "healthy":
+		return "runs and is " + state.Health.Status
+	}
+	return ""
+}
+
+func indent(out io.Writer, heading, text string) {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return
+	}
+	fmt.Fprintf(out, "  %s\n    %s\n", heading, strings.ReplaceAll(text, "\n", "\n    "))
+}
+
+// printAddresses says where the site is, and what to type next.
+func printAddresses(out io.Writer, settings stack.Settings) error {
+	bind, err := netip.ParseAddr(settings["BIND"])
+	if err != nil {
+		return fmt.Errorf("BIND: %w", err)
+	}
+	if bind.IsUnspecified() {
+		bind = netip.AddrFrom4([4]byte{127, 0, 0, 1}) // as good as any, and this machine's own
+	}
+	port := ""
+	if settings["HTTP_PORT"] != "80" {
+		port = ":" + settings["HTTP_PORT"]
+	}
+	www := "www." + settings["DOMAIN"]
+	_, err = fmt.Fprintf(out, `
+the site   http://%s%s/
+  now      %s
+           curl --resolve %s:%s:%s http://%[1]s%[2]s/
+  its name dig @%[6]s -p %[7]s %[1]s
+next       make ps, make logs, make test, make down
+`, www, port, browse(bind, port), www, settings["HTTP_PORT"], bind, settings["DNS_PORT"])
+	return err
+}
+
+// browse is the address that a browser on this machine finds the site at, whatever its name server says.
+func browse(bind netip.Addr, port string) string {
+	if bind == netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
+		return "http://localhost" + port + "/"
+	}
+	return "http://" + bind.String() + port + "/"
+}
