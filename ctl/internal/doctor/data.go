@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"oneserver/ctl/internal/stack"
 )
 
 // readVolumes prints what a container sees of the two volumes: whether MySQL has begun to fill the data volume, and
@@ -35,6 +37,9 @@ func checkData(ctx context.Context, f *facts) ([]Finding, error) {
 	}
 	for _, container := range containers {
 		if container.Project == project.Name && container.Service == "db" {
+			if strings.Contains(container.Status, "(unhealthy)") {
+				return []Finding{{Warning, "data", "db runs on it and is unhealthy", "make logs shows why; make up shows what its health check says"}}, nil
+			}
 			return []Finding{{OK, "data", "db is running on it", ""}}, nil
 		}
 	}
@@ -61,12 +66,11 @@ func checkData(ctx context.Context, f *facts) ([]Finding, error) {
 	if !here[reader] {
 		return []Finding{{Note, "data", "the volume " + data + " is not checked: no image is here to read it with", ""}}, nil
 	}
-	run := []string{"run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
-		"--user", project.Services["db"].User, "--mount", "type=volume,readonly,volume-nocopy,destination=/data,source=" + data}
-	if slices.Contains(there, secrets) { // mounting it would make it
-		run = append(run, "--mount", "type=volume,readonly,volume-nocopy,destination=/secrets,source="+secrets)
+	mounted := secrets
+	if !slices.Contains(there, secrets) {
+		mounted = ""
 	}
-	out, err = f.cli.Output(ctx, append(run, "--entrypoint", "sh", reader, "-c", readVolumes)...)
+	out, err = stack.LookInto(ctx, f.cli, project, reader, data, mounted, readVolumes)
 	if err != nil {
 		return nil, err
 	}

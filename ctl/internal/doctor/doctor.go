@@ -98,9 +98,9 @@ func limited(ctx context.Context, limit time.Duration, about string, run func(co
 		case r.err == nil:
 			return r.findings
 		case errors.Is(r.err, errUnknown):
-			return append(r.findings, Finding{Note, about, r.err.Error(), ""})
+			return []Finding{{Note, about, r.err.Error(), ""}}
 		}
-		return append(r.findings, Finding{Warning, about, "not checked: " + oneLine(r.err.Error()), ""})
+		return []Finding{{Warning, about, "not checked: " + oneLine(r.err.Error()), ""}}
 	case <-ctx.Done():
 		return []Finding{{Warning, about, fmt.Sprintf("not checked: it took more than %s", limit), ""}}
 	}

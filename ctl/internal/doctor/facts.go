@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -65,14 +66,16 @@ func gather(ctx context.Context, cli docker.CLI) *facts {
 	f := &facts{cli: cli}
 	f.info = sync.OnceValues(func() (engine, error) {
 		out, err := cli.Output(ctx, "info", "--format", "json")
+		if errors.Is(err, exec.ErrNotFound) {
+			return engine{}, err
+		}
 		var info engine
-		if invalid := json.Unmarshal([]byte(out), &info); invalid != nil {
-			if err == nil || errors.Is(err, exec.ErrNotFound) {
-				return engine{}, errors.Join(err, invalid)
-			}
-			info.failure = err.Error()
-		} else if err != nil {
-			info.failure = strings.Join(append(info.ServerErrors, err.Error()), "\n")
+		if unread := json.Unmarshal([]byte(out), &info); unread != nil && err == nil {
+			return engine{}, fmt.Errorf("docker info: %w", unread)
+		}
+		if err != nil {
+			// Docker's command says it at one place or the other, by its age.
+			info.failure = strings.Join(append(info.ServerErrors, errors.Unwrap(err).Error()), "\n")
 		}
 		return info, nil
 	})
@@ -181,7 +184,7 @@ func (e engine) plugin(name string) (string, bool) {
 // inVM says whether the engine runs in a virtual machine of its own, as Docker Desktop's does: its disk and its
 // networks are then not this machine's.
 func (e engine) inVM() bool {
-	return strings.Contains(e.OperatingSystem, "Docker Desktop")
+	return runtime.GOOS != "linux" || strings.Contains(e.OperatingSystem, "Docker Desktop")
 }
 
 // tags returns the names of the images that are here.

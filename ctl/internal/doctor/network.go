@@ -18,6 +18,7 @@ import (
 type inUsePrefix struct {
 	prefix netip.Prefix
 	by     string // what uses it, in words
+	rid    string // how to get rid of it; empty if that cannot be
 	level  Level  // of an overlap with it
 }
 
@@ -55,7 +56,11 @@ func checkNetwork(_ context.Context, f *facts) ([]Finding, error) {
 			if project := network.Labels["com.docker.compose.project"]; project != "" {
 				by += " of the Compose project " + project
 			}
-			used = append(used, inUsePrefix{prefix.Masked(), by, Error})
+			rid := "docker network rm " + network.Name + " if nobody needs it"
+			if network.Name == "bridge" { // the engine's own
+				rid = ""
+			}
+			used = append(used, inUsePrefix{prefix.Masked(), by, rid, Error})
 		}
 	}
 	info, err := f.engine()
@@ -83,14 +88,14 @@ func judgeSubnet(subnet netip.Prefix, used []inUsePrefix) []Finding {
 		if !other.prefix.Overlaps(subnet) {
 			continue
 		}
-		do := "remove it if nobody needs it"
-		if !strings.HasPrefix(other.by, "the Docker network") {
-			do = "disconnect it"
-		}
+		var ways []string
 		if free, found := freeSubnet(used); found {
-			do = "write SUBNET=" + free + " in .env, which is free here, or " + do
+			ways = append(ways, "write SUBNET="+free+" in .env, which is free here")
 		}
-		findings = append(findings, Finding{other.level, "SUBNET", fmt.Sprintf("%s overlaps %s (%s)", subnet, other.prefix, other.by), do})
+		if other.rid != "" {
+			ways = append(ways, other.rid)
+		}
+		findings = append(findings, Finding{other.level, "SUBNET", fmt.Sprintf("%s overlaps %s (%s)", subnet, other.prefix, other.by), strings.Join(ways, ", or: ")})
 	}
 	if len(findings) == 0 {
 		return []Finding{{OK, "network", subnet.String() + " collides with nothing", ""}}
@@ -138,7 +143,7 @@ func hostPrefixes() ([]inUsePrefix, error) {
 				continue
 			}
 			seen[prefix.Masked()] = true
-			used = append(used, inUsePrefix{prefix.Masked(), "this machine's interface " + one.Name, Error})
+			used = append(used, inUsePrefix{prefix.Masked(), "this machine's interface " + one.Name, "disconnect " + one.Name, Error})
 		}
 	}
 	if runtime.GOOS != "linux" {
@@ -164,7 +169,7 @@ func hostPrefixes() ([]inUsePrefix, error) {
 		if prefix.Bits() < 24 {
 			level = Warning
 		}
-		used = append(used, inUsePrefix{prefix, "this machine's route through " + through, level})
+		used = append(used, inUsePrefix{prefix, "this machine's route through " + through, "disconnect " + through, level})
 	}
 	return used, lines.Err()
 }

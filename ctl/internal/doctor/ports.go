@@ -39,13 +39,16 @@ func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
 		wanted = append(wanted, port)
 	}
 
-	local, err := f.local()
-	if err != nil || !local {
-		return []Finding{{Note, "ports", "not checked: the Docker Engine is on another machine", ""}}, err
-	}
 	containers, err := f.containers()
-	if err != nil && !errors.Is(err, errUnknown) { // without an engine no container holds a port
+	if err != nil {
 		return nil, err
+	}
+	local, err := f.local()
+	if err != nil {
+		return nil, err
+	}
+	if !local {
+		return []Finding{{Note, "ports", "not checked: the Docker Engine is on another machine", ""}}, nil
 	}
 	var own string
 	if project, err := f.project(); err == nil {
@@ -59,22 +62,21 @@ func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
 	var findings []Finding
 	running := false
 	for _, port := range wanted {
-		var holder string
+		if slices.ContainsFunc(findings, func(f Finding) bool { return f.About == port.setting }) {
+			continue // who holds DNS_PORT on UDP mostly holds it on TCP
+		}
 		if container, held := containerOn(port, containers); held {
 			if container.Project == own && own != "" {
 				running = true
 				continue
 			}
-			holder = "the container " + container.Name
+			holder := "the container " + container.Name
 			if container.Project != "" {
 				holder += " of the Compose project " + container.Project
 			}
-		} else {
-			holder = processOn(ctx, port, sockets)
-		}
-		told := slices.ContainsFunc(findings, func(f Finding) bool { return f.About == port.setting })
-		if holder != "" && !told { // who holds DNS_PORT on UDP mostly holds it on TCP
-			findings = append(findings, taken(ctx, port, holder))
+			findings = append(findings, taken(ctx, port, holder, "docker stop "+container.Name))
+		} else if holder := processOn(ctx, port, sockets); holder != "" {
+			findings = append(findings, taken(ctx, port, holder, "stop it"))
 		}
 	}
 	if len(findings) == 0 {
@@ -87,8 +89,8 @@ func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
 	return findings, nil
 }
 
-func taken(ctx context.Context, port published, holder string) Finding {
-	do := fmt.Sprintf("stop it, or write %s=%s in .env", port.setting, freePort(ctx, port))
+func taken(ctx context.Context, port published, holder, stop string) Finding {
+	do := fmt.Sprintf("write %s=%s in .env, or: %s", port.setting, freePort(ctx, port), stop)
 	if port.address.Port() == 53 && strings.Contains(holder, "systemd-resolve") {
 		do = "set BIND in .env to the one address of this machine that the world uses: the system's resolver keeps 127.0.0.53"
 	}

@@ -49,8 +49,12 @@ func checkDisk(ctx context.Context, f *facts) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	if local, err := f.local(); err != nil || !local || info.inVM() {
-		return []Finding{{Note, "disk", "not checked: Docker's data is not on a disk of this machine", ""}}, err
+	local, err := f.local()
+	if err != nil {
+		return nil, err
+	}
+	if !local || info.inVM() {
+		return []Finding{{Note, "disk", "not checked: Docker's data is not on a disk of this machine", ""}}, nil
 	}
 	usage, err := disk.UsageWithContext(ctx, info.DockerRootDir)
 	if err != nil {

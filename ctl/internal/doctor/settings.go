@@ -214,8 +214,11 @@ func editDistance(a, b string) int {
 func checkProject(_ context.Context, f *facts) ([]Finding, error) {
 	_, err := f.project()
 	var refused refusal
-	if !errors.As(err, &refused) {
-		return []Finding{{OK, "compose.yaml", "Compose can read it", ""}}, err
+	switch {
+	case err == nil:
+		return []Finding{{OK, "compose.yaml", "Compose can read it", ""}}, nil
+	case !errors.As(err, &refused):
+		return nil, err
 	}
 	if settings, err := f.settings(); err != nil || Verdict(judge(settings, nil)) != nil {
 		return nil, fmt.Errorf("%w: needs valid settings", errUnknown)

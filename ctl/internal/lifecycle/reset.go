@@ -23,7 +23,7 @@ func Reset(ctx context.Context, cli docker.CLI, in *os.File, out *os.File, yes b
 	if err != nil {
 		return err
 	}
-	doomed, err := list(ctx, cli, project.Name)
+	doomed, err := list(ctx, cli, project)
 	if err != nil {
 		return err
 	}
@@ -70,8 +70,10 @@ func confirm(ctx context.Context, in io.Reader, answer string) error {
 }
 
 // list describes the containers and volumes of a project.
-func list(ctx context.Context, cli docker.CLI, project string) ([]string, error) {
-	ofProject := "label=com.docker.compose.project=" + project
+func list(ctx context.Context, cli docker.CLI, project stack.Project) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	ofProject := "label=com.docker.compose.project=" + project.Name
 	containers, err := cli.Output(ctx, "ps", "--all", "--filter", ofProject, "--format", "container {{.Names}}, {{.Status}}")
 	if err != nil {
 		return nil, err
@@ -98,32 +100,24 @@ func list(ctx context.Context, cli docker.CLI, project string) ([]string, error)
 	if err := json.Unmarshal([]byte(text), &volumes); err != nil {
 		return nil, fmt.Errorf("docker volume inspect: %w", err)
 	}
-	sizes := volumeSizes(ctx, cli)
 	for _, volume := range volumes {
-		size := sizes[volume.Name]
-		if size == "" {
-			size = "of unknown size"
+		line := fmt.Sprintf("volume    %s, made %s", volume.Name, volume.CreatedAt.Local().Format("2006-01-02 15:04"))
+		if volume.Name == project.Volumes["data"].Name {
+			line += sizeOf(ctx, cli, project, volume.Name)
 		}
-		doomed = append(doomed, fmt.Sprintf("volume    %s, %s, made %s", volume.Name, size, volume.CreatedAt.Local().Format("2006-01-02 15:04")))
+		doomed = append(doomed, line)
 	}
 	return doomed, nil
 }
 
-// volumeSizes asks the engine, which counts every file of every volume: where that takes long the sizes stay unknown.
-func volumeSizes(ctx context.Context, cli docker.CLI) map[string]string {
+// sizeOf says how large the data is, where web's image is here to look with. (`docker system df` would say so too, but
+// counts every layer and volume of the engine, which can take minutes and goes on when nobody waits for it.)
+func sizeOf(ctx context.Context, cli docker.CLI, project stack.Project, volume string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	text, err := cli.Output(ctx, "system", "df", "--verbose", "--format", "{{json .Volumes}}")
+	size, err := stack.LookInto(ctx, cli, project, project.Services["web"].Image, volume, "", "du -sm /data | cut -f 1")
 	if err != nil {
-		return nil
+		return ""
 	}
-	var volumes []struct{ Name, Size string }
-	if err := json.Unmarshal([]byte(text), &volumes); err != nil {
-		return nil
-	}
-	sizes := map[string]string{}
-	for _, volume := range volumes {
-		sizes[volume.Name] = volume.Size
-	}
-	return sizes
+	return ", " + strings.TrimSpace(size) + " MB"
 }

@@ -131,23 +131,38 @@ type Container struct {
 	Name    string
 	Project string // of Compose; empty if it has none
 	Service string
+	Status  string // as docker ps shows it: Up 2 hours (healthy)
 	Ports   string // as docker ps shows them: 127.0.0.1:80->80/tcp, ...
 }
 
 // Running returns all running containers of the engine, other projects' included.
 func Running(ctx context.Context, cli docker.CLI) ([]Container, error) {
 	out, err := cli.Output(ctx, "ps", "--format",
-		`{{.Names}}	{{.Label "com.docker.compose.project"}}	{{.Label "com.docker.compose.service"}}	{{.Ports}}`)
+		`{{.Names}}	{{.Label "com.docker.compose.project"}}	{{.Label "com.docker.compose.service"}}	{{.Status}}	{{.Ports}}`)
 	if err != nil {
 		return nil, err
 	}
 	var list []Container
 	for lines := bufio.NewScanner(strings.NewReader(out)); lines.Scan(); {
 		fields := strings.Split(lines.Text(), "\t")
-		if len(fields) != 4 {
-			return nil, fmt.Errorf("docker ps prints %q where four fields were asked for", lines.Text())
+		if len(fields) != 5 {
+			return nil, fmt.Errorf("docker ps prints %q where five fields were asked for", lines.Text())
 		}
-		list = append(list, Container{fields[0], fields[1], fields[2], fields[3]})
+		list = append(list, Container{fields[0], fields[1], fields[2], fields[3], fields[4]})
 	}
 	return list, nil
+}
+
+// LookInto runs a shell script in a throw-away container that can read the volumes, mounted as /data and /secrets, as
+// the database's user, and can do nothing else. An empty name leaves a volume out: mounting one that is not there would
+// make it. It returns what the script prints.
+func LookInto(ctx context.Context, cli docker.CLI, project Project, image, data, secrets, script string) (string, error) {
+	run := []string{"run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL",
+		"--security-opt", "no-new-privileges", "--user", project.Services["db"].User, "--entrypoint", "sh"}
+	for destination, source := range map[string]string{"/data": data, "/secrets": secrets} {
+		if source != "" {
+			run = append(run, "--mount", "type=volume,readonly,volume-nocopy,source="+source+",destination="+destination)
+		}
+	}
+	return cli.Output(ctx, append(run, image, "-c", script)...)
 }
