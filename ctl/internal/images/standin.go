@@ -59,16 +59,18 @@ func standIns(ctx context.Context, cli docker.CLI, out *Reporter, names []string
 			continue
 		}
 		step := out.begin("building a stand-in for " + name)
-		contextDir := folders[name]
+		args := []string{"build", "--progress=plain", "--tag", name, "--file", filepath.Join(folders[name], "Dockerfile")}
 		if name == "golang:1.26" {
-			if contextDir, err = downloadToolchain(ctx, cli, step); err != nil {
+			toolchain, err := downloadToolchain(ctx, cli, step)
+			if err != nil {
 				return step.fail(err)
 			}
+			// BuildKit does not look at a secret's content when it decides whether a step is cached.
+			args = append(args, "--no-cache", "--secret", "id=certificates,src="+certificates(cli), toolchain)
+		} else {
+			args = append(args, folders[name])
 		}
-		if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
-			return building.Command(ctx, "build", "--progress=plain", "--tag", name,
-				"--file", filepath.Join(folders[name], "Dockerfile"), contextDir)
-		}); err != nil {
+		if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd { return building.Command(ctx, args...) }); err != nil {
 			return step.fail(err)
 		}
 		step.done("built a stand-in for %s", name)
@@ -238,6 +240,14 @@ func downloadToolchain(ctx context.Context, cli docker.CLI, step *step) (string,
 		return "", fmt.Errorf("go mod download: %w", err)
 	}
 	return module.Dir, nil
+}
+
+// certificates returns the file of certificate authorities that this machine trusts; Go honours the same variable.
+func certificates(cli docker.CLI) string {
+	if file := cli.Getenv("SSL_CERT_FILE"); file != "" {
+		return file
+	}
+	return "/etc/ssl/certs/ca-certificates.crt"
 }
 
 // platform asks the engine what it runs: linux, and an architecture as Go names it.
