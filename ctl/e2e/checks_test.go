@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -172,7 +173,7 @@ func question(name string, kind uint16) *dns.Msg {
 
 // ask sends a DNS message to the copy's published port.
 func (c *copyOfStack) ask(ctx context.Context, network string, message *dns.Msg) (*dns.Msg, error) {
-	client := &dns.Client{Net: network, UDPSize: 4096}
+	client := &dns.Client{Net: network, UDPSize: 4096, Timeout: 500 * time.Millisecond} // a datagram can be lost
 	answer, _, err := client.ExchangeContext(ctx, message, "127.0.0.1:"+c.dnsPort)
 	if err != nil {
 		return nil, fmt.Errorf("ask over %s: %w", network, err)

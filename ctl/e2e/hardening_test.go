@@ -110,9 +110,13 @@ func safetyOf(c container) safety {
 func TestDatabaseAccountsHaveLeastPrivilege(t *testing.T) {
 	t.Parallel()
 	want := map[string][]string{
-		"app@%": {"GRANT USAGE ON *.*", "GRANT SELECT, INSERT, UPDATE, DELETE ON `foobar`.*"},
+		"app@%":            {"GRANT USAGE ON *.*", "GRANT SELECT, INSERT, UPDATE, DELETE ON `foobar`.*"},
+		"migrate@%":        {"GRANT USAGE ON *.*", "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER ON `foobar`.*"},
+		"backup@%":         {"GRANT REPLICATION CLIENT ON *.*", "GRANT FLUSH_TABLES ON *.*", "GRANT SELECT, SHOW VIEW ON `foobar`.*"},
+		"health@127.0.0.1": {"GRANT USAGE ON *.*", "GRANT SELECT ON `oneserver`.`initialised`"},
+		"root@localhost":   nil, // everything
 	}
-	accounts, err := site.sql(t.Context(), "root", "SELECT CONCAT(user, '@', host) FROM mysql.user WHERE NOT account_locked ORDER BY 1")
+	accounts, err := site.sql(t.Context(), "root", "SELECT CONCAT(user, '@', host) FROM mysql.user WHERE account_locked = 'N' ORDER BY 1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,6 +124,9 @@ func TestDatabaseAccountsHaveLeastPrivilege(t *testing.T) {
 		t.Errorf("MySQL has the accounts %v", got)
 	}
 	for account, grants := range want {
+		if grants == nil {
+			continue
+		}
 		user, host, _ := strings.Cut(account, "@")
 		shown, err := site.sql(t.Context(), "root", fmt.Sprintf("SHOW GRANTS FOR '%s'@'%s'", user, host))
 		if err != nil {
@@ -142,7 +149,7 @@ func TestDatabaseRefusesWhatAccountsMayNotDo(t *testing.T) {
 	t.Parallel()
 	for account, statements := range map[string][]string{
 		"app":     {"DROP TABLE foobar.posts", "ALTER TABLE foobar.posts ADD hole INT", "TRUNCATE foobar.posts", "CREATE TABLE foobar.hole (id INT)", "SELECT * FROM mysql.user", "UPDATE oneserver.initialised SET stack_id = ''"},
-		"migrate": {"DROP DATABASE foobar", "SELECT * FROM mysql.user", "CREATE USER hole@'%'"},
+		"migrate": {"CREATE DATABASE hole", "DROP TABLE oneserver.initialised", "SELECT * FROM mysql.user", "CREATE USER hole@'%'"},
 		"backup":  {"DELETE FROM foobar.posts", "INSERT INTO foobar.posts (title, body) VALUES ('', '')", "DROP TABLE foobar.posts"},
 		"health":  {"SELECT * FROM foobar.posts", "UPDATE oneserver.initialised SET stack_id = ''"},
 	} {

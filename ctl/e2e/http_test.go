@@ -67,7 +67,7 @@ func read(t *testing.T, file string) string {
 
 func TestStaticFilesAreServedAndRevalidated(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{"/", "/site.css", "/home.js"} {
+	for _, path := range []string{"/", "/site.css", "/posts.js"} {
 		t.Run(path, func(t *testing.T) {
 			first := curl(t, path)
 			etag := first.header.Get("ETag")
@@ -98,7 +98,7 @@ func TestStaticFilesAreServedAndRevalidated(t *testing.T) {
 func TestPostsComeFromTheApplication(t *testing.T) {
 	t.Parallel()
 	got := curl(t, "/api/v1/posts?limit=2")
-	if got.status != http.StatusOK || got.header.Get("Content-Type") != "application/json; charset=utf-8" {
+	if got.status != http.StatusOK || got.header.Get("Content-Type") != "application/json" {
 		t.Fatalf("status %d, %v", got.status, got.header)
 	}
 	type post struct {
