@@ -20,8 +20,8 @@ if [ $result = 0 ] && [ "$answer" = "$id" ] && [ -e $data/stack_id ]; then
 fi
 
 case $answer in
-    *'ERROR 2002'* | *'ERROR 2003'* | *'ERROR 2013'*) # cannot connect; the connection was lost
-        echo "mysqld does not accept TCP connections yet"
+    *'ERROR 2002'* | *'ERROR 2003'* | *'ERROR 2013'*) # cannot connect; connection lost
+        echo "mysqld does not answer over TCP: it is still starting, or it hangs"
         ;;
     *)
         if [ ! -e $data/stack_id ]; then

@@ -83,6 +83,8 @@ func (db *DB) Ready(ctx context.Context) error {
 	switch {
 	case isMissingTable(err):
 		return &app.Error{Code: app.Unavailable, Message: "The database has no tables yet: run the migrations (app migrate)."}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &app.Error{Code: app.Unavailable, Message: "The database does not answer in time: it hangs or is overloaded."}
 	case err != nil:
 		return &app.Error{Code: app.Unavailable, Message: fmt.Sprintf("The database does not answer: %v.", err)}
 	case have < db.want:

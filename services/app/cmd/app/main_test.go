@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// environment returns a getenv with settings that are all right, changed by pairs of name and value.
+func environment(t *testing.T, pairs ...string) func(string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("topsecret\n"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{
+		"LISTEN": "127.0.0.1:0", "TRUSTED_PROXY": "192.0.2.80", "MYSQL_ADDRESS": "127.0.0.1:1",
+		"MYSQL_DATABASE": "foobar", "MYSQL_USER": "app", "MYSQL_PASSWORD_FILE": file,
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		env[pairs[i]] = pairs[i+1]
+	}
+	return func(name string) string { return env[name] }
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, []byte("\n"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ name, variable, value, want string }{
+		{"as in compose.yaml", "", "", ""},
+		{"no proxy", "TRUSTED_PROXY", "", ""},
+		{"default address", "LISTEN", "", ""},
+		{"no port to listen on", "LISTEN", "localhost", "LISTEN is"},
+		{"port out of range", "LISTEN", ":65536", "LISTEN is"},
+		{"a network as proxy", "TRUSTED_PROXY", "172.28.0.0/24", "must be one IP address"},
+		{"a name as proxy", "TRUSTED_PROXY", "web", "must be one IP address"},
+		{"no database address", "MYSQL_ADDRESS", "", "MYSQL_ADDRESS is not set"},
+		{"database address without port", "MYSQL_ADDRESS", "db", "MYSQL_ADDRESS is \"db\""},
+		{"database address without host", "MYSQL_ADDRESS", ":3306", "the host is missing"},
+		{"no database", "MYSQL_DATABASE", "", "MYSQL_DATABASE is not set"},
+		{"no user", "MYSQL_USER", "", "MYSQL_USER is not set"},
+		{"no password file", "MYSQL_PASSWORD_FILE", "", "MYSQL_PASSWORD_FILE is not set"},
+		{"password file that is not there", "MYSQL_PASSWORD_FILE", "/nowhere/password", "does not exist"},
+		{"empty password file", "MYSQL_PASSWORD_FILE", empty, "is empty"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s, err := readSettings(environment(t, test.variable, test.value))
+			if test.want == "" {
+				if err != nil || s.database.Password != "topsecret" {
+					t.Errorf("got %+v, %v", s, err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want an error with %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestAllThatIsWrongWithTheSettingsIsSaidAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := readSettings(func(string) string { return "" })
+	for _, name := range []string{"MYSQL_ADDRESS", "MYSQL_DATABASE", "MYSQL_USER", "MYSQL_PASSWORD_FILE"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is not named in: %v", name, err)
+		}
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	nothing := func(string) string { return "" }
+	for _, test := range []struct {
+		args   string
+		exit   int
+		stdout string
+		stderr string
+	}{
+		{"--help", exitOK, "Usage:", ""},
+		{"help", exitOK, "Usage:", ""},
+		{"migrate --help", exitOK, "Usage:", ""},
+		{"secrets -h", exitOK, "Usage:", ""},
+		{"frobnicate", exitUsage, "", `there is no command "frobnicate"; there are serve, migrate, healthcheck and secrets`},
+		{"serve --port 1", exitUsage, "", "flag provided but not defined: -port"},
+		{"migrate now", exitUsage, "", "takes 0 arguments, not 1"},
+		{"secrets", exitUsage, "", "takes 1 arguments, not 0"},
+		{"secrets /nowhere/at/all", exitFailed, "", "no such file or directory"},
+		{"", exitUsage, "", "MYSQL_ADDRESS is not set"},
+		{"migrate", exitUsage, "", "MYSQL_ADDRESS is not set"},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr bytes.Buffer
+			exit := run(context.Background(), strings.Fields(test.args), nothing, &stdout, &stderr)
+			if exit != test.exit || !strings.Contains(stdout.String(), test.stdout) || !strings.Contains(stderr.String(), test.stderr) {
+				t.Errorf("exit %d, stdout %q, stderr %q; want %d, %q, %q", exit, &stdout, &stderr, test.exit, test.stdout, test.stderr)
+			}
+		})
+	}
+}
+
+func TestHealthcheck(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		answer http.HandlerFunc
+		exit   int
+		stderr string
+	}{
+		{"ready", func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/readyz" {
+				w.WriteHeader(404)
+			}
+		}, exitOK, ""},
+		{"not ready", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(503)
+			w.Write([]byte(`{"detail":"The database does not answer."}`))
+		}, exitFailed, "not ready: The database does not answer."},
+		{"not ours", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502) }, exitFailed, "not ready: 502 Bad Gateway"},
+		{"hanging", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, exitFailed, "does not answer"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(test.answer)
+			defer server.Close()
+			listen := strings.TrimPrefix(server.URL, "http://")
+			var stdout, stderr bytes.Buffer
+			began := time.Now()
+			exit := run(context.Background(), []string{"healthcheck"}, environment(t, "LISTEN", listen), &stdout, &stderr)
+			if exit != test.exit || !strings.Contains(stderr.String(), test.stderr) {
+				t.Errorf("exit %d, stderr %q; want %d, %q", exit, &stderr, test.exit, test.stderr)
+			}
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("took %s; its own limit is 2s", took)
+			}
+		})
+	}
+}
+
+// The whole program without its database: it starts, says so, never shows the password, and stops in good order.
+func TestServeStartsAndStopsWithoutADatabase(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	getenv := environment(t)
+	output := &lines{began: make(chan string, 1)}
+	exit := make(chan int, 1)
+	var stderr bytes.Buffer
+	go func() { exit <- run(ctx, nil, getenv, output, &stderr) }()
+
+	var started struct{ Address string }
+	select {
+	case line := <-output.began:
+		if strings.Contains(line, "topsecret") || !strings.Contains(line, "***") {
+			t.Errorf("the password is not masked: %s", line)
+		}
+		if err := json.Unmarshal([]byte(line), &started); err != nil {
+			t.Fatal(err)
+		}
+	case <-exit:
+		t.Fatalf("ended: %s", &stderr)
+	}
+
+	for path, want := range map[string]int{"/livez": 200, "/readyz": 503, "/api/v1/posts": 503} {
+		response, err := http.Get("http://" + started.Address + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s without a database is %d, want %d", path, response.StatusCode, want)
+		}
+	}
+
+	stop()
+	if code := <-exit; code != exitOK {
+		t.Errorf("exit %d: %s", code, &stderr)
+	}
+}
+
+// lines passes on the first write, which is the first line of the log.
+type lines struct{ began chan string }
+
+func (l *lines) Write(p []byte) (int, error) {
+	select {
+	case l.began <- string(p):
+	default:
+	}
+	return len(p), nil
+}

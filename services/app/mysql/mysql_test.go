@@ -1,0 +1,240 @@
+package mysql
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	mysqldriver "github.com/go-sql-driver/mysql"
+	"gorm.io/gorm"
+
+	"oneserver/app"
+)
+
+func TestErrorsInTheDomainsTerms(t *testing.T) {
+	t.Parallel()
+	number := func(n uint16) error { return &mysqldriver.MySQLError{Number: n} }
+	for _, test := range []struct {
+		err  error
+		want app.Code
+	}{
+		{gorm.ErrRecordNotFound, app.NotFound},
+		{driver.ErrBadConn, app.Unavailable},
+		{mysqldriver.ErrInvalidConn, app.Unavailable},
+		{io.ErrUnexpectedEOF, app.Unavailable},
+		{&net.OpError{Op: "dial", Err: errors.New("refused")}, app.Unavailable},
+		{&net.DNSError{Name: "db", IsNotFound: true}, app.Unavailable},
+		{context.DeadlineExceeded, app.Unavailable},
+		{number(1040), app.Unavailable},
+		{number(1045), app.Unavailable},
+		{number(1053), app.Unavailable},
+		{number(1146), app.Unavailable},
+		{number(3024), app.Unavailable},
+		{number(1064), app.Internal}, // a syntax error is ours
+		{number(1054), app.Internal},
+		{errors.New("anything else"), app.Internal},
+	} {
+		t.Run(test.err.Error(), func(t *testing.T) {
+			t.Parallel()
+			got := app.AsError(translate("try", fmt.Errorf("wrapped: %w", test.err)))
+			if got.Code != test.want {
+				t.Errorf("%v is %s, want %s", test.err, got.Code, test.want)
+			}
+			if !errors.Is(got, test.err) {
+				t.Errorf("the cause is lost in %v", got)
+			}
+		})
+	}
+}
+
+func TestOpenNeedsNoDatabase(t *testing.T) {
+	t.Parallel()
+	db, err := Open(Config{Address: "127.0.0.1:1", Database: "foobar", User: "app"}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for name, err := range map[string]error{
+		"Ready": db.Ready(t.Context()),
+		"List":  func() error { _, _, err := db.List(t.Context(), app.Page{Size: 1}); return err }(),
+		"Get":   func() error { _, err := db.Get(t.Context(), 1); return err }(),
+	} {
+		if err == nil || app.AsError(err).Code != app.Unavailable {
+			t.Errorf("%s without a database: %v, want an Unavailable", name, err)
+		}
+	}
+}
+
+func TestValuesStayOutOfTheLog(t *testing.T) {
+	t.Parallel()
+	if sql, values := (queryLogger{}).ParamsFilter(t.Context(), "SELECT ?", "private"); sql != "SELECT ?" || values != nil {
+		t.Errorf("got %q with %v", sql, values)
+	}
+}
+
+// TestAgainstMySQL runs against the server at MYSQL_TEST_ADDRESS, as MYSQL_TEST_USER with MYSQL_TEST_PASSWORD, who may
+// create tables in MYSQL_TEST_DATABASE. That database must be empty and is emptied afterwards.
+func TestAgainstMySQL(t *testing.T) {
+	config := Config{
+		Address:  os.Getenv("MYSQL_TEST_ADDRESS"),
+		Database: os.Getenv("MYSQL_TEST_DATABASE"),
+		User:     os.Getenv("MYSQL_TEST_USER"),
+		Password: os.Getenv("MYSQL_TEST_PASSWORD"),
+	}
+	if config.Address == "" {
+		t.Skip("MYSQL_TEST_ADDRESS is not set")
+	}
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	db, err := Open(config, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec := func(statement string, args ...any) {
+		t.Helper()
+		if _, err := db.pool.Exec(statement, args...); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	var tables int
+	if err := db.pool.QueryRow("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()").Scan(&tables); err != nil {
+		t.Fatal(err)
+	}
+	if tables > 0 {
+		t.Fatalf("database %s holds %d tables: this test wants an empty one", config.Database, tables)
+	}
+	t.Cleanup(func() {
+		exec("DROP TABLE IF EXISTS posts, goose_db_version")
+		db.Close()
+	})
+
+	// Each step builds on those before.
+	t.Run("an empty database is not ready", func(t *testing.T) {
+		if err := db.Ready(t.Context()); err == nil {
+			t.Error("ready without tables")
+		}
+		if _, _, err := db.List(t.Context(), app.Page{Size: 1}); app.AsError(err).Code != app.Unavailable {
+			t.Errorf("List without tables: %v, want an Unavailable", err)
+		}
+	})
+	t.Run("several migrations at once apply each step once", func(t *testing.T) {
+		var all sync.WaitGroup
+		for range 3 {
+			all.Go(func() {
+				if err := Migrate(t.Context(), config, log); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if err := db.Ready(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("a migration that was cut off after its DDL is taken up again", func(t *testing.T) {
+		exec("DELETE FROM goose_db_version WHERE version_id > 0")
+		exec("DELETE FROM posts")
+		if err := Migrate(t.Context(), config, log); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("an older schema is not enough, a newer one is", func(t *testing.T) {
+		exec("DELETE FROM goose_db_version WHERE version_id = ?", db.want)
+		if err := db.Ready(t.Context()); err == nil {
+			t.Error("ready with an older schema")
+		}
+		exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, true), (?, true)", db.want, db.want+1)
+		if err := db.Ready(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := Migrate(t.Context(), config, log); err != nil {
+			t.Errorf("the migration of an older release: %v", err)
+		}
+	})
+	t.Run("the session is as configured", func(t *testing.T) {
+		var zone, charset, collation string
+		var limit int
+		err := db.pool.QueryRow("SELECT @@time_zone, @@character_set_client, @@collation_connection, @@max_execution_time").
+			Scan(&zone, &charset, &collation, &limit)
+		if err != nil || zone != "+00:00" || charset != "utf8mb4" || collation != "utf8mb4_0900_ai_ci" || limit != 4000 {
+			t.Errorf("got %s %s %s %d, %v", zone, charset, collation, limit, err)
+		}
+	})
+	t.Run("pages join without gap or overlap", func(t *testing.T) {
+		all, more, err := db.List(t.Context(), app.Page{Size: app.MaxPageSize})
+		if err != nil || more || len(all) < 5 {
+			t.Fatalf("got %d posts, more %t, %v", len(all), more, err)
+		}
+		var walked []app.Post
+		page := app.Page{Size: 2}
+		for more := true; more; {
+			var posts []app.Post
+			posts, more, err = db.List(t.Context(), page)
+			if err != nil || len(posts) == 0 {
+				t.Fatalf("after %d posts: %d more, %v", len(walked), len(posts), err)
+			}
+			walked = append(walked, posts...)
+			page.Before = posts[len(posts)-1].ID
+		}
+		if len(walked) != len(all) {
+			t.Fatalf("walked over %d posts, want %d", len(walked), len(all))
+		}
+		for i := range all {
+			if walked[i] != all[i] || i > 0 && all[i].ID >= all[i-1].ID {
+				t.Errorf("post %d: %+v after %+v", i, walked[i], all[i])
+			}
+		}
+	})
+	t.Run("text and times come back as written", func(t *testing.T) {
+		written := app.Post{Title: "Zoë 🎉", Body: "a\n\nb\\'\"?", CreatedAt: time.Date(2026, 11, 23, 10, 0, 0, 123456000, time.UTC)}
+		if err := gorm.G[app.Post](db.gorm).Create(t.Context(), &written); err != nil {
+			t.Fatal(err)
+		}
+		read, err := db.Get(t.Context(), written.ID)
+		if err != nil || read != written {
+			t.Errorf("wrote %+v, read %+v, %v", written, read, err)
+		}
+	})
+	t.Run("a post that does not exist is not found", func(t *testing.T) {
+		if _, err := db.Get(t.Context(), 1<<64-1); app.AsError(err).Code != app.NotFound {
+			t.Errorf("got %v, want a NotFound", err)
+		}
+	})
+	t.Run("connections that the server closed are replaced unseen", func(t *testing.T) {
+		ids, err := db.pool.Query("SELECT id FROM information_schema.processlist WHERE user = SUBSTRING_INDEX(USER(), '@', 1) AND id <> CONNECTION_ID()")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var own []int64
+		for ids.Next() {
+			var id int64
+			if err := ids.Scan(&id); err != nil {
+				t.Fatal(err)
+			}
+			own = append(own, id)
+		}
+		if err := ids.Err(); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := db.pool.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range own {
+			conn.ExecContext(t.Context(), fmt.Sprintf("KILL %d", id)) // one may be this very connection
+		}
+		conn.Close()
+		for range 20 {
+			if _, err := db.Get(t.Context(), 1); err != nil && app.AsError(err).Code != app.NotFound {
+				t.Errorf("after the kill: %v", err)
+			}
+		}
+	})
+}
