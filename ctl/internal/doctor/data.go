@@ -37,8 +37,8 @@ func checkData(ctx context.Context, f *facts) ([]Finding, error) {
 	}
 	for _, container := range containers {
 		if container.Project == project.Name && container.Service == "db" {
-			if strings.Contains(container.Status, "(unhealthy)") {
-				return []Finding{{Warning, "data", "db runs on it and is unhealthy", "make logs shows why; make up shows what its health check says"}}, nil
+			if strings.Contains(container.Status, "(unhealthy)") || strings.HasPrefix(container.Status, "Restarting") {
+				return []Finding{{Warning, "data", "db has been started on it and is not well: " + container.Status, "make logs shows why; make up shows what its health check says"}}, nil
 			}
 			return []Finding{{OK, "data", "db is running on it", ""}}, nil
 		}

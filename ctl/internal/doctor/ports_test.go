@@ -1,0 +1,54 @@
+package doctor
+
+import (
+	"net/netip"
+	"testing"
+
+	"oneserver/ctl/internal/stack"
+)
+
+func TestAContainerIsFoundByThePortsItPublishes(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		ports   string // as docker ps shows them
+		network string
+		address string
+		found   bool
+	}{
+		{"the same address", "127.0.0.1:80->80/tcp", "tcp", "127.0.0.1:80", true},
+		{"every address", "443/tcp, 0.0.0.0:80->8080/tcp, :::80->8080/tcp", "tcp", "127.0.0.1:80", true},
+		{"every IPv6 address takes IPv4 too", "[::]:80->80/tcp", "tcp", "127.0.0.1:80", true},
+		{"one address where all are wanted", "127.0.0.1:80->80/tcp", "tcp", "0.0.0.0:80", true},
+		{"a range", "0.0.0.0:1050-1060->1050-1060/udp", "udp", "127.0.0.1:1053", true},
+		{"another address", "192.168.1.5:80->80/tcp", "tcp", "127.0.0.1:80", false},
+		{"another protocol", "127.0.0.1:1053->53/udp", "tcp", "127.0.0.1:1053", false},
+		{"another port", "127.0.0.1:8080->80/tcp", "tcp", "127.0.0.1:80", false},
+		{"beside a range", "0.0.0.0:1054-1060->1054-1060/udp", "udp", "127.0.0.1:1053", false},
+		{"exposed and not published", "80/tcp", "tcp", "127.0.0.1:80", false},
+		{"an IPv6 address", "[::1]:80->80/tcp", "tcp", "127.0.0.1:80", false},
+		{"nothing", "", "tcp", "127.0.0.1:80", false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			port := published{"HTTP_PORT", test.network, netip.MustParseAddrPort(test.address)}
+			got, found := containerOn(port, []stack.Container{{Name: "silent"}, {Name: "shop", Ports: test.ports}})
+			if found != test.found || found && got.Name != "shop" {
+				t.Errorf("%s %s in %q: found %q, %t; want %t", test.network, test.address, test.ports, got.Name, found, test.found)
+			}
+		})
+	}
+}
+
+func TestAnEngineWithoutRootGetsNoLowPort(t *testing.T) {
+	t.Parallel()
+	got := lowPorts(stack.Settings{"HTTP_PORT": "80", "DNS_PORT": "1053"}, 1024)
+	want := "write HTTP_PORT=8080 in .env, or allow it: sudo sysctl net.ipv4.ip_unprivileged_port_start=80"
+	if len(got) != 1 || got[0].Level != Error || got[0].About != "HTTP_PORT" || got[0].Do != want {
+		t.Errorf("found %+v, want one error about HTTP_PORT and %q", got, want)
+	}
+	if got := lowPorts(stack.Settings{"HTTP_PORT": "80", "DNS_PORT": "1053"}, 80); len(got) > 0 {
+		t.Errorf("with port 80 allowed, found %+v", got)
+	}
+}

@@ -1,0 +1,113 @@
+package doctor
+
+import (
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
+)
+
+var laptop = stack.Settings{"DOMAIN": "foobar.com", "SERVER_IP": "8.8.8.8", "BIND": "127.0.0.1", "HTTP_PORT": "80", "DNS_PORT": "1053", "SUBNET": "172.28.0"}
+
+func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
+	t.Parallel()
+	here := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.168.1.5")}
+	long := strings.Repeat("a", 64)
+	tests := []struct {
+		name   string
+		change stack.Settings
+		level  Level
+		about  string // OK: nothing is found
+		says   string
+	}{
+		{"the defaults", nil, OK, "", ""},
+		{"a server", stack.Settings{"BIND": "0.0.0.0", "SERVER_IP": "203.0.113.10", "DNS_PORT": "53"}, OK, "", ""},
+		{"an address of this machine", stack.Settings{"BIND": "192.168.1.5", "SERVER_IP": "192.168.1.5"}, OK, "", ""},
+		{"another loopback address", stack.Settings{"BIND": "127.0.0.7"}, OK, "", ""},
+		{"capitals in the domain", stack.Settings{"DOMAIN": "Foobar.COM"}, OK, "", ""},
+		{"an A-label", stack.Settings{"DOMAIN": "xn--bcher-kva.example"}, OK, "", ""},
+		{"the highest port", stack.Settings{"HTTP_PORT": "65535"}, OK, "", ""},
+		{"the other private ranges", stack.Settings{"SUBNET": "10.255.255"}, OK, "", ""},
+
+		{"one word for a domain", stack.Settings{"DOMAIN": "foobar"}, Error, "DOMAIN", "two parts"},
+		{"a domain with a space", stack.Settings{"DOMAIN": "foo bar.com"}, Error, "DOMAIN", `"foo bar"`},
+		{"a domain with an underscore", stack.Settings{"DOMAIN": "foo_bar.com"}, Error, "DOMAIN", `"foo_bar"`},
+		{"a domain beyond ASCII", stack.Settings{"DOMAIN": "bücher.example"}, Error, "DOMAIN", "xn--"},
+		{"a final dot", stack.Settings{"DOMAIN": "foobar.com."}, Error, "DOMAIN", "final dot"},
+		{"two dots", stack.Settings{"DOMAIN": "foobar..com"}, Error, "DOMAIN", "between two of its dots"},
+		{"a hyphen at the end", stack.Settings{"DOMAIN": "foobar-.com"}, Error, "DOMAIN", "hyphen"},
+		{"a label that is too long", stack.Settings{"DOMAIN": long + ".com"}, Error, "DOMAIN", "63"},
+		{"a name that is too long", stack.Settings{"DOMAIN": strings.Repeat("abcdefg.", 31) + "com"}, Error, "DOMAIN", "242"},
+		{"an address for a domain", stack.Settings{"DOMAIN": "192.0.2.1"}, Error, "DOMAIN", "an address"},
+		{"www. in the domain", stack.Settings{"DOMAIN": "www.foobar.com"}, Warning, "DOMAIN", "www.www.foobar.com"},
+
+		{"a host name for the server's address", stack.Settings{"SERVER_IP": "example.com"}, Error, "SERVER_IP", "not an IPv4 address"},
+		{"a number too large", stack.Settings{"SERVER_IP": "8.8.8.888"}, Error, "SERVER_IP", "not an IPv4 address"},
+		{"IPv6", stack.Settings{"SERVER_IP": "2001:db8::1"}, Error, "SERVER_IP", "not an IPv4 address"},
+		{"no address", stack.Settings{"SERVER_IP": "0.0.0.0"}, Error, "SERVER_IP", "no server"},
+		{"an address in the containers' network", stack.Settings{"SERVER_IP": "172.28.0.80"}, Error, "SERVER_IP", "containers' own network"},
+		{"open to others and said to be elsewhere", stack.Settings{"BIND": "0.0.0.0"}, Warning, "SERVER_IP", "somewhere else"},
+		{"open to others and sent home", stack.Settings{"BIND": "0.0.0.0", "SERVER_IP": "127.0.0.1"}, Warning, "SERVER_IP", "their own machines"},
+
+		{"a name to bind to", stack.Settings{"BIND": "localhost"}, Error, "BIND", "not an IPv4 address"},
+		{"another machine's address", stack.Settings{"BIND": "192.0.2.1", "SERVER_IP": "192.0.2.1"}, Error, "BIND", "does not have"},
+
+		{"a port that is no number", stack.Settings{"HTTP_PORT": "http"}, Error, "HTTP_PORT", "not a port"},
+		{"port 0", stack.Settings{"DNS_PORT": "0"}, Error, "DNS_PORT", "not a port"},
+		{"a port too high", stack.Settings{"DNS_PORT": "65536"}, Error, "DNS_PORT", "not a port"},
+		{"a range of ports", stack.Settings{"HTTP_PORT": "80-81"}, Error, "HTTP_PORT", "not a port"},
+		{"one port for both", stack.Settings{"HTTP_PORT": "1053"}, Error, "HTTP_PORT", "DNS_PORT is the same"},
+
+		{"two numbers for a subnet", stack.Settings{"SUBNET": "172.28"}, Error, "SUBNET", "first three numbers"},
+		{"a whole network", stack.Settings{"SUBNET": "172.28.0.0/24"}, Error, "SUBNET", "first three numbers"},
+		{"somebody's public addresses", stack.Settings{"SUBNET": "8.8.4"}, Error, "SUBNET", "public"},
+		{"just outside the private range", stack.Settings{"SUBNET": "172.32.0"}, Error, "SUBNET", "public"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			settings := maps.Clone(laptop)
+			maps.Copy(settings, test.change)
+			got := judge(settings, here)
+			if test.level == OK {
+				if len(got) > 0 {
+					t.Errorf("found %+v", got)
+				}
+				return
+			}
+			if len(got) != 1 || got[0].Level != test.level || got[0].About != test.about || !strings.Contains(got[0].Says, test.says) || got[0].Do == "" {
+				t.Errorf("found %+v, want one %s about %s that says %q and what to do", got, test.level, test.about, test.says)
+			}
+		})
+	}
+}
+
+func TestASettingThatNothingReadsIsWarnedAbout(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "compose.yaml", "services: {web: {image: none, environment: {A: '${DOMAIN:-foobar.com}', B: '${HTTP_PORT:-80}', C: '${SERVER_IP:-8.8.8.8}'}}}")
+	write(t, dir, ".env", "# HTTP_PROT=1\nDOMIAN=example.org\n export SERVERIP = 203.0.113.10\nHTTP_PORT=8080\nCOMPOSE_PROJECT_NAME=mine\n\nnonsense\n")
+	got, err := checkNames(t.Context(), gather(t.Context(), docker.CLI{Dir: dir}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Finding{
+		{Warning, ".env", "nothing reads the setting DOMIAN", "did you mean DOMAIN? .env.example has them all"},
+		{Warning, ".env", "nothing reads the setting SERVERIP", "did you mean SERVER_IP? .env.example has them all"},
+	}
+	if len(got) != len(want) || got[0] != want[0] || got[1] != want[1] {
+		t.Errorf("found %+v, want %+v", got, want)
+	}
+}
+
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
