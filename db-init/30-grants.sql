@@ -6,9 +6,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON foobar.* TO 'app'@'%';
 -- Migrations also change tables, and fill them.
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON foobar.* TO 'migrate'@'%';
 
--- A backup reads the site's data in one consistent view (mysqldump --single-transaction --source-data): FLUSH_TABLES
--- for the moment in which the view and the position in the binary log are taken together, REPLICATION CLIENT for the
--- position itself. TRIGGER and EVENT are not here, since they would allow making them; the site has none.
+-- A backup reads the site's data in one consistent view (mysqldump --single-transaction --source-data --no-tablespaces
+-- --skip-masking-policies): FLUSH_TABLES for the moment in which the view and the position in the binary log are taken
+-- together, REPLICATION CLIENT for the position. TRIGGER and EVENT would also allow making them; the site has none.
 GRANT SELECT, SHOW VIEW ON foobar.* TO 'backup'@'%';
 GRANT REPLICATION CLIENT, FLUSH_TABLES ON *.* TO 'backup'@'%';
 
