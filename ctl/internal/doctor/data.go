@@ -2,10 +2,12 @@ package doctor
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
+	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -35,13 +37,15 @@ func checkData(ctx context.Context, f *facts) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
+	var ailing string // db, where it has been started on the volume and is not well
 	for _, container := range containers {
-		if container.Project == project.Name && container.Service == "db" {
-			if strings.Contains(container.Status, "(unhealthy)") || strings.HasPrefix(container.Status, "Restarting") {
-				return []Finding{{Warning, "data", "db has been started on it and is not well: " + container.Status, "make logs shows why; make up shows what its health check says"}}, nil
-			}
+		if container.Project != project.Name || container.Service != "db" {
+			continue
+		}
+		if !strings.Contains(container.Status, "(unhealthy)") && !strings.HasPrefix(container.Status, "Restarting") {
 			return []Finding{{OK, "data", "db is running on it", ""}}, nil
 		}
+		ailing = container.Name
 	}
 	data, secrets := project.Volumes["data"].Name, project.Volumes["secrets"].Name
 	out, err := f.cli.Output(ctx, "volume", "ls", "--quiet")
@@ -74,7 +78,29 @@ func checkData(ctx context.Context, f *facts) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Finding{parseVolumes(out).judge(data, secrets)}, nil
+	found := parseVolumes(out).judge(data, secrets)
+	if found.Level == OK && ailing != "" {
+		says, err := lastHealth(ctx, f.cli, ailing)
+		if err != nil {
+			return nil, err
+		}
+		found = Finding{Warning, "data", "db is not well: " + says, "docker compose logs db shows more"}
+	}
+	return []Finding{found}, nil
+}
+
+// lastHealth returns what a container's health check said last.
+func lastHealth(ctx context.Context, cli docker.CLI, name string) (string, error) {
+	out, err := cli.Output(ctx, "inspect", "--format", "{{range .State.Health.Log}}{{json .Output}}\n{{end}}", name)
+	if err != nil {
+		return "", err
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	var said string
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &said); err != nil {
+		return "", fmt.Errorf("docker inspect: %w", err)
+	}
+	return oneLine(said), nil
 }
 
 func parseVolumes(out string) volumes {

@@ -67,6 +67,7 @@ func TestAPortInUseIsNamedWithWhoHoldsIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Run(test.setting+" "+address.Network()+" "+address.String(), func(t *testing.T) {
+			t.Parallel()
 			port := netip.MustParseAddrPort(address.String()).Port()
 			cli := copyOf(t, "ctl-test-ports", fmt.Sprintf("%s=%d", test.setting, port))
 			got, err := checkPorts(t.Context(), needEngine(t, cli))

@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -89,35 +88,31 @@ func list(ctx context.Context, cli docker.CLI, project stack.Project) ([]string,
 	if names == "" {
 		return doomed, nil
 	}
-	text, err := cli.Output(ctx, append([]string{"volume", "inspect"}, strings.Fields(names)...)...)
-	if err != nil {
-		return nil, err
-	}
-	var volumes []struct {
-		Name      string
-		CreatedAt time.Time
-	}
-	if err := json.Unmarshal([]byte(text), &volumes); err != nil {
-		return nil, fmt.Errorf("docker volume inspect: %w", err)
-	}
-	for _, volume := range volumes {
-		line := fmt.Sprintf("volume    %s, made %s", volume.Name, volume.CreatedAt.Local().Format("2006-01-02 15:04"))
-		if volume.Name == project.Volumes["data"].Name {
-			line += sizeOf(ctx, cli, project, volume.Name)
+	for name := range strings.FieldsSeq(names) {
+		line := "volume    " + name
+		if name == project.Volumes["data"].Name {
+			line += describe(ctx, cli, project, name)
 		}
 		doomed = append(doomed, line)
 	}
 	return doomed, nil
 }
 
-// sizeOf says how large the data is, where web's image is here to look with. (`docker system df` would say so too, but
-// counts every layer and volume of the engine, which can take minutes and goes on when nobody waits for it.)
-func sizeOf(ctx context.Context, cli docker.CLI, project stack.Project, volume string) string {
+// describeData prints how large the data is and, if it was ever complete, since when. The engine cannot be asked: what
+// it calls a volume's creation is its folder's last change, and to tell its size it counts every layer and volume that
+// it has, which can take minutes and goes on when nobody waits for it.
+const describeData = `
+printf ', %s MB' "$(du -sm /data | cut -f 1)"
+if [ -f /data/stack_id ]; then date -u -r /data/stack_id '+, in use since %Y-%m-%d %H:%M UTC'; fi
+`
+
+// describe says what is known of the data volume: nothing, where web's image is not here to look with.
+func describe(ctx context.Context, cli docker.CLI, project stack.Project, volume string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	size, err := stack.LookInto(ctx, cli, project, project.Services["web"].Image, volume, "", "du -sm /data | cut -f 1")
+	says, err := stack.LookInto(ctx, cli, project, project.Services["web"].Image, volume, "", describeData)
 	if err != nil {
 		return ""
 	}
-	return ", " + strings.TrimSpace(size) + " MB"
+	return strings.TrimRight(says, "\n")
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +46,8 @@ func Up(ctx context.Context, cli docker.CLI, out *os.File, colour bool) error {
 	if err := start(ctx, cli, out); err != nil {
 		if ctx.Err() == nil {
 			explain(ctx, cli, out)
+			// What could not be seen beforehand may be seen now: a database that ends again and again, for example.
+			doctor.Print(out, doctor.Examine(ctx, cli), doctor.Warning, colour)
 		}
 		return err
 	}
@@ -100,12 +103,16 @@ func explain(ctx context.Context, cli docker.CLI, out io.Writer) {
 		fmt.Fprintf(out, "which service is at fault cannot be told: %v\n", err)
 		return
 	}
+	failed := slices.ContainsFunc(containers, func(c container) bool { return c.failure() != "" })
 	for _, one := range containers {
-		service := one.Config.Labels["com.docker.compose.service"]
-		fault := one.fault()
+		fault := one.failure()
+		if !failed && one.State.Health != nil && one.State.Health.Status == "starting" {
+			fault = "is not healthy yet" // the time is over, and nobody is further at fault than this
+		}
 		if fault == "" {
 			continue
 		}
+		service := one.Config.Labels["com.docker.compose.service"]
 		fmt.Fprintf(out, "\n%s %s\n", service, fault)
 		if log, err := cli.Output(ctx, "compose", "logs", "--no-color", "--no-log-prefix", "--tail", "20", service); err != nil {
 			fmt.Fprintf(out, "  its log cannot be read: %v\n", err)
@@ -116,6 +123,7 @@ func explain(ctx context.Context, cli docker.CLI, out io.Writer) {
 			indent(out, "its health check says:", health.Log[len(health.Log)-1].Output)
 		}
 	}
+	fmt.Fprintln(out)
 }
 
 // inspect returns the project's containers, one-shots included.
@@ -138,8 +146,8 @@ func inspect(ctx context.Context, cli docker.CLI) ([]container, error) {
 	return list, nil
 }
 
-// fault says what is wrong with a container, and nothing where it only waits for another.
-func (c container) fault() string {
+// failure says what went wrong with a container; nothing if it is well, or waits for another.
+func (c container) failure() string {
 	switch state := c.State; {
 	case state.Error != "":
 		return "could not be started: " + state.Error
@@ -149,8 +157,8 @@ func (c container) fault() string {
 		return fmt.Sprintf("ends again and again, with exit code %d", state.ExitCode)
 	case state.Status == "exited" && state.ExitCode != 0:
 		return fmt.Sprintf("ended with exit code %d", state.ExitCode)
-	case state.Status == "running" && state.Health != nil && state.Health.Status != "healthy":
-		return "runs and is " + state.Health.Status
+	case state.Status == "running" && state.Health != nil && state.Health.Status == "unhealthy":
+		return "runs and is unhealthy"
 	}
 	return ""
 }
