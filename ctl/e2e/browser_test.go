@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
 
@@ -33,7 +36,7 @@ func TestAPersonTypesTheNameIntoABrowser(t *testing.T) {
 	if got := strings.Join(shown, "\n"); got != stored {
 		t.Errorf("the page shows\n%s\nMySQL holds\n%s", got, stored)
 	}
-	tab.screenshot("home.png")
+	tab.screenshot("home")
 	if said := tab.console(); len(said) > 0 {
 		t.Errorf("the browser's console: %q", said)
 	}
@@ -54,7 +57,22 @@ func TestTheBrowserIsToldWhenTheApplicationIsAway(t *testing.T) {
 	if said := see(tab, chromedp.Text(chromedp.CSS(`#posts [role="alert"]`))); strings.TrimSpace(said) == "" {
 		t.Error("the page says nothing")
 	}
-	tab.screenshot("app-away.png")
+	tab.screenshot("app-away")
+}
+
+// An error is a page of the site too, with its style and a way back.
+func TestTheBrowserShowsErrorPages(t *testing.T) {
+	tab := newBrowser(t, site)
+	for name, url := range map[string]string{"not-found": "http://www.foobar.com/nothing", "misdirected": "http://" + site.subnet + ".80/"} {
+		do(tab, chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("h1")))
+		if links := see(tab, chromedp.Evaluate[int]("document.querySelectorAll('main a[href]').length")); links == 0 {
+			t.Errorf("%s leads nowhere", url)
+		}
+		if styled := see(tab, chromedp.Evaluate[bool]("document.styleSheets.length > 0 && document.styleSheets[0].cssRules.length > 0")); !styled {
+			t.Errorf("%s has no style", url)
+		}
+		tab.screenshot(name)
+	}
 }
 
 // tab is a page of a real browser, in a container of its own on the stack's network.
@@ -146,14 +164,25 @@ func see[Value any](t *tab, step chromedp.Action[Value]) Value {
 	return value
 }
 
-// screenshot keeps a picture of the page in the folder SCREENSHOTS, if that is set, for people to look at.
+// screenshot keeps pictures of the page in the folder SCREENSHOTS, if that is set, for people to look at: as a phone
+// and as a desktop show it, light and dark.
 func (t *tab) screenshot(name string) {
 	t.Helper()
 	dir := os.Getenv("SCREENSHOTS")
 	if dir == "" {
 		return
 	}
-	if err := os.WriteFile(filepath.Join(dir, name), see(t, chromedp.FullScreenshot(90)), 0o600); err != nil {
-		t.Fatal(err)
+	for _, width := range []int64{390, 1280} {
+		for _, scheme := range []string{"light", "dark"} {
+			do(t, chromedp.EmulateViewport(width, 800), func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+				return cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+					Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+				})
+			})
+			file := filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", name, width, scheme))
+			if err := os.WriteFile(file, see(t, chromedp.FullScreenshot(100)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
