@@ -34,7 +34,7 @@ from_file() {
     unset "$file_name"
 }
 
-# Prints mysqld's effective settings, a name and a value a line; fails where it refuses them.
+# Prints mysqld's effective settings, a name and a value a line. It fails on values that mysqld cannot read.
 settings() {
     "$@" --verbose --help --log-bin-index="$(mktemp -u)"
 }

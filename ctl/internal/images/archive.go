@@ -3,6 +3,7 @@ package images
 import (
 	"archive/tar"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -42,7 +43,7 @@ func Bundle(ctx context.Context, cli docker.CLI, out *Reporter, file string) err
 	}
 	defer os.Remove(temporary.Name())
 	defer temporary.Close()
-	// Twice as fast as the default level, and a tenth larger.
+	// For these images a third of the time that the default level takes (6 s, 20 s) and 7% more bytes.
 	compressor, err := gzip.NewWriterLevel(temporary, gzip.BestSpeed)
 	if err != nil {
 		return step.fail(err)
@@ -140,18 +141,30 @@ func totalSize(ctx context.Context, cli docker.CLI, names []string) (int64, erro
 // maxDescription bounds, in bytes, the JSON files that an archive describes its images in.
 const maxDescription = 1 << 20
 
+var (
+	errForeign = errors.New("this is not an archive of images: write one with `make bundle`")
+	errDamaged = errors.New("this file is damaged: copy it again")
+	errCut     = errors.New("this file ends too early: copy it again, whole")
+)
+
 // readArchive reads an archive of images to its end and returns the platform (os/arch) of each by name.
 func readArchive(r io.Reader) (map[string]string, error) {
 	decompressor, err := gzip.NewReader(r)
-	if err != nil {
+	switch {
+	case errors.Is(err, gzip.ErrHeader), err == io.EOF:
+		return nil, errForeign
+	case err != nil:
 		return nil, unreadable(err)
 	}
 	descriptions := map[string][]byte{}
 	entries := tar.NewReader(decompressor)
-	for {
+	for first := true; ; first = false {
 		header, err := entries.Next()
 		if err == io.EOF {
 			break
+		}
+		if first && errors.Is(err, tar.ErrHeader) {
+			return nil, errForeign
 		}
 		if err != nil {
 			return nil, unreadable(err)
@@ -173,6 +186,18 @@ func readArchive(r io.Reader) (map[string]string, error) {
 	return describe(descriptions)
 }
 
+// unreadable says what to do about an archive that cannot be read to its end.
+func unreadable(err error) error {
+	var corrupt flate.CorruptInputError
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errCut
+	case errors.As(err, &corrupt), errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader), errors.Is(err, tar.ErrHeader):
+		return errDamaged
+	}
+	return err
+}
+
 // describe finds the images in an archive's manifest.json (Docker image specification v1.2, "Combined Image JSON +
 // Filesystem Changeset Format").
 func describe(descriptions map[string][]byte) (map[string]string, error) {
@@ -181,7 +206,7 @@ func describe(descriptions map[string][]byte) (map[string]string, error) {
 		RepoTags []string
 	}
 	if descriptions["manifest.json"] == nil {
-		return nil, errors.New("this is not an archive of images: write one with `make bundle`")
+		return nil, errForeign
 	}
 	if err := json.Unmarshal(descriptions["manifest.json"], &manifest); err != nil {
 		return nil, fmt.Errorf("this archive's manifest.json: %w", err)
@@ -197,19 +222,6 @@ func describe(descriptions map[string][]byte) (map[string]string, error) {
 		}
 	}
 	return found, nil
-}
-
-// unreadable says what to do about an archive that cannot be read to its end.
-func unreadable(err error) error {
-	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return errors.New("this file ends too early: copy it again, whole")
-	case errors.Is(err, gzip.ErrHeader), errors.Is(err, tar.ErrHeader):
-		return errors.New("this is not an archive of images: write one with `make bundle`")
-	case errors.Is(err, gzip.ErrChecksum):
-		return errors.New("this file is damaged: copy it again")
-	}
-	return err
 }
 
 // check says what would keep the stack from running from the images found, on an engine of this platform.

@@ -19,7 +19,7 @@ import (
 
 const (
 	// quick is how long a step may take without being announced where there is no live line.
-	quick = time.Second
+	quick = 3 * time.Second
 	// tailLines is how much of a failed command's output is shown; the log has all of it.
 	tailLines = 20
 	// silence is how long a command may say nothing: a slow machine compiles, a slow line downloads for minutes.
@@ -187,7 +187,7 @@ func (s *step) run(ctx context.Context, patience time.Duration, prepare func(con
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	running, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timer := time.AfterFunc(patience, func() { cancel(errSilent) })
 	defer timer.Stop()
@@ -195,7 +195,7 @@ func (s *step) run(ctx context.Context, patience time.Duration, prepare func(con
 	s.alive = func() { timer.Reset(silence) }
 	s.mu.Unlock()
 
-	cmd := prepare(ctx)
+	cmd := prepare(running)
 	fmt.Fprintf(log, "\n%s $ %s\n", time.Now().Format(time.RFC3339), strings.Join(cmd.Args, " "))
 	out := &tail{log: log, each: s.show}
 	var said counter
@@ -204,7 +204,10 @@ func (s *step) run(ctx context.Context, patience time.Duration, prepare func(con
 		cmd.Stdout = io.MultiWriter(out, &said)
 	}
 	if err := cmd.Run(); err != nil {
-		if cause := context.Cause(ctx); cause != nil {
+		if ctx.Err() != nil { // a person's wish, not the command's fault
+			return context.Cause(ctx)
+		}
+		if cause := context.Cause(running); cause != nil {
 			err = cause
 		}
 		return &commandError{err: err, tail: out.last(), stdout: said > 0, log: s.r.logPath}

@@ -9,10 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"oneserver/ctl/internal/docker"
 )
@@ -99,6 +97,7 @@ func makeBase(ctx context.Context, cli docker.CLI, out *Reporter) error {
 	args := slices.Concat(root, []string{"mmdebstrap", "--variant=minbase", "--keyring=" + keys,
 		// A mirror's copy of sid may be older than it says it is good for; signatures are checked all the same.
 		`--aptopt=Acquire::Check-Valid-Until "false"`,
+		`--aptopt=Acquire::Languages "none"`,
 		// As Debian's own slim images: licences stay, other documentation goes.
 		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
 		"--dpkgopt=path-exclude=/usr/share/info/*", "--dpkgopt=path-exclude=/usr/share/man/*",
@@ -273,14 +272,4 @@ func workDir() (string, error) {
 func goEnv(ctx context.Context, name string) (string, error) {
 	out, err := command(ctx, "go", "env", name).Output()
 	return strings.TrimSpace(string(out)), err
-}
-
-// command prepares a program that is interrupted with ctx, so that it can clean up, and killed 10 s later.
-func command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.WaitDelay = 10 * time.Second
-	if runtime.GOOS != "windows" { // where a process can only be killed
-		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	}
-	return cmd
 }

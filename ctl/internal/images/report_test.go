@@ -1,0 +1,100 @@
+package images
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// plain returns a reporter without a terminal, and what it prints.
+func plain(t *testing.T) (*Reporter, *bytes.Buffer) {
+	t.Helper()
+	var out bytes.Buffer
+	return &Reporter{out: &out, logPath: filepath.Join(t.TempDir(), "images.log")}, &out
+}
+
+func TestFailedCommandShowsItsLastLinesAndItsLog(t *testing.T) {
+	t.Parallel()
+	r, _ := plain(t)
+	step := r.begin("counting")
+	err := step.fail(step.run(t.Context(), time.Minute, func(ctx context.Context) *exec.Cmd {
+		return exec.CommandContext(ctx, "sh", "-c", "seq 100; exit 3")
+	}))
+	for _, part := range []string{"counting: exit status 3", "\n  | 81\n", "\n  | 100\n", r.logPath} {
+		if !strings.Contains(fmt.Sprint(err), part) {
+			t.Errorf("%q is not in: %v", part, err)
+		}
+	}
+	if strings.Contains(fmt.Sprint(err), "| 80\n") {
+		t.Errorf("more than %d lines in: %v", tailLines, err)
+	}
+}
+
+func TestSilentCommandIsGivenUp(t *testing.T) {
+	t.Parallel()
+	r, _ := plain(t)
+	step := r.begin("waiting")
+	begun := time.Now()
+	err := step.fail(step.run(t.Context(), 50*time.Millisecond, func(ctx context.Context) *exec.Cmd {
+		return exec.CommandContext(ctx, "sleep", "60")
+	}))
+	if took := time.Since(begun); !errors.Is(err, errSilent) || took > 30*time.Second {
+		t.Errorf("after %s: %v; want %v", took, err, errSilent)
+	}
+}
+
+func TestInterruptionIsNotReportedAsTheCommandsFault(t *testing.T) {
+	t.Parallel()
+	r, _ := plain(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	step := r.begin("waiting")
+	err := step.fail(step.run(ctx, time.Minute, func(ctx context.Context) *exec.Cmd {
+		cancel()
+		return exec.CommandContext(ctx, "sleep", "60")
+	}))
+	var failed *commandError
+	if !errors.Is(err, context.Canceled) || errors.As(err, &failed) {
+		t.Errorf("%v; want %v alone", err, context.Canceled)
+	}
+}
+
+func TestRefusedPullIsToldFromOneThatBrokeOff(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		script string
+		began  bool
+	}{
+		{"echo 'Error response from daemon: no such host' >&2; exit 1", false},
+		{"echo '9.7: Pulling from library/mysql'; echo 'unexpected EOF' >&2; exit 1", true},
+	} {
+		r, _ := plain(t)
+		step := r.begin("pulling")
+		err := step.run(t.Context(), time.Minute, func(ctx context.Context) *exec.Cmd {
+			return exec.CommandContext(ctx, "sh", "-c", c.script)
+		})
+		step.drop()
+		var failed *commandError
+		if !errors.As(err, &failed) || failed.stdout != c.began {
+			t.Errorf("%s: %+v; want stdout %t", c.script, failed, c.began)
+		}
+		if !c.began && failed.reason() != "no such host" {
+			t.Errorf("the reason is %q", failed.reason())
+		}
+	}
+}
+
+func TestStepWithoutATerminalPrintsPlainLines(t *testing.T) {
+	t.Parallel()
+	r, out := plain(t)
+	r.begin("looking").drop()
+	r.begin("building").done("built %s", "it")
+	if got := out.String(); !strings.HasPrefix(got, "✓ built it (") || strings.ContainsAny(got, "\r\x1b") {
+		t.Errorf("printed %q", got)
+	}
+}
