@@ -177,28 +177,24 @@ func printAddresses(out io.Writer, settings stack.Settings) error {
 	if err != nil {
 		return fmt.Errorf("BIND: %w", err)
 	}
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	if bind.IsUnspecified() {
-		bind = netip.AddrFrom4([4]byte{127, 0, 0, 1}) // as good as any, and this machine's own
+		bind = loopback // as good as any, and this machine's own
 	}
 	port := ""
 	if settings["HTTP_PORT"] != "80" {
 		port = ":" + settings["HTTP_PORT"]
 	}
 	www := "www." + settings["DOMAIN"]
+	now := fmt.Sprintf("curl --resolve %s:%s:%s http://%[1]s%[4]s/", www, settings["HTTP_PORT"], bind, port)
+	if bind == loopback { // web knows itself as localhost, for a browser whose name server knows nothing of this
+		now = "http://localhost" + port + "/\n           " + now
+	}
 	_, err = fmt.Fprintf(out, `
 the site   http://%s%s/
   now      %s
-           curl --resolve %s:%s:%s http://%[1]s%[2]s/
-  its name dig @%[6]s -p %[7]s %[1]s
+  its name dig @%s -p %s %[1]s
 next       make ps, make logs, make test, make down
-`, www, port, browse(bind, port), www, settings["HTTP_PORT"], bind, settings["DNS_PORT"])
+`, www, port, now, bind, settings["DNS_PORT"])
 	return err
-}
-
-// browse is the address that a browser on this machine finds the site at, whatever its name server says.
-func browse(bind netip.Addr, port string) string {
-	if bind == netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
-		return "http://localhost" + port + "/"
-	}
-	return "http://" + bind.String() + port + "/"
 }

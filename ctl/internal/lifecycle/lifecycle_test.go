@@ -1,0 +1,215 @@
+package lifecycle
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
+)
+
+const shellImage = "nginx:1.30" // any image with a shell would do; this one the stack has anyway
+
+// project is a small Compose project of its own on the real engine; it is gone at the test's end.
+func project(t *testing.T, name, composeFile string) docker.CLI {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte(composeFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cli := docker.CLI{Dir: dir, Env: append(os.Environ(), "COMPOSE_PROJECT_NAME="+name)}
+	if _, err := cli.Output(t.Context(), "image", "inspect", shellImage); err != nil {
+		t.Skip(err)
+	}
+	down := func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the test's own has ended at its cleanup
+		defer cancel()
+		if _, err := cli.Output(ctx, "compose", "down", "--volumes", "--timeout", "0"); err != nil {
+			t.Error(err)
+		}
+	}
+	down() // what a run that was killed has left
+	t.Cleanup(down)
+	return cli
+}
+
+// output is a file to print to, and what has been printed.
+func output(t *testing.T) (*os.File, func() string) {
+	t.Helper()
+	file, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return file, func() string {
+		text, err := os.ReadFile(file.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+}
+
+func TestAFailedStartIsExplainedByTheServiceAtFault(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, db string // what db runs, and its health check
+		says     []string
+	}{
+		{"it ends", `{image: nginx:1.30, network_mode: none, entrypoint: [sh, -c, "echo no room on the disk; exit 3"]}`,
+			[]string{"db ended with exit code 3", "its log ends with:\n    no room on the disk"}},
+		{"it is unhealthy", `{image: nginx:1.30, network_mode: none, init: true, entrypoint: [sh, -c, "echo here I am; exec sleep 600"],
+			healthcheck: {test: [CMD-SHELL, "echo the first start was cut off; exit 1"], interval: 100ms, retries: 2}}`,
+			[]string{"db runs and is unhealthy", "its log ends with:\n    here I am", "its health check says:\n    the first start was cut off"}},
+		{"it cannot be started", `{image: nginx:1.30, network_mode: none, entrypoint: [/no/such/program]}`,
+			[]string{"db could not be started:", "/no/such/program"}},
+	}
+	for i, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			cli := project(t, "ctl-test-up-"+string(rune('a'+i)), `services:
+  web: {image: nginx:1.30, network_mode: none, init: true, entrypoint: [sh, -c, "echo all is well; exec sleep 600"]}
+  db: `+test.db)
+			out, printed := output(t)
+			if err := start(t.Context(), cli, out); err == nil {
+				t.Fatal("the stack started")
+			}
+			explain(t.Context(), cli, out)
+			for _, words := range test.says {
+				if !strings.Contains(printed(), words) {
+					t.Errorf("it does not say %q:\n%s", words, printed())
+				}
+			}
+			if strings.Contains(printed(), "all is well") {
+				t.Errorf("it blames web too:\n%s", printed())
+			}
+		})
+	}
+}
+
+func TestAContainerThatOnlyWaitsIsNotAtFault(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[string]string{"created": "", "running": "", "exited": "", "restarting": "ends again and again, with exit code 0"} {
+		var one container
+		one.State.Status = status
+		if got := one.failure(); got != want {
+			t.Errorf("of one that is %s it says %q, want %q", status, got, want)
+		}
+	}
+	var killed container
+	killed.State.Status, killed.State.ExitCode, killed.State.OOMKilled = "exited", 137, true
+	if got := killed.failure(); !strings.Contains(got, "memory") {
+		t.Errorf("of one that the kernel ended it says %q", got)
+	}
+}
+
+func TestTheAddressesFollowTheSettings(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		settings stack.Settings
+		want     string
+	}{
+		{"a laptop", stack.Settings{"DOMAIN": "foobar.com", "BIND": "127.0.0.1", "HTTP_PORT": "80", "DNS_PORT": "1053"}, `
+the site   http://www.foobar.com/
+  now      http://localhost/
+           curl --resolve www.foobar.com:80:127.0.0.1 http://www.foobar.com/
+  its name dig @127.0.0.1 -p 1053 www.foobar.com
+next       make ps, make logs, make test, make down
+`},
+		{"a server", stack.Settings{"DOMAIN": "example.org", "BIND": "0.0.0.0", "HTTP_PORT": "8080", "DNS_PORT": "53"}, `
+the site   http://www.example.org:8080/
+  now      http://localhost:8080/
+           curl --resolve www.example.org:8080:127.0.0.1 http://www.example.org:8080/
+  its name dig @127.0.0.1 -p 53 www.example.org
+next       make ps, make logs, make test, make down
+`},
+		{"one address of several", stack.Settings{"DOMAIN": "example.org", "BIND": "192.0.2.7", "HTTP_PORT": "80", "DNS_PORT": "53"}, `
+the site   http://www.example.org/
+  now      curl --resolve www.example.org:80:192.0.2.7 http://www.example.org/
+  its name dig @192.0.2.7 -p 53 www.example.org
+next       make ps, make logs, make test, make down
+`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var out strings.Builder
+			if err := printAddresses(&out, test.settings); err != nil || out.String() != test.want {
+				t.Errorf("%v, printed %s\nwant %s", err, out.String(), test.want)
+			}
+		})
+	}
+}
+
+func TestResetRemovesWhatItShowsAndOnlyWhenToldTo(t *testing.T) {
+	t.Parallel()
+	cli := project(t, "ctl-test-reset", `services:
+  web: {image: nginx:1.30, network_mode: none, entrypoint: ["true"]}
+  db:
+    image: nginx:1.30
+    network_mode: none
+    user: "999:999"
+    init: true
+    tmpfs: /tmp
+    entrypoint: [sleep, "600"]
+    volumes: ["data:/data"]
+volumes: {data: {}}`)
+	if _, err := cli.Output(t.Context(), "compose", "up", "--detach"); err != nil {
+		t.Fatal(err)
+	}
+	notATerminal, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { notATerminal.Close() })
+
+	out, printed := output(t)
+	if err := Reset(t.Context(), cli, notATerminal, out, false); err == nil || !strings.Contains(err.Error(), "--yes") {
+		t.Errorf("without a terminal and without --yes: %v", err)
+	}
+	for _, words := range []string{"container ctl-test-reset-db-1, Up", "volume    ctl-test-reset_data, 1 MB"} {
+		if !strings.Contains(printed(), words) {
+			t.Errorf("it does not show %q:\n%s", words, printed())
+		}
+	}
+	if left := remaining(t, cli); len(left) != 3 {
+		t.Fatalf("after it was refused there are %q", left)
+	}
+	if err := Reset(t.Context(), cli, notATerminal, out, true); err != nil {
+		t.Errorf("with --yes: %v", err)
+	}
+	if left := remaining(t, cli); len(left) != 0 {
+		t.Errorf("after it there are %q", left)
+	}
+	if err := Reset(t.Context(), cli, notATerminal, out, false); err != nil || !strings.Contains(printed(), "nothing to remove") {
+		t.Errorf("with nothing there: %v\n%s", err, printed())
+	}
+}
+
+func remaining(t *testing.T, cli docker.CLI) []string {
+	t.Helper()
+	ofProject := "label=com.docker.compose.project=ctl-test-reset"
+	containers, err := cli.Output(t.Context(), "ps", "--all", "--quiet", "--filter", ofProject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	volumes, err := cli.Output(t.Context(), "volume", "ls", "--quiet", "--filter", ofProject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(containers + volumes)
+}
+
+func TestOnlyTheProjectsNameConfirms(t *testing.T) {
+	t.Parallel()
+	for typed, confirmed := range map[string]bool{"oneserver\n": true, " oneserver \r\n": true, "oneserver": true, "yes\n": false, "y\n": false, "\n": false, "": false, "Oneserver\n": false} {
+		if err := confirm(t.Context(), strings.NewReader(typed), "oneserver"); (err == nil) != confirmed {
+			t.Errorf("%q: %v, want it taken for a yes: %t", typed, err, confirmed)
+		}
+	}
+}
