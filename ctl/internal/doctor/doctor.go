@@ -44,23 +44,25 @@ var checks = []struct {
 	limit time.Duration
 	run   func(context.Context, *facts) ([]Finding, error)
 }{
-	{"Docker", 5 * time.Second, checkEngine},
-	{"Compose", 5 * time.Second, checkCompose},
-	{"buildx", 5 * time.Second, checkBuildx},
-	{"settings", 5 * time.Second, checkSettings},
+	{"Docker", 15 * time.Second, checkEngine},
+	{"Compose", 15 * time.Second, checkCompose},
+	{"buildx", 15 * time.Second, checkBuildx},
+	{"settings", 15 * time.Second, checkSettings},
 	{".env", time.Second, checkNames},
-	{"compose.yaml", 5 * time.Second, checkProject},
-	{"ports", 5 * time.Second, checkPorts},
-	{"privileges", time.Second, checkPrivileged},
-	{"network", 5 * time.Second, checkNetwork},
-	{"memory", 5 * time.Second, checkMemory},
-	{"disk", 5 * time.Second, checkDisk},
-	{"images", 5 * time.Second, checkImages},
+	{"compose.yaml", 15 * time.Second, checkProject},
+	{"ports", 15 * time.Second, checkPorts},
+	{"privileges", 15 * time.Second, checkPrivileged},
+	{"network", 15 * time.Second, checkNetwork},
+	{"memory", 15 * time.Second, checkMemory},
+	{"disk", 15 * time.Second, checkDisk},
+	{"images", 15 * time.Second, checkImages},
 	{"data", 20 * time.Second, checkData},
 }
 
 // Examine runs all checks and returns what they found, in the order of the report.
 func Examine(ctx context.Context, cli docker.CLI) []Finding {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // what a late check still waits for is not needed any more
 	facts := gather(ctx, cli)
 	found := make([][]Finding, len(checks))
 	var running sync.WaitGroup

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -120,6 +121,7 @@ func TestASubnetOfAnotherNetworkIsNamed(t *testing.T) {
 	}
 }
 
+// With real volumes; TestWhatIsInTheVolumesDecides has the other cases.
 func TestADataVolumeThatCannotServeIsTold(t *testing.T) {
 	t.Parallel()
 	const (
@@ -135,13 +137,8 @@ func TestADataVolumeThatCannotServeIsTold(t *testing.T) {
 		says, remedy string
 	}{
 		{"nothing yet", nil, "", OK, "none yet", ""},
-		{"empty volumes", []string{"data", "secrets"}, "", OK, "is empty", ""},
-		{"secrets and no data yet", []string{"data", "secrets"}, matching, OK, "is empty", ""},
 		{"a first start that was cut off", []string{"data", "secrets"}, incomplete + " && " + matching, Error, "never fully initialised", "make reset"},
-		{"a first start that was cut off before its system tables", []string{"data", "secrets"}, "touch /data/ibdata1", Error, "never fully initialised", "make reset"},
 		{"the secrets are gone", []string{"data"}, complete, Error, "passwords that are not here", "restore"},
-		{"the secrets are empty", []string{"data", "secrets"}, complete, Error, "passwords that are not here", "restore"},
-		{"the secrets are others", []string{"data", "secrets"}, complete + " && echo 456 > /secrets/stack_id", Error, "belongs to other secrets", "restore"},
 		{"both belong together", []string{"data", "secrets"}, complete + " && " + matching, OK, "complete", ""},
 	}
 	for i, test := range tests {
@@ -256,6 +253,26 @@ func TestAnEngineThatDoesNotAnswer(t *testing.T) {
 	}
 	if err := Verdict(findings); err == nil || !strings.Contains(err.Error(), "the error above") {
 		t.Errorf("its verdict is %v, of %+v", err, findings)
+	}
+}
+
+func TestAnEngineThatHangs(t *testing.T) {
+	t.Parallel()
+	socket := filepath.Join(t.TempDir(), "docker.sock")
+	deaf, err := net.Listen("unix", socket) // the kernel takes connections, and nobody reads them
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { deaf.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond) // instead of the real patience
+	defer cancel()
+	facts := gather(ctx, copyOf(t, "ctl-test-hanging", "DOCKER_HOST=unix://"+socket))
+	got, err := checkEngine(t.Context(), facts)
+	if err != nil || len(got) != 1 || got[0].Level != Error || !strings.Contains(got[0].Says, timedOut) {
+		t.Errorf("found %+v, %v; want an error that says %q", got, err, timedOut)
+	}
+	if _, err := checkMemory(t.Context(), facts); !errors.Is(err, errUnknown) {
+		t.Errorf("of memory it knows %v, want %v", err, errUnknown)
 	}
 }
 

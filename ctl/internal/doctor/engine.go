@@ -83,6 +83,8 @@ func unreachable(info engine, goos, dockerHost string) Finding {
 		f.Do = "DOCKER_HOST is " + dockerHost + ": start the engine there, or unset DOCKER_HOST to use this machine's"
 	case info.ClientInfo.Context != "" && info.ClientInfo.Context != "default":
 		f.Do = "the docker context is " + info.ClientInfo.Context + ": start the engine there, or go back with: docker context use default"
+	case goos == "linux" && info.failure == timedOut:
+		f.Do = "it hangs; its log may say why (sudo journalctl --unit docker), and sudo systemctl restart docker ends it"
 	case goos == "linux":
 		f.Do = "start it: sudo systemctl start docker (without systemd: sudo service docker start; in WSL with Docker Desktop: start that)"
 	default:
@@ -110,6 +112,9 @@ func checkPlugin(f *facts, about, name string, oldest version, link string) ([]F
 	info, err := f.info()
 	if err != nil {
 		return nil, fmt.Errorf("%w: needs the docker command", errUnknown)
+	}
+	if info.failure == timedOut { // then the command has not said which plugins it has
+		return nil, fmt.Errorf("%w: needs a Docker Engine that answers", errUnknown)
 	}
 	text, has := info.plugin(name)
 	says := "the plugin is not installed"

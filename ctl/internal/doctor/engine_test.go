@@ -16,6 +16,7 @@ func TestWhyTheEngineDoesNotAnswerDecidesTheAdvice(t *testing.T) {
 		does                                     string
 	}{
 		{"stopped on Linux", stopped, "linux", "", "default", "sudo systemctl start docker"},
+		{"hanging on Linux", timedOut, "linux", "", "default", "sudo systemctl restart docker"},
 		{"stopped on a Mac", stopped, "darwin", "", "desktop-linux", "docker context use default"},
 		{"stopped on a Mac with one context", stopped, "darwin", "", "default", "start Docker Desktop"},
 		{"stopped on Windows", stopped, "windows", "", "", "start Docker Desktop"},

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
@@ -62,14 +63,27 @@ type image struct {
 	Architecture string
 }
 
+// patience is how long the engine may take to say what it is. It is well inside the time of each check that waits for
+// that, and long for an engine that works: a busy machine needs a second.
+const patience = 8 * time.Second
+
+// timedOut is the failure of an engine that takes a connection and says nothing.
+const timedOut = "it says nothing"
+
 func gather(ctx context.Context, cli docker.CLI) *facts {
 	f := &facts{cli: cli}
 	f.info = sync.OnceValues(func() (engine, error) {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
 		out, err := cli.Output(ctx, "info", "--format", "json")
 		if errors.Is(err, exec.ErrNotFound) {
 			return engine{}, err
 		}
 		var info engine
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			info.failure = timedOut
+			return info, nil
+		}
 		if unread := json.Unmarshal([]byte(out), &info); unread != nil && err == nil {
 			return engine{}, fmt.Errorf("docker info: %w", unread)
 		}
