@@ -68,8 +68,7 @@ func Ensure(ctx context.Context, cli docker.CLI, out *Reporter) error {
 					list(missing), unreachable, list(plan.built))
 				return nil
 			}
-			out.say("%s cannot be pulled (%s): building from Debian packages", list(missing), unreachable)
-			if err := standIns(ctx, cli, out, missing); err != nil {
+			if err := standIns(ctx, cli, out, missing, unreachable); err != nil {
 				return err
 			}
 		}

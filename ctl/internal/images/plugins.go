@@ -122,7 +122,7 @@ func installPlugins(ctx context.Context, cli docker.CLI, out *Reporter, wanted [
 		}
 		found, err := p.installed(ctx, cli)
 		if err != nil {
-			return step.fail(fmt.Errorf("Debian's %s does not run on this machine (%w): see %s", p.file, err, installPage))
+			return step.fail(fmt.Errorf("the %s of Debian does not run on this machine (%w): see %s", p.file, err, installPage))
 		}
 		if found.before(p.oldest) {
 			return step.fail(fmt.Errorf("docker still finds version %s of its %s command: see %s", found, p.command, installPage))

@@ -31,13 +31,14 @@ var folders = map[string]string{
 	"nginx:1.30":  "offline/nginx",
 }
 
-// standIns builds a stand-in for each of the images.
-func standIns(ctx context.Context, cli docker.CLI, out *Reporter, names []string) error {
+// standIns builds a stand-in for each of the images, which could not be pulled for the reason given.
+func standIns(ctx context.Context, cli docker.CLI, out *Reporter, names []string, reason string) error {
 	for _, name := range names {
 		if folders[name] == "" && name != baseImage {
-			return fmt.Errorf("there is no stand-in for %s: write an archive with `make bundle` on a machine that has it, and read it here with `make load`", name)
+			return fmt.Errorf("%s cannot be pulled (%s), and there is no stand-in for it: write an archive with `make bundle` on a machine that has it, and read it here with `make load`", name, reason)
 		}
 	}
+	out.say("%s cannot be pulled (%s): building from Debian packages", list(names), reason)
 	missing, err := absent(ctx, cli, []string{baseImage})
 	if err != nil {
 		return err
