@@ -41,23 +41,25 @@ var errUnknown = errors.New("not checked")
 // checks is everything that is looked at, in the order of the report.
 var checks = []struct {
 	about string
-	limit time.Duration
 	run   func(context.Context, *facts) ([]Finding, error)
 }{
-	{"Docker", 15 * time.Second, checkEngine},
-	{"Compose", 15 * time.Second, checkCompose},
-	{"buildx", 15 * time.Second, checkBuildx},
-	{"settings", 15 * time.Second, checkSettings},
-	{".env", time.Second, checkNames},
-	{"compose.yaml", 15 * time.Second, checkProject},
-	{"ports", 15 * time.Second, checkPorts},
-	{"privileges", 15 * time.Second, checkPrivileged},
-	{"network", 15 * time.Second, checkNetwork},
-	{"memory", 15 * time.Second, checkMemory},
-	{"disk", 15 * time.Second, checkDisk},
-	{"images", 15 * time.Second, checkImages},
-	{"data", 20 * time.Second, checkData},
+	{"Docker", checkEngine},
+	{"Compose", checkCompose},
+	{"buildx", checkBuildx},
+	{"settings", checkSettings},
+	{".env", checkNames},
+	{"compose.yaml", checkProject},
+	{"ports", checkPorts},
+	{"privileges", checkPrivileged},
+	{"network", checkNetwork},
+	{"memory", checkMemory},
+	{"disk", checkDisk},
+	{"images", checkImages},
+	{"data", checkData},
 }
+
+// limit is how long a check may take. A busy machine needs seconds to start a container; what is later than this hangs.
+const limit = 20 * time.Second
 
 // Examine runs all checks and returns what they found, in the order of the report.
 func Examine(ctx context.Context, cli docker.CLI) []Finding {
@@ -68,7 +70,7 @@ func Examine(ctx context.Context, cli docker.CLI) []Finding {
 	var running sync.WaitGroup
 	for i, check := range checks {
 		running.Go(func() {
-			found[i] = limited(ctx, check.limit, check.about, func(ctx context.Context) ([]Finding, error) {
+			found[i] = limited(ctx, limit, check.about, func(ctx context.Context) ([]Finding, error) {
 				return check.run(ctx, facts)
 			})
 		})
