@@ -8,11 +8,22 @@
 secrets=/run/secrets
 data=/var/lib/mysql
 
-answer=$(mysql --defaults-file=<(printf '[client]\npassword=%s\n' "$(<$secrets/mysql_health_password)") \
-    --protocol=tcp --host=127.0.0.1 --user=health --connect-timeout=2 \
-    --ssl-mode=DISABLED --get-server-public-key `# inside the container there is nobody to hide from` \
-    --batch --skip-column-names --execute='SELECT stack_id FROM oneserver.initialised' 2>&1)
+ask() {
+    mysql --defaults-file=<(printf '[client]\npassword=%s\n' "$(<$secrets/mysql_health_password)") \
+        --protocol=tcp --host=127.0.0.1 --user=health --connect-timeout=2 \
+        --ssl-mode=DISABLED --get-server-public-key `# inside the container there is nobody to hide from` \
+        --batch --skip-column-names --execute='SELECT stack_id FROM oneserver.initialised' 2>&1
+}
+
+# A server that is just starting is waited for, as long as the time limit in compose.yaml allows: whoever depends on
+# it then starts at once, and not after the next interval.
+answer=$(ask)
 result=$?
+while [[ $answer == *'ERROR 2003'* && $SECONDS -lt 2 ]]; do
+    sleep 0.2
+    answer=$(ask)
+    result=$?
+done
 id=$(<$secrets/stack_id)
 
 if [ $result = 0 ] && [ "$answer" = "$id" ] && [ -e $data/stack_id ]; then
