@@ -13,26 +13,28 @@ import (
 // for any lines. The test copy's ports take the place of the default ones.
 func TestTheReadmeTellsTheTruth(t *testing.T) {
 	readme := read(t, filepath.Join(root, "README.md"))
-	curlHome := t.TempDir() // curl goes to the test copy without a change to the command
-	if err := os.WriteFile(filepath.Join(curlHome, ".curlrc"), []byte("connect-to = \"::127.0.0.1:"+site.httpPort+"\"\n"), 0o600); err != nil {
+	curlHome := t.TempDir()                                                              // curl goes to the test copy without a change to the command
+	curlrc := "silent\nshow-error\nconnect-to = \"::127.0.0.1:" + site.httpPort + "\"\n" // silent: as on a terminal
+	if err := os.WriteFile(filepath.Join(curlHome, ".curlrc"), []byte(curlrc), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ports := strings.NewReplacer("-p 1053", "-p "+site.dnsPort)
+	here := strings.NewReplacer("-p 1053", "-p "+site.dnsPort, "oneserver_default", site.project+"_default", "172.28.0.", site.subnet+".")
 
-	steps := readmeSteps(readme)
+	steps := readmeSteps(here.Replace(readme))
 	if len(steps) < 10 {
 		t.Fatalf("the README shows only %d commands", len(steps))
 	}
 	for _, step := range steps {
 		t.Run(step.command, func(t *testing.T) {
-			cmd := site.command(t.Context(), "bash", "-c", ports.Replace(step.command))
+			cmd := site.command(t.Context(), "bash", "-c", step.command)
 			cmd.Env = append(cmd.Env, "CURL_HOME="+curlHome, "LC_ALL=C.UTF-8")
 			got, err := cmd.CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, got)
 			}
-			if !step.shows.MatchString(strings.TrimSpace(string(got))) {
-				t.Errorf("it prints\n%s\nthe README shows\n%s", got, step.shown)
+			printed := strings.TrimSpace(strings.ReplaceAll(string(got), "\r\n", "\n")) + "\n"
+			if !step.shows.MatchString(printed) {
+				t.Errorf("it prints\n%s\nthe README shows\n%s", printed, step.shown)
 			}
 		})
 	}
@@ -50,17 +52,25 @@ func readmeSteps(readme string) []readmeStep {
 	for _, block := range regexp.MustCompile("(?ms)^```console\n(.*?)^```").FindAllStringSubmatch(readme, -1) {
 		for _, part := range strings.Split("\n"+strings.ReplaceAll(block[1], "\\\n", " "), "\n$ ")[1:] {
 			command, shown, _ := strings.Cut(part, "\n")
-			step := readmeStep{command: command, shown: strings.TrimSpace(shown)}
-			pattern := regexp.QuoteMeta(step.shown)
-			pattern = regexp.MustCompile(`(?m)^…$`).ReplaceAllString(pattern, "(?s:.*)")
-			pattern = strings.ReplaceAll(pattern, "…", ".*")
-			if step.shown != "" { // a command that shows nothing may print what it likes
-				step.shows = regexp.MustCompile("^" + pattern + "$")
-			} else {
-				step.shows = regexp.MustCompile("")
-			}
-			steps = append(steps, step)
+			steps = append(steps, readmeStep{command, strings.TrimSpace(shown), pattern(strings.TrimSpace(shown))})
 		}
 	}
 	return steps
+}
+
+// pattern matches what a command prints against what the README shows of it: … alone on a line is any lines or none,
+// and elsewhere any text in its line. Where nothing is shown anything may be printed.
+func pattern(shown string) *regexp.Regexp {
+	if shown == "" {
+		return regexp.MustCompile("")
+	}
+	var expression strings.Builder
+	for line := range strings.Lines(shown + "\n") {
+		if line == "…\n" {
+			expression.WriteString("(?:.*\n)*")
+		} else {
+			expression.WriteString(strings.ReplaceAll(regexp.QuoteMeta(line), "…", ".*"))
+		}
+	}
+	return regexp.MustCompile("^" + expression.String() + "$")
 }

@@ -50,6 +50,7 @@ func (s *scenario) Then(within time.Duration, checks ...check) *scenario {
 func comesTrue(ctx context.Context, stack *copyOfStack, c check) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	var wrong error
 	for {
 		try, cancel := context.WithTimeout(ctx, 5*time.Second)
 		err := c.holds(try, stack)
@@ -57,9 +58,12 @@ func comesTrue(ctx context.Context, stack *copyOfStack, c check) error {
 		if err == nil {
 			return nil
 		}
+		if wrong == nil || ctx.Err() == nil { // that the time was over while it asked says nothing
+			wrong = err
+		}
 		select {
 		case <-ctx.Done():
-			return err
+			return wrong
 		case <-tick.C:
 		}
 	}

@@ -105,29 +105,53 @@ func TestBadSettingsAreRefusedByTheirOwnService(t *testing.T) {
 	}
 }
 
-// A first start of the database that is cut off leaves a volume that the image takes for complete. The stack does not.
+// A first start of the database that does not come to its end leaves a volume that the image takes for complete at the
+// next start. The stack does not.
 func TestAHalfInitialisedVolumeIsNotTakenForAWholeOne(t *testing.T) {
-	half := newCopy("oneserver-test-half", "18081", "11054", "172.28.3")
-	if err := half.remove(); err != nil {
-		t.Fatal(err)
+	tests := []struct {
+		name  string
+		fault func(*testing.T, *scenario)
+	}{
+		{"killed while it makes the system tables", func(_ *testing.T, s *scenario) {
+			s.When("an empty database is started", compose("up", "--detach", "db")).
+				Then(time.Minute, initialising()).
+				When("it is killed", killNine("db"))
+		}},
+		{"an error in db-init", func(t *testing.T, s *scenario) {
+			broken := t.TempDir()
+			override := filepath.Join(t.TempDir(), "override.yaml")
+			if err := errors.Join(
+				os.CopyFS(broken, os.DirFS(filepath.Join(root, "db-init"))),
+				os.WriteFile(filepath.Join(broken, "50-error.sql"), []byte("SELECT nonsense;\n"), 0o600),
+				os.WriteFile(override, []byte("services: { db: { volumes: ["+broken+":/docker-entrypoint-initdb.d:ro] } }\n"), 0o600),
+				os.Chmod(broken, 0o755), os.Chmod(filepath.Join(broken, "50-error.sql"), 0o644), // the container's user reads them
+			); err != nil {
+				t.Fatal(err)
+			}
+			s.When("an empty database is started with it", compose("-f", "compose.yaml", "-f", override, "up", "--detach", "db")).
+				Then(time.Minute, unhealthyBecause("db", "cut off before it was complete", "make reset"))
+		}},
 	}
-	t.Cleanup(func() {
-		if err := half.remove(); err != nil {
-			t.Error(err)
-		}
-	})
-	newScenario(t, half).
-		When("an empty database is started", compose("up", "--detach", "db")).
-		Then(time.Minute, initialising()).
-		When("its first start is cut off", killNine("db")).
-		Then(time.Minute, unhealthyBecause("db", "cut off before it was complete", "make reset")).
-		When("the stack is stopped", compose("stop"))
-
-	for _, command := range []string{"doctor", "up"} {
-		out, err := half.tool(t, nil, command)
-		if err == nil || !strings.Contains(out, "never") || !strings.Contains(out, "make reset") {
-			t.Errorf("%s: %v\n%s", command, err, out)
-		}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			half := newCopy("oneserver-test-half", "18081", "11054", "172.28.3")
+			remove := func() {
+				if err := half.remove(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			remove() // of a run that was killed
+			t.Cleanup(remove)
+			s := newScenario(t, half)
+			test.fault(t, s)
+			s.When("the stack is stopped", compose("stop"))
+			for _, command := range []string{"doctor", "up"} {
+				out, err := half.tool(t, nil, command)
+				if err == nil || !strings.Contains(out, "never") || !strings.Contains(out, "make reset") {
+					t.Errorf("%s: %v\n%s", command, err, out)
+				}
+			}
+		})
 	}
 }
 
