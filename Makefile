@@ -29,8 +29,8 @@ doctor: go ## say what would keep the stack from starting, and what to do about 
 	@$(ctl) doctor
 
 test: go ## unit tests, then integration tests against a second copy of the stack
-	@for module in $(modules); do go -C $$module test -short ./... || exit; done
 	@$(ctl) images
+	@for module in $(modules); do go -C $$module test -short ./... || exit; done
 	@go -C ctl test -count=1 -timeout 15m ./e2e
 
 lint: go ## gofmt, vet, staticcheck, shellcheck, and each program's own check of its files
