@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -51,11 +52,11 @@ func TestAPortInUseIsNamedWithWhoHoldsIt(t *testing.T) {
 		setting string
 		hold    func() (net.Addr, func() error, error)
 	}{
-		{"HTTP_PORT", func() (net.Addr, func() error, error) { return holdTCP("127.0.0.1:0") }},
-		{"HTTP_PORT", func() (net.Addr, func() error, error) { return holdTCP(":0") }},
-		{"DNS_PORT", func() (net.Addr, func() error, error) { return holdTCP("127.0.0.1:0") }},
+		{"HTTP_PORT", func() (net.Addr, func() error, error) { return holdTCP("127.0.0.1:" + quietPort(t)) }},
+		{"HTTP_PORT", func() (net.Addr, func() error, error) { return holdTCP(":" + quietPort(t)) }},
+		{"DNS_PORT", func() (net.Addr, func() error, error) { return holdTCP("127.0.0.1:" + quietPort(t)) }},
 		{"DNS_PORT", func() (net.Addr, func() error, error) {
-			socket, err := net.ListenPacket("udp", "127.0.0.1:0")
+			socket, err := net.ListenPacket("udp", "127.0.0.1:"+quietPort(t))
 			if err != nil {
 				return nil, nil, err
 			}
@@ -88,6 +89,20 @@ func TestAPortInUseIsNamedWithWhoHoldsIt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// quietPort returns a port that is free over TCP and UDP, and stays so when it is given back: it is below those that
+// systems give to outgoing connections, of which others on this machine make many.
+func quietPort(t *testing.T) string {
+	t.Helper()
+	for number := uint16(20000); number < 30000; number++ {
+		address := netip.AddrPortFrom(netip.MustParseAddr("0.0.0.0"), number)
+		if listen(t.Context(), published{network: "tcp", address: address}) == nil && listen(t.Context(), published{network: "udp", address: address}) == nil {
+			return strconv.Itoa(int(number))
+		}
+	}
+	t.Fatal("no port is free between 20000 and 30000")
+	return ""
 }
 
 func holdTCP(address string) (net.Addr, func() error, error) {
