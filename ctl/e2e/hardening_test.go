@@ -33,9 +33,9 @@ func TestContainersAreHardened(t *testing.T) {
 	want := map[string]safety{
 		"dns": hardened(safety{User: "10053:10053", Memory: "64 MiB", Networks: []string{network + " " + site.subnet + ".53"},
 			Published: []string{"53/tcp 127.0.0.1:" + site.dnsPort, "53/udp 127.0.0.1:" + site.dnsPort}}),
-		"web": hardened(safety{User: "101:101", Memory: "64 MiB", Networks: []string{network + " " + site.subnet + ".80"},
+		"web": hardened(safety{User: "101:101", Memory: "128 MiB", Networks: []string{network + " " + site.subnet + ".80"},
 			Published: []string{"80/tcp 127.0.0.1:" + site.httpPort}}),
-		"app":     hardened(safety{User: "10001:10001", Memory: "64 MiB", Networks: []string{network}}),
+		"app":     hardened(safety{User: "10001:10001", Memory: "192 MiB", Networks: []string{network}}),
 		"db":      hardened(safety{User: "999:999", Memory: "512 MiB", Processes: 256, Networks: []string{network}, Writable: []string{"/var/lib/mysql"}}),
 		"secrets": hardened(safety{User: "0:0", CapAdd: []string{"CHOWN"}, Memory: "64 MiB", Restart: "no", Networks: []string{"none"}, Writable: []string{"/run/secrets"}}),
 		"migrate": hardened(safety{User: "10002:10002", Memory: "64 MiB", Restart: "no", Networks: []string{network}}),

@@ -22,7 +22,7 @@ import (
 // Bounds of one request. Nginx has its own, mostly tighter; these hold also for who comes without it.
 const (
 	requestLimit   = 5500 * time.Millisecond // for the work; longer than a statement may take (mysql.Open)
-	bodyLimit      = 1 << 20                 // bytes
+	bodyLimit      = 128 << 10               // bytes; nginx.conf has the same
 	headerLimit    = 64 << 10                // bytes; Nginx lets 4 x 8 KB pass and adds a few of its own
 	readHeaderTime = 5 * time.Second
 	readTime       = 15 * time.Second
