@@ -37,8 +37,8 @@ lint: go ## gofmt, vet, staticcheck, shellcheck, and each program's own check of
 	@unformatted=$$(gofmt -l $(modules)); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	@for module in $(modules); do (cd $$module && go vet ./... && go run $(staticcheck) ./...) || exit; done
 	@shellcheck .ci/run $$(git ls-files '*.sh')
-	@docker compose config --quiet
 	@$(ctl) images
+	@docker compose config --quiet
 	@export COMPOSE_PROJECT_NAME=oneserver-lint SUBNET=172.28.2; trap 'docker compose --progress quiet down' EXIT; \
 	  docker compose --progress quiet run --rm --no-deps dns check && \
 	  docker compose --progress quiet run --rm --no-deps web nginx -t -c /run/nginx/nginx.conf

@@ -80,7 +80,7 @@ type tab struct {
 	*testing.T
 	stack   *copyOfStack
 	context context.Context
-	console func() []string // errors and warnings so far
+	console func() []string // errors and warnings since it was last asked
 }
 
 // newBrowser starts the browser; it is gone at the test's end.
@@ -88,7 +88,7 @@ func newBrowser(t *testing.T, stack *copyOfStack) *tab {
 	t.Helper()
 	build, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // the first run installs Chromium
 	defer cancel()
-	if _, err := stack.output(build, "docker", "build", "--quiet", "--tag", "oneserver-browser", "--file", "ctl/e2e/browser/Dockerfile", "."); err != nil {
+	if _, err := stack.output(build, "docker", "build", "--quiet", "--tag", "oneserver-browser", "ctl/e2e/browser"); err != nil {
 		t.Fatal(err)
 	}
 	name := stack.project + "-browser-" + strings.ToLower(t.Name())
@@ -127,19 +127,19 @@ func newBrowser(t *testing.T, stack *copyOfStack) *tab {
 			}
 		}
 	}()
-	var said []string
 	one.console = func() []string {
-		for {
-			select {
-			case message, more := <-heard:
-				if !more {
-					return said
-				}
-				said = append(said, message)
-			default:
+		const end = "the tests have seen enough"
+		if _, err := chromedp.Run(page, chromedp.Evaluate[any](`console.error("`+end+`")`)); err != nil {
+			return []string{err.Error()}
+		}
+		var said []string
+		for message := range heard { // the browser delivers in order, so what was said before has come when this has
+			if strings.Contains(message, end) {
 				return said
 			}
+			said = append(said, message)
 		}
+		return append(said, "the browser has gone")
 	}
 	return one
 }

@@ -21,18 +21,20 @@ type reply struct {
 	body   string
 }
 
-// curl asks the copy for a URL of www.foobar.com (or of another host, in full) as the README does it.
-func curl(t *testing.T, url string, args ...string) reply {
+// curl asks the copy for a URL (or a path of www.foobar.com) with the real curl, and --resolve in the place of DNS.
+func curl(t *testing.T, address string, args ...string) reply {
 	t.Helper()
-	if strings.HasPrefix(url, "/") {
-		url = "http://www.foobar.com" + url
+	if strings.HasPrefix(address, "/") {
+		address = "http://www.foobar.com" + address
 	}
+	host, rest, _ := strings.Cut(strings.TrimPrefix(address, "http://"), "/")
+	host += ":" + site.httpPort
 	dir := t.TempDir()
 	headers, body := filepath.Join(dir, "headers"), filepath.Join(dir, "body")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	out, err := site.output(ctx, "curl", append([]string{"--silent", "--show-error", "--connect-to", "::127.0.0.1:" + site.httpPort,
-		"--dump-header", headers, "--output", body, "--write-out", "%{http_code}", url}, args...)...)
+	out, err := site.output(ctx, "curl", append([]string{"--silent", "--show-error", "--resolve", host + ":127.0.0.1",
+		"--dump-header", headers, "--output", body, "--write-out", "%{http_code}", "http://" + host + "/" + rest}, args...)...)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, site.logs("web"))
 	}
@@ -181,7 +183,7 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 		{"a static file deleted", "/", []string{"--request", "DELETE"}, 405},
 		{"a body over the limit, to a page", "/", []string{"--data-binary", "@" + huge}, 413},
 		{"a host that is not ours", "http://www.example.com/", nil, 421},
-		{"an address for a host", "http://192.0.2.1/", nil, 421},
+		{"an address for a host", "/", []string{"--header", "Host: 192.0.2.1"}, 421},
 		{"a path in the API that is not there", "/api/v1/nothing", nil, 404},
 		{"a post that is not there", "/api/v1/posts/999999999", nil, 404},
 		{"a method that posts do not know", "/api/v1/posts", []string{"--request", "DELETE"}, 405},
@@ -235,7 +237,7 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 func TestTheBareDomainLeadsToWww(t *testing.T) {
 	t.Parallel()
 	got := curl(t, "http://foobar.com/some/page?x=1")
-	if want := "http://www.foobar.com/some/page?x=1"; got.status != http.StatusPermanentRedirect || got.header.Get("Location") != want {
+	if want := "http://www.foobar.com:" + site.httpPort + "/some/page?x=1"; got.status != http.StatusPermanentRedirect || got.header.Get("Location") != want {
 		t.Errorf("status %d, Location %q; want 308 to %q", got.status, got.header.Get("Location"), want)
 	}
 }

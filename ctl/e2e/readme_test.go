@@ -13,13 +13,13 @@ import (
 // for any lines. The test copy's ports take the place of the default ones.
 func TestTheReadmeTellsTheTruth(t *testing.T) {
 	readme := read(t, filepath.Join(root, "README.md"))
-	curlHome := t.TempDir()                                                              // curl goes to the test copy without a change to the command
-	curlrc := "silent\nshow-error\nconnect-to = \"::127.0.0.1:" + site.httpPort + "\"\n" // silent: as on a terminal
-	if err := os.WriteFile(filepath.Join(curlHome, ".curlrc"), []byte(curlrc), 0o600); err != nil {
+	curlHome := t.TempDir() // as on a terminal, curl shows no progress
+	if err := os.WriteFile(filepath.Join(curlHome, ".curlrc"), []byte("silent\nshow-error\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	here := strings.NewReplacer("-p 1053", "-p "+site.dnsPort, "oneserver_default", site.project+"_default", "172.28.0.", site.subnet+".")
-
+	here := strings.NewReplacer("-p 1053", "-p "+site.dnsPort, "oneserver_default", site.project+"_default", "172.28.0.", site.subnet+".",
+		"www.foobar.com:80:127.0.0.1 http://www.foobar.com/", "www.foobar.com:"+site.httpPort+":127.0.0.1 http://www.foobar.com:"+site.httpPort+"/",
+		"www.foobar.com:80:127.0.0.1 'http://www.foobar.com/", "www.foobar.com:"+site.httpPort+":127.0.0.1 'http://www.foobar.com:"+site.httpPort+"/")
 	steps := readmeSteps(here.Replace(readme))
 	if len(steps) < 10 {
 		t.Fatalf("the README shows only %d commands", len(steps))
@@ -27,7 +27,7 @@ func TestTheReadmeTellsTheTruth(t *testing.T) {
 	for _, step := range steps {
 		t.Run(step.command, func(t *testing.T) {
 			cmd := site.command(t.Context(), "bash", "-c", step.command)
-			cmd.Env = append(cmd.Env, "CURL_HOME="+curlHome, "LC_ALL=C.UTF-8")
+			cmd.Env = append(cmd.Env, "LC_ALL=C.UTF-8", "CURL_HOME="+curlHome)
 			got, err := cmd.CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, got)

@@ -37,11 +37,15 @@ func TestKilledServicesComeBackByThemselves(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.service, func(t *testing.T) {
 			post := fmt.Sprintf("Written before %s was killed", test.service)
+			killed := mainProcess(t, test.service)
 			newScenario(t, site).
 				When("a post is written", insertPost(post)).
 				When(test.service+" is killed", killNine(test.service)).
 				Then(test.within, test.answers(post)).
 				Then(15*time.Second, healthy("dns"), healthy("web"), healthy("app"), healthy("db"))
+			if now := mainProcess(t, test.service); now == killed {
+				t.Errorf("%s still is process %d: it was not killed", test.service, now)
+			}
 		})
 	}
 }

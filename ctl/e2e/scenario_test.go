@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 )
@@ -64,6 +65,8 @@ func comesTrue(ctx context.Context, stack *copyOfStack, c check) error {
 		select {
 		case <-ctx.Done():
 			return wrong
+		case <-running.Done():
+			return errors.Join(wrong, running.Err())
 		case <-tick.C:
 		}
 	}

@@ -7,37 +7,18 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
 
-// tool runs ctl, which the Makefile's targets are, with the copy's settings and others that override them.
-func (c *copyOfStack) tool(t *testing.T, settings []string, args ...string) (string, error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
+// ctl runs the tool that the Makefile's targets are, with the copy's settings and others that override them.
+func (c *copyOfStack) ctl(ctx context.Context, settings []string, args ...string) (string, error) {
 	with := *c
-	with.env = append(append([]string{}, c.env...), settings...)
-	return with.output(ctx, buildTool(t), args...)
+	with.env = append(slices.Clone(c.env), settings...)
+	return with.output(ctx, tool(), args...)
 }
-
-// buildTool compiles ctl once, so that it runs without Go where a test takes everything from the PATH.
-func buildTool(t *testing.T) string {
-	t.Helper()
-	binary, err := builtTool()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return binary
-}
-
-var builtTool = sync.OnceValues(func() (string, error) {
-	binary := filepath.Join(scratch, "ctl")
-	_, err := site.output(context.Background(), "go", "build", "-C", "ctl", "-o", binary, ".")
-	return binary, err
-})
 
 // What cannot work is refused before anything starts, with the setting's name and what to do.
 func TestBadSettingsGetAClearError(t *testing.T) {
@@ -70,7 +51,7 @@ func TestBadSettingsGetAClearError(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			for _, command := range []string{"doctor", "up"} {
-				out, err := site.tool(t, test.settings, command)
+				out, err := site.ctl(t.Context(), test.settings, command)
 				if err == nil {
 					t.Errorf("%s says that all is well:\n%s", command, out)
 				}
@@ -134,19 +115,16 @@ func TestAHalfInitialisedVolumeIsNotTakenForAWholeOne(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			half := newCopy("oneserver-test-half", "18081", "11054", "172.28.3")
-			remove := func() {
+			t.Cleanup(func() {
 				if err := half.remove(); err != nil {
-					t.Fatal(err)
+					t.Error(err)
 				}
-			}
-			remove() // of a run that was killed
-			t.Cleanup(remove)
+			})
 			s := newScenario(t, half)
 			test.fault(t, s)
 			s.When("the stack is stopped", compose("stop"))
 			for _, command := range []string{"doctor", "up"} {
-				out, err := half.tool(t, nil, command)
+				out, err := half.ctl(t.Context(), nil, command)
 				if err == nil || !strings.Contains(out, "never") || !strings.Contains(out, "make reset") {
 					t.Errorf("%s: %v\n%s", command, err, out)
 				}
@@ -154,6 +132,9 @@ func TestAHalfInitialisedVolumeIsNotTakenForAWholeOne(t *testing.T) {
 		})
 	}
 }
+
+// half is a copy whose database never gets beyond its first start.
+var half = newCopy("oneserver-test-half", "18081", "11054", "172.28.3")
 
 // initialising: the system tables are there, and what db-init does is not finished.
 func initialising() check {

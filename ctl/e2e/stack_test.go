@@ -19,7 +19,7 @@ import (
 
 var keep = flag.Bool("keep", false, "leave the test copy of the stack standing")
 
-// A copy is a running copy of the stack, told from others by its project name.
+// copyOfStack is a running copy of the stack, told from others by its project name.
 type copyOfStack struct {
 	project  string
 	httpPort string
@@ -31,12 +31,17 @@ type copyOfStack struct {
 // site is the copy that all tests share. What needs a stack in a state of its own makes another with newCopy.
 var site = newCopy("oneserver-test", "18080", "11053", "172.28.1")
 
-// newCopy describes a copy; start brings it up. Settings of the machine (.env, exported variables) do not reach it.
+// copies are all that were described, so that none is left behind.
+var copies []*copyOfStack
+
+// newCopy describes a copy. Settings of the machine (.env, exported variables) do not reach it.
 func newCopy(project, httpPort, dnsPort, subnet string) *copyOfStack {
-	return &copyOfStack{project: project, httpPort: httpPort, dnsPort: dnsPort, subnet: subnet,
-		env: append(os.Environ(), "COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_FILE="+filepath.Join(root, "compose.yaml"),
-			"COMPOSE_PROJECT_NAME="+project, "DOMAIN=foobar.com", "SERVER_IP=8.8.8.8", "BIND=127.0.0.1",
-			"HTTP_PORT="+httpPort, "DNS_PORT="+dnsPort, "SUBNET="+subnet)}
+	one := &copyOfStack{project: project, httpPort: httpPort, dnsPort: dnsPort, subnet: subnet, env: append(os.Environ(),
+		"COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_FILE="+filepath.Join(root, "compose.yaml"),
+		"COMPOSE_PROJECT_NAME="+project, "DOMAIN=foobar.com", "SERVER_IP=8.8.8.8", "BIND=127.0.0.1",
+		"HTTP_PORT="+httpPort, "DNS_PORT="+dnsPort, "SUBNET="+subnet)}
+	copies = append(copies, one)
+	return one
 }
 
 // scratch is a folder for what several tests use; it goes with the run.
@@ -60,10 +65,14 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
+// running ends when somebody interrupts the tests or their time is over; every command of a test ends with it.
+var running, stopRunning = context.WithTimeout(context.Background(), 13*time.Minute) // below go test's -timeout, which cleans nothing up
+
 // run gives the tests a fresh copy and takes it away again, also after Ctrl-C.
 func run(m *testing.M) int {
-	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	interrupted, stop := signal.NotifyContext(running, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(interrupted, stopRunning)
 
 	var err error
 	if scratch, err = os.MkdirTemp("", "oneserver-test"); err != nil {
@@ -72,7 +81,14 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(scratch)
 
-	if err := site.remove(); err != nil { // of a run that was killed
+	removeCopies := func() error {
+		var errs []error
+		for _, one := range copies {
+			errs = append(errs, one.remove())
+		}
+		return errors.Join(errs...)
+	}
+	if err := removeCopies(); err != nil { // of a run that was killed
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -81,51 +97,61 @@ func run(m *testing.M) int {
 			fmt.Printf("left standing: docker compose -p %s ps; remove it with docker compose -p %[1]s down -v\n", site.project)
 			return
 		}
-		if err := site.remove(); err != nil {
+		if err := removeCopies(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}()
 
-	if out, err := site.compose(interrupted, "build"); err != nil {
-		fmt.Fprintf(os.Stderr, "build the images: %v\n%s", err, out)
+	// As a person does it, so that the images come from where theirs do.
+	if out, err := site.output(running, "go", "build", "-C", "ctl", "-o", tool(), "."); err != nil {
+		fmt.Fprintf(os.Stderr, "build ctl: %v\n%s", err, out)
+		return 1
+	}
+	if out, err := site.output(running, tool(), "images"); err != nil {
+		fmt.Fprintf(os.Stderr, "make the images: %v\n%s", err, out)
 		return 1
 	}
 	begun := time.Now()
-	if out, err := site.compose(interrupted, "up", "--detach", "--wait"); err != nil {
+	if out, err := site.compose(running, "up", "--detach", "--wait"); err != nil {
 		fmt.Fprintf(os.Stderr, "start the test copy: %v\n%s\n%s", err, out, site.logs())
 		return 1
 	}
 	fmt.Printf("the test copy is healthy %.1f s after it had nothing but images\n", time.Since(begun).Seconds())
-
-	done := make(chan int, 1)
-	go func() { done <- m.Run() }()
-	select {
-	case code := <-done:
-		return code
-	case <-interrupted.Done():
-		fmt.Fprintln(os.Stderr, "interrupted: removing the test copy")
-		return 130
+	code := m.Run()
+	if interrupted.Err() != nil {
+		fmt.Fprintln(os.Stderr, "interrupted, or out of time: removing the test copy")
 	}
+	return code
 }
 
-// command prepares a program that sees the copy's settings, run in the repository's root.
+// tool is where ctl is compiled to, once, so that it runs also where a test takes everything from the PATH.
+func tool() string { return filepath.Join(scratch, "ctl") }
+
+// command prepares a program that sees the copy's settings, run in the repository's root. When ctx ends it is
+// interrupted and not killed, since Compose would leave half a stack behind.
 func (c *copyOfStack) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = root
-	cmd.Env = c.env
-	cmd.WaitDelay = 5 * time.Second
+	cmd.Dir, cmd.Env = root, c.env
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
 	return cmd
 }
 
-// output runs a program against the copy and returns what it printed on both streams; an error carries it too.
+// output runs a program against the copy, no longer than the tests run, and returns what it printed on both streams;
+// an error carries it too.
 func (c *copyOfStack) output(ctx context.Context, name string, args ...string) (string, error) {
-	var out bytes.Buffer
-	cmd := c.command(ctx, name, args...)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(out.String()))
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	defer context.AfterFunc(running, cancel)()
+	return combined(c.command(ctx, name, args...))
+}
+
+func combined(cmd *exec.Cmd) (string, error) {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, bytes.TrimSpace(out))
 	}
-	return out.String(), nil
+	return string(out), nil
 }
 
 func (c *copyOfStack) compose(ctx context.Context, args ...string) (string, error) {
@@ -136,7 +162,7 @@ func (c *copyOfStack) compose(ctx context.Context, args ...string) (string, erro
 func (c *copyOfStack) remove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	_, err := c.compose(ctx, "down", "--volumes", "--remove-orphans", "--timeout", "5")
+	_, err := combined(c.command(ctx, "docker", "compose", "down", "--volumes", "--remove-orphans", "--timeout", "5"))
 	return err
 }
 
@@ -144,7 +170,7 @@ func (c *copyOfStack) remove() error {
 func (c *copyOfStack) logs(services ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	out, err := c.compose(ctx, append([]string{"logs", "--no-color", "--tail", "40"}, services...)...)
+	out, err := combined(c.command(ctx, "docker", append([]string{"compose", "logs", "--no-color", "--tail", "40"}, services...)...))
 	if err != nil {
 		return err.Error()
 	}
@@ -155,10 +181,9 @@ func (c *copyOfStack) logs(services ...string) string {
 type container struct {
 	ID    string
 	State struct {
-		Status   string
-		Pid      int
-		ExitCode int
-		Health   *struct {
+		Status string
+		Pid    int
+		Health *struct {
 			Status string
 			Log    []struct{ Output string }
 		}

@@ -1,0 +1,43 @@
+package e2e
+
+import (
+	"context"
+	"crypto/rand"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The application's own tests of what it says to MySQL (migrations, pages, text, times) want a real one: they are
+// compiled for the engine and run on the stack's network, against a database and an account that exist for them only.
+func TestTheApplicationsSQLAgainstMySQL(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	platform, err := site.output(ctx, "docker", "version", "--format", "{{.Server.Os}} {{.Server.Arch}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	system, architecture, _ := strings.Cut(strings.TrimSpace(platform), " ")
+	build := site.command(ctx, "go", "test", "-C", "services/app", "-c", "-o", filepath.Join(scratch, "mysql.test"), "./mysql")
+	build.Env = append(build.Env, "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+architecture)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+
+	password := rand.Text()
+	t.Cleanup(func() {
+		if _, err := site.sql(context.Background(), "root", "DROP DATABASE IF EXISTS adapter; DROP USER IF EXISTS adapter"); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := site.sql(ctx, "root", "CREATE DATABASE adapter; CREATE USER adapter IDENTIFIED BY '"+password+"'; GRANT ALL ON adapter.* TO adapter"); err != nil {
+		t.Fatal(err)
+	}
+	out, err := site.output(ctx, "docker", "run", "--rm", "--network", site.project+"_default", "--volume", scratch+":/tests:ro",
+		"--env", "MYSQL_TEST_ADDRESS=db:3306", "--env", "MYSQL_TEST_DATABASE=adapter", "--env", "MYSQL_TEST_USER=adapter", "--env", "MYSQL_TEST_PASSWORD="+password,
+		"--entrypoint", "/tests/mysql.test", "nginx:1.30", "-test.v", "-test.run", "TestAgainstMySQL")
+	if err != nil || strings.Contains(out, "SKIP") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
