@@ -85,7 +85,7 @@ func (s *Server) fail(c *gin.Context, err error) {
 		Title:     http.StatusText(status),
 		Status:    status,
 		Detail:    e.Message,
-		Instance:  c.Request.URL.Path,
+		Instance:  c.Request.URL.EscapedPath(),
 		RequestID: c.GetString(requestIDKey),
 		Errors:    e.Fields,
 	})

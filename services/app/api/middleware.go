@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -45,7 +46,7 @@ func (s *Server) observe(c *gin.Context) {
 	c.Header(requestIDHeader, id)
 	ctx, cancel := context.WithTimeout(c.Request.Context(), requestLimit)
 	defer cancel()
-	ctx, record := timing.Start(ctx)
+	ctx, record := timing.Start(ctx, id)
 	c.Set(timingKey, record)
 	c.Request = c.Request.WithContext(ctx)
 
@@ -70,7 +71,10 @@ func (s *Server) logAccess(c *gin.Context, id string, record *timing.Record) {
 		}
 	}
 	if clientGone(c) && !c.Writer.Written() {
-		status, level = statusClientGone, slog.LevelInfo
+		status = statusClientGone
+		if err := c.Errors.Last(); err == nil || errors.Is(err.Err, context.Canceled) { // and not a fault of ours meanwhile
+			level = slog.LevelInfo
+		}
 	}
 	attrs := []slog.Attr{
 		slog.String("request_id", id),

@@ -49,10 +49,7 @@ func (s *Server) listPosts(c *gin.Context) error {
 
 // getPost answers GET /api/v1/posts/{id}. An id that is not a number names no post, as any other that does not exist.
 func (s *Server) getPost(c *gin.Context) error {
-	if err := decodeNothing(c.Request.URL.RawQuery); err != nil {
-		return err
-	}
-	id, valid := parseID(c.Param("id"))
+	id, valid := parsePositive(c.Param("id"))
 	if !valid {
 		return &app.Error{Code: app.NotFound, Message: "There is no such post."}
 	}

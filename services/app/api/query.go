@@ -19,7 +19,7 @@ func decodePage(rawQuery string) (app.Page, error) {
 		return page, err
 	}
 	if text, given := values["limit"]; given {
-		size, valid := parseID(text)
+		size, valid := parsePositive(text)
 		if !valid || size > app.MaxPageSize {
 			errs = append(errs, app.FieldError{Field: "limit", Detail: fmt.Sprintf("must be a whole number from 1 to %d", app.MaxPageSize)})
 		} else {
@@ -27,22 +27,13 @@ func decodePage(rawQuery string) (app.Page, error) {
 		}
 	}
 	if text, given := values["before"]; given {
-		before, valid := parseID(text)
+		before, valid := parsePositive(text)
 		if !valid {
 			errs = append(errs, app.FieldError{Field: "before", Detail: "must be the id of a post: a whole number from 1"})
 		}
 		page.Before = before
 	}
 	return page, invalid(errs)
-}
-
-// decodeNothing refuses every parameter.
-func decodeNothing(rawQuery string) error {
-	_, errs, err := decodeQuery(rawQuery)
-	if err != nil {
-		return err
-	}
-	return invalid(errs)
 }
 
 // decodeQuery returns the values of the known parameters that are present once, and what is wrong with the others.
@@ -67,8 +58,8 @@ func decodeQuery(rawQuery string, known ...string) (map[string]string, []app.Fie
 	return values, errs, nil
 }
 
-// parseID reads a number from 1 to 2^64-1 in its one spelling: digits without sign, space or leading zero.
-func parseID(text string) (id uint64, valid bool) {
+// parsePositive reads a number from 1 to 2^64-1 in its one spelling: digits without sign, space or leading zero.
+func parsePositive(text string) (id uint64, valid bool) {
 	id, err := strconv.ParseUint(text, 10, 64)
 	return id, err == nil && id > 0 && strconv.FormatUint(id, 10) == text
 }

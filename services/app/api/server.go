@@ -30,7 +30,7 @@ const (
 	idleTime       = 90 * time.Second // longer than Nginx keeps an idle connection (60 s), so that we never close first
 )
 
-// Bounds of the drain. Together they stay below 10 s, which is what a container gets to stop.
+// Bounds of the drain. Together they stay below 10 s; compose.yaml gives 15, for the pool to close too.
 const (
 	noticeTime = 500 * time.Millisecond // not ready, yet answering: who passes requests on can turn away
 	drainTime  = 8 * time.Second        // for what is in flight; longer than requestLimit

@@ -165,7 +165,7 @@ func TestEveryErrorIsAProblemDetail(t *testing.T) {
 		{"an id that is no number", "GET", "/api/v1/posts/abc", well, 404, "no such post", "", ""},
 		{"an id too large for a number", "GET", "/api/v1/posts/18446744073709551616", well, 404, "no such post", "", ""},
 		{"a negative id", "GET", "/api/v1/posts/-1", well, 404, "no such post", "", ""},
-		{"parameters where there are none", "GET", "/api/v1/posts/1?x=1", well, 400, "not right", "", ""},
+		{"a path that needs escapes", "GET", "/api/%22%20%C3%A9", well, 404, "nothing at this address", "", ""},
 		{"wrong method on a list", "DELETE", "/api/v1/posts", well, 405, "DELETE does not work here", "Allow", "GET, HEAD"},
 		{"wrong method on a post", "PATCH", "/api/v1/posts/1", well, 405, "PATCH does not work here", "Allow", "GET, HEAD"},
 		{"wrong method on a probe", "POST", "/readyz", well, 405, "POST does not work here", "Allow", "GET, HEAD"},

@@ -86,7 +86,7 @@ func (db *DB) Ready(ctx context.Context) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return &app.Error{Code: app.Unavailable, Message: "The database does not answer in time: it hangs or is overloaded."}
 	case err != nil:
-		return &app.Error{Code: app.Unavailable, Message: fmt.Sprintf("The database does not answer: %v.", err)}
+		return &app.Error{Code: app.Unavailable, Message: "The database cannot be used; the log says why.", Err: err}
 	case have < db.want:
 		return &app.Error{Code: app.Unavailable, Message: fmt.Sprintf(
 			"The database schema is at version %d, this release needs %d: run the migrations (app migrate).", have, db.want)}

@@ -11,7 +11,7 @@ import (
 	"oneserver/app/timing"
 )
 
-// slowQuery is how long a statement may take before the log names it. At this load a statement by primary key takes
+// slowQuery is how long a statement, with its wait for a connection, may take before the log names it. At this load a statement by primary key takes
 // about a millisecond.
 const slowQuery = 200 * time.Millisecond
 
@@ -39,7 +39,7 @@ func (l queryLogger) Trace(ctx context.Context, begin time.Time, statement func(
 	timing.AddDatabase(ctx, took)
 	if took > slowQuery {
 		sql, rows := statement()
-		l.log.WarnContext(ctx, "slow statement", "sql", sql, "rows", rows, "duration_ms", timing.Milliseconds(took))
+		l.log.WarnContext(ctx, "slow statement", "request_id", timing.RequestID(ctx), "sql", sql, "rows", rows, "duration_ms", timing.Milliseconds(took))
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 const (
 	databaseWait = 30 * time.Second // until the database accepts us
 	lockWait     = 60 * time.Second // until another migration that is running has finished
+	allOfIt      = 30 * time.Minute // a change of a large table takes minutes; a database that hangs must not take for ever
 )
 
 // One DDL statement a file: MySQL commits each at once, so a file with two could be half done.
@@ -50,6 +51,8 @@ func embeddedVersion() (int64, error) {
 // wait for it for at most lockWait. A migration that fails leaves those before it applied.
 func Migrate(ctx context.Context, c Config, log *slog.Logger) error {
 	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, allOfIt)
+	defer cancel()
 	dsn := c.connection(log, map[string]string{
 		// A change that waits for a table makes every later query of it wait too. Better to give up, in seconds.
 		"lock_wait_timeout": "10",

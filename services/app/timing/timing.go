@@ -9,17 +9,18 @@ import (
 	"time"
 )
 
-// Record holds the times of one request. Its methods may be called from several goroutines.
+// Record holds the id and the times of one request. Its methods may be called from several goroutines.
 type Record struct {
+	id       string
 	begin    time.Time
 	database atomic.Int64 // nanoseconds
 }
 
 type key struct{}
 
-// Start returns a context that carries a new Record, whose clock runs from now.
-func Start(ctx context.Context) (context.Context, *Record) {
-	r := &Record{begin: time.Now()}
+// Start returns a context that carries a new Record of the request with that id, whose clock runs from now.
+func Start(ctx context.Context, id string) (context.Context, *Record) {
+	r := &Record{id: id, begin: time.Now()}
 	return context.WithValue(ctx, key{}, r), r
 }
 
@@ -29,6 +30,14 @@ func AddDatabase(ctx context.Context, d time.Duration) {
 	if r, ok := ctx.Value(key{}).(*Record); ok {
 		r.database.Add(int64(d))
 	}
+}
+
+// RequestID is the id of the request that ctx belongs to, for the log; empty where it belongs to none.
+func RequestID(ctx context.Context) string {
+	if r, ok := ctx.Value(key{}).(*Record); ok {
+		return r.id
+	}
+	return ""
 }
 
 // Total is the time since Start.

@@ -5,7 +5,7 @@
 //		NAME VALUE
 //	}
 //
-// In FILE, {$NAME} stands for VALUE and {$SERIAL} for a serial number that grows with every change. The zone is
+// In FILE, {$NAME} stands for VALUE and {$SERIAL} for the time at which it was read, which grows with every change. The zone is
 // the one of the server block. FILE is looked at every second; a new text is served at once if it is a sound zone,
 // and otherwise reported and left alone.
 //
@@ -150,7 +150,7 @@ func (z *Zonefile) String() string {
 // load serves the file if it is not as it was at the last look. Neither a wrong text nor an unreadable file is
 // reported twice.
 func (z *Zonefile) load() error {
-	text, modified, err := read(z.path)
+	text, err := os.ReadFile(z.path)
 	if err != nil {
 		text = []byte(err.Error())
 	}
@@ -161,9 +161,9 @@ func (z *Zonefile) load() error {
 	if err != nil {
 		return err
 	}
-	serial := modified.Unix()
+	serial := time.Now().Unix()
 	if served := z.zone.Load(); served != nil {
-		serial = max(serial, int64(served.SOA.Serial)+1) // two changes in a second, or an older file put back
+		serial = max(serial, int64(served.SOA.Serial)+1) // two changes in a second, or a clock that was set back
 	}
 	zone, err := z.parse(string(text), serial)
 	if err != nil {
@@ -171,21 +171,6 @@ func (z *Zonefile) load() error {
 	}
 	z.zone.Store(zone)
 	return nil
-}
-
-func read(path string) ([]byte, time.Time, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	var text bytes.Buffer
-	_, err = text.ReadFrom(f)
-	return text.Bytes(), info.ModTime(), err
 }
 
 // parse fills in the variables of text and reads it as the zone.

@@ -33,7 +33,7 @@ That keeps the address in one place. When the server moves, one record changes, 
 The zone of this domain is kept by CoreDNS. It answers with authority, for this domain and for no other, over UDP and over TCP. To the outside, the address that it gives is the one address of the server.',
 '2026-11-20 09:25:00.000000'),
 ('One server, all of it',
-'This page came from a single machine. On it run a name server, a web server, an application server and a database, each in a container of its own, and nothing else is needed to answer you.
+'This page came from a single machine. On it run a web server, an application server and a database, and here the name server too, each in a container of its own. Nothing else is needed to answer you.
 
 The posts below follow a request through them in order, starting at the browser. Nothing in them is an illustration: each describes the very part that has just worked for you.',
 '2026-11-20 09:30:00.000000');
