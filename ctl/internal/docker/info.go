@@ -1,0 +1,84 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"time"
+)
+
+// Info is what `docker info` says of the engine and of the client.
+type Info struct {
+	ServerVersion   string
+	OSType          string
+	OperatingSystem string
+	Architecture    string
+	DockerRootDir   string
+	MemTotal        uint64 // bytes
+	SecurityOptions []string
+	ServerErrors    []string // why the engine does not answer; empty if it does
+	ClientInfo      struct {
+		Version string
+		Context string
+		Plugins []struct{ Name, Version, Err string }
+	}
+}
+
+// Patience is how long the engine may take to say what it is: long for one that works, as a busy machine needs a second.
+const Patience = 8 * time.Second
+
+// ErrSilent is an engine that takes a connection and says nothing. Docker's command then says nothing either.
+var ErrSilent = errors.New("it says nothing")
+
+// Info asks the engine and the client what they are. An engine that answers with an error or cannot be reached is no
+// error: ServerErrors says why.
+func (c CLI) Info(ctx context.Context) (Info, error) {
+	limited, cancel := context.WithTimeoutCause(ctx, Patience, ErrSilent)
+	defer cancel()
+	// Clients before 23.0 take "--format json" for a template.
+	out, err := c.Output(limited, "info", "--format", "{{json .}}")
+	switch {
+	case limited.Err() != nil:
+		return Info{}, context.Cause(limited)
+	case errors.Is(err, exec.ErrNotFound):
+		return Info{}, err
+	}
+	var info Info
+	if unread := json.Unmarshal([]byte(out), &info); unread != nil && err == nil {
+		return Info{}, fmt.Errorf("docker info: %w", unread)
+	}
+	if err != nil { // clients differ in where they say it, and in whether they call it a failure
+		info.ServerErrors = append(info.ServerErrors, errors.Unwrap(err).Error())
+	}
+	return info, nil
+}
+
+// A Plugin is a program that adds a command to docker.
+type Plugin struct {
+	Command string
+	Oldest  Version // the first release that does what the stack asks of it
+}
+
+var (
+	// Compose knows from 2.24 on that a one-shot may end while it waits.
+	Compose = Plugin{"compose", Version{2, 24}}
+	// Buildx is what Compose builds with, and it asks for 0.17.
+	Buildx = Plugin{"buildx", Version{0, 17}}
+)
+
+// Plugin returns what version a plugin says it is, and in words why it will not do; nothing if it will. One whose
+// version cannot be read was built by somebody who knows why.
+func (i Info) Plugin(wanted Plugin) (version, wrong string) {
+	for _, plugin := range i.ClientInfo.Plugins {
+		if plugin.Name != wanted.Command || plugin.Err != "" {
+			continue
+		}
+		if found, err := ParseVersion(plugin.Version); err == nil && found.Before(wanted.Oldest) {
+			wrong = fmt.Sprintf("the plugin is %s, and %s is the oldest that will do", plugin.Version, wanted.Oldest)
+		}
+		return plugin.Version, wrong
+	}
+	return "", "the plugin is not installed"
+}
