@@ -58,16 +58,15 @@ func checkData(ctx context.Context, f *facts) ([]Finding, error) {
 	}
 
 	// Any image with a shell will do. web's declares no volume of its own, so it is the first choice.
-	list, err := f.images()
+	here, err := f.images()
 	if err != nil {
 		return nil, err
 	}
-	here := tags(list)
 	reader := project.Services["web"].Image
-	if !here[reader] {
+	if _, is := here[reader]; !is {
 		reader = project.Services["db"].Image
 	}
-	if !here[reader] {
+	if _, is := here[reader]; !is {
 		return []Finding{{Note, "data", "the volume " + data + " is not checked: no image is here to read it with", ""}}, nil
 	}
 	mounted := secrets
@@ -89,13 +88,17 @@ func checkData(ctx context.Context, f *facts) ([]Finding, error) {
 	return []Finding{found}, nil
 }
 
-// lastHealth returns what a container's health check said last.
+// lastHealth returns what a container's health check said last. One that ends before its first check has an empty log.
 func lastHealth(ctx context.Context, cli docker.CLI, name string) (string, error) {
 	out, err := cli.Output(ctx, "inspect", "--format", "{{range .State.Health.Log}}{{json .Output}}\n{{end}}", name)
 	if err != nil {
 		return "", err
 	}
-	lines := strings.Split(strings.TrimSpace(out), "\n")
+	out = strings.TrimSpace(out)
+	if out == "" {
+		return "it ends again and again, before its first health check", nil
+	}
+	lines := strings.Split(out, "\n")
 	var said string
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &said); err != nil {
 		return "", fmt.Errorf("docker inspect: %w", err)

@@ -163,7 +163,7 @@ func TestADataVolumeThatCannotServeIsTold(t *testing.T) {
 			cli := copyOf(t, project)
 			facts := needEngine(t, cli)
 			image := "nginx:1.30" // what the check reads with
-			if list, err := facts.images(); err != nil || !tags(list)[image] {
+			if here, err := facts.images(); err != nil || here[image].ID == "" {
 				t.Skipf("%s is not here (%v)", image, err)
 			}
 			run := []string{"run", "--rm", "--pull", "never", "--network", "none", "--entrypoint", "sh"}
@@ -236,7 +236,7 @@ func TestSettingsComeFromWhereComposeTakesThem(t *testing.T) {
 
 func TestNoDockerCommand(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	findings := Examine(t.Context(), copyOf(t, "ctl-test-none", "DOMAIN=foobar"))
+	findings := Examine(t.Context(), docker.CLI{Dir: withoutEnvFile(t), Env: []string{"DOMAIN=foobar"}})
 	if got, _ := find(findings, "Docker"); got.Level != Error || !strings.Contains(got.Do, "https://docs.docker.com/get-docker/") {
 		t.Errorf("of Docker it says %+v", got)
 	}
@@ -248,6 +248,64 @@ func TestNoDockerCommand(t *testing.T) {
 			t.Errorf("it also says %+v", f)
 		}
 	}
+}
+
+// withoutEnvFile is a folder with the repository's compose.yaml and nobody's .env.
+func withoutEnvFile(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../../compose.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write(t, dir, "compose.yaml", string(text))
+	return dir
+}
+
+// Only Compose reads .env. Guessing without it would refuse a port that .env has put right already.
+func TestWithoutComposeAnEnvFileMakesTheSettingsUnknown(t *testing.T) {
+	dir := t.TempDir()
+	program(t, dir, "docker", infoPrints(`{"ServerVersion":"28.0.0","OSType":"linux"}`))
+	t.Setenv("PATH", dir)
+	address, release, err := holdTCP("127.0.0.1:" + quietPort(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { release() })
+	port := netip.MustParseAddrPort(address.String()).Port()
+	cli := docker.CLI{Dir: withoutEnvFile(t), Env: []string{"PATH=" + dir, fmt.Sprintf("HTTP_PORT=%d", port)}}
+	for _, check := range []func(context.Context, *facts) ([]Finding, error){checkSettings, checkPorts} {
+		if got, err := check(t.Context(), gather(t.Context(), cli)); errors.Is(err, errUnknown) {
+			t.Errorf("without .env: %+v, %v; want it checked", got, err)
+		}
+	}
+	write(t, cli.Dir, ".env", "HTTP_PORT=8080\n")
+	for _, check := range []func(context.Context, *facts) ([]Finding, error){checkSettings, checkPorts, checkNetwork} {
+		if got, err := check(t.Context(), gather(t.Context(), cli)); !errors.Is(err, errUnknown) || !strings.Contains(err.Error(), "needs Compose to read .env") {
+			t.Errorf("with .env: %+v, %v; want it unknown", got, err)
+		}
+	}
+}
+
+// A database that ends before its first probe has a health check and no log of it.
+func TestWhatADatabaseThatIsNotWellSaysLast(t *testing.T) {
+	tests := []struct{ name, prints, want string }{
+		{"never probed", "\n", "it ends again and again, before its first health check"},
+		{"probed", `"starting\n"` + "\n" + `"cut off before\nit was complete\n"` + "\n", "cut off before it was complete"},
+	}
+	for _, test := range tests {
+		dir := t.TempDir()
+		program(t, dir, "docker", "#!/bin/sh\nprintf '%s' '"+test.prints+"'\n")
+		t.Setenv("PATH", dir)
+		if got, err := lastHealth(t.Context(), docker.CLI{}, "db"); err != nil || got != test.want {
+			t.Errorf("%s: %q, %v; want %q", test.name, got, err, test.want)
+		}
+	}
+}
+
+// infoPrints is a docker command whose info is as given. Like one before 23.0 it knows no "--format json".
+func infoPrints(info string) string {
+	return "#!/bin/sh\n[ \"$3\" != json ] || { echo json; exit; }\nprintf '%s' '" + info + "'\n"
 }
 
 func TestAnEngineThatDoesNotAnswer(t *testing.T) {
@@ -279,12 +337,12 @@ func TestAnEngineThatHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { deaf.Close() })
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond) // instead of the real patience
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 500*time.Millisecond, docker.ErrSilent) // instead of the real patience
 	defer cancel()
 	facts := gather(ctx, copyOf(t, "ctl-test-hanging", "DOCKER_HOST=unix://"+socket))
 	got, err := checkEngine(t.Context(), facts)
-	if err != nil || len(got) != 1 || got[0].Level != Error || !strings.Contains(got[0].Says, timedOut) {
-		t.Errorf("found %+v, %v; want an error that says %q", got, err, timedOut)
+	if err != nil || len(got) != 1 || got[0].Level != Error || !strings.Contains(got[0].Says, docker.ErrSilent.Error()) {
+		t.Errorf("found %+v, %v; want an error that says %q", got, err, docker.ErrSilent.Error())
 	}
 	if _, err := checkMemory(t.Context(), facts); !errors.Is(err, errUnknown) {
 		t.Errorf("of memory it knows %v, want %v", err, errUnknown)
@@ -310,12 +368,13 @@ func TestPartsOfDockerThatWillNotDo(t *testing.T) {
 		{"an old Compose", `{"ServerVersion":"28.0.0","OSType":"linux","ClientInfo":{"Plugins":[{"Name":"compose","Version":"v2.23.3"}]}}`, false, Error, "Compose", "2.24 is the oldest", "install"},
 		{"a broken Compose", `{"ServerVersion":"28.0.0","OSType":"linux","ClientInfo":{"Plugins":[{"Name":"compose","Err":"exec format error"}]}}`, false, Error, "Compose", "not installed", "install"},
 		{"an old buildx", `{"ServerVersion":"28.0.0","OSType":"linux","ClientInfo":{"Plugins":[{"Name":"buildx","Version":"v0.11.2"}]}}`, true, Note, "buildx", "0.17 is the oldest", "make up gets it"},
+		{"a stopped engine, as 20.10 tells it", `{"ServerErrors":["Cannot connect to the Docker daemon"],"ClientInfo":{"Context":"default"}}`, false, Error, "Docker", "does not answer", ""},
 		{"no right to the socket", `permission denied while trying to connect to the Docker daemon socket`, false, Error, "Docker", "may not talk", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
-			script := "#!/bin/sh\nprintf '%s' '" + test.info + "'\n"
+			script := infoPrints(test.info)
 			if !strings.HasPrefix(test.info, "{") {
 				script = "#!/bin/sh\necho '" + test.info + "' >&2\nexit 1\n"
 			}

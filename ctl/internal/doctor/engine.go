@@ -5,42 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"regexp"
 	"runtime"
-	"strconv"
 	"strings"
+
+	"oneserver/ctl/internal/docker"
 )
 
-// The oldest releases that do what the stack asks of them.
-var (
-	// 20.10 is the first that lets an unprivileged process in a container listen below 1024.
-	oldestEngine = version{20, 10}
-	// 2.24 is the first whose --wait knows that a one-shot may end.
-	oldestCompose = version{2, 24}
-	// 0.17 is what Compose asks for to build with.
-	oldestBuildx = version{0, 17}
-)
-
-type version [2]int
-
-func (v version) String() string { return fmt.Sprintf("%d.%d", v[0], v[1]) }
-
-func (v version) before(other version) bool {
-	return v[0] < other[0] || v[0] == other[0] && v[1] < other[1]
-}
-
-var leadingVersion = regexp.MustCompile(`^v?(\d+)\.(\d+)`)
-
-// parseVersion reads the two leading numbers of what Docker's parts call themselves: 20.10.24+dfsg1, v2.40.3-desktop.1.
-func parseVersion(text string) (version, error) {
-	match := leadingVersion.FindStringSubmatch(text)
-	if match == nil {
-		return version{}, fmt.Errorf("%q is not a version", text)
-	}
-	major, errMajor := strconv.Atoi(match[1])
-	minor, errMinor := strconv.Atoi(match[2])
-	return version{major, minor}, errors.Join(errMajor, errMinor)
-}
+// oldestEngine is the first that lets an unprivileged process in a container listen below 1024.
+var oldestEngine = docker.Version{20, 10}
 
 func checkEngine(_ context.Context, f *facts) ([]Finding, error) {
 	info, err := f.info()
@@ -57,11 +29,11 @@ func checkEngine(_ context.Context, f *facts) ([]Finding, error) {
 		return []Finding{{Error, "Docker", "the engine runs " + info.OSType + " containers, and the stack is made of Linux containers",
 			"switch over in the menu of Docker Desktop: Switch to Linux containers"}}, nil
 	}
-	found, err := parseVersion(info.ServerVersion)
+	found, err := docker.ParseVersion(info.ServerVersion)
 	if err != nil {
 		return nil, err
 	}
-	if found.before(oldestEngine) {
+	if found.Before(oldestEngine) {
 		return []Finding{{Error, "Docker", fmt.Sprintf("the engine is %s, and %s is the oldest that will do", info.ServerVersion, oldestEngine),
 			"upgrade it: https://docs.docker.com/engine/install/"}}, nil
 	}
@@ -83,7 +55,7 @@ func unreachable(info engine, goos, dockerHost string) Finding {
 		f.Do = "DOCKER_HOST is " + dockerHost + ": start the engine there, or unset DOCKER_HOST to use this machine's"
 	case info.ClientInfo.Context != "" && info.ClientInfo.Context != "default":
 		f.Do = "the docker context is " + info.ClientInfo.Context + ": start the engine there, or go back with: docker context use default"
-	case goos == "linux" && info.failure == timedOut:
+	case goos == "linux" && info.failure == docker.ErrSilent.Error():
 		f.Do = "it hangs; its log may say why (sudo journalctl --unit docker), and sudo systemctl restart docker ends it"
 	case goos == "linux":
 		f.Do = "start it: sudo systemctl start docker (without systemd: sudo service docker start; in WSL with Docker Desktop: start that)"
@@ -99,37 +71,33 @@ func firstLine(text string) string {
 }
 
 func checkCompose(_ context.Context, f *facts) ([]Finding, error) {
-	return checkPlugin(f, "Compose", "compose", oldestCompose, "https://docs.docker.com/compose/install/linux/")
+	return checkPlugin(f, "Compose", docker.Compose, Error, "https://docs.docker.com/compose/install/linux/")
 }
 
 func checkBuildx(_ context.Context, f *facts) ([]Finding, error) {
-	return checkPlugin(f, "buildx", "buildx", oldestBuildx, "https://github.com/docker/buildx#installing")
+	level := Error
+	if missing, err := missingImages(f); err == nil && len(missing) == 0 {
+		level = Warning // what is there already can run
+	}
+	return checkPlugin(f, "buildx", docker.Buildx, level, "https://github.com/docker/buildx#installing")
 }
 
-// checkPlugin looks at a plugin of the docker command. Where apt is there, `make up` installs one that is missing or
-// too old (images.EnsurePlugins).
-func checkPlugin(f *facts, about, name string, oldest version, link string) ([]Finding, error) {
+// checkPlugin looks at a plugin of the docker command; the level is how bad it is to be without. Where apt is there,
+// `make up` installs one that is missing or too old (images.EnsurePlugin).
+func checkPlugin(f *facts, about string, plugin docker.Plugin, level Level, link string) ([]Finding, error) {
 	info, err := f.info()
 	if err != nil {
 		return nil, fmt.Errorf("%w: needs the docker command", errUnknown)
 	}
-	if info.failure == timedOut { // then the command has not said which plugins it has
+	if info.failure == docker.ErrSilent.Error() { // then the command has not said which plugins it has
 		return nil, fmt.Errorf("%w: needs a Docker Engine that answers", errUnknown)
 	}
-	text, has := info.plugin(name)
-	says := "the plugin is not installed"
-	if has {
-		found, err := parseVersion(text)
-		if err != nil {
-			return nil, err
-		}
-		if !found.before(oldest) {
-			return []Finding{{OK, about, text, ""}}, nil
-		}
-		says = fmt.Sprintf("the plugin is %s, and %s is the oldest that will do", text, oldest)
+	version, wrong := info.Plugin(plugin)
+	if wrong == "" {
+		return []Finding{{OK, about, version, ""}}, nil
 	}
 	if _, err := exec.LookPath("apt-get"); err == nil {
-		return []Finding{{Note, about, says, "nothing: make up gets it from Debian's packages, into ~/.docker/cli-plugins"}}, nil
+		return []Finding{{Note, about, wrong, "nothing: make up gets it from Debian's packages, into ~/.docker/cli-plugins"}}, nil
 	}
-	return []Finding{{Error, about, says, "install it: " + link}}, nil
+	return []Finding{{level, about, wrong, "install it: " + link}}, nil
 }

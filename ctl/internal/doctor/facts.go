@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os/exec"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
-	"time"
 
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
@@ -27,24 +27,12 @@ type facts struct {
 	project    func() (stack.Project, error)
 	containers func() ([]stack.Container, error)
 	networks   func() ([]network, error)
-	images     func() ([]image, error)
+	images     func() (map[string]docker.Image, error) // of the stack, those that are here
 }
 
-// engine is what `docker info` says of the engine and of the client.
+// engine is what is known of it and of the client.
 type engine struct {
-	ServerVersion   string
-	OSType          string
-	OperatingSystem string
-	Architecture    string
-	DockerRootDir   string
-	MemTotal        uint64 // bytes
-	SecurityOptions []string
-	ServerErrors    []string
-	ClientInfo      struct {
-		Version string
-		Context string
-		Plugins []struct{ Name, Version, Err string }
-	}
+	docker.Info
 	failure string // why the engine does not answer; empty if it does
 }
 
@@ -57,41 +45,14 @@ type network struct {
 	}
 }
 
-// image is what `docker image inspect` says.
-type image struct {
-	RepoTags     []string
-	Architecture string
-}
-
-// patience is how long the engine may take to say what it is. It is well inside the time of each check that waits for
-// that, and long for an engine that works: a busy machine needs a second.
-const patience = 8 * time.Second
-
-// timedOut is the failure of an engine that takes a connection and says nothing.
-const timedOut = "it says nothing"
-
 func gather(ctx context.Context, cli docker.CLI) *facts {
 	f := &facts{cli: cli}
 	f.info = sync.OnceValues(func() (engine, error) {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		out, err := cli.Output(ctx, "info", "--format", "json")
-		if errors.Is(err, exec.ErrNotFound) {
-			return engine{}, err
+		info, err := cli.Info(ctx)
+		if errors.Is(err, docker.ErrSilent) {
+			return engine{failure: err.Error()}, nil
 		}
-		var info engine
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			info.failure = timedOut
-			return info, nil
-		}
-		if unread := json.Unmarshal([]byte(out), &info); unread != nil && err == nil {
-			return engine{}, fmt.Errorf("docker info: %w", unread)
-		}
-		if err != nil {
-			// Docker's command says it at one place or the other, by its age.
-			info.failure = strings.Join(append(info.ServerErrors, errors.Unwrap(err).Error()), "\n")
-		}
-		return info, nil
+		return engine{info, strings.Join(info.ServerErrors, "\n")}, err
 	})
 	f.engine = sync.OnceValues(func() (engine, error) {
 		info, err := f.info()
@@ -109,9 +70,16 @@ func gather(ctx context.Context, cli docker.CLI) *facts {
 	})
 	f.settings = sync.OnceValues(func() (stack.Settings, error) {
 		if !f.hasCompose() {
+			if _, err := os.Stat(filepath.Join(cli.Dir, ".env")); !errors.Is(err, os.ErrNotExist) {
+				return nil, fmt.Errorf("%w: needs Compose to read .env", errUnknown)
+			}
 			return stack.EnvironmentSettings(cli)
 		}
-		return stack.ReadSettings(ctx, cli)
+		settings, err := stack.ReadSettings(ctx, cli)
+		if err != nil {
+			return nil, refusal{err, "settings that Compose can read"}
+		}
+		return settings, nil
 	})
 	f.project = sync.OnceValues(func() (stack.Project, error) {
 		if !f.hasCompose() {
@@ -119,7 +87,7 @@ func gather(ctx context.Context, cli docker.CLI) *facts {
 		}
 		project, err := stack.ReadProject(ctx, cli)
 		if err != nil {
-			return stack.Project{}, refusal{err}
+			return stack.Project{}, refusal{err, "a compose.yaml that Compose can read"}
 		}
 		return project, nil
 	})
@@ -145,7 +113,7 @@ func gather(ctx context.Context, cli docker.CLI) *facts {
 		}
 		return list, nil
 	})
-	f.images = sync.OnceValues(func() ([]image, error) {
+	f.images = sync.OnceValues(func() (map[string]docker.Image, error) {
 		if _, err := f.engine(); err != nil {
 			return nil, err
 		}
@@ -153,17 +121,7 @@ func gather(ctx context.Context, cli docker.CLI) *facts {
 		if err != nil {
 			return nil, err
 		}
-		inspect := []string{"image", "inspect"}
-		for _, service := range project.Services {
-			inspect = append(inspect, service.Image)
-		}
-		// The command fails where an image is missing, and lists the others.
-		var list []image
-		out, failed := cli.Output(ctx, inspect...)
-		if err := json.Unmarshal([]byte(out), &list); err != nil {
-			return nil, errors.Join(failed, err)
-		}
-		return list, nil
+		return cli.Images(ctx, project.Images()...)
 	})
 	return f
 }
@@ -173,44 +131,23 @@ func (f *facts) hasCompose() bool {
 	if err != nil {
 		return false
 	}
-	_, has := info.plugin("compose")
-	return has
+	version, _ := info.Plugin(docker.Compose)
+	return version != ""
 }
 
-// refusal is Compose's refusal to read compose.yaml. One check reports why; to the others it is an unknown.
-type refusal struct{ why error }
-
-func (refusal) Error() string {
-	return errUnknown.Error() + ": needs a compose.yaml that Compose can read"
+// refusal is Compose's refusal to read something. One check reports why; to the others it is an unknown.
+type refusal struct {
+	why   error
+	needs string
 }
-func (refusal) Unwrap() error { return errUnknown }
 
-// plugin returns the version of a plugin of the docker command.
-func (e engine) plugin(name string) (string, bool) {
-	for _, plugin := range e.ClientInfo.Plugins {
-		if plugin.Name == name && plugin.Err == "" {
-			return plugin.Version, true
-		}
-	}
-	return "", false
-}
+func (r refusal) Error() string { return errUnknown.Error() + ": needs " + r.needs }
+func (refusal) Unwrap() error   { return errUnknown }
 
 // inVM says whether the engine runs in a virtual machine of its own, as Docker Desktop's does: its disk and its
 // networks are then not this machine's.
 func (e engine) inVM() bool {
 	return runtime.GOOS != "linux" || strings.Contains(e.OperatingSystem, "Docker Desktop")
-}
-
-// tags returns the names of the images that are here.
-func tags(list []image) map[string]bool {
-	names := map[string]bool{}
-	for _, one := range list {
-		for _, tag := range one.RepoTags {
-			names[tag] = true
-			names[strings.TrimSuffix(tag, ":latest")] = true
-		}
-	}
-	return names
 }
 
 // isLocal says whether an engine's endpoint is on this machine.

@@ -25,7 +25,7 @@ type inUsePrefix struct {
 func checkNetwork(_ context.Context, f *facts) ([]Finding, error) {
 	settings, err := f.settings()
 	if err != nil {
-		return nil, fmt.Errorf("%w: needs valid settings", errUnknown)
+		return nil, err
 	}
 	subnet, err := parseSubnet(settings["SUBNET"])
 	if err != nil {

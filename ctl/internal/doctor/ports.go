@@ -29,7 +29,7 @@ type published struct {
 func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
 	settings, err := f.settings()
 	if err != nil {
-		return nil, fmt.Errorf("%w: needs valid settings", errUnknown)
+		return nil, err
 	}
 	var wanted []published
 	for _, port := range []published{{setting: "HTTP_PORT", network: "tcp"}, {setting: "DNS_PORT", network: "udp"}, {setting: "DNS_PORT", network: "tcp"}} {
@@ -214,7 +214,7 @@ func checkPrivileged(_ context.Context, f *facts) ([]Finding, error) {
 	}
 	settings, err := f.settings()
 	if err != nil {
-		return nil, fmt.Errorf("%w: needs valid settings", errUnknown)
+		return nil, err
 	}
 	first, err := firstUnprivilegedPort()
 	if err != nil {

@@ -73,7 +73,7 @@ func checkDisk(ctx context.Context, f *facts) ([]Finding, error) {
 
 // missingImages returns the images of the stack that are not here, in order.
 func missingImages(f *facts) ([]string, error) {
-	list, err := f.images()
+	here, err := f.images()
 	if err != nil {
 		return nil, err
 	}
@@ -81,21 +81,17 @@ func missingImages(f *facts) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	here := tags(list)
-	missing := map[string]bool{}
-	for _, service := range project.Services {
-		if !here[service.Image] {
-			missing[service.Image] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(missing)), nil
+	return slices.DeleteFunc(project.Images(), func(name string) bool {
+		_, is := here[name]
+		return is
+	}), nil
 }
 
 // machines maps what docker info calls an architecture (uname -m) to what images call it (GOARCH).
 var machines = map[string]string{"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 func checkImages(_ context.Context, f *facts) ([]Finding, error) {
-	list, err := f.images()
+	here, err := f.images()
 	if err != nil {
 		return nil, err
 	}
@@ -108,10 +104,10 @@ func checkImages(_ context.Context, f *facts) ([]Finding, error) {
 		machine = goarch
 	}
 	var findings []Finding
-	for _, one := range list {
-		if len(one.RepoTags) > 0 && one.Architecture != machine {
-			findings = append(findings, Finding{Error, "images", fmt.Sprintf("%s is made for %s, and the engine is %s", one.RepoTags[0], one.Architecture, machine),
-				fmt.Sprintf("docker image rm %s, then make up gets the right one; or make load with a bundle written on an %s machine", one.RepoTags[0], machine)})
+	for _, name := range slices.Sorted(maps.Keys(here)) {
+		if made := here[name].Architecture; made != machine {
+			findings = append(findings, Finding{Error, "images", fmt.Sprintf("%s is made for %s, and the engine is %s", name, made, machine),
+				fmt.Sprintf("docker image rm %s, then make up gets the right one; or make load with a bundle written on an %s machine", name, machine)})
 		}
 	}
 	if len(findings) > 0 {

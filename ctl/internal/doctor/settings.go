@@ -18,8 +18,12 @@ import (
 
 func checkSettings(_ context.Context, f *facts) ([]Finding, error) {
 	settings, err := f.settings()
-	if err != nil {
-		return []Finding{{Error, "settings", "Compose cannot read them: " + oneLine(err.Error()), "put .env right, or remove it: no setting is needed"}}, nil
+	var refused refusal
+	switch {
+	case errors.As(err, &refused):
+		return []Finding{{Error, "settings", "Compose cannot read them: " + oneLine(refused.why.Error()), "put .env right, or remove it: no setting is needed"}}, nil
+	case err != nil:
+		return nil, err
 	}
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
@@ -102,19 +106,22 @@ func judge(settings stack.Settings, here []netip.Addr) []Finding {
 var fallback = map[string]string{"HTTP_PORT": "8080", "DNS_PORT": "1053"}
 
 // checkDomain accepts a host name of at least two labels: letters, digits and hyphens (RFC 1123, section 2.1), each
-// label at most 63 octets (RFC 1035, section 2.3.4). The dns service wants the same.
+// label at most 63 octets (RFC 1035, section 2.3.4). The dns service wants the same; one
+// table, services/dns/testdata/domains.txt, holds both to it.
 func checkDomain(name string) error {
 	const room = 253 - len("hostmaster.") // the longest name that the zone puts before it
-	labels := strings.Split(strings.ToLower(name), ".")
+	name = strings.ToLower(name)
 	switch {
+	case name == "":
+		return errors.New("it is empty")
 	case strings.HasSuffix(name, "."):
 		return errors.New("leave out the final dot")
-	case len(labels) < 2:
-		return errors.New("a domain has at least two parts with a dot between them")
 	case len(name) > room:
-		return fmt.Errorf("it is longer than %d characters", room)
-	case strings.Trim(labels[len(labels)-1], "0123456789") == "":
-		return errors.New("its last part is a number: that is an address, not a domain")
+		return fmt.Errorf("it is %d characters long, and with hostmaster. before it at most %d fit", len(name), room)
+	}
+	labels := strings.Split(name, ".")
+	if len(labels) < 2 {
+		return errors.New("a domain has at least two parts with a dot between them")
 	}
 	for _, label := range labels {
 		bad := strings.IndexFunc(label, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' })
@@ -124,12 +131,15 @@ func checkDomain(name string) error {
 		case len(label) > 63:
 			return fmt.Errorf("its part %q is longer than 63 characters", label)
 		case bad >= 0 && label[bad] >= 0x80:
-			return fmt.Errorf("its part %q has letters beyond ASCII: write the form that begins with xn--", label)
+			return fmt.Errorf("its part %q has letters beyond ASCII: write the A-label, the form that begins with xn--", label)
 		case bad >= 0:
 			return fmt.Errorf("its part %q has a character other than letters, digits and hyphens", label)
 		case label[0] == '-' || label[len(label)-1] == '-':
 			return fmt.Errorf("its part %q begins or ends with a hyphen", label)
 		}
+	}
+	if strings.Trim(labels[len(labels)-1], "0123456789") == "" {
+		return errors.New("its last part is a number: that is an address, not a domain")
 	}
 	return nil
 }

@@ -17,7 +17,6 @@ var laptop = stack.Settings{"DOMAIN": "foobar.com", "SERVER_IP": "8.8.8.8", "BIN
 func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
 	t.Parallel()
 	here := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.168.1.5")}
-	long := strings.Repeat("a", 64)
 	tests := []struct {
 		name   string
 		change stack.Settings
@@ -29,21 +28,10 @@ func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
 		{"a server", stack.Settings{"BIND": "0.0.0.0", "SERVER_IP": "203.0.113.10", "DNS_PORT": "53"}, OK, "", ""},
 		{"an address of this machine", stack.Settings{"BIND": "192.168.1.5", "SERVER_IP": "192.168.1.5"}, OK, "", ""},
 		{"another loopback address", stack.Settings{"BIND": "127.0.0.7"}, OK, "", ""},
-		{"capitals in the domain", stack.Settings{"DOMAIN": "Foobar.COM"}, OK, "", ""},
-		{"an A-label", stack.Settings{"DOMAIN": "xn--bcher-kva.example"}, OK, "", ""},
 		{"the highest port", stack.Settings{"HTTP_PORT": "65535"}, OK, "", ""},
 		{"the other private ranges", stack.Settings{"SUBNET": "10.255.255"}, OK, "", ""},
 
 		{"one word for a domain", stack.Settings{"DOMAIN": "foobar"}, Error, "DOMAIN", "two parts"},
-		{"a domain with a space", stack.Settings{"DOMAIN": "foo bar.com"}, Error, "DOMAIN", `"foo bar"`},
-		{"a domain with an underscore", stack.Settings{"DOMAIN": "foo_bar.com"}, Error, "DOMAIN", `"foo_bar"`},
-		{"a domain beyond ASCII", stack.Settings{"DOMAIN": "bücher.example"}, Error, "DOMAIN", "xn--"},
-		{"a final dot", stack.Settings{"DOMAIN": "foobar.com."}, Error, "DOMAIN", "final dot"},
-		{"two dots", stack.Settings{"DOMAIN": "foobar..com"}, Error, "DOMAIN", "between two of its dots"},
-		{"a hyphen at the end", stack.Settings{"DOMAIN": "foobar-.com"}, Error, "DOMAIN", "hyphen"},
-		{"a label that is too long", stack.Settings{"DOMAIN": long + ".com"}, Error, "DOMAIN", "63"},
-		{"a name that is too long", stack.Settings{"DOMAIN": strings.Repeat("abcdefg.", 31) + "com"}, Error, "DOMAIN", "242"},
-		{"an address for a domain", stack.Settings{"DOMAIN": "192.0.2.1"}, Error, "DOMAIN", "an address"},
 		{"www. in the domain", stack.Settings{"DOMAIN": "www.foobar.com"}, Warning, "DOMAIN", "www.www.foobar.com"},
 
 		{"a host name for the server's address", stack.Settings{"SERVER_IP": "example.com"}, Error, "SERVER_IP", "not an IPv4 address"},

@@ -9,9 +9,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"oneserver/ctl/internal/docker"
@@ -36,6 +38,7 @@ type Project struct {
 	Name     string
 	Services map[string]struct {
 		Image    string
+		Build    *struct{ Context, Dockerfile string } // nil where others made the image
 		User     string
 		Restart  string
 		MemLimit int64 `json:"mem_limit,string"` // bytes
@@ -55,6 +58,15 @@ func ReadProject(ctx context.Context, cli docker.CLI) (Project, error) {
 		return Project{}, fmt.Errorf("docker compose config: %w", err)
 	}
 	return project, nil
+}
+
+// Images returns the images that the services run, each once, in order.
+func (p Project) Images() []string {
+	names := map[string]bool{}
+	for _, service := range p.Services {
+		names[service.Image] = true
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // Settings are the values that fill in compose.yaml, by name.
