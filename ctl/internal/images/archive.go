@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"oneserver/ctl/internal/docker"
@@ -31,9 +30,13 @@ func Bundle(ctx context.Context, cli docker.CLI, out *Reporter, file string) err
 		return err
 	}
 	file = archivePath(cli, file, system, arch)
-	total, err := totalSize(ctx, cli, names)
+	here, err := cli.Images(ctx, names...)
 	if err != nil {
 		return err
+	}
+	var total int64 // a little more than the archive has, as images share layers
+	for _, image := range here {
+		total += image.Size
 	}
 
 	step := out.begin("writing " + file)
@@ -119,23 +122,6 @@ func archivePath(cli docker.CLI, file, system, arch string) string {
 		file = filepath.Join(cli.Dir, file)
 	}
 	return file
-}
-
-// totalSize returns the bytes of all images together; an archive of them is a little smaller, as they share layers.
-func totalSize(ctx context.Context, cli docker.CLI, names []string) (int64, error) {
-	sizes, err := cli.Output(ctx, append([]string{"image", "inspect", "--format", "{{.Size}}"}, names...)...)
-	if err != nil {
-		return 0, err
-	}
-	var total int64
-	for _, field := range strings.Fields(sizes) {
-		size, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("docker image inspect: %w", err)
-		}
-		total += size
-	}
-	return total, nil
 }
 
 // maxDescription bounds, in bytes, the JSON files that an archive describes its images in.

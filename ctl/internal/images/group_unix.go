@@ -11,8 +11,8 @@ import (
 )
 
 // command prepares a program in a process group of its own. When ctx ends, the whole group is interrupted as Ctrl-C
-// would (mmdebstrap, told alone, waits for its children to finish), through the same sudo that started it; what is
-// left of it 10 s later is killed.
+// would (mmdebstrap, told alone, waits for its children to finish), through the same sudo that started it. 10 s later
+// nobody waits for the program's output any more, and the program, but none of its children, is killed.
 func command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

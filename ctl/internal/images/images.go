@@ -4,7 +4,6 @@ package images
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,18 +15,12 @@ import (
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
-// registryPatience is how long the registry may take for its first word: the engine itself gives a connection 15 s.
-const registryPatience = 20 * time.Second
-
-// project is what `docker compose config` says about images.
-type project struct {
-	Services map[string]struct {
-		Image string
-		Build *struct{ Context, Dockerfile string }
-	}
-}
+// registryPatience: the engine gives a connection 15 s. Once the transfer runs it has limits of its own, and without a
+// terminal a pull says nothing for as long as a layer takes.
+var registryPatience = patience{first: 20 * time.Second}
 
 // A plan is the set of images that a project takes.
 type plan struct {
@@ -40,56 +33,52 @@ type plan struct {
 //
 // Whether they have is BuildKit's to say: with everything cached `docker compose build` takes about a second, and it is
 // the same build that `docker compose up --build` does, so that nothing can be stale and nothing is kept beside it.
+// Where ours are here and what they are built from is not, as after Load, they are left as they are: BuildKit would ask
+// the registry at every call.
 func Ensure(ctx context.Context, cli docker.CLI, out *Reporter) error {
 	plan, err := readPlan(ctx, cli)
 	if err != nil {
 		return err
 	}
-	missing, err := absent(ctx, cli, slices.Concat(plan.pulled, plan.bases))
+	here, err := cli.Images(ctx, slices.Concat(plan.pulled, plan.built, plan.bases)...)
 	if err != nil {
 		return err
 	}
-	if len(missing) > 0 {
-		unreachable, err := pull(ctx, cli, out, missing)
-		if err != nil {
+	bases := absent(here, plan.bases)
+	asTheyAre := len(bases) > 0 && len(absent(here, plan.built)) == 0
+	missing := absent(here, plan.pulled)
+	if !asTheyAre {
+		missing = append(missing, bases...)
+	}
+	unreachable, err := pull(ctx, cli, out, missing)
+	if err != nil {
+		return err
+	}
+	if unreachable != "" {
+		if here, err = cli.Images(ctx, missing...); err != nil {
 			return err
 		}
-		if unreachable != "" {
-			if missing, err = absent(ctx, cli, missing); err != nil {
-				return err
-			}
-			// Where an archive was loaded there is what to run and not what to build with, and no need for it.
-			unbuilt, err := absent(ctx, cli, plan.built)
-			if err != nil {
-				return err
-			}
-			if len(unbuilt) == 0 && !slices.ContainsFunc(missing, func(name string) bool { return slices.Contains(plan.pulled, name) }) {
-				out.say("%s cannot be pulled (%s): not building %s, which are here already",
-					list(missing), unreachable, list(plan.built))
-				return nil
-			}
-			if err := standIns(ctx, cli, out, missing, unreachable); err != nil {
-				return err
-			}
+		if err := standIns(ctx, cli, out, absent(here, missing), unreachable); err != nil {
+			return err
 		}
+	}
+	if asTheyAre {
+		out.say("%s is not here: %s stay as they are (to build them again: docker pull %[1]s)", strings.Join(bases, " "), list(plan.built))
+		return nil
 	}
 	return build(ctx, cli, out, plan.built)
 }
 
 // readPlan asks Compose which images there should be.
 func readPlan(ctx context.Context, cli docker.CLI) (plan, error) {
-	text, err := cli.Output(ctx, "compose", "config", "--format", "json")
+	project, err := stack.ReadProject(ctx, cli)
 	if err != nil {
 		return plan{}, err
-	}
-	var project project
-	if err := json.Unmarshal([]byte(text), &project); err != nil {
-		return plan{}, fmt.Errorf("docker compose config: %w", err)
 	}
 	return planOf(project)
 }
 
-func planOf(project project) (plan, error) {
+func planOf(project stack.Project) (plan, error) {
 	var p plan
 	for _, service := range project.Services {
 		if service.Build == nil {
@@ -126,31 +115,20 @@ func bases(dockerfile string) []string {
 	return names
 }
 
-// absent returns those of the images that the engine does not have.
-func absent(ctx context.Context, cli docker.CLI, names []string) ([]string, error) {
-	var missing []string
-	for _, name := range names {
-		if _, err := imageID(ctx, cli, name); errors.Is(err, errNoImage) {
-			missing = append(missing, name)
-		} else if err != nil {
-			return nil, err
-		}
-	}
-	return missing, nil
+// absent returns those of the images that are not here.
+func absent(here map[string]docker.Image, names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		_, is := here[name]
+		return is
+	})
 }
 
-var errNoImage = errors.New("no such image")
-
-func imageID(ctx context.Context, cli docker.CLI, name string) (string, error) {
-	id, err := cli.Output(ctx, "image", "inspect", "--format", "{{.Id}}", name)
-	if err != nil && strings.Contains(strings.ToLower(err.Error()), errNoImage.Error()) {
-		return "", fmt.Errorf("%w: %s", errNoImage, name)
-	}
-	return strings.TrimSpace(id), err
-}
+// passing is what a registry says that will hand out an image later, and not now.
+var passing = regexp.MustCompile(`(?i)too\s?many\s?requests|\b429\b`)
 
 // pull gets images from their registry. A registry that does not answer, or does not have one, is no error: the reason
-// is returned, and nothing else is asked of it. A transfer that breaks off is one.
+// is returned, and nothing else is asked of it. A transfer that breaks off is one, and a registry that is there and
+// refuses for now.
 func pull(ctx context.Context, cli docker.CLI, out *Reporter, names []string) (unreachable string, err error) {
 	for _, name := range names {
 		step := out.begin("pulling " + name)
@@ -159,10 +137,12 @@ func pull(ctx context.Context, cli docker.CLI, out *Reporter, names []string) (u
 		switch {
 		case err == nil:
 			step.done("pulled %s", name)
+		case errors.As(err, &failed) && passing.MatchString(failed.reason()):
+			return "", step.fail(fmt.Errorf("%w\nthe registry allows no more for now: try again later, or raise its limit with docker login", err))
 		case ctx.Err() == nil && errors.As(err, &failed) && !failed.stdout:
 			step.drop()
 			if errors.Is(err, errSilent) {
-				return fmt.Sprintf("the registry said nothing for %s", registryPatience), nil
+				return fmt.Sprintf("the registry said nothing for %s", registryPatience.first), nil
 			}
 			return failed.reason(), nil
 		default:
@@ -174,7 +154,10 @@ func pull(ctx context.Context, cli docker.CLI, out *Reporter, names []string) (u
 
 // build builds our images, and says so if that changed any.
 func build(ctx context.Context, cli docker.CLI, out *Reporter, names []string) error {
-	before, err := imageIDs(ctx, cli, names)
+	if _, err := EnsurePlugin(ctx, cli, out, docker.Buildx); err != nil {
+		return err
+	}
+	before, err := cli.Images(ctx, names...)
 	if err != nil {
 		return err
 	}
@@ -189,13 +172,13 @@ func build(ctx context.Context, cli docker.CLI, out *Reporter, names []string) e
 	}); err != nil {
 		return step.fail(err)
 	}
-	after, err := imageIDs(ctx, cli, names)
+	after, err := cli.Images(ctx, names...)
 	if err != nil {
 		return step.fail(err)
 	}
 	var changed []string
-	for i, name := range names {
-		if before[i] != after[i] {
+	for _, name := range names {
+		if before[name].ID != after[name].ID {
 			changed = append(changed, name)
 		}
 	}
@@ -205,18 +188,6 @@ func build(ctx context.Context, cli docker.CLI, out *Reporter, names []string) e
 	}
 	step.done("built %s", list(changed))
 	return nil
-}
-
-// imageIDs returns the id of each image, empty where it is missing.
-func imageIDs(ctx context.Context, cli docker.CLI, names []string) ([]string, error) {
-	ids := make([]string, len(names))
-	for i, name := range names {
-		var err error
-		if ids[i], err = imageID(ctx, cli, name); err != nil && !errors.Is(err, errNoImage) {
-			return nil, err
-		}
-	}
-	return ids, nil
 }
 
 // buildEnvironment is cli's environment with what a build needs to know of this machine.
@@ -234,7 +205,7 @@ func buildEnvironment(ctx context.Context, cli docker.CLI) ([]string, error) {
 	}
 	if cli.Getenv("BUILDX_BUILDER") == "" {
 		// The engine's own builder sees the engine's own images; one in a container would ask the registry for them.
-		current, err := cli.Output(ctx, "context", "show")
+		current, err := cli.Output(ctx, "context", "inspect", "--format", "{{.Name}}")
 		if err != nil {
 			return nil, err
 		}

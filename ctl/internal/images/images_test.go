@@ -1,41 +1,81 @@
 package images
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
-func TestVersionIsReadFromWhatEachPluginPrints(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]version{
-		"Docker Compose version v2.40.3-3":                   {2, 40, 3},
-		"Docker Compose version 2.24.5":                      {2, 24, 5},
-		"Docker Compose version v2.39.1-desktop.1":           {2, 39, 1},
-		"github.com/docker/buildx 0.29.1+ds1 0.29.1+ds1-4":   {0, 29, 1},
-		"github.com/docker/buildx v0.17.1 257815a6fbaee8976": {0, 17, 1},
-		"docker-compose version 5.0":                         {5, 0, 0},
-	} {
-		if got, err := parseVersion(text); err != nil || got != want {
-			t.Errorf("%q is %v, %v; want %v", text, got, err, want)
-		}
+// fake puts a shell script in docker's place, which notes each of its calls in the file that is returned.
+func fake(t *testing.T, script string) (docker.CLI, string) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("the stand-in for docker is a shell script")
 	}
-	if got, err := parseVersion("unknown command"); err == nil {
-		t.Errorf("no version is read as %v", got)
+	dir := t.TempDir()
+	calls := filepath.Join(dir, "calls")
+	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte("#!/bin/sh\necho \"$*\" >> "+calls+"\n"+script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	return docker.CLI{Dir: dir}, calls
+}
+
+func TestARegistryThatRefusesForNowIsAnErrorAndOneThatIsAwayIsNot(t *testing.T) {
+	for _, c := range []struct {
+		says   string
+		reason string // to go on without the registry; empty: it is an error
+	}{
+		{"Error response from daemon: toomanyrequests: You have reached your pull rate limit.", ""},
+		{"Error response from daemon: error parsing HTTP 429 response body: invalid character", ""},
+		{"Error response from daemon: Get https://registry-1.docker.io/v2/: no such host", "Get https://registry-1.docker.io/v2/: no such host"},
+	} {
+		cli, _ := fake(t, "echo '"+c.says+"' >&2; exit 1")
+		r, _ := plain(t)
+		reason, err := pull(t.Context(), cli, r, []string{"mysql:9.7"})
+		if reason != c.reason || (err == nil) != (c.reason != "") {
+			t.Errorf("%s: %q, %v; want %q", c.says, reason, err, c.reason)
+		}
+		if err != nil && !strings.Contains(err.Error(), "docker login") {
+			t.Errorf("%s: it does not say what to do: %v", c.says, err)
+		}
 	}
 }
 
-func TestVersionsAreComparedAsNumbers(t *testing.T) {
-	t.Parallel()
-	ascending := []version{{0, 9, 9}, {0, 17, 0}, {2, 9, 0}, {2, 24, 0}, {2, 24, 1}, {10, 0, 0}}
-	for i, older := range ascending {
-		for j, newer := range ascending {
-			if got, want := older.before(newer), i < j; got != want {
-				t.Errorf("%s before %s is %t, want %t", older, newer, got, want)
-			}
-		}
+// What an archive brings is enough to run, and neither the registry nor buildx is asked for.
+func TestLoadedImagesAreTakenAsTheyAre(t *testing.T) {
+	cli, calls := fake(t, `case "$1 $3" in
+"compose --format") echo '{"services":{"app":{"image":"oneserver-app","build":{"context":"'"$PWD"'","dockerfile":"Dockerfile"}},"web":{"image":"nginx:1.30"}}}' ;;
+"image golang:1.26") echo '[]'; echo 'Error: No such image: golang:1.26' >&2; exit 1 ;;
+"image "*) echo '[{"Id":"sha256:1"}]' ;;
+*) echo "unexpected: $*" >&2; exit 1 ;;
+esac`)
+	if err := os.WriteFile(filepath.Join(cli.Dir, "Dockerfile"), []byte("FROM golang:1.26\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, out := plain(t)
+	if err := Ensure(t.Context(), cli, r); err != nil || !strings.Contains(out.String(), "golang:1.26 is not here: oneserver-app stay") {
+		text, _ := os.ReadFile(calls)
+		t.Errorf("%v, printed %q; docker was called with\n%s", err, out, text)
+	}
+}
+
+func TestAnInterruptedQuestionIsNotAMissingPlugin(t *testing.T) {
+	cli, _ := fake(t, "echo {}")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r, out := plain(t)
+	if _, err := EnsurePlugin(ctx, cli, r, docker.Buildx); !errors.Is(err, context.Canceled) || out.Len() > 0 {
+		t.Errorf("%v, printed %q; want %v alone", err, out, context.Canceled)
 	}
 }
 
@@ -71,7 +111,7 @@ func TestPlanTellsWhatIsPulledFromWhatIsBuilt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var p project
+	var p stack.Project
 	if err := json.Unmarshal(answer, &p); err != nil {
 		t.Fatal(err)
 	}

@@ -7,9 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 
 	"oneserver/ctl/internal/docker"
 )
@@ -17,65 +15,38 @@ import (
 // installPage is where Docker says how to install all of it.
 const installPage = "https://docs.docker.com/engine/install/"
 
-// A plugin is a program that adds a command to docker.
-type plugin struct {
-	command string
-	file    string // its program, and Debian's package of it
-	oldest  version
-}
-
-var plugins = []plugin{
-	{"compose", "docker-compose", version{2, 24, 0}},
-	{"buildx", "docker-buildx", version{0, 17, 0}}, // Compose refuses to build with an older one
-}
-
-// EnsurePlugins installs docker's compose and buildx commands for this user where they are missing or too old, from
-// Debian's packages of them. The machine's own packages are left alone.
-func EnsurePlugins(ctx context.Context, cli docker.CLI, out *Reporter) error {
-	var wanted []plugin
-	for _, p := range plugins {
-		found, err := p.installed(ctx, cli)
-		switch {
-		case errors.Is(err, exec.ErrNotFound):
-			return fmt.Errorf("there is no docker command: install Docker, see %s", installPage)
-		case err != nil:
-			out.say("docker has no %s command", p.command)
-			wanted = append(wanted, p)
-		case found.before(p.oldest):
-			out.say("docker's %s command is too old (%s; %s is needed)", p.command, found, p.oldest)
-			wanted = append(wanted, p)
-		}
+// EnsurePlugin installs a plugin of docker for this user where it is missing or too old, from Debian's package of it, and
+// returns whether it did. The machine's own packages are left alone.
+func EnsurePlugin(ctx context.Context, cli docker.CLI, out *Reporter, plugin docker.Plugin) (installed bool, err error) {
+	info, err := cli.Info(ctx)
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return false, fmt.Errorf("there is no docker command: install Docker, see %s", installPage)
+	case errors.Is(err, docker.ErrSilent):
+		return false, errors.New("the Docker Engine does not answer: make doctor says what to do")
+	case err != nil:
+		return false, err
 	}
-	if len(wanted) == 0 {
-		return nil
+	_, wrong := info.Plugin(plugin)
+	if wrong == "" {
+		return false, nil
 	}
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return fmt.Errorf("install Docker's plugins: see %s", installPage)
+		return false, fmt.Errorf("docker's %s command: %s: see %s", plugin.Command, wrong, installPage)
 	}
-	return installPlugins(ctx, cli, out, wanted)
+	out.say("docker's %s command: %s", plugin.Command, wrong)
+	return true, installPlugin(ctx, cli, out, plugin)
 }
 
-// installed returns the version of the plugin that docker finds.
-func (p plugin) installed(ctx context.Context, cli docker.CLI) (version, error) {
-	text, err := cli.Output(ctx, p.command, "version")
-	if err != nil {
-		return version{}, err
-	}
-	return parseVersion(text)
-}
-
-// installPlugins takes the plugins out of Debian's packages. apt is given folders of its own to work in, so that it
-// checks signatures as ever and yet neither reads nor changes what the machine's apt is set to.
-func installPlugins(ctx context.Context, cli docker.CLI, out *Reporter, wanted []plugin) error {
-	var packages []string
-	for _, p := range wanted {
-		packages = append(packages, p.file)
-	}
+// installPlugin takes a plugin out of Debian's package, which is called as its program is. apt is given folders of its
+// own to work in, so that it checks signatures as ever and yet neither reads nor changes what the machine's apt is set to.
+func installPlugin(ctx context.Context, cli docker.CLI, out *Reporter, plugin docker.Plugin) error {
+	name := "docker-" + plugin.Command
 	target, err := pluginDir(cli)
 	if err != nil {
 		return err
 	}
-	step := out.begin(fmt.Sprintf("installing %s from Debian into %s", list(packages), target))
+	step := out.begin(fmt.Sprintf("installing %s from Debian into %s", name, target))
 	work, err := workDir()
 	if err != nil {
 		return step.fail(err)
@@ -113,22 +84,20 @@ func installPlugins(ctx context.Context, cli docker.CLI, out *Reporter, wanted [
 		return step.fail(err)
 	}
 	unpacked := filepath.Join(work, "packages")
-	if err := download(ctx, step, unpacked, options, packages...); err != nil {
+	if err := download(ctx, step, unpacked, options, name); err != nil {
 		return step.fail(err)
 	}
-	for _, p := range wanted {
-		if err := installFile(filepath.Join(unpacked, "usr/libexec/docker/cli-plugins", p.file), filepath.Join(target, p.file)); err != nil {
-			return step.fail(err)
-		}
-		found, err := p.installed(ctx, cli)
-		if err != nil {
-			return step.fail(fmt.Errorf("the %s of Debian does not run on this machine (%w): see %s", p.file, err, installPage))
-		}
-		if found.before(p.oldest) {
-			return step.fail(fmt.Errorf("docker still finds version %s of its %s command: see %s", found, p.command, installPage))
-		}
+	if err := installFile(filepath.Join(unpacked, "usr/libexec/docker/cli-plugins", name), filepath.Join(target, name)); err != nil {
+		return step.fail(err)
 	}
-	step.done("installed %s into %s", list(packages), target)
+	info, err := cli.Info(ctx)
+	if err != nil {
+		return step.fail(err)
+	}
+	if _, wrong := info.Plugin(plugin); wrong != "" {
+		return step.fail(fmt.Errorf("docker still says: %s; see %s", wrong, installPage))
+	}
+	step.done("installed %s into %s", name, target)
 	return nil
 }
 
@@ -160,31 +129,3 @@ func installFile(from, to string) error {
 	}
 	return os.Rename(temporary, to)
 }
-
-// A version is major, minor, patch.
-type version [3]int
-
-// inVersion finds the first version in "Docker Compose version v2.40.3-3" or "github.com/docker/buildx 0.29.1+ds1".
-var inVersion = regexp.MustCompile(`\bv?(\d+)\.(\d+)(?:\.(\d+))?`)
-
-func parseVersion(text string) (version, error) {
-	match := inVersion.FindStringSubmatch(text)
-	if match == nil {
-		return version{}, fmt.Errorf("no version in %q", text)
-	}
-	var v version
-	for i, digits := range match[1:] {
-		if digits == "" {
-			continue
-		}
-		var err error
-		if v[i], err = strconv.Atoi(digits); err != nil {
-			return version{}, err
-		}
-	}
-	return v, nil
-}
-
-func (v version) before(other version) bool { return slices.Compare(v[:], other[:]) < 0 }
-
-func (v version) String() string { return fmt.Sprintf("%d.%d.%d", v[0], v[1], v[2]) }

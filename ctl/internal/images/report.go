@@ -15,6 +15,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"oneserver/ctl/internal/terminal"
 )
 
 const (
@@ -22,9 +24,13 @@ const (
 	quick = 3 * time.Second
 	// tailLines is how much of a failed command's output is shown; the log has all of it.
 	tailLines = 20
-	// silence is how long a command may say nothing: a slow machine compiles, a slow line downloads for minutes.
-	silence = 10 * time.Minute
 )
+
+// patience is how long a command may say nothing: until its first word, and then between two. No limit is zero.
+type patience struct{ first, later time.Duration }
+
+// silence is enough for a slow machine that compiles and for a slow line that downloads.
+var silence = patience{10 * time.Minute, 10 * time.Minute}
 
 var errSilent = errors.New("gave up waiting for it")
 
@@ -38,11 +44,10 @@ type Reporter struct {
 	log     *os.File // opened by the first command
 }
 
-// NewReporter reports on out. NO_COLOR is honoured (https://no-color.org).
+// NewReporter reports on out.
 func NewReporter(out *os.File) *Reporter {
-	r := &Reporter{out: out, logPath: filepath.Join(cacheDir(), "images.log")}
-	if term.IsTerminal(int(out.Fd())) && os.Getenv("TERM") != "dumb" {
-		r.colour = os.Getenv("NO_COLOR") == ""
+	r := &Reporter{out: out, colour: terminal.Colour(out), logPath: filepath.Join(cacheDir(), "images.log")}
+	if terminal.Is(out) {
 		r.width = func() int {
 			width, _, err := term.GetSize(int(out.Fd()))
 			if err != nil || width <= 0 {
@@ -180,19 +185,25 @@ func (s *step) fail(err error) error {
 }
 
 // run runs a command as part of the step: its output goes to the log, its last line to the live line. It is given up
-// when it says nothing for patience at first, or for silence later. The error has the last lines of output and says
+// when it says nothing for longer than the patience. The error has the last lines of output and says
 // where the rest is.
-func (s *step) run(ctx context.Context, patience time.Duration, prepare func(context.Context) *exec.Cmd) error {
+func (s *step) run(ctx context.Context, patience patience, prepare func(context.Context) *exec.Cmd) error {
 	log, err := s.r.openLog()
 	if err != nil {
 		return err
 	}
 	running, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	timer := time.AfterFunc(patience, func() { cancel(errSilent) })
+	timer := time.AfterFunc(patience.first, func() { cancel(errSilent) })
 	defer timer.Stop()
 	s.mu.Lock()
-	s.alive = func() { timer.Reset(silence) }
+	s.alive = func() {
+		if patience.later == 0 {
+			timer.Stop()
+		} else {
+			timer.Reset(patience.later)
+		}
+	}
 	s.mu.Unlock()
 
 	cmd := prepare(running)

@@ -23,7 +23,7 @@ func TestFailedCommandShowsItsLastLinesAndItsLog(t *testing.T) {
 	t.Parallel()
 	r, _ := plain(t)
 	step := r.begin("counting")
-	err := step.fail(step.run(t.Context(), time.Minute, func(ctx context.Context) *exec.Cmd {
+	err := step.fail(step.run(t.Context(), silence, func(ctx context.Context) *exec.Cmd {
 		return exec.CommandContext(ctx, "sh", "-c", "seq 100; exit 3")
 	}))
 	for _, part := range []string{"counting: exit status 3", "\n  | 81\n", "\n  | 100\n", r.logPath} {
@@ -41,11 +41,25 @@ func TestSilentCommandIsGivenUp(t *testing.T) {
 	r, _ := plain(t)
 	step := r.begin("waiting")
 	begun := time.Now()
-	err := step.fail(step.run(t.Context(), 50*time.Millisecond, func(ctx context.Context) *exec.Cmd {
+	err := step.fail(step.run(t.Context(), patience{first: 50 * time.Millisecond}, func(ctx context.Context) *exec.Cmd {
 		return exec.CommandContext(ctx, "sleep", "60")
 	}))
 	if took := time.Since(begun); !errors.Is(err, errSilent) || took > 30*time.Second {
 		t.Errorf("after %s: %v; want %v", took, err, errSilent)
+	}
+}
+
+// Without a terminal a pull names its layers and then says nothing until one of them is there.
+func TestAPullThatHasBegunMayBeSilent(t *testing.T) {
+	t.Parallel()
+	r, _ := plain(t)
+	step := r.begin("pulling")
+	err := step.run(t.Context(), patience{first: 2 * time.Second}, func(ctx context.Context) *exec.Cmd {
+		return exec.CommandContext(ctx, "sh", "-c", "echo 9.7: Pulling from library/mysql; sleep 3")
+	})
+	step.drop()
+	if err != nil {
+		t.Error(err)
 	}
 }
 
@@ -54,7 +68,7 @@ func TestInterruptionIsNotReportedAsTheCommandsFault(t *testing.T) {
 	r, _ := plain(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	step := r.begin("waiting")
-	err := step.fail(step.run(ctx, time.Minute, func(ctx context.Context) *exec.Cmd {
+	err := step.fail(step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
 		cancel()
 		return exec.CommandContext(ctx, "sleep", "60")
 	}))
@@ -75,7 +89,7 @@ func TestRefusedPullIsToldFromOneThatBrokeOff(t *testing.T) {
 	} {
 		r, _ := plain(t)
 		step := r.begin("pulling")
-		err := step.run(t.Context(), time.Minute, func(ctx context.Context) *exec.Cmd {
+		err := step.run(t.Context(), silence, func(ctx context.Context) *exec.Cmd {
 			return exec.CommandContext(ctx, "sh", "-c", c.script)
 		})
 		step.drop()

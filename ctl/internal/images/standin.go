@@ -39,11 +39,14 @@ func standIns(ctx context.Context, cli docker.CLI, out *Reporter, names []string
 		}
 	}
 	out.say("%s cannot be pulled (%s): building from Debian packages", list(names), reason)
-	missing, err := absent(ctx, cli, []string{baseImage})
+	if _, err := EnsurePlugin(ctx, cli, out, docker.Buildx); err != nil {
+		return err
+	}
+	here, err := cli.Images(ctx, baseImage)
 	if err != nil {
 		return err
 	}
-	if len(missing) > 0 {
+	if len(here) == 0 {
 		if err := makeBase(ctx, cli, out); err != nil {
 			return err
 		}
@@ -79,8 +82,7 @@ func standIns(ctx context.Context, cli docker.CLI, out *Reporter, names []string
 
 // makeBase installs a minimal Debian into a tar file and imports it. It is imported once it is whole.
 func makeBase(ctx context.Context, cli docker.CLI, out *Reporter) error {
-	root, err := installMmdebstrap(ctx, out)
-	if err != nil {
+	if err := installMmdebstrap(ctx, out); err != nil {
 		return err
 	}
 	step := out.begin("making " + baseImage + " from Debian packages")
@@ -95,10 +97,11 @@ func makeBase(ctx context.Context, cli docker.CLI, out *Reporter) error {
 		return step.fail(err)
 	}
 	mirror := debianMirror(ctx)
-	args := slices.Concat(root, []string{"mmdebstrap", "--variant=minbase", "--keyring=" + keys,
+	args := slices.Concat(asRoot(ctx), []string{"mmdebstrap", "--variant=minbase", "--keyring=" + keys,
 		// A mirror's copy of sid may be older than it says it is good for; signatures are checked all the same.
 		`--aptopt=Acquire::Check-Valid-Until "false"`,
 		`--aptopt=Acquire::Languages "none"`,
+		`--aptopt=APT::Sandbox::User "root"`, // the keys may be in a folder that is closed to apt's own user
 		// As Debian's own slim images: licences stay, other documentation goes.
 		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
 		"--dpkgopt=path-exclude=/usr/share/info/*", "--dpkgopt=path-exclude=/usr/share/man/*",
@@ -128,38 +131,52 @@ func makeBase(ctx context.Context, cli docker.CLI, out *Reporter) error {
 	return nil
 }
 
-// installMmdebstrap installs mmdebstrap where it is missing, and returns what to put before a command to run it as root
-// (nothing, where that cannot be done unasked: mmdebstrap can then try a user namespace).
-func installMmdebstrap(ctx context.Context, out *Reporter) (root []string, err error) {
+// asRoot returns what to put before a command to run it as root: nothing, where that is so already or cannot be had
+// unasked. mmdebstrap can then try a user namespace.
+func asRoot(ctx context.Context) []string {
 	if os.Geteuid() != 0 && command(ctx, "sudo", "-n", "true").Run() == nil {
-		root = []string{"sudo", "-n"}
+		return []string{"sudo", "-n"}
 	}
+	return nil
+}
+
+// installMmdebstrap installs mmdebstrap where it is missing.
+func installMmdebstrap(ctx context.Context, out *Reporter) error {
 	if _, err := exec.LookPath("mmdebstrap"); err == nil {
-		return root, nil
+		return nil
 	}
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return nil, errors.New("stand-ins are built with Debian's tools, and this machine has no apt: write an archive with `make bundle` on a machine that can pull images, and read it here with `make load`")
+		return errors.New("stand-ins are built with Debian's tools, and this machine has no apt: write an archive with `make bundle` on a machine that can pull images, and read it here with `make load`")
 	}
 	install := []string{"apt-get", "install", "--yes", "--no-install-recommends", "mmdebstrap"}
+	root := asRoot(ctx)
 	if os.Geteuid() != 0 && root == nil {
-		return nil, fmt.Errorf("mmdebstrap is missing, and installing it needs root: sudo %s", strings.Join(install, " "))
+		return fmt.Errorf("mmdebstrap is missing, and installing it needs root: sudo %s", strings.Join(install, " "))
 	}
 	step := out.begin("installing mmdebstrap")
-	run := func(args ...string) error {
+	if err := withLists(ctx, step, func() error {
 		return step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
-			return command(ctx, slices.Concat(root, []string{"env", "DEBIAN_FRONTEND=noninteractive"}, args)...)
+			return command(ctx, slices.Concat(root, []string{"env", "DEBIAN_FRONTEND=noninteractive"}, install)...)
 		})
-	}
-	if err := run(install...); err != nil { // apt's lists may be missing or old
-		if err := run("apt-get", "update"); err != nil {
-			return nil, step.fail(err)
-		}
-		if err := run(install...); err != nil {
-			return nil, step.fail(err)
-		}
+	}); err != nil {
+		return step.fail(err)
 	}
 	step.done("installed mmdebstrap")
-	return root, nil
+	return nil
+}
+
+// withLists does what needs the package lists of the machine's apt, and once more with new ones: they may be missing or
+// old.
+func withLists(ctx context.Context, step *step, do func() error) error {
+	if err := do(); err == nil || ctx.Err() != nil {
+		return err
+	}
+	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+		return command(ctx, append(asRoot(ctx), "apt-get", "update")...)
+	}); err != nil {
+		return err
+	}
+	return do()
 }
 
 // debianKeys returns the file of keys that Debian's archive is signed with. Where it is missing, as on Ubuntu, it is
@@ -169,16 +186,16 @@ func debianKeys(ctx context.Context, step *step, dir string) (string, error) {
 	if _, err := os.Stat("/" + path); err == nil {
 		return "/" + path, nil
 	}
-	if err := download(ctx, step, dir, nil, "debian-archive-keyring"); err != nil {
+	if err := withLists(ctx, step, func() error { return download(ctx, step, dir, nil, "debian-archive-keyring") }); err != nil {
 		return "", err
 	}
 	return filepath.Join(dir, path), nil
 }
 
-// download fetches packages with apt and unpacks them into dir, installing nothing.
-func download(ctx context.Context, step *step, dir string, options []string, packages ...string) error {
-	// Packages come into the current folder; a private one is closed to the user _apt that apt would download as.
-	fetch := slices.Concat([]string{"apt-get", "-o", "APT::Sandbox::User=root"}, options, []string{"download"}, packages)
+// download fetches a package with apt and unpacks it into dir, installing nothing.
+func download(ctx context.Context, step *step, dir string, options []string, name string) error {
+	// It comes into the current folder; a private one is closed to the user _apt that apt would download as.
+	fetch := slices.Concat([]string{"apt-get", "-o", "APT::Sandbox::User=root"}, options, []string{"download", name})
 	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
 		cmd := command(ctx, fetch...)
 		cmd.Dir = dir

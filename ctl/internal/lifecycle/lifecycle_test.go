@@ -2,6 +2,8 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,6 +107,10 @@ func TestAContainerThatOnlyWaitsIsNotAtFault(t *testing.T) {
 	if got := killed.failure(); !strings.Contains(got, "memory") {
 		t.Errorf("of one that the kernel ended it says %q", got)
 	}
+	killed.State.Status, killed.State.ExitCode = "running", 0
+	if got := killed.failure(); got != "" {
+		t.Errorf("of one that runs, and in which the kernel ended a process, it says %q", got)
+	}
 }
 
 func TestTheAddressesFollowTheSettings(t *testing.T) {
@@ -169,7 +175,7 @@ volumes: {data: {}}`)
 	t.Cleanup(func() { notATerminal.Close() })
 
 	out, printed := output(t)
-	if err := Reset(t.Context(), cli, notATerminal, out, false); err == nil || !strings.Contains(err.Error(), "--yes") {
+	if err := Reset(t.Context(), cli, notATerminal, out, false); err == nil || !errors.Is(err, ErrDeclined) || !strings.Contains(err.Error(), "go run -C ctl . reset --yes") {
 		t.Errorf("without a terminal and without --yes: %v", err)
 	}
 	for _, words := range []string{"container ctl-test-reset-db-1, Up", "volume    ctl-test-reset_data, 1 MB"} {
@@ -208,8 +214,19 @@ func remaining(t *testing.T, cli docker.CLI) []string {
 func TestOnlyTheProjectsNameConfirms(t *testing.T) {
 	t.Parallel()
 	for typed, confirmed := range map[string]bool{"oneserver\n": true, " oneserver \r\n": true, "oneserver": true, "yes\n": false, "y\n": false, "\n": false, "": false, "Oneserver\n": false} {
-		if err := confirm(t.Context(), strings.NewReader(typed), "oneserver"); (err == nil) != confirmed {
+		if err := confirm(t.Context(), strings.NewReader(typed), "oneserver"); (err == nil) != confirmed || err != nil && !errors.Is(err, ErrDeclined) {
 			t.Errorf("%q: %v, want it taken for a yes: %t", typed, err, confirmed)
 		}
+	}
+}
+
+func TestCtrlCAtTheQuestionRemovesNothing(t *testing.T) {
+	t.Parallel()
+	silent, typing := io.Pipe() // nobody types
+	t.Cleanup(func() { typing.Close() })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := confirm(ctx, silent, "oneserver"); !errors.Is(err, ErrDeclined) {
+		t.Errorf("it ends with %v, want %v", err, ErrDeclined)
 	}
 }

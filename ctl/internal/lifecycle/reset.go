@@ -16,6 +16,9 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
+// ErrDeclined is a reset that was not confirmed, by an answer, by Ctrl-C or because nobody could be asked.
+var ErrDeclined = errors.New("nothing was removed")
+
 // Reset removes the stack with its data, after asking for the project's name; yes answers beforehand.
 func Reset(ctx context.Context, cli docker.CLI, in *os.File, out *os.File, yes bool) error {
 	project, err := stack.ReadProject(ctx, cli)
@@ -33,7 +36,7 @@ func Reset(ctx context.Context, cli docker.CLI, in *os.File, out *os.File, yes b
 	fmt.Fprintf(out, "This removes for good:\n  %s\n", strings.Join(doomed, "\n  "))
 	if !yes {
 		if !term.IsTerminal(int(in.Fd())) {
-			return errors.New("nothing was removed: there is no terminal to ask on; --yes does without")
+			return fmt.Errorf("%w: there is no terminal to ask on; without asking: go run -C ctl . reset --yes", ErrDeclined)
 		}
 		fmt.Fprintf(out, "Type %s to go on: ", project.Name)
 		if err := confirm(ctx, in, project.Name); err != nil {
@@ -60,11 +63,11 @@ func confirm(ctx context.Context, in io.Reader, answer string) error {
 	select {
 	case line := <-read:
 		if strings.TrimSpace(line) != answer {
-			return errors.New("nothing was removed")
+			return ErrDeclined
 		}
 		return nil
 	case <-ctx.Done():
-		return errors.New("nothing was removed")
+		return ErrDeclined
 	}
 }
 
@@ -84,9 +87,6 @@ func list(ctx context.Context, cli docker.CLI, project stack.Project) ([]string,
 	var doomed []string
 	for line := range strings.Lines(containers) {
 		doomed = append(doomed, strings.TrimSpace(line))
-	}
-	if names == "" {
-		return doomed, nil
 	}
 	for name := range strings.FieldsSeq(names) {
 		line := "volume    " + name

@@ -18,6 +18,7 @@ import (
 	"oneserver/ctl/internal/doctor"
 	"oneserver/ctl/internal/images"
 	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/terminal"
 )
 
 // healthyWithin is how long the services may take until they are healthy. The slowest is the first start of MySQL on
@@ -26,17 +27,17 @@ const healthyWithin = 3 * time.Minute
 
 // Up checks, makes what is missing, starts the stack, waits until every service is healthy and says where it is. What
 // runs already and is as compose.yaml says is left alone.
-func Up(ctx context.Context, cli docker.CLI, out *os.File, colour bool) error {
-	if err := examine(ctx, cli, out, colour); err != nil {
+func Up(ctx context.Context, cli docker.CLI, out *os.File) error {
+	if err := examine(ctx, cli, out); err != nil {
 		return err
 	}
 	reporter := images.NewReporter(out)
-	_, unread := stack.ReadProject(ctx, cli)
-	if err := images.EnsurePlugins(ctx, cli, reporter); err != nil {
+	installed, err := images.EnsurePlugin(ctx, cli, reporter, docker.Compose)
+	if err != nil {
 		return err
 	}
-	if unread != nil { // without Compose most could not be checked
-		if err := examine(ctx, cli, out, colour); err != nil {
+	if installed { // without Compose most could not be checked
+		if err := examine(ctx, cli, out); err != nil {
 			return err
 		}
 	}
@@ -47,7 +48,7 @@ func Up(ctx context.Context, cli docker.CLI, out *os.File, colour bool) error {
 		if ctx.Err() == nil {
 			explain(ctx, cli, out)
 			// What could not be seen beforehand may be seen now: a database that ends again and again, for example.
-			doctor.Print(out, doctor.Examine(ctx, cli), doctor.Warning, colour)
+			doctor.Print(out, doctor.Examine(ctx, cli), doctor.Warning, terminal.Colour(out))
 		}
 		return err
 	}
@@ -59,9 +60,9 @@ func Up(ctx context.Context, cli docker.CLI, out *os.File, colour bool) error {
 }
 
 // examine runs the doctor and shows what is not well.
-func examine(ctx context.Context, cli docker.CLI, out io.Writer, colour bool) error {
+func examine(ctx context.Context, cli docker.CLI, out *os.File) error {
 	findings := doctor.Examine(ctx, cli)
-	doctor.Print(out, findings, doctor.Warning, colour)
+	doctor.Print(out, findings, doctor.Warning, terminal.Colour(out))
 	return doctor.Verdict(findings)
 }
 
@@ -151,7 +152,7 @@ func (c container) failure() string {
 	switch state := c.State; {
 	case state.Error != "":
 		return "could not be started: " + state.Error
-	case state.OOMKilled:
+	case state.OOMKilled && state.Status != "running": // the kernel may have ended a child, or an earlier run
 		return "was ended by the kernel: it needed more memory than its limit in compose.yaml"
 	case state.Status == "restarting":
 		return fmt.Sprintf("ends again and again, with exit code %d", state.ExitCode)
