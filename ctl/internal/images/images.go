@@ -33,37 +33,39 @@ type plan struct {
 //
 // Whether they have is BuildKit's to say: with everything cached `docker compose build` takes about a second, and it is
 // the same build that `docker compose up --build` does, so that nothing can be stale and nothing is kept beside it.
-// Where ours are here and what they are built from is not, as after Load, they are left as they are: BuildKit would ask
-// the registry at every call.
+// Where ours are here and what they are built from can not be had, as after Load, they are left as they are.
 func Ensure(ctx context.Context, cli docker.CLI, out *Reporter) error {
 	plan, err := readPlan(ctx, cli)
 	if err != nil {
 		return err
 	}
-	here, err := cli.Images(ctx, slices.Concat(plan.pulled, plan.built, plan.bases)...)
+	all := slices.Concat(plan.pulled, plan.bases, plan.built)
+	here, err := cli.Images(ctx, all...)
 	if err != nil {
 		return err
 	}
-	bases := absent(here, plan.bases)
+	unreachable, err := pull(ctx, cli, out, absent(here, slices.Concat(plan.pulled, plan.bases)))
+	if err != nil {
+		return err
+	}
+	if unreachable == "" {
+		return build(ctx, cli, out, plan.built)
+	}
+	if here, err = cli.Images(ctx, all...); err != nil {
+		return err
+	}
+	missing, bases := absent(here, plan.pulled), absent(here, plan.bases)
 	asTheyAre := len(bases) > 0 && len(absent(here, plan.built)) == 0
-	missing := absent(here, plan.pulled)
 	if !asTheyAre {
 		missing = append(missing, bases...)
 	}
-	unreachable, err := pull(ctx, cli, out, missing)
-	if err != nil {
-		return err
-	}
-	if unreachable != "" {
-		if here, err = cli.Images(ctx, missing...); err != nil {
-			return err
-		}
-		if err := standIns(ctx, cli, out, absent(here, missing), unreachable); err != nil {
+	if len(missing) > 0 {
+		if err := standIns(ctx, cli, out, missing, unreachable); err != nil {
 			return err
 		}
 	}
 	if asTheyAre {
-		out.say("%s is not here: %s stay as they are (to build them again: docker pull %[1]s)", strings.Join(bases, " "), list(plan.built))
+		out.say("%s is not here and cannot be pulled: %s stay as they are", list(bases), list(plan.built))
 		return nil
 	}
 	return build(ctx, cli, out, plan.built)

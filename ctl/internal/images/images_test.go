@@ -51,21 +51,30 @@ func TestARegistryThatRefusesForNowIsAnErrorAndOneThatIsAwayIsNot(t *testing.T) 
 	}
 }
 
-// What an archive brings is enough to run, and neither the registry nor buildx is asked for.
-func TestLoadedImagesAreTakenAsTheyAre(t *testing.T) {
-	cli, calls := fake(t, `case "$1 $3" in
+// What an archive brings is enough to run where nothing can be pulled, and buildx is not asked for. Where it can, as
+// after a plain `docker compose up`, which keeps no base, ours are built anew.
+func TestLoadedImagesAreTakenAsTheyAreWhereNothingCanBePulled(t *testing.T) {
+	for _, c := range []struct{ pull, says string }{
+		{"echo 'no such host' >&2; exit 1", "golang:1.26 is not here and cannot be pulled: oneserver-app stay"},
+		{"echo pulled", "pulled golang:1.26"},
+	} {
+		cli, calls := fake(t, `case "$1 $3" in
 "compose --format") echo '{"services":{"app":{"image":"oneserver-app","build":{"context":"'"$PWD"'","dockerfile":"Dockerfile"}},"web":{"image":"nginx:1.30"}}}' ;;
 "image golang:1.26") echo '[]'; echo 'Error: No such image: golang:1.26' >&2; exit 1 ;;
 "image "*) echo '[{"Id":"sha256:1"}]' ;;
+"pull "*) `+c.pull+` ;;
 *) echo "unexpected: $*" >&2; exit 1 ;;
 esac`)
-	if err := os.WriteFile(filepath.Join(cli.Dir, "Dockerfile"), []byte("FROM golang:1.26\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r, out := plain(t)
-	if err := Ensure(t.Context(), cli, r); err != nil || !strings.Contains(out.String(), "golang:1.26 is not here: oneserver-app stay") {
+		if err := os.WriteFile(filepath.Join(cli.Dir, "Dockerfile"), []byte("FROM golang:1.26\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, out := plain(t)
+		err := Ensure(t.Context(), cli, r)
 		text, _ := os.ReadFile(calls)
-		t.Errorf("%v, printed %q; docker was called with\n%s", err, out, text)
+		built := strings.Contains(string(text), "info") // the first thing that a build asks for is buildx
+		if !strings.Contains(out.String(), c.says) || built != (c.pull == "echo pulled") || built != (err != nil) {
+			t.Errorf("%v, printed %q; docker was called with\n%s", err, out, text)
+		}
 	}
 }
 
