@@ -74,7 +74,7 @@ func TestSerialGrowsWhenAnOlderFileIsPutBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.eventually(t, 3*time.Second, "serve the older file", s.answers("old.foobar.com.", dns.TypeA, "old.foobar.com. A 192.0.2.1"))
-	if after := s.serial(t); after != before+1 {
+	if after := s.serial(t); after <= before {
 		t.Errorf("the serial went from %d to %d", before, after)
 	}
 }

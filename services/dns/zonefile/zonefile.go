@@ -5,9 +5,9 @@
 //		NAME VALUE
 //	}
 //
-// In FILE, {$NAME} stands for VALUE and {$SERIAL} for the time at which it was read, which grows with every change. The zone is
-// the one of the server block. FILE is looked at every second; a new text is served at once if it is a sound zone,
-// and otherwise reported and left alone.
+// In FILE, {$NAME} stands for VALUE and {$SERIAL} for the time at which FILE was read, which grows with every change
+// of FILE, of a VALUE and of the Corefile. The zone is the one of the server block. FILE is looked at every second; a
+// new text is served at once if it is a sound zone, and otherwise reported and left alone.
 //
 // The lookup is that of CoreDNS' file plugin. The plugin itself is not used because it has no variables, needs a
 // hand-made serial, starts without a zone where the file is missing, and denies the type behind a CNAME

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coredns/caddy"
 	"github.com/miekg/dns"
@@ -37,6 +38,26 @@ func TestSerialAndVariablesAreFilledIn(t *testing.T) {
 		if got := elem.Type(dns.TypeA)[0].(*dns.A).A.String(); got != "192.0.2.53" {
 			t.Errorf("ns1 has %s", got)
 		}
+	}
+}
+
+// A value and the Corefile can change while the file stays: its own time would hide the change.
+func TestSerialIsTheTimeOfReading(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir() + "/site.zone"
+	if err := os.WriteFile(path, []byte(sound), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path, time.Time{}, time.Unix(1e9, 0)); err != nil {
+		t.Fatal(err)
+	}
+	z := &Zonefile{origin: "foobar.com.", path: path, values: map[string]string{"DNS": "192.0.2.53"}}
+	before := time.Now().Unix()
+	if err := z.load(); err != nil {
+		t.Fatal(err)
+	}
+	if serial := int64(z.zone.Load().SOA.Serial); serial < before || serial > time.Now().Unix() {
+		t.Errorf("read at %d, the serial is %d", before, serial)
 	}
 }
 
