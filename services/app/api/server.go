@@ -23,7 +23,7 @@ import (
 const (
 	requestLimit   = 5500 * time.Millisecond // for the work; longer than a statement may take (mysql.Open)
 	bodyLimit      = 128 << 10               // bytes; nginx.conf has the same
-	headerLimit    = 64 << 10                // bytes; Nginx lets 4 x 8 KB pass and adds a few of its own
+	headerLimit    = 64 << 10                // bytes; Nginx lets 2 x 8 KB pass and adds a few of its own
 	readHeaderTime = 5 * time.Second
 	readTime       = 15 * time.Second
 	writeTime      = 30 * time.Second // from the end of the headers: reading the body, the work, and a slow reader
