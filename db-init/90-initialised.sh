@@ -1,7 +1,7 @@
 #!/bin/bash
-# Notes that the first start is complete and which secrets this data belongs to: in the table that the health check
-# reads, and then in the data directory, where it can be seen with mysqld stopped. The file comes last and appears at
-# once, so it never stands for a start that was cut off before it.
+# Notes that the first start is complete and which secrets this data belongs to: in the data directory, where it can be
+# seen with mysqld stopped, and then in the table that the health check reads. The row comes last: without it nothing
+# uses the database, and with it the file is there, so nobody takes a database in use for one that was cut off.
 #
 # Works executed and sourced, as 20-accounts.sh does.
 (
@@ -10,12 +10,12 @@
     root=$(</run/secrets/mysql_root_password)
     id=$(</run/secrets/stack_id)
 
-    mysql --defaults-extra-file=<(printf '[client]\npassword=%s\n' "$root") --protocol=socket --user=root <<SQL
-INSERT INTO oneserver.initialised VALUES ('$id', UTC_TIMESTAMP(6));
-SQL
-
     printf '%s\n' "$id" >/var/lib/mysql/stack_id.new
     sync /var/lib/mysql/stack_id.new
     mv /var/lib/mysql/stack_id.new /var/lib/mysql/stack_id
     sync /var/lib/mysql
+
+    mysql --defaults-extra-file=<(printf '[client]\npassword=%s\n' "$root") --protocol=socket --user=root <<SQL
+INSERT INTO oneserver.initialised VALUES ('$id', UTC_TIMESTAMP(6));
+SQL
 )

@@ -35,7 +35,7 @@ case $result$answer in
         echo "mysqld does not answer over TCP: it is still starting, or it hangs"
         ;;
     *)
-        if [ ! -e $data/stack_id ]; then
+        if [ ! -e $data/stack_id ] || [ "$result$answer" = 0 ]; then # no file; the table, but no row
             echo "The first start of this database was cut off before it was complete. It holds nothing yet: make reset, then make up."
         elif [ "$(<$data/stack_id)" != "$id" ]; then
             echo "The volume \"data\" was made with other secrets than those in the volume \"secrets\"." \
