@@ -279,3 +279,29 @@ func TestAPanicInTheMiddleOfAnAnswerCutsTheConnection(t *testing.T) {
 		t.Errorf("the log does not have the panic: %s", log)
 	}
 }
+
+// A client that leaves is not our fault; what goes wrong meanwhile still is.
+func TestLevelOfARequestWhoseClientLeft(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, level string
+		posts       store
+	}{
+		{"its work was cancelled", "INFO", store{err: context.Canceled}},
+		{"an unexpected error", "ERROR", store{err: errors.New("broken")}},
+		{"a panic", "ERROR", store{hit: func() { panic("broken") }}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s, lines := newServer(t, test.posts, nil)
+			ask(s, "GET", "/api/v1/posts", func(r *http.Request) {
+				ctx, leave := context.WithCancel(r.Context())
+				leave()
+				*r = *r.WithContext(ctx)
+			})
+			if log := lines.String(); !strings.Contains(log, `"level":"`+test.level+`"`) || !strings.Contains(log, `"status":499`) {
+				t.Errorf("want %s and 499: %s", test.level, log)
+			}
+		})
+	}
+}
