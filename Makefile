@@ -3,6 +3,7 @@
 .PHONY: help up down reset logs ps doctor test lint images bundle load go
 
 ctl := go run -C ctl .
+hint := echo 'make doctor says what is wrong, and what to do about it' >&2; exit 1
 modules := services/dns services/app ctl
 # pinned here and not in go.mod, so that a linter's dependencies never reach an application
 staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -14,16 +15,16 @@ up: go ## check, make what is missing, start everything, wait until it is health
 	@$(ctl) up
 
 down: ## stop and remove the containers; the data stays
-	@docker compose down
+	@docker compose down || { $(hint); }
 
 reset: go ## remove everything, the data too (asks first)
 	@$(ctl) reset
 
 logs: ## follow the logs of all services
-	@docker compose logs --follow --tail 100
+	@docker compose logs --follow --tail 100 || { $(hint); }
 
 ps: ## show the services and their health
-	@docker compose ps --all
+	@docker compose ps --all || { $(hint); }
 
 doctor: go ## say what would keep the stack from starting, and what to do about it
 	@$(ctl) doctor
@@ -34,6 +35,7 @@ test: go ## unit tests, then integration tests against a second copy of the stac
 	@go -C ctl test -count=1 -timeout 15m ./e2e
 
 lint: go ## gofmt, vet, staticcheck, shellcheck, and each program's own check of its files
+	@command -v shellcheck >/dev/null || { echo "make lint needs shellcheck: apt-get install shellcheck, or https://www.shellcheck.net" >&2; exit 1; }
 	@unformatted=$$(gofmt -l $(modules)); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	@for module in $(modules); do (cd $$module && go vet ./... && go run $(staticcheck) ./...) || exit; done
 	@shellcheck .ci/run $$(git ls-files '*.sh')
@@ -50,7 +52,7 @@ bundle: go ## write all images into one archive, for machines without a network
 	@$(ctl) bundle
 
 load: go ## read such an archive: make load FILE=oneserver-images-….tar.gz
-	@$(ctl) load "$(FILE)"
+	@$(ctl) load $(if $(FILE),"$(FILE)")
 
 go:
 	@command -v go >/dev/null || { echo "This needs Go 1.26 or newer: https://go.dev/dl. To start the stack without Go: docker compose up" >&2; exit 1; }

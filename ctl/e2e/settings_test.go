@@ -65,6 +65,18 @@ func TestBadSettingsGetAClearError(t *testing.T) {
 	}
 }
 
+// A setting that Compose cannot read does not make a stranger of the stack that runs.
+func TestARunningStackIsNotInItsOwnWay(t *testing.T) {
+	t.Parallel()
+	out, err := site.ctl(t.Context(), []string{"HTTP_PORT=eighty"}, "doctor")
+	if err == nil || !strings.Contains(out, "eighty") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if strings.Contains(out, site.project) || strings.Contains(out, "overlaps") {
+		t.Errorf("it complains of the stack itself:\n%s", out)
+	}
+}
+
 // Plain `docker compose up`, which no doctor precedes, refuses bad settings too: the part that they concern says why.
 func TestBadSettingsAreRefusedByTheirOwnService(t *testing.T) {
 	t.Parallel()

@@ -135,6 +135,17 @@ func (f *facts) hasCompose() bool {
 	return version != ""
 }
 
+// projectName is the name by which Docker knows what belongs to this stack, also where Compose cannot be asked.
+func (f *facts) projectName() string {
+	if project, err := f.project(); err == nil {
+		return project.Name
+	}
+	if name := f.cli.Getenv("COMPOSE_PROJECT_NAME"); name != "" {
+		return name
+	}
+	return "oneserver" // as compose.yaml says
+}
+
 // refusal is Compose's refusal to read something. One check reports why; to the others it is an unknown.
 type refusal struct {
 	why   error

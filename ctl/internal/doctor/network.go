@@ -35,11 +35,6 @@ func checkNetwork(_ context.Context, f *facts) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	var own string
-	if project, err := f.project(); err == nil {
-		own = project.Networks["default"].Name
-	}
-
 	var used []inUsePrefix
 	ofDocker := map[netip.Prefix]bool{} // their bridges are interfaces and routes of this machine, and told of once
 	for _, network := range networks {
@@ -49,11 +44,12 @@ func checkNetwork(_ context.Context, f *facts) ([]Finding, error) {
 				continue // an engine may leave it empty
 			}
 			ofDocker[prefix.Masked()] = true
-			if network.Name == own && own != "" {
+			project := network.Labels["com.docker.compose.project"]
+			if project == f.projectName() {
 				continue
 			}
 			by := "the Docker network " + network.Name
-			if project := network.Labels["com.docker.compose.project"]; project != "" {
+			if project != "" {
 				by += " of the Compose project " + project
 			}
 			rid := "docker network rm " + network.Name + " if nobody needs it"

@@ -50,10 +50,6 @@ func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
 	if !local {
 		return []Finding{{Note, "ports", "not checked: the Docker Engine is on another machine", ""}}, nil
 	}
-	var own string
-	if project, err := f.project(); err == nil {
-		own = project.Name
-	}
 	sockets, err := connections.ConnectionsWithoutUidsWithContext(ctx, "inet")
 	if err != nil {
 		sockets = nil // some system cannot tell; listening on the port does, without a name
@@ -66,7 +62,7 @@ func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
 			continue // who holds DNS_PORT on UDP mostly holds it on TCP
 		}
 		if container, held := containerOn(port, containers); held {
-			if container.Project == own && own != "" {
+			if container.Project == f.projectName() {
 				running = true
 				continue
 			}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,6 +83,9 @@ func Load(ctx context.Context, cli docker.CLI, out *Reporter, file string) error
 	file = archivePath(cli, file, system, arch)
 	step := out.begin("reading " + file)
 	archive, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return step.fail(fmt.Errorf("there is no %s: write it with make bundle on a connected machine, or name another with make load FILE=…", file))
+	}
 	if err != nil {
 		return step.fail(err)
 	}

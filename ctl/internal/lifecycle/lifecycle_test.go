@@ -121,24 +121,21 @@ func TestTheAddressesFollowTheSettings(t *testing.T) {
 		want     string
 	}{
 		{"a laptop", stack.Settings{"DOMAIN": "foobar.com", "BIND": "127.0.0.1", "HTTP_PORT": "80", "DNS_PORT": "1053"}, `
-the site   http://www.foobar.com/
-  now      http://localhost/
-           curl --resolve www.foobar.com:80:127.0.0.1 http://www.foobar.com/
-  its name dig @127.0.0.1 -p 1053 www.foobar.com
-next       make ps, make logs, make test, make down
+the site  http://localhost/
+          curl --resolve www.foobar.com:80:127.0.0.1 http://www.foobar.com/
+its name  dig @127.0.0.1 -p 1053 www.foobar.com
+next      make ps, make logs, make test, make down
 `},
 		{"a server", stack.Settings{"DOMAIN": "example.org", "BIND": "0.0.0.0", "HTTP_PORT": "8080", "DNS_PORT": "53"}, `
-the site   http://www.example.org:8080/
-  now      http://localhost:8080/
-           curl --resolve www.example.org:8080:127.0.0.1 http://www.example.org:8080/
-  its name dig @127.0.0.1 -p 53 www.example.org
-next       make ps, make logs, make test, make down
+the site  http://localhost:8080/
+          curl --resolve www.example.org:8080:127.0.0.1 http://www.example.org:8080/
+its name  dig @127.0.0.1 -p 53 www.example.org
+next      make ps, make logs, make test, make down
 `},
 		{"one address of several", stack.Settings{"DOMAIN": "example.org", "BIND": "192.0.2.7", "HTTP_PORT": "80", "DNS_PORT": "53"}, `
-the site   http://www.example.org/
-  now      curl --resolve www.example.org:80:192.0.2.7 http://www.example.org/
-  its name dig @192.0.2.7 -p 53 www.example.org
-next       make ps, make logs, make test, make down
+the site  curl --resolve www.example.org:80:192.0.2.7 http://www.example.org/
+its name  dig @192.0.2.7 -p 53 www.example.org
+next      make ps, make logs, make test, make down
 `},
 	}
 	for _, test := range tests {

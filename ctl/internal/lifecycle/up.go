@@ -187,15 +187,14 @@ func printAddresses(out io.Writer, settings stack.Settings) error {
 		port = ":" + settings["HTTP_PORT"]
 	}
 	www := "www." + settings["DOMAIN"]
-	now := fmt.Sprintf("curl --resolve %s:%s:%s http://%[1]s%[4]s/", www, settings["HTTP_PORT"], bind, port)
+	site := fmt.Sprintf("curl --resolve %s:%s:%s http://%[1]s%[4]s/", www, settings["HTTP_PORT"], bind, port)
 	if bind == loopback { // web knows itself as localhost, for a browser whose name server knows nothing of this
-		now = "http://localhost" + port + "/\n           " + now
+		site = "http://localhost" + port + "/\n          " + site
 	}
 	_, err = fmt.Fprintf(out, `
-the site   http://%s%s/
-  now      %s
-  its name dig @%s -p %s %[1]s
-next       make ps, make logs, make test, make down
-`, www, port, now, bind, settings["DNS_PORT"])
+the site  %s
+its name  dig @%s -p %s %s
+next      make ps, make logs, make test, make down
+`, site, bind, settings["DNS_PORT"], www)
 	return err
 }
