@@ -17,7 +17,7 @@ type safety struct {
 	CapDrop      []string
 	CapAdd       []string
 	SecurityOpt  []string
-	Memory       string
+	Memory       string // and no swap beyond it
 	Processes    int64
 	Log          map[string]string
 	Restart      string
@@ -76,12 +76,15 @@ func safetyOf(c container) safety {
 		Privileged:   c.HostConfig.Privileged,
 		CapDrop:      c.HostConfig.CapDrop,
 		SecurityOpt:  c.HostConfig.SecurityOpt,
-		Memory:       fmt.Sprint(c.HostConfig.Memory>>20, " MiB"),
+		Memory:       fmt.Sprint(c.HostConfig.MemorySwap>>20, " MiB"), // the limit of memory and swap together
 		Log:          c.HostConfig.LogConfig.Config,
 		Restart:      c.HostConfig.RestartPolicy.Name,
 	}
 	for _, capability := range c.HostConfig.CapAdd {
 		s.CapAdd = append(s.CapAdd, strings.TrimPrefix(capability, "CAP_")) // newer engines spell it out
+	}
+	if c.HostConfig.Memory != c.HostConfig.MemorySwap {
+		s.Memory += fmt.Sprint(", of which memory ", c.HostConfig.Memory>>20)
 	}
 	if c.HostConfig.PidsLimit != nil {
 		s.Processes = *c.HostConfig.PidsLimit

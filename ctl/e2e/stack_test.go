@@ -200,6 +200,7 @@ type container struct {
 		CapDrop        []string
 		SecurityOpt    []string
 		Memory         int64
+		MemorySwap     int64
 		PidsLimit      *int64
 		LogConfig      struct{ Config map[string]string }
 		RestartPolicy  struct{ Name string }
