@@ -32,7 +32,8 @@ doctor: go ## say what would keep the stack from starting, and what to do about 
 test: go ## unit tests, then integration tests against a second copy of the stack
 	@$(ctl) images
 	@for module in $(modules); do go -C $$module test -short ./... || exit; done
-	@go -C ctl test -count=1 -timeout 15m ./e2e
+	@echo 'integration tests, about two minutes ...'
+	@go -C ctl/e2e test -count=1 -timeout 15m
 
 lint: go ## gofmt, vet, staticcheck, shellcheck, and each program's own check of its files
 	@command -v shellcheck >/dev/null || { echo "make lint needs shellcheck: apt-get install shellcheck, or https://www.shellcheck.net" >&2; exit 1; }
