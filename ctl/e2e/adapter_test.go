@@ -19,10 +19,9 @@ func TestTheApplicationsSQLAgainstMySQL(t *testing.T) {
 		t.Fatal(err)
 	}
 	system, architecture, _ := strings.Cut(strings.TrimSpace(platform), " ")
-	build := site.command(ctx, "go", "test", "-C", "services/app", "-c", "-o", filepath.Join(scratch, "mysql.test"), "./mysql")
-	build.Env = append(build.Env, "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+architecture)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	if _, err := site.with("CGO_ENABLED=0", "GOOS="+system, "GOARCH="+architecture).
+		output(ctx, "go", "test", "-C", "services/app", "-c", "-o", filepath.Join(scratch, "mysql.test"), "./mysql"); err != nil {
+		t.Fatal(err)
 	}
 
 	password := rand.Text()

@@ -114,7 +114,7 @@ func newBrowser(t *testing.T, stack *copyOfStack) *tab {
 	t.Cleanup(cancelPage)
 	one := &tab{T: t, stack: stack, context: page}
 
-	messages := chromedp.Console(page)
+	messages := chromedp.Console(page) // which starts the browser too
 	heard := make(chan string, 1000)
 	go func() {
 		defer close(heard)
@@ -129,7 +129,9 @@ func newBrowser(t *testing.T, stack *copyOfStack) *tab {
 	}()
 	one.console = func() []string {
 		const end = "the tests have seen enough"
-		if _, err := chromedp.Run(page, chromedp.Evaluate[any](`console.error("`+end+`")`)); err != nil {
+		ctx, cancel := context.WithTimeout(page, 10*time.Second)
+		defer cancel()
+		if _, err := chromedp.Run(ctx, chromedp.Evaluate[any](`console.error("`+end+`")`)); err != nil {
 			return []string{err.Error()}
 		}
 		var said []string
@@ -152,9 +154,6 @@ func do(t *tab, steps ...chromedp.Action[chromedp.Void]) {
 
 func see[Value any](t *tab, step chromedp.Action[Value]) Value {
 	t.Helper()
-	if _, err := chromedp.Run(t.context, chromedp.Steps()); err != nil { // the first Run starts the browser, without a time limit
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithTimeout(t.context, 30*time.Second)
 	defer cancel()
 	value, err := chromedp.Run(ctx, step)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -107,7 +106,7 @@ func resolves() check {
 // servesPage: the home page comes from Nginx.
 func servesPage() check {
 	return check{"the home page is served", []string{"web"}, func(ctx context.Context, c *copyOfStack) error {
-		_, _, err := c.get(ctx, "/")
+		_, err := c.get(ctx, "/")
 		return err
 	}}
 }
@@ -115,7 +114,7 @@ func servesPage() check {
 // showsPost: the post is among the newest, so that name, web server, application and database all work together.
 func showsPost(title string) check {
 	return check{"the post " + strconv.Quote(title) + " is shown", []string{"web", "app", "db"}, func(ctx context.Context, c *copyOfStack) error {
-		body, _, err := c.get(ctx, "/api/v1/posts")
+		body, err := c.get(ctx, "/api/v1/posts")
 		if err != nil {
 			return err
 		}
@@ -132,38 +131,33 @@ func showsPost(title string) check {
 	}}
 }
 
-// client reaches the copy's published port whatever the URL's host is, as curl --resolve does, and follows nothing.
-func (c *copyOfStack) client() *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
-			DisableKeepAlives: true,
-			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, network, "127.0.0.1:"+c.httpPort)
-			},
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+// client opens a connection for each request, as a new visitor does, and follows nothing: a redirect would lead away
+// from this machine.
+var client = &http.Client{
+	Transport:     &http.Transport{DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
 // get fetches a path of www.foobar.com; anything but 200 is an error.
-func (c *copyOfStack) get(ctx context.Context, path string) (string, http.Header, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://www.foobar.com"+path, nil)
+func (c *copyOfStack) get(ctx context.Context, path string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+c.httpPort+path, nil)
 	if err != nil {
-		return "", nil, err
+		return "", err
 	}
-	response, err := c.client().Do(request)
+	request.Host = "www.foobar.com"
+	response, err := client.Do(request)
 	if err != nil {
-		return "", nil, err
+		return "", err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		return "", nil, err
+		return "", err
 	}
 	if response.StatusCode != http.StatusOK {
-		return "", nil, fmt.Errorf("GET %s answers %s: %s", path, response.Status, body)
+		return "", fmt.Errorf("GET %s answers %s: %s", path, response.Status, body)
 	}
-	return string(body), response.Header, nil
+	return string(body), nil
 }
 
 // question makes a DNS question as a stub resolver asks it, with recursion desired.
@@ -192,19 +186,25 @@ func records(list []dns.RR) string {
 	return strings.Join(lines, " · ")
 }
 
-// findLogLine looks for the JSON line of a request and wants the client's address in it.
-func findLogLine(log, id, client string) error {
-	for line := range strings.Lines(log) {
-		if !strings.Contains(line, id) {
-			continue
+// logsRequest: the service logged the request, as JSON, with the address that it really came from.
+func logsRequest(service, id, client string) check {
+	return check{service + " logs request " + id, []string{service}, func(ctx context.Context, c *copyOfStack) error {
+		log, err := c.compose(ctx, "logs", "--no-color", "--no-log-prefix", service)
+		if err != nil {
+			return err
 		}
-		if !json.Valid([]byte(line)) {
-			return fmt.Errorf("not JSON: %s", line)
+		for line := range strings.Lines(log) {
+			if !strings.Contains(line, id) {
+				continue
+			}
+			if !json.Valid([]byte(line)) {
+				return fmt.Errorf("not JSON: %s", line)
+			}
+			if !strings.Contains(line, strconv.Quote(client)) || strings.Contains(line, "192.0.2.7") {
+				return fmt.Errorf("want the client %s in: %s", client, line)
+			}
+			return nil
 		}
-		if !strings.Contains(line, strconv.Quote(client)) || strings.Contains(line, "192.0.2.7") {
-			return fmt.Errorf("want the client %s in: %s", client, line)
-		}
-		return nil
-	}
-	return fmt.Errorf("no line has it")
+		return errors.New("no line has it")
+	}}
 }

@@ -267,14 +267,3 @@ func TestOneRequestIDJoinsTheLogs(t *testing.T) {
 	}
 	newScenario(t, site).Then(5*time.Second, logsRequest("web", id, site.subnet+".1"), logsRequest("app", id, site.subnet+".1"))
 }
-
-// logsRequest: the service logged the request, as JSON, with the address that it really came from.
-func logsRequest(service, id, client string) check {
-	return check{service + " logs request " + id, []string{service}, func(ctx context.Context, c *copyOfStack) error {
-		out, err := c.compose(ctx, "logs", "--no-color", "--no-log-prefix", service)
-		if err != nil {
-			return err
-		}
-		return findLogLine(out, id, client)
-	}}
-}

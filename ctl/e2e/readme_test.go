@@ -26,13 +26,11 @@ func TestTheReadmeTellsTheTruth(t *testing.T) {
 	}
 	for _, step := range steps {
 		t.Run(step.command, func(t *testing.T) {
-			cmd := site.command(t.Context(), "bash", "-c", step.command)
-			cmd.Env = append(cmd.Env, "LC_ALL=C.UTF-8", "CURL_HOME="+curlHome)
-			got, err := cmd.CombinedOutput()
+			got, err := site.with("LC_ALL=C.UTF-8", "CURL_HOME="+curlHome).output(t.Context(), "bash", "-c", step.command)
 			if err != nil {
-				t.Fatalf("%v\n%s", err, got)
+				t.Fatal(err)
 			}
-			printed := strings.TrimSpace(strings.ReplaceAll(string(got), "\r\n", "\n")) + "\n"
+			printed := strings.TrimSpace(strings.ReplaceAll(got, "\r\n", "\n")) + "\n"
 			if !step.shows.MatchString(blanks.ReplaceAllString(printed, " ")) {
 				t.Errorf("it prints\n%s\nthe README shows\n%s", printed, step.shown)
 			}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,9 +14,7 @@ import (
 
 // ctl runs the tool that the Makefile's targets are, with the copy's settings and others that override them.
 func (c *copyOfStack) ctl(ctx context.Context, settings []string, args ...string) (string, error) {
-	with := *c
-	with.env = append(slices.Clone(c.env), settings...)
-	return with.output(ctx, tool(), args...)
+	return c.with(settings...).output(ctx, tool(), args...)
 }
 
 // What cannot work is refused before anything starts, with the setting's name and what to do.

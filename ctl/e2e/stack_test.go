@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,6 +43,13 @@ func newCopy(project, httpPort, dnsPort, subnet string) *copyOfStack {
 		"HTTP_PORT="+httpPort, "DNS_PORT="+dnsPort, "SUBNET="+subnet)}
 	copies = append(copies, one)
 	return one
+}
+
+// with is the same copy, whose commands see these variables too.
+func (c *copyOfStack) with(variables ...string) *copyOfStack {
+	changed := *c
+	changed.env = append(slices.Clone(c.env), variables...)
+	return &changed
 }
 
 // scratch is a folder for what several tests use; it goes with the run.
