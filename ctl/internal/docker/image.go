@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -34,4 +35,12 @@ func (c CLI) Images(ctx context.Context, names ...string) (map[string]Image, err
 		}
 	}
 	return here, nil
+}
+
+// Absent returns those of the names that Images did not find, in their order.
+func Absent(here map[string]Image, names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		_, is := here[name]
+		return is
+	})
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/shirou/gopsutil/v4/disk"
+
+	"oneserver/ctl/internal/docker"
 )
 
 const (
@@ -81,10 +83,7 @@ func missingImages(f *facts) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(project.Images(), func(name string) bool {
-		_, is := here[name]
-		return is
-	}), nil
+	return docker.Absent(here, project.Images()), nil
 }
 
 // machines maps what docker info calls an architecture (uname -m) to what images call it (GOARCH).

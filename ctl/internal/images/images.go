@@ -44,7 +44,7 @@ func Ensure(ctx context.Context, cli docker.CLI, out *Reporter) error {
 	if err != nil {
 		return err
 	}
-	unreachable, err := pull(ctx, cli, out, absent(here, slices.Concat(plan.pulled, plan.bases)))
+	unreachable, err := pull(ctx, cli, out, docker.Absent(here, slices.Concat(plan.pulled, plan.bases)))
 	if err != nil {
 		return err
 	}
@@ -54,8 +54,8 @@ func Ensure(ctx context.Context, cli docker.CLI, out *Reporter) error {
 	if here, err = cli.Images(ctx, all...); err != nil {
 		return err
 	}
-	missing, bases := absent(here, plan.pulled), absent(here, plan.bases)
-	asTheyAre := len(bases) > 0 && len(absent(here, plan.built)) == 0
+	missing, bases := docker.Absent(here, plan.pulled), docker.Absent(here, plan.bases)
+	asTheyAre := len(bases) > 0 && len(docker.Absent(here, plan.built)) == 0
 	if !asTheyAre {
 		missing = append(missing, bases...)
 	}
@@ -115,14 +115,6 @@ func bases(dockerfile string) []string {
 		stages = append(stages, match[2])
 	}
 	return names
-}
-
-// absent returns those of the images that are not here.
-func absent(here map[string]docker.Image, names []string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-		_, is := here[name]
-		return is
-	})
 }
 
 // passing is what a registry says that will hand out an image later, and not now.
