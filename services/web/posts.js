@@ -25,8 +25,8 @@ class Problem extends Error {
 async function fetchPage(url) {
   let response, body;
   try {
-    // The server itself gives up after 8 s.
-    response = await fetch(url, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(12_000) });
+    // Nginx itself gives up after 13 s at most: it tries for 5 s, and waits 8 s for the last answer.
+    response = await fetch(url, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(15_000) });
     body = await response.json();
   } catch (error) {
     if (response && error instanceof SyntaxError) {
