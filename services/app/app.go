@@ -1,6 +1,6 @@
-// Package app is the domain of the site: what a post is, which rules hold, and what the domain needs from the
-// outside, as interfaces. It imports nothing but the standard library. The packages below it are each named for
-// what they adapt: mysql keeps the posts, api shows them over HTTP, and cmd/app wires both together.
+// Package app is the domain of the site: accounts and the posts that they write, which rules hold, and what the domain
+// needs from the outside, as interfaces. It imports nothing but the standard library. The packages below it are each
+// named for what they adapt: mysql keeps the data, api shows it over HTTP, and cmd/app wires both together.
 package app
 
 import (
@@ -8,18 +8,63 @@ import (
 	"time"
 )
 
+// Limits of what a person writes, in characters (Unicode code points) unless said otherwise.
+const (
+	MaxEmail    = 254 // RFC 5321, section 4.5.3.1.3
+	MaxName     = 50
+	MinPassword = 8 // as the OWASP Authentication Cheat Sheet has it
+	MaxPassword = 256
+	MaxTitle    = 200
+	MaxBody     = 20_000
+	MaxSearch   = 100
+)
+
 // Limits of one page of posts.
 const (
 	DefaultPageSize = 20
 	MaxPageSize     = 100
+	ExcerptLength   = 500 // of a post's body in a list; it bounds what a page can weigh
 )
+
+// Lives of a session.
+const (
+	SessionIdle     = 7 * 24 * time.Hour  // without a request
+	SessionAbsolute = 30 * 24 * time.Hour // since the sign-in, whatever happens
+)
+
+// User is somebody with an account.
+type User struct {
+	ID           uint64
+	Email        string // compared without regard to case
+	Name         string // shown beside what they write; not unique
+	PasswordHash string // in the PHC string format; never shown
+	CreatedAt    time.Time
+}
+
+// Session is a browser that a user has signed in with.
+type Session struct {
+	User      User
+	TokenHash Digest
+	CreatedAt time.Time
+	ExpiresAt time.Time // the absolute end
+}
 
 // Post is one entry of the site.
 type Post struct {
-	ID        uint64 // given by the store, from 1 upwards in the order of writing
-	Title     string
-	Body      string    // plain text; paragraphs are separated by an empty line
+	ID        uint64    // given by the store, from 1 upwards in the order of writing
+	AuthorID  uint64    // 0 for the posts that the site itself came with
+	Author    string    // the author's name as it is now; empty for AuthorID 0
+	Title     string    // one line
+	Body      string    // plain text, paragraphs separated by an empty line; in a list only its first ExcerptLength characters
+	Cut       bool      // whether Body is only the beginning
 	CreatedAt time.Time // UTC, to the microsecond
+	UpdatedAt time.Time // as CreatedAt; equal to it until the first edit
+}
+
+// Draft is what an author writes of a post.
+type Draft struct {
+	Title string
+	Body  string
 }
 
 // Page asks for one page of posts, newest first.
@@ -28,11 +73,80 @@ type Page struct {
 	Size   int    // 1 to MaxPageSize
 }
 
-// PostStore keeps posts. Every method answers with an *Error of code Unavailable while the store cannot be reached.
+// Digest is a SHA-256.
+type Digest [32]byte
+
+// Once makes a request that creates something take effect once, however often it comes
+// (draft-ietf-httpapi-idempotency-key-header). The zero Once makes no promise.
+type Once struct {
+	Key     Digest // of the Idempotency-Key and of who sent it
+	Request Digest // of what was asked for: the same Key with another Request is refused (KeyReused)
+}
+
+// PostStore keeps posts. Every method waits for a store that is away, for as long as ctx and the store's own bound
+// allow, and then answers with an *Error of code Unavailable.
 type PostStore interface {
 	// List returns a page of posts, newest first, and whether older ones follow.
 	List(ctx context.Context, page Page) (posts []Post, more bool, err error)
 
+	// Search is List for the posts in which all words of text occur.
+	Search(ctx context.Context, text string, page Page) (posts []Post, more bool, err error)
+
 	// Get returns one post, or an *Error of code NotFound.
 	Get(ctx context.Context, id uint64) (Post, error)
+
+	// Create keeps a new post. A second call with the same once returns the first answer.
+	Create(ctx context.Context, once Once, author uint64, draft Draft) (Post, error)
+
+	// Update changes a post of author's. NotFound if there is none, Forbidden if it is somebody else's.
+	Update(ctx context.Context, author, id uint64, draft Draft) (Post, error)
+
+	// Delete removes a post of author's. NotFound if there is none, Forbidden if it is somebody else's.
+	Delete(ctx context.Context, author, id uint64) error
+}
+
+// AccountStore keeps accounts and their sessions, and waits as a PostStore does.
+type AccountStore interface {
+	// CreateUser makes an account. Where the address has one already, it does nothing, does as much work, and
+	// returns nil all the same: nobody learns who has an account.
+	CreateUser(ctx context.Context, once Once, user User) error
+
+	// UserByEmail returns the user with that address, or an *Error of code NotFound.
+	UserByEmail(ctx context.Context, email string) (User, error)
+
+	// Rename changes a user's name.
+	Rename(ctx context.Context, user uint64, name string) error
+
+	// ChangePassword replaces oldHash by newHash and ends all sessions but the one with that token. Conflict if the
+	// hash is no longer oldHash.
+	ChangePassword(ctx context.Context, user uint64, oldHash, newHash string, keep Digest) error
+
+	// DeleteUser removes a user whose password hash still is hash, with every session and post of theirs. Conflict if
+	// it is another.
+	DeleteUser(ctx context.Context, user uint64, hash string) error
+
+	// StartSession signs a user in whose password hash still is passwordHash (Conflict otherwise), and ends the session
+	// with the token replaced, if there is one: a browser has one session, with a new token at each sign-in.
+	StartSession(ctx context.Context, user uint64, passwordHash string, token, replaced Digest) error
+
+	// Session returns the session with that token and notes that it was used, or an *Error of code NotFound if there
+	// is none or it has expired.
+	Session(ctx context.Context, token Digest) (Session, error)
+
+	// EndSession removes the session with that token, if there is one.
+	EndSession(ctx context.Context, token Digest) error
+}
+
+// Bucket bounds how often something may happen: Burst times at once, and then once each Interval.
+type Bucket struct {
+	Name     string // such as "sign-in network 203.0.113.7"; the store keeps only a digest of it
+	Burst    int
+	Interval time.Duration
+}
+
+// Throttle counts attempts, for all replicas together.
+type Throttle interface {
+	// Take counts one attempt in every bucket, before its outcome is known. Where one is full it counts nothing and
+	// returns how long to wait.
+	Take(ctx context.Context, buckets ...Bucket) (wait time.Duration, err error)
 }

@@ -1,24 +1,33 @@
 package app
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Code says what kind of failure an Error is, so that each adapter can translate it to its own terms.
 type Code string
 
 const (
-	Invalid     Code = "invalid"     // the caller's input breaks a rule; the same call fails again
-	NotFound    Code = "not_found"   // what was asked for is not there
-	Unavailable Code = "unavailable" // something that is needed is away; the same call may succeed later
-	Internal    Code = "internal"    // a fault of ours
+	Invalid      Code = "invalid"      // the caller's input breaks a rule; the same call fails again
+	Unauthorized Code = "unauthorized" // nobody is signed in, or the password is wrong
+	Forbidden    Code = "forbidden"    // whoever asks may not do that
+	NotFound     Code = "not_found"    // what was asked for is not there
+	Conflict     Code = "conflict"     // what was asked for has changed meanwhile
+	KeyReused    Code = "key_reused"   // an idempotency key came with another request than at first
+	TooMany      Code = "too_many"     // too many attempts; after RetryAfter one more is allowed
+	Unavailable  Code = "unavailable"  // something that is needed is away; the same call may succeed later
+	Internal     Code = "internal"     // a fault of ours
 )
 
 // Error is a failure that may be told to the outside. Message and Fields are safe to show to anybody;
 // Err is the cause, for the log only.
 type Error struct {
-	Code    Code
-	Message string
-	Fields  []FieldError
-	Err     error
+	Code       Code
+	Message    string
+	Fields     []FieldError
+	RetryAfter time.Duration // for TooMany
+	Err        error
 }
 
 // FieldError says what is wrong with one field of the input.

@@ -7,89 +7,140 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"oneserver/app"
-	"oneserver/app/timing"
 )
 
-// answer writes v as JSON. HEAD gets the same headers and no body.
+// encoded is an answer that is JSON already.
+type encoded []byte
+
+// buffers holds *bytes.Buffer.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// answer writes v as JSON, and nothing for a status that has no body. HEAD gets the same headers and no body.
 func (s *Server) answer(c *gin.Context, status int, mediaType string, v any) error {
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false) // an & in a link stays readable; the media type keeps browsers from reading HTML
-	if err := encoder.Encode(v); err != nil {
-		return fmt.Errorf("encode the answer: %w", err)
-	}
 	header := c.Writer.Header()
-	header.Set("Content-Type", mediaType)
-	header.Set("Content-Length", strconv.Itoa(body.Len()))
-	if record, ok := c.MustGet(timingKey).(*timing.Record); ok {
-		header.Set("Server-Timing", record.ServerTiming())
-	}
+	header.Set("Server-Timing", visitOf(c).timing.ServerTiming()+s.replica)
 	if s.draining.Load() {
 		header.Set("Connection", "close")
 	}
+	if status == http.StatusNoContent {
+		c.Status(status)
+		c.Writer.WriteHeaderNow()
+		return nil
+	}
+
+	var body []byte
+	if ready, ok := v.(*encoded); ok {
+		body = *ready
+	} else {
+		buffer := buffers.Get().(*bytes.Buffer)
+		defer buffers.Put(buffer)
+		buffer.Reset()
+		encoder := json.NewEncoder(buffer)
+		encoder.SetEscapeHTML(false) // an & in a link stays readable; the media type keeps browsers from reading HTML
+		if err := encoder.Encode(v); err != nil {
+			return fmt.Errorf("encode the answer: %w", err)
+		}
+		body = buffer.Bytes()
+	}
+	header.Set("Content-Type", mediaType)
+	header.Set("Content-Length", strconv.Itoa(len(body)))
 	c.Status(status)
 	c.Writer.WriteHeaderNow()
 	if c.Request.Method != http.MethodHead {
-		c.Writer.Write(body.Bytes()) // an error here means that the client has gone
+		c.Writer.Write(body) // an error here means that the client has gone
 	}
 	return nil
 }
 
+// keepForASecond is what Nginx may do with an answer that is the same for everybody: keep it for a second, and show it a
+// second longer while it fetches a new one (RFC 5861). It tells browsers to ask each time.
+const keepForASecond = "max-age=1, stale-while-revalidate=1"
+
 // ok answers with what was asked for.
-func (s *Server) ok(c *gin.Context, v any) error {
-	c.Header("Cache-Control", "no-cache") // keep it if you like, but ask again: a stale page is never shown
-	return s.answer(c, http.StatusOK, "application/json", v)
+func (s *Server) ok(c *gin.Context, status int, v any) error {
+	if c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead || visitOf(c).cookie {
+		c.Header("Cache-Control", "private, no-store")
+	} else {
+		c.Header("Cache-Control", keepForASecond)
+	}
+	return s.answer(c, status, "application/json", v)
 }
 
 // problem is a problem detail (RFC 9457). Its type is always "about:blank": the status says which kind it is, and
 // title is the status' own text (section 4.2.1).
 type problem struct {
-	Type      string           `json:"type"`
-	Title     string           `json:"title"`
-	Status    int              `json:"status"`
-	Detail    string           `json:"detail"`
-	Instance  string           `json:"instance"` // the path that was asked for
-	RequestID string           `json:"request_id"`
-	Errors    []app.FieldError `json:"errors,omitempty"`
+	Type      string     `json:"type" enum:"about:blank"`
+	Title     string     `json:"title" doc:"The status' own text."`
+	Status    int        `json:"status"`
+	Detail    string     `json:"detail" doc:"What is wrong and what to do about it, for people."`
+	Instance  string     `json:"instance" doc:"The path that was asked for."`
+	RequestID string     `json:"request_id" doc:"Finds this request in the logs."`
+	Errors    []badField `json:"errors,omitempty" doc:"The fields that are not right."`
+}
+
+type badField struct {
+	Field  string `json:"field" doc:"A member of the body, a parameter or a header."`
+	Detail string `json:"detail"`
 }
 
 var statusOf = map[app.Code]int{
-	app.Invalid:     http.StatusBadRequest,
-	app.NotFound:    http.StatusNotFound,
-	app.Unavailable: http.StatusServiceUnavailable,
-	app.Internal:    http.StatusInternalServerError,
+	app.Invalid:      http.StatusBadRequest,
+	app.Unauthorized: http.StatusUnauthorized,
+	app.Forbidden:    http.StatusForbidden,
+	app.NotFound:     http.StatusNotFound,
+	app.Conflict:     http.StatusConflict,
+	app.KeyReused:    http.StatusUnprocessableEntity,
+	app.TooMany:      http.StatusTooManyRequests,
+	app.Unavailable:  http.StatusServiceUnavailable,
+	app.Internal:     http.StatusInternalServerError,
 }
+
+// httpStatus, in the chain of an error, is the status of a failure that HTTP knows more exactly than the domain does.
+type httpStatus int
+
+func (s httpStatus) Error() string { return http.StatusText(int(s)) }
 
 // fail answers with a problem detail and leaves err to the access log. Nothing of an internal error is shown.
 func (s *Server) fail(c *gin.Context, err error) {
 	c.Error(err)
 	if clientGone(c) {
+		c.Status(statusClientGone) // should somebody be there all the same, this is no success
 		return
 	}
 	e := app.AsError(err)
 	status := statusOf[e.Code]
-	if errors.Is(err, errMethod) {
-		status = http.StatusMethodNotAllowed
+	if finer, ok := errors.AsType[httpStatus](err); ok {
+		status = int(finer)
 	}
-	if status == http.StatusServiceUnavailable {
-		c.Header("Retry-After", "1") // seconds; a restart of the database takes about that
+	v := visitOf(c)
+	switch status {
+	case http.StatusUnauthorized:
+		c.Header("WWW-Authenticate", `Cookie form-action="/sign-in", cookie-name="`+v.cookieName()+`"`)
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable: // a restart of the database takes about a second
+		seconds := (e.RetryAfter + time.Second - 1) / time.Second
+		c.Header("Retry-After", strconv.Itoa(max(int(seconds), 1)))
 	}
 	c.Header("Cache-Control", "no-store")
-	err = s.answer(c, status, "application/problem+json", problem{
+	shown := problem{
 		Type:      "about:blank",
 		Title:     http.StatusText(status),
 		Status:    status,
 		Detail:    e.Message,
 		Instance:  c.Request.URL.EscapedPath(),
-		RequestID: c.GetString(requestIDKey),
-		Errors:    e.Fields,
-	})
-	if err != nil {
+		RequestID: v.id,
+	}
+	for _, f := range e.Fields {
+		shown.Errors = append(shown.Errors, badField(f))
+	}
+	if err := s.answer(c, status, "application/problem+json", shown); err != nil {
 		c.Error(err)
 	}
 }
@@ -103,13 +154,28 @@ func noRoute(*gin.Context) error {
 	return &app.Error{Code: app.NotFound, Message: "There is nothing at this address."}
 }
 
-// errMethod marks the one failure that HTTP knows and the domain does not.
-var errMethod = errors.New("method not allowed")
-
 func noMethod(c *gin.Context) error {
 	return &app.Error{
 		Code:    app.Invalid,
 		Message: fmt.Sprintf("%s does not work here. What works: %s.", c.Request.Method, c.Writer.Header().Get("Allow")),
-		Err:     errMethod,
+		Err:     httpStatus(http.StatusMethodNotAllowed),
 	}
 }
+
+// refused says which fields are not right, each of them once.
+func refused(status int, fields ...app.FieldError) error {
+	if len(fields) == 0 {
+		return nil
+	}
+	var shown []app.FieldError
+	for _, f := range fields {
+		known := slices.ContainsFunc(shown, func(s app.FieldError) bool { return s.Field == f.Field })
+		if !known && len(shown) < maxFieldErrors {
+			shown = append(shown, f)
+		}
+	}
+	return &app.Error{Code: app.Invalid, Message: "Some of what was sent is not right.", Fields: shown, Err: httpStatus(status)}
+}
+
+// maxFieldErrors bounds an answer: a request can hold thousands of fields.
+const maxFieldErrors = 10

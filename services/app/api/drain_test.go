@@ -36,7 +36,9 @@ func get(t *testing.T, client *http.Client, url string) *http.Response {
 func TestDrainFinishesWhatIsInFlight(t *testing.T) {
 	t.Parallel()
 	arrived, release := make(chan struct{}), make(chan struct{})
-	s, _ := newServer(t, store{n: 1, hit: func() { close(arrived); <-release }}, nil)
+	f := newFake(1)
+	f.hit = func() { close(arrived); <-release }
+	s, _ := newServer(t, f, nil)
 	url, stop, done := serve(t, s)
 	client := &http.Client{Transport: &http.Transport{}}
 
@@ -81,9 +83,35 @@ func TestDrainFinishesWhatIsInFlight(t *testing.T) {
 	}
 }
 
+// The limit on reading a request ends with its body: from then on only requestLimit counts.
+func TestWorkMayTakeLongerThanReading(t *testing.T) {
+	t.Parallel()
+	f := newFake(0)
+	hers := f.join("Ada")
+	s, lines := newServer(t, f, nil)
+	s.http.ReadTimeout = 100 * time.Millisecond
+	f.hit = func() { time.Sleep(2 * s.http.ReadTimeout) }
+	url, _, _ := serve(t, s)
+	request, err := http.NewRequest("POST", url+"/api/v1/posts", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []change{hers, keyed(aKey), sending(aDraft)} {
+		c(request)
+	}
+	response, err := (&http.Client{Transport: &http.Transport{}}).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if text := body(t, response); response.StatusCode != 201 || len(f.posts) != 1 {
+		t.Errorf("got %d %s\n%s", response.StatusCode, text, lines)
+	}
+}
+
 func TestAnIdleServerStopsWithinASecond(t *testing.T) {
 	t.Parallel()
-	s, _ := newServer(t, store{}, nil)
+	s, _ := newServer(t, newFake(0), nil)
 	url, stop, done := serve(t, s)
 	get(t, &http.Client{Transport: &http.Transport{}}, url+"/livez") // leaves an idle connection, as Nginx does
 	began := time.Now()

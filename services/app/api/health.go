@@ -41,7 +41,7 @@ func (s *Server) readyNow(ctx context.Context) error {
 	if s.draining.Load() {
 		return &app.Error{Code: app.Unavailable, Message: "Draining: this process is about to stop."}
 	}
-	return s.ready(ctx)
+	return s.Ready(ctx)
 }
 
 func (s *Server) logReadiness(err error) {
@@ -55,8 +55,8 @@ func (s *Server) logReadiness(err error) {
 	s.readiness.Unlock()
 	switch {
 	case changed && err != nil:
-		s.log.Warn("not ready", "reason", now)
+		s.Log.Warn("not ready", "reason", now)
 	case changed:
-		s.log.Info("ready")
+		s.Log.Info("ready")
 	}
 }

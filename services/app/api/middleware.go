@@ -2,14 +2,10 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
-	"regexp"
 	"runtime/debug"
 
 	"github.com/gin-gonic/gin"
@@ -18,11 +14,7 @@ import (
 	"oneserver/app/timing"
 )
 
-const (
-	requestIDHeader = "X-Request-ID"
-	requestIDKey    = "request_id" // in gin's context
-	timingKey       = "timing"     // in gin's context: *timing.Record
-)
+const requestIDHeader = "X-Request-ID"
 
 // statusClientGone is what the log shows for a request whose client left before the answer, as in Nginx' log.
 const statusClientGone = 499
@@ -41,24 +33,27 @@ func (s *Server) handle(h handler) gin.HandlerFunc {
 
 // observe gives each request its id, its time limit and its line in the log.
 func (s *Server) observe(c *gin.Context) {
-	id := s.requestID(c)
-	c.Set(requestIDKey, id)
-	c.Header(requestIDHeader, id)
+	v := s.visit(c.Request)
+	c.Writer.Header().Set(requestIDHeader, v.id)
 	ctx, cancel := context.WithTimeout(c.Request.Context(), requestLimit)
 	defer cancel()
-	ctx, record := timing.Start(ctx, id)
-	c.Set(timingKey, record)
-	c.Request = c.Request.WithContext(ctx)
+	ctx, v.timing = timing.Start(ctx, v.id)
+	c.Request = c.Request.WithContext(v.with(ctx))
 
+	if route := c.FullPath(); route == "/livez" || route == "/readyz" { // probes; readyz logs changes itself
+		c.Next()
+		return
+	}
+	s.Observer.Begin()
 	defer func() { // also when the connection is aborted by a panic
-		if route := c.FullPath(); route != "/livez" && route != "/readyz" { // probes; readyz logs changes itself
-			s.logAccess(c, id, record)
-		}
+		status := s.logAccess(c, v)
+		s.Observer.End(v.timing, c.Request.Method, c.Request.URL.Path, c.FullPath(), status)
 	}()
 	c.Next()
 }
 
-func (s *Server) logAccess(c *gin.Context, id string, record *timing.Record) {
+// logAccess returns the status as the log has it.
+func (s *Server) logAccess(c *gin.Context, v *visit) int {
 	status, level := c.Writer.Status(), slog.LevelInfo
 	var cause string
 	if err := c.Errors.Last(); err != nil {
@@ -76,35 +71,24 @@ func (s *Server) logAccess(c *gin.Context, id string, record *timing.Record) {
 			level = slog.LevelInfo
 		}
 	}
-	attrs := []slog.Attr{
-		slog.String("request_id", id),
-		slog.String("client", c.ClientIP()),
+	attrs := [...]slog.Attr{
+		slog.String("request_id", v.id),
+		slog.String("client", v.client.String()),
 		slog.String("method", c.Request.Method),
 		slog.String("path", c.Request.URL.Path),
 		slog.String("route", c.FullPath()),
 		slog.Int("status", status),
 		slog.Int("bytes", max(c.Writer.Size(), 0)),
-		slog.Float64("duration_ms", timing.Milliseconds(record.Total())),
-		slog.Float64("db_ms", timing.Milliseconds(record.Database())),
+		slog.Float64("duration_ms", timing.Milliseconds(v.timing.Total())),
+		slog.Float64("db_ms", timing.Milliseconds(v.timing.Database())),
+		slog.String("error", cause),
 	}
-	if cause != "" {
-		attrs = append(attrs, slog.String("error", cause))
+	shown := attrs[:]
+	if cause == "" {
+		shown = attrs[:len(attrs)-1]
 	}
-	s.log.LogAttrs(c.Request.Context(), level, "request", attrs...)
-}
-
-var wellFormedID = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)
-
-// requestID is the id that the trusted proxy gave the request, or a new one of the same form as Nginx' own.
-func (s *Server) requestID(c *gin.Context) string {
-	if peer, err := netip.ParseAddr(c.RemoteIP()); err == nil && s.trustedProxy.IsValid() && peer.Unmap() == s.trustedProxy {
-		if id := c.GetHeader(requestIDHeader); wellFormedID.MatchString(id) {
-			return id
-		}
-	}
-	var id [16]byte
-	rand.Read(id[:]) // never fails (crypto/rand)
-	return hex.EncodeToString(id[:])
+	s.Log.LogAttrs(c.Request.Context(), level, "request", shown...)
+	return status
 }
 
 // recoverPanic answers a panic as an internal error, or cuts the connection if the answer has begun, so that nobody
@@ -126,5 +110,16 @@ func (s *Server) recoverPanic(c *gin.Context) {
 		}
 		s.fail(c, err)
 	}()
+	c.Next()
+}
+
+// refuseCrossOrigin refuses what another site makes a visitor's browser send, with the visitor's cookie in it. Nginx
+// passes on the name and port that the visitor asked for, which is what the page's origin is compared to.
+func (s *Server) refuseCrossOrigin(c *gin.Context) {
+	if err := s.crossOrigin.Check(c.Request); err != nil {
+		c.Abort()
+		s.fail(c, &app.Error{Code: app.Forbidden, Message: "Another site sent this request. It works from this site's own pages only.", Err: err})
+		return
+	}
 	c.Next()
 }

@@ -1,5 +1,8 @@
 // Package api shows the domain over HTTP: it decodes and checks requests, calls the domain, and writes JSON, or a
 // problem detail where it cannot. Nginx stands in front and is the only peer whose word is taken.
+//
+// One table of operations (operations.go) is the source of the routes, of what is checked before a handler runs, and of
+// the OpenAPI document.
 package api
 
 import (
@@ -17,43 +20,66 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"oneserver/app"
+	"oneserver/app/auth"
+	"oneserver/app/journey"
+	"oneserver/app/timing"
 )
 
 // Bounds of one request. Nginx has its own, mostly tighter; these hold also for who comes without it.
 const (
-	requestLimit   = 5500 * time.Millisecond // for the work; longer than a statement may take (mysql.Open)
-	bodyLimit      = 128 << 10               // bytes; nginx.conf has the same
-	headerLimit    = 64 << 10                // bytes; Nginx lets 2 x 8 KB pass and adds a few of its own
+	requestLimit   = 12 * time.Second // for the work; longer than the store waits for its database (10 s)
+	bodyLimit      = 128 << 10        // bytes; nginx.conf has the same
+	headerLimit    = 64 << 10         // bytes; Nginx lets 2 x 8 KB pass and adds a few of its own
 	readHeaderTime = 5 * time.Second
 	readTime       = 15 * time.Second
-	writeTime      = 30 * time.Second // from the end of the headers: reading the body, the work, and a slow reader
+	writeTime      = 45 * time.Second // from the end of the headers: reading the body, the work, and a slow reader
 	idleTime       = 90 * time.Second // longer than Nginx keeps an idle connection (60 s), so that we never close first
 )
 
-// Bounds of the drain. Together they stay below 10 s; compose.yaml gives 15, for the pool to close too.
+// Bounds of the drain. Together they stay below 14 s; compose.yaml gives more, for the pool to close too.
 const (
 	noticeTime = 500 * time.Millisecond // not ready, yet answering: who passes requests on can turn away
-	drainTime  = 8 * time.Second        // for what is in flight; longer than requestLimit
+	drainTime  = 13 * time.Second       // for what is in flight; longer than requestLimit
 )
 
 // Config is what a Server needs.
 type Config struct {
-	Log   *slog.Logger
-	Posts app.PostStore
+	Log       *slog.Logger
+	Posts     app.PostStore
+	Accounts  app.AccountStore
+	Throttle  app.Throttle
+	Passwords *auth.Passwords
 
 	// Ready reports why requests cannot be served, nil if they can.
 	Ready func(context.Context) error
 
-	// TrustedProxy is the one peer whose X-Forwarded-For and X-Request-ID are believed. The zero Addr trusts nobody.
+	// Journey says what the site's name server answers and how each part of the site is. webVersion is what the
+	// trusted proxy says of itself, empty if it says nothing.
+	Journey func(ctx context.Context, webVersion string) journey.Journey
+
+	// Observer is told of each request, the probes left out.
+	Observer Observer
+
+	// TrustedProxy is the one peer whose X-Forwarded-For, X-Forwarded-Proto, X-Request-ID and X-Web-Version are
+	// believed. The zero Addr trusts nobody.
 	TrustedProxy netip.Addr
+
+	// Replica is this process' name in Server-Timing, such as the host's.
+	Replica string
+}
+
+// Observer counts requests. Every Begin is followed by one End, which may keep the record.
+type Observer interface {
+	Begin()
+	End(record *timing.Record, method, path, route string, status int)
 }
 
 // Server answers HTTP requests.
 type Server struct {
-	log          *slog.Logger
-	posts        app.PostStore
-	ready        func(context.Context) error
-	trustedProxy netip.Addr
+	Config
+	crossOrigin *http.CrossOriginProtection
+	replica     string // as Server-Timing has it
+	document    encoded
 
 	http     http.Server
 	draining atomic.Bool
@@ -66,7 +92,7 @@ func init() { gin.SetMode(gin.ReleaseMode) } // no debug output of routes on std
 
 // New returns a Server that waits for Serve.
 func New(c Config) (*Server, error) {
-	s := &Server{log: c.Log, posts: c.Posts, ready: c.Ready, trustedProxy: c.TrustedProxy}
+	s := &Server{Config: c, crossOrigin: http.NewCrossOriginProtection(), replica: fmt.Sprintf(";desc=%q", c.Replica)}
 	router, err := s.router()
 	if err != nil {
 		return nil, err
@@ -83,31 +109,25 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
-// router is the route table.
 func (s *Server) router() (http.Handler, error) {
 	r := gin.New()
 	r.HandleMethodNotAllowed = true
-	r.RedirectTrailingSlash = false // one spelling for each path; the other is not found
-	r.RemoteIPHeaders = []string{"X-Forwarded-For"}
-	var trusted []string
-	if s.trustedProxy.IsValid() {
-		trusted = []string{s.trustedProxy.String()}
+	r.RedirectTrailingSlash = false                  // one spelling for each path; the other is not found
+	if err := r.SetTrustedProxies(nil); err != nil { // visit.go says who is believed
+		return nil, fmt.Errorf("trusted proxies: %w", err)
 	}
-	if err := r.SetTrustedProxies(trusted); err != nil {
-		return nil, fmt.Errorf("trusted proxy: %w", err)
-	}
-
-	r.Use(s.observe, s.recoverPanic)
+	r.Use(s.observe, s.recoverPanic, s.refuseCrossOrigin)
 	r.NoRoute(s.handle(noRoute))
 	r.NoMethod(s.handle(noMethod))
 
-	get := func(path string, h handler) {
-		r.Match([]string{http.MethodGet, http.MethodHead}, path, s.handle(h))
+	read := []string{http.MethodGet, http.MethodHead}
+	r.Match(read, "/livez", s.handle(s.livez))
+	r.Match(read, "/readyz", s.handle(s.readyz))
+	document, err := s.operations(r)
+	if err != nil {
+		return nil, err
 	}
-	get("/livez", s.livez)
-	get("/readyz", s.readyz)
-	get("/api/v1/posts", s.listPosts)
-	get("/api/v1/posts/:id", s.getPost)
+	s.document = document
 	return r, nil
 }
 
@@ -124,7 +144,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 
 	s.draining.Store(true)
-	s.log.Info("draining")
+	s.Log.Info("draining")
 	select {
 	case err := <-failed:
 		return fmt.Errorf("accept connections: %w", err)

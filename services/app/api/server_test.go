@@ -1,127 +1,34 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"oneserver/app"
 )
 
-// store is a PostStore in memory, with posts 1 to n, or one that fails.
-type store struct {
-	n   uint64
-	err error
-	hit func() // called before each answer
-}
-
-func (s store) post(id uint64) app.Post {
-	return app.Post{ID: id, Title: "a < b & c", Body: "text", CreatedAt: time.Date(2026, 11, 23, 11, 0, 0, 5000, time.FixedZone("", 3600))}
-}
-
-func (s store) List(_ context.Context, page app.Page) (posts []app.Post, more bool, err error) {
-	if s.hit != nil {
-		s.hit()
-	}
-	id := s.n
-	if page.Before > 0 {
-		id = min(id, page.Before-1)
-	}
-	for ; id > 0 && len(posts) < page.Size; id-- {
-		posts = append(posts, s.post(id))
-	}
-	return posts, id > 0, s.err
-}
-
-func (s store) Get(_ context.Context, id uint64) (app.Post, error) {
-	if s.hit != nil {
-		s.hit()
-	}
-	if s.err == nil && id > s.n {
-		return app.Post{}, &app.Error{Code: app.NotFound, Message: "There is no such post."}
-	}
-	return s.post(id), s.err
-}
-
-const proxy = "192.0.2.80"
-
-// newServer returns a Server over posts and what it logs.
-func newServer(t *testing.T, posts app.PostStore, ready error) (*Server, *logLines) {
-	t.Helper()
-	lines := new(logLines)
-	s, err := New(Config{
-		Log:          slog.New(slog.NewJSONHandler(lines, nil)),
-		Posts:        posts,
-		Ready:        func(context.Context) error { return ready },
-		TrustedProxy: netip.MustParseAddr(proxy),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, lines
-}
-
-// logLines collects a log that may be written to by several goroutines.
-type logLines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logLines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-// ask sends one request through the whole handler, as if from the trusted proxy.
-func ask(s *Server, method, target string, change ...func(*http.Request)) *http.Response {
-	request := httptest.NewRequest(method, target, nil)
-	request.RemoteAddr = proxy + ":50000"
-	for _, f := range change {
-		f(request)
-	}
-	recorder := httptest.NewRecorder()
-	s.http.Handler.ServeHTTP(recorder, request)
-	return recorder.Result()
-}
-
-func body(t *testing.T, response *http.Response) string {
-	t.Helper()
-	b, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
 func TestAnswers(t *testing.T) {
 	t.Parallel()
-	const one = `{"id":1,"title":"a < b & c","body":"text","created_at":"2026-11-23T10:00:00.000005Z"}`
-	const two = `{"id":2,"title":"a < b & c","body":"text","created_at":"2026-11-23T10:00:00.000005Z"}`
-	s, _ := newServer(t, store{n: 2}, nil)
+	const rest = `"author":null,"title":"a < b & c","body":"text","excerpt":false,"created_at":"2026-11-23T10:00:00.000005Z","updated_at":"2026-11-23T10:00:00.000005Z"}`
+	const one = `{"id":1,` + rest
+	const two = `{"id":2,` + rest
+	s, _ := newServer(t, newFake(2), nil)
 	for _, test := range []struct{ name, target, want string }{
 		{"a list, newest first", "/api/v1/posts", `{"posts":[` + two + `,` + one + `]}`},
 		{"a page that is not the last names the next", "/api/v1/posts?limit=1", `{"posts":[` + two + `],"next":"/api/v1/posts?limit=1&before=2"}`},
 		{"the next page is the last", "/api/v1/posts?limit=1&before=2", `{"posts":[` + one + `]}`},
 		{"an empty list is a list", "/api/v1/posts?before=1", `{"posts":[]}`},
+		{"a search", "/api/v1/search?q=text", `{"posts":[` + two + `,` + one + `]}`},
+		{"the next page of a search keeps the question", "/api/v1/search?q=a+%3C+b+%26&limit=1", `{"posts":[` + two + `],"next":"/api/v1/search?q=a+%3C+b+%26&limit=1&before=2"}`},
+		{"a stranger", "/api/v1/session", `{"signed_in":false}`},
 		{"one post", "/api/v1/posts/2", two},
 		{"alive", "/livez", `{"status":"alive"}`},
 		{"ready", "/readyz", `{"status":"ready"}`},
@@ -134,8 +41,8 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("GET %s:\n got %d %s %s\nwant 200 application/json %s", test.target, response.StatusCode, response.Header.Get("Content-Type"), got, test.want)
 			}
 			timing := response.Header.Get("Server-Timing")
-			if !strings.HasPrefix(timing, "db;dur=") || !strings.Contains(timing, ", app;dur=") {
-				t.Errorf("Server-Timing is %q, want the stages db and app", timing)
+			if !strings.HasPrefix(timing, "db;dur=") || !strings.Contains(timing, ", app;dur=") || !strings.HasSuffix(timing, `;desc="replica-1"`) {
+				t.Errorf("Server-Timing is %q, want the stages db and app, and the replica", timing)
 			}
 
 			head := ask(s, "HEAD", test.target)
@@ -148,13 +55,13 @@ func TestAnswers(t *testing.T) {
 
 func TestEveryErrorIsAProblemDetail(t *testing.T) {
 	t.Parallel()
-	well := store{n: 2}
-	away := store{err: &app.Error{Code: app.Unavailable, Message: "Away.", Err: errors.New("dial tcp: refused")}}
-	broken := store{err: errors.New("secret inside")}
-	panicking := store{hit: func() { panic("secret inside") }}
+	well := newFake(2)
+	away := &fake{err: &app.Error{Code: app.Unavailable, Message: "Away.", Err: errors.New("dial tcp: refused")}}
+	broken := &fake{err: errors.New("secret inside")}
+	panicking := &fake{hit: func() { panic("secret inside") }}
 	for _, test := range []struct {
 		name, method, target string
-		posts                store
+		posts                *fake
 		status               int
 		detail               string
 		header, value        string
@@ -166,8 +73,8 @@ func TestEveryErrorIsAProblemDetail(t *testing.T) {
 		{"an id too large for a number", "GET", "/api/v1/posts/18446744073709551616", well, 404, "no such post", "", ""},
 		{"a negative id", "GET", "/api/v1/posts/-1", well, 404, "no such post", "", ""},
 		{"a path that needs escapes", "GET", "/api/%22%20%C3%A9", well, 404, "nothing at this address", "", ""},
-		{"wrong method on a list", "DELETE", "/api/v1/posts", well, 405, "DELETE does not work here", "Allow", "GET, HEAD"},
-		{"wrong method on a post", "PATCH", "/api/v1/posts/1", well, 405, "PATCH does not work here", "Allow", "GET, HEAD"},
+		{"wrong method on a list", "DELETE", "/api/v1/posts", well, 405, "DELETE does not work here", "Allow", "GET, HEAD, POST"},
+		{"wrong method on a post", "PATCH", "/api/v1/posts/1", well, 405, "PATCH does not work here", "Allow", "GET, HEAD, PUT, DELETE"},
 		{"wrong method on a probe", "POST", "/readyz", well, 405, "POST does not work here", "Allow", "GET, HEAD"},
 		{"database away", "GET", "/api/v1/posts", away, 503, "Away.", "Retry-After", "1"},
 		{"an unexpected error", "GET", "/api/v1/posts", broken, 500, "Something went wrong", "", ""},
@@ -206,7 +113,7 @@ func TestEveryErrorIsAProblemDetail(t *testing.T) {
 
 func TestNotReadySaysWhy(t *testing.T) {
 	t.Parallel()
-	s, lines := newServer(t, store{}, &app.Error{Code: app.Unavailable, Message: "The database does not answer."})
+	s, lines := newServer(t, newFake(0), &app.Error{Code: app.Unavailable, Message: "The database does not answer."})
 	for range 3 {
 		response := ask(s, "GET", "/readyz")
 		if text := body(t, response); response.StatusCode != 503 || !strings.Contains(text, "The database does not answer.") {
@@ -235,7 +142,7 @@ func TestOnlyTheTrustedProxyIsBelieved(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s, lines := newServer(t, store{}, nil)
+			s, lines := newServer(t, newFake(0), nil)
 			response := ask(s, "GET", "/api/v1/posts", func(r *http.Request) {
 				r.RemoteAddr = test.peer + ":50000"
 				r.Header.Set("X-Request-ID", test.id)
@@ -258,7 +165,7 @@ func TestOnlyTheTrustedProxyIsBelieved(t *testing.T) {
 // Half an answer must not look like a whole one, and the access log must still have its line.
 func TestAPanicInTheMiddleOfAnAnswerCutsTheConnection(t *testing.T) {
 	t.Parallel()
-	s, lines := newServer(t, store{}, nil)
+	s, lines := newServer(t, newFake(0), nil)
 	r := gin.New()
 	r.Use(s.observe, s.recoverPanic)
 	r.GET("/", func(c *gin.Context) {
@@ -285,11 +192,11 @@ func TestLevelOfARequestWhoseClientLeft(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, level string
-		posts       store
+		posts       *fake
 	}{
-		{"its work was cancelled", "INFO", store{err: context.Canceled}},
-		{"an unexpected error", "ERROR", store{err: errors.New("broken")}},
-		{"a panic", "ERROR", store{hit: func() { panic("broken") }}},
+		{"its work was cancelled", "INFO", &fake{err: context.Canceled}},
+		{"an unexpected error", "ERROR", &fake{err: errors.New("broken")}},
+		{"a panic", "ERROR", &fake{hit: func() { panic("broken") }}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	driver "github.com/go-sql-driver/mysql"
@@ -20,19 +22,38 @@ import (
 // have 5, 3 and 5 (MAX_USER_CONNECTIONS in db-init); the rest is the operator's.
 const poolSize = 10
 
-// Time limits of a statement. The server gives up on a SELECT first, then the connection, and both before the
-// request does (api.requestLimit): cancelling a request closes its connection, but does not stop the server.
+// Searches of one process at a time. Each takes memory of MySQL's for every post that holds its first word, more than
+// innodb_ft_result_cache_limit counts: with that at 4M it was 6 MB, and eighty at once took mysqld past its 512 MB.
+const searchLimit = 2
+
+// Time limits of a statement. The server gives up first, on a SELECT and on the wait for a row, then the connection, and
+// both before the request does (api.requestLimit): cancelling a request closes its connection, but does not stop the
+// server.
 const (
 	selectLimit     = 4 * time.Second
 	connectionLimit = 5 * time.Second
 )
 
-// DB is a pool of connections to the database.
+// DB is a pool of connections to the database. It implements app.PostStore, app.AccountStore and app.Throttle.
 type DB struct {
 	pool *sql.DB
 	gorm *gorm.DB
 	want int64 // the schema version that this binary embeds
+	log  *slog.Logger
+
+	life       context.Context // until Close
+	end        context.CancelFunc
+	background sync.WaitGroup // what runs beside the requests
+	noting     atomic.Bool    // whether a session's use is being written
+
+	searching chan struct{} // holds one for each search that runs
 }
+
+var (
+	_ app.PostStore    = (*DB)(nil)
+	_ app.AccountStore = (*DB)(nil)
+	_ app.Throttle     = (*DB)(nil)
+)
 
 // Open prepares a pool. It connects to nothing: connections are made when a request needs one, so the database may be
 // away at the start, and any time later, without anything here having to notice.
@@ -42,7 +63,11 @@ func Open(c Config, log *slog.Logger) (*DB, error) {
 		return nil, err
 	}
 	dsn := c.connection(log, map[string]string{
-		"max_execution_time": fmt.Sprint(selectLimit.Milliseconds()),
+		"max_execution_time":       fmt.Sprint(selectLimit.Milliseconds()),
+		"innodb_lock_wait_timeout": fmt.Sprint(int(selectLimit.Seconds())), // and on a write that waits for another
+		// Every read that a write depends on takes a lock, so nothing needs a view that stays the same; without, gaps
+		// between rows are not locked, and writes wait for one another less.
+		"transaction_isolation": "'READ-COMMITTED'",
 	})
 	dsn.ReadTimeout, dsn.WriteTimeout = connectionLimit, connectionLimit
 	connector, err := driver.NewConnector(dsn)
@@ -68,11 +93,18 @@ func Open(c Config, log *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the database: %w", err), pool.Close())
 	}
-	return &DB{pool: pool, gorm: db, want: want}, nil
+	opened := &DB{pool: pool, gorm: db, want: want, log: log, searching: make(chan struct{}, searchLimit)}
+	opened.life, opened.end = context.WithCancel(context.Background())
+	opened.background.Go(opened.sweepUntilClosed)
+	return opened, nil
 }
 
 // Close closes the pool, after the statements that are running.
-func (db *DB) Close() error { return db.pool.Close() }
+func (db *DB) Close() error {
+	db.end()
+	db.background.Wait()
+	return db.pool.Close()
+}
 
 // Ready reports whether requests can be served: the database answers, and its schema is at least at the version that
 // this binary embeds. A newer schema is fine, since migrations expand first and contract later; old and new releases

@@ -7,48 +7,62 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 
 	mysqldriver "github.com/go-sql-driver/mysql"
-	"gorm.io/gorm"
 
 	"oneserver/app"
 )
 
-// Server errors (MySQL Error Message Reference) that say that the database is away, busy or not usable at the moment,
-// rather than that a statement of ours is wrong.
+// Server errors (MySQL Error Message Reference) that are named elsewhere too.
+const (
+	errTooManyHits = 188  // InnoDB's: a full-text search finds more than innodb_ft_result_cache_limit holds
+	errNoTable     = 1146 // ER_NO_SUCH_TABLE
+	errLockWait    = 1205 // ER_LOCK_WAIT_TIMEOUT
+	errDeadlock    = 1213 // ER_LOCK_DEADLOCK
+	errTooSlow     = 3024 // ER_QUERY_TIMEOUT: longer than max_execution_time
+	errRolledBack  = 3101 // ER_TRANSACTION_ROLLBACK_DURING_COMMIT: refused by the group of servers
+)
+
+// Server errors that say that the database is away, busy or not usable at the moment, rather than that a statement of
+// ours is wrong.
 var away = map[uint16]bool{
-	1040: true, // ER_CON_COUNT_ERROR: too many connections
-	1044: true, // ER_DBACCESS_DENIED_ERROR: an account that is not set up (yet)
-	1045: true, // ER_ACCESS_DENIED_ERROR
-	1049: true, // ER_BAD_DB_ERROR
-	1053: true, // ER_SERVER_SHUTDOWN
-	1146: true, // ER_NO_SUCH_TABLE: the migrations have not run yet
-	1205: true, // ER_LOCK_WAIT_TIMEOUT
-	1213: true, // ER_LOCK_DEADLOCK
-	1226: true, // ER_USER_LIMIT_REACHED
-	1290: true, // ER_OPTION_PREVENTS_STATEMENT: read only, a replica
-	1317: true, // ER_QUERY_INTERRUPTED: killed, or the server is shutting down
-	3024: true, // ER_QUERY_TIMEOUT: longer than max_execution_time
-	3032: true, // ER_SERVER_OFFLINE_MODE
-	3169: true, // ER_SESSION_WAS_KILLED
-	4031: true, // ER_CLIENT_INTERACTION_TIMEOUT: idle for too long
+	1040:          true, // ER_CON_COUNT_ERROR: too many connections
+	1044:          true, // ER_DBACCESS_DENIED_ERROR: an account that is not set up (yet)
+	1045:          true, // ER_ACCESS_DENIED_ERROR
+	1049:          true, // ER_BAD_DB_ERROR
+	1053:          true, // ER_SERVER_SHUTDOWN
+	errNoTable:    true, // the migrations have not run yet
+	errLockWait:   true,
+	errDeadlock:   true,
+	1226:          true, // ER_USER_LIMIT_REACHED
+	1290:          true, // ER_OPTION_PREVENTS_STATEMENT: read only, a replica
+	1317:          true, // ER_QUERY_INTERRUPTED: killed, or the server is shutting down
+	errTooSlow:    true,
+	3032:          true, // ER_SERVER_OFFLINE_MODE
+	errRolledBack: true,
+	3169:          true, // ER_SESSION_WAS_KILLED
+	4031:          true, // ER_CLIENT_INTERACTION_TIMEOUT: idle for too long
 }
 
-const missingTable = 1146
+func isMissingTable(err error) bool { return hasNumber(err, errNoTable) }
 
-func isMissingTable(err error) bool {
+func hasNumber(err error, numbers ...uint16) bool {
 	e, ok := errors.AsType[*mysqldriver.MySQLError](err)
-	return ok && e.Number == missingTable
+	return ok && slices.Contains(numbers, e.Number)
 }
 
 // translate turns an error of GORM or the driver into the domain's terms. What it does not know stays as it is, which
 // the outside sees as an internal error.
 func translate(doing string, err error) error {
+	if known, ok := errors.AsType[*app.Error](err); ok {
+		return known
+	}
 	cause := fmt.Errorf("%s: %w", doing, err)
 	switch {
-	case errors.Is(err, gorm.ErrRecordNotFound):
-		return &app.Error{Code: app.NotFound, Message: "There is no such post.", Err: cause}
-	case errors.Is(err, context.DeadlineExceeded):
+	case hasNumber(err, errTooManyHits):
+		return &app.Error{Code: app.Invalid, Message: "Too many posts hold these words. Please add another word.", Err: cause}
+	case errors.Is(err, context.DeadlineExceeded), hasNumber(err, errTooSlow):
 		return &app.Error{Code: app.Unavailable, Message: "The database took too long. Please try again.", Err: cause}
 	case errors.Is(err, context.Canceled):
 		return cause // the client has gone
@@ -56,6 +70,12 @@ func translate(doing string, err error) error {
 		return &app.Error{Code: app.Unavailable, Message: "The database cannot be reached right now. Please try again.", Err: cause}
 	}
 	return cause
+}
+
+// worthWaiting reports whether err says that the database is away in a way that may pass within seconds. A statement
+// that took too long would only take so again, and tables are not made in a moment.
+func worthWaiting(err error) bool {
+	return isAway(err) && !hasNumber(err, errNoTable, errTooSlow)
 }
 
 func isAway(err error) bool {

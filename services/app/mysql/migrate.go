@@ -53,32 +53,11 @@ func Migrate(ctx context.Context, c Config, log *slog.Logger) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, allOfIt)
 	defer cancel()
-	dsn := c.connection(log, map[string]string{
-		// A change that waits for a table makes every later query of it wait too. Better to give up, in seconds.
-		"lock_wait_timeout": "10",
-	})
-	connector, err := driver.NewConnector(dsn)
+	provider, pool, err := newProvider(ctx, c, log)
 	if err != nil {
-		return fmt.Errorf("database settings: %w", err)
-	}
-	pool := sql.OpenDB(connector)
-	defer pool.Close() // on exit: nothing is left to lose
-
-	if err := waitFor(ctx, pool, log); err != nil {
 		return err
 	}
-	migrations, err := fs.Sub(migrationFiles, "migrations")
-	if err != nil {
-		return fmt.Errorf("embedded migrations: %w", err)
-	}
-	provider, err := goose.NewProvider(goose.DialectMySQL, pool, migrations,
-		goose.WithSessionLocker(advisoryLock{name: c.Database + ".migrate"}),
-		goose.WithDisableGlobalRegistry(true),
-		goose.WithSlog(slog.New(slog.DiscardHandler)), // what happened is in the results
-	)
-	if err != nil {
-		return fmt.Errorf("embedded migrations: %w", err)
-	}
+	defer pool.Close() // on exit: nothing is left to lose
 	results, err := provider.Up(ctx)
 	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
 		results = partial.Applied
@@ -97,6 +76,102 @@ func Migrate(ctx context.Context, c Config, log *slog.Logger) error {
 	log.Info("schema is current", "version", version, "applied", len(results),
 		"duration_ms", timing.Milliseconds(time.Since(began)))
 	return nil
+}
+
+// newProvider waits for the database and returns what runs the migrations on it, and the pool that it uses.
+func newProvider(ctx context.Context, c Config, log *slog.Logger) (*goose.Provider, *sql.DB, error) {
+	dsn := c.connection(log, map[string]string{
+		// A change that waits for a table makes every later query of it wait too. Better to give up, in seconds.
+		"lock_wait_timeout": "10",
+	})
+	connector, err := driver.NewConnector(dsn)
+	if err != nil {
+		return nil, nil, fmt.Errorf("database settings: %w", err)
+	}
+	pool := sql.OpenDB(connector)
+	if err := waitFor(ctx, pool, log); err != nil {
+		return nil, nil, errors.Join(err, pool.Close())
+	}
+	migrations, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("embedded migrations: %w", err), pool.Close())
+	}
+	provider, err := goose.NewProvider(goose.DialectMySQL, pool, migrations,
+		goose.WithSessionLocker(advisoryLock{name: c.Database + ".migrate"}),
+		goose.WithDisableGlobalRegistry(true),
+		goose.WithSlog(slog.New(slog.DiscardHandler)), // what happened is in the results
+	)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("embedded migrations: %w", err), pool.Close())
+	}
+	return provider, pool, nil
+}
+
+// Ahead is what Migrate would do now, for whoever must judge whether the running release survives it.
+type Ahead struct {
+	Migrations []Migration `json:"migrations"` // in the order in which they run
+	Columns    []Column    `json:"columns"`    // that there are before it
+}
+
+// Migration is one that the database does not have.
+type Migration struct {
+	File string `json:"file"`
+	SQL  string `json:"sql"`
+}
+
+// Column is one that the database has.
+type Column struct {
+	Table    string `json:"table"`
+	Name     string `json:"name"`
+	Type     string `json:"type"` // such as varchar(200)
+	Nullable bool   `json:"nullable"`
+}
+
+// lookAtMost bounds Pending, which reads a few rows once the database is there.
+const lookAtMost = databaseWait + 10*time.Second
+
+// Pending says what Migrate would do, and does none of it.
+func Pending(ctx context.Context, c Config) (Ahead, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookAtMost)
+	defer cancel()
+	provider, pool, err := newProvider(ctx, c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return Ahead{}, err
+	}
+	defer pool.Close() // nothing was written
+	states, err := provider.Status(ctx)
+	if err != nil {
+		return Ahead{}, fmt.Errorf("read which migrations the database has: %w", err)
+	}
+	var ahead Ahead
+	for _, one := range states {
+		if one.State != goose.StatePending {
+			continue
+		}
+		name := path.Base(one.Source.Path)
+		text, err := migrationFiles.ReadFile("migrations/" + name)
+		if err != nil {
+			return Ahead{}, fmt.Errorf("embedded migration: %w", err)
+		}
+		ahead.Migrations = append(ahead.Migrations, Migration{name, string(text)})
+	}
+	rows, err := pool.QueryContext(ctx, `SELECT table_name, column_name, column_type, is_nullable = 'YES'
+		FROM information_schema.columns WHERE table_schema = DATABASE() ORDER BY table_name, ordinal_position`)
+	if err != nil {
+		return Ahead{}, fmt.Errorf("read the columns: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var column Column
+		if err := rows.Scan(&column.Table, &column.Name, &column.Type, &column.Nullable); err != nil {
+			return Ahead{}, fmt.Errorf("read the columns: %w", err)
+		}
+		ahead.Columns = append(ahead.Columns, column)
+	}
+	if err := rows.Err(); err != nil {
+		return Ahead{}, fmt.Errorf("read the columns: %w", err)
+	}
+	return ahead, nil
 }
 
 // waitFor returns once the database accepts a login, trying again after a pause that doubles up to a second.

@@ -9,13 +9,13 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	mysqldriver "github.com/go-sql-driver/mysql"
-	"gorm.io/gorm"
 
 	"oneserver/app"
 	"oneserver/app/timing"
@@ -28,7 +28,7 @@ func TestErrorsInTheDomainsTerms(t *testing.T) {
 		err  error
 		want app.Code
 	}{
-		{gorm.ErrRecordNotFound, app.NotFound},
+		{&app.Error{Code: app.Forbidden}, app.Forbidden},
 		{driver.ErrBadConn, app.Unavailable},
 		{mysqldriver.ErrInvalidConn, app.Unavailable},
 		{io.ErrUnexpectedEOF, app.Unavailable},
@@ -39,7 +39,9 @@ func TestErrorsInTheDomainsTerms(t *testing.T) {
 		{number(1045), app.Unavailable},
 		{number(1053), app.Unavailable},
 		{number(1146), app.Unavailable},
+		{number(1213), app.Unavailable},
 		{number(3024), app.Unavailable},
+		{number(188), app.Invalid},
 		{number(1064), app.Internal}, // a syntax error is ours
 		{number(1054), app.Internal},
 		{errors.New("anything else"), app.Internal},
@@ -63,15 +65,37 @@ func TestOpenNeedsNoDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	for name, err := range map[string]error{
-		"Ready": db.Ready(t.Context()),
-		"List":  func() error { _, _, err := db.List(t.Context(), app.Page{Size: 1}); return err }(),
-		"Get":   func() error { _, err := db.Get(t.Context(), 1); return err }(),
+	t.Cleanup(func() { db.Close() })
+	user := app.User{Email: "ada@example.com"}
+	for name, call := range map[string]func(ctx context.Context) error{
+		"Ready":          func(ctx context.Context) error { return db.Ready(ctx) },
+		"List":           func(ctx context.Context) error { _, _, err := db.List(ctx, app.Page{Size: 1}); return err },
+		"Search":         func(ctx context.Context) error { _, _, err := db.Search(ctx, "server", app.Page{Size: 1}); return err },
+		"Get":            func(ctx context.Context) error { _, err := db.Get(ctx, 1); return err },
+		"Create":         func(ctx context.Context) error { _, err := db.Create(ctx, app.Once{}, 1, app.Draft{}); return err },
+		"Update":         func(ctx context.Context) error { _, err := db.Update(ctx, 1, 1, app.Draft{}); return err },
+		"Delete":         func(ctx context.Context) error { return db.Delete(ctx, 1, 1) },
+		"CreateUser":     func(ctx context.Context) error { return db.CreateUser(ctx, app.Once{}, user) },
+		"UserByEmail":    func(ctx context.Context) error { _, err := db.UserByEmail(ctx, user.Email); return err },
+		"Rename":         func(ctx context.Context) error { return db.Rename(ctx, 1, "Ada") },
+		"ChangePassword": func(ctx context.Context) error { return db.ChangePassword(ctx, 1, "old", "new", app.Digest{}) },
+		"DeleteUser":     func(ctx context.Context) error { return db.DeleteUser(ctx, 1, "hash") },
+		"StartSession":   func(ctx context.Context) error { return db.StartSession(ctx, 1, "hash", app.Digest{1}, app.Digest{}) },
+		"Session":        func(ctx context.Context) error { _, err := db.Session(ctx, app.Digest{1}); return err },
+		"EndSession":     func(ctx context.Context) error { return db.EndSession(ctx, app.Digest{1}) },
+		"Take": func(ctx context.Context) error {
+			_, err := db.Take(ctx, app.Bucket{Name: "x", Burst: 1, Interval: time.Second})
+			return err
+		},
 	} {
-		if err == nil || app.AsError(err).Code != app.Unavailable {
-			t.Errorf("%s without a database: %v, want an Unavailable", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			if err := call(ctx); err == nil || app.AsError(err).Code != app.Unavailable {
+				t.Errorf("without a database: %v, want an Unavailable", err)
+			}
+		})
 	}
 }
 
@@ -106,7 +130,7 @@ func TestAgainstMySQL(t *testing.T) {
 		t.Fatalf("database %s holds %d tables: this test wants an empty one", config.Database, tables)
 	}
 	t.Cleanup(func() {
-		exec("DROP TABLE IF EXISTS posts, goose_db_version")
+		exec("DROP TABLE IF EXISTS sessions, posts, idempotency_keys, users, throttle, goose_db_version")
 		db.Close()
 	})
 
@@ -145,6 +169,13 @@ func TestAgainstMySQL(t *testing.T) {
 		if err := db.Ready(t.Context()); err == nil {
 			t.Error("ready with an older schema")
 		}
+		ahead, err := Pending(t.Context(), config)
+		if err != nil || len(ahead.Migrations) != 1 || !strings.Contains(ahead.Migrations[0].SQL, "-- +goose Up") {
+			t.Errorf("pending is %+v, %v; want the newest migration", ahead.Migrations, err)
+		}
+		if !slices.Contains(ahead.Columns, Column{"posts", "title", "varchar(200)", false}) {
+			t.Errorf("the columns are %+v", ahead.Columns)
+		}
 		exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, true), (?, true)", db.want, db.want+1)
 		if err := db.Ready(t.Context()); err != nil {
 			t.Error(err)
@@ -154,12 +185,12 @@ func TestAgainstMySQL(t *testing.T) {
 		}
 	})
 	t.Run("the session is as configured", func(t *testing.T) {
-		var zone, charset, collation string
-		var limit int
-		err := db.pool.QueryRow("SELECT @@time_zone, @@character_set_client, @@collation_connection, @@max_execution_time").
-			Scan(&zone, &charset, &collation, &limit)
-		if err != nil || zone != "+00:00" || charset != "utf8mb4" || collation != "utf8mb4_0900_ai_ci" || limit != 4000 {
-			t.Errorf("got %s %s %s %d, %v", zone, charset, collation, limit, err)
+		var zone, charset, collation, isolation string
+		var limit, lockLimit int
+		err := db.pool.QueryRow("SELECT @@time_zone, @@character_set_client, @@collation_connection, @@transaction_isolation, @@max_execution_time, @@innodb_lock_wait_timeout").
+			Scan(&zone, &charset, &collation, &isolation, &limit, &lockLimit)
+		if err != nil || zone != "+00:00" || charset != "utf8mb4" || collation != "utf8mb4_0900_ai_ci" || isolation != "READ-COMMITTED" || limit != 4000 || lockLimit != 4 {
+			t.Errorf("got %s %s %s %s %d %d, %v", zone, charset, collation, isolation, limit, lockLimit, err)
 		}
 	})
 	t.Run("a slow statement is logged with its request and without its values; a wait for a connection is not", func(t *testing.T) {
@@ -215,13 +246,21 @@ func TestAgainstMySQL(t *testing.T) {
 		}
 	})
 	t.Run("text and times come back as written", func(t *testing.T) {
-		written := app.Post{Title: "Zoë 🎉", Body: "a\n\nb\\'\"?", CreatedAt: time.Date(2026, 11, 23, 10, 0, 0, 123456000, time.UTC)}
-		if err := gorm.G[app.Post](db.gorm).Create(t.Context(), &written); err != nil {
+		written, err := db.Create(t.Context(), app.Once{}, 0, app.Draft{Title: "Zoë 🎉", Body: "a\n\nb\\'\"?@x"})
+		if err != nil {
 			t.Fatal(err)
 		}
 		read, err := db.Get(t.Context(), written.ID)
 		if err != nil || read != written {
 			t.Errorf("wrote %+v, read %+v, %v", written, read, err)
+		}
+		longest := app.Draft{Title: strings.Repeat("🎉", app.MaxTitle), Body: strings.Repeat("🎉", app.MaxBody)}
+		written, err = db.Create(t.Context(), newOnce(), 0, longest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if read, err := db.Get(t.Context(), written.ID); err != nil || read != written {
+			t.Errorf("the longest post comes back with %d of %d bytes, %v", len(read.Body), len(written.Body), err)
 		}
 	})
 	t.Run("a post that does not exist is not found", func(t *testing.T) {
@@ -259,4 +298,12 @@ func TestAgainstMySQL(t *testing.T) {
 			}
 		}
 	})
+	testPosts(t, db)
+	testSearch(t, db)
+	testAccounts(t, db)
+	testThrottle(t, db)
+	testPlans(t, db)
+	testSweep(t, db)
+	testDatabaseAway(t, db, config)
+	testSearchForAWordThatIsEverywhere(t, db)
 }

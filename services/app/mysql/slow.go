@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -14,8 +15,9 @@ import (
 // a millisecond.
 const slowStatement = 200 * time.Millisecond
 
-// slowLog is a connector whose connections log slow statements. It stands between the pool and the driver, where the
-// wait for a connection of the pool is over: under overload every request waits, and none of their statements is slow.
+// slowLog is a connector whose connections add each statement to the timing of its request, and log slow ones. It
+// stands between the pool and the driver, where the wait for a connection of the pool is over: under overload every
+// request waits, and none of their statements is slow.
 type slowLog struct {
 	driver.Connector
 	log *slog.Logger
@@ -55,19 +57,68 @@ type slowConn struct {
 
 // ExecContext implements driver.ExecerContext.
 func (c slowConn) ExecContext(ctx context.Context, statement string, args []driver.NamedValue) (driver.Result, error) {
-	defer c.logSlow(ctx, statement, time.Now())
-	return c.mysqlConn.ExecContext(ctx, statement, args)
+	began := time.Now()
+	result, err := c.mysqlConn.ExecContext(ctx, statement, args)
+	c.note(ctx, statement, began, err)
+	return result, err
 }
 
 // QueryContext implements driver.QueryerContext. It returns when the first rows are here.
 func (c slowConn) QueryContext(ctx context.Context, statement string, args []driver.NamedValue) (driver.Rows, error) {
-	defer c.logSlow(ctx, statement, time.Now())
-	return c.mysqlConn.QueryContext(ctx, statement, args)
+	began := time.Now()
+	rows, err := c.mysqlConn.QueryContext(ctx, statement, args)
+	c.note(ctx, statement, began, err)
+	return rows, err
 }
 
-// logSlow shows the statement with its placeholders: the values may be a person's data.
-func (c slowConn) logSlow(ctx context.Context, statement string, begin time.Time) {
-	if took := time.Since(begin); took > slowStatement {
+// BeginTx implements driver.ConnBeginTx.
+func (c slowConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	began := time.Now()
+	tx, err := c.mysqlConn.BeginTx(ctx, opts)
+	c.noteUnseen(ctx, "START TRANSACTION", began, err)
+	if err != nil {
+		return nil, err
+	}
+	return slowTx{tx, c, ctx}, nil
+}
+
+// slowTx times the end of a transaction: a COMMIT waits for the disk, and is often the longest of all.
+type slowTx struct {
+	driver.Tx
+	conn slowConn
+	ctx  context.Context // of BeginTx; Commit and Rollback are given none
+}
+
+// Commit implements driver.Tx.
+func (t slowTx) Commit() error {
+	began := time.Now()
+	err := t.Tx.Commit()
+	t.conn.noteUnseen(t.ctx, "COMMIT", began, err)
+	return err
+}
+
+// Rollback implements driver.Tx.
+func (t slowTx) Rollback() error {
+	began := time.Now()
+	err := t.Tx.Rollback()
+	t.conn.noteUnseen(t.ctx, "ROLLBACK", began, err)
+	return err
+}
+
+// noteUnseen is note for what GORM's logger is not told of (log.go), so that its time is counted here.
+func (c slowConn) noteUnseen(ctx context.Context, statement string, began time.Time, err error) {
+	timing.AddDatabase(ctx, time.Since(began))
+	c.note(ctx, statement, began, err)
+}
+
+// note shows the statement with its placeholders: the values may be a person's data.
+func (c slowConn) note(ctx context.Context, statement string, began time.Time, err error) {
+	if errors.Is(err, driver.ErrSkip) {
+		return // nothing was sent; database/sql goes another way
+	}
+	took := time.Since(began)
+	timing.AddStatement(ctx, statement, began, took)
+	if took > slowStatement {
 		c.log.WarnContext(ctx, "slow statement", "request_id", timing.RequestID(ctx), "sql", statement,
 			"duration_ms", timing.Milliseconds(took))
 	}

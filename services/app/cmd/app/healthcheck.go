@@ -13,17 +13,13 @@ import (
 
 // healthcheck asks the server on this machine whether it is ready, and returns the reason if it is not.
 func healthcheck(ctx context.Context, getenv func(string) string) error {
-	listen := listenAddress(getenv)
-	if err := checkAddress("LISTEN", listen, false); err != nil {
+	address, err := localAddress("LISTEN", listenAddress(getenv))
+	if err != nil {
 		return settingsError{err}
-	}
-	host, port, _ := net.SplitHostPort(listen) // checked above
-	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
-		host = "127.0.0.1"
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
 	if err != nil {
 		return err
 	}
@@ -47,4 +43,16 @@ func healthcheck(ctx context.Context, getenv func(string) string) error {
 		problem.Detail = ""
 	}
 	return fmt.Errorf("not ready: %s", cmp.Or(problem.Detail, response.Status))
+}
+
+// localAddress is where this machine finds what listens at listen, the value of the setting with that name.
+func localAddress(name, listen string) (string, error) {
+	if err := checkAddress(name, listen, false); err != nil {
+		return "", err
+	}
+	host, port, _ := net.SplitHostPort(listen) // checked above
+	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port), nil
 }

@@ -20,16 +20,21 @@ Usage: app [command]
 Commands:
   serve        answer requests (the default)
   migrate      bring the database's tables to the version that this binary needs
+  pending      show, as JSON, the migrations that migrate would run now, and the columns that there are
   healthcheck  ask the server on this machine whether it is ready; exit 0 if so, else 1
+  request ID   show what this replica did for the request with that X-Request-ID, with its SQL, as JSON
   secrets DIR  make the stack's passwords in DIR; those that exist stay as they are
 
 Settings come from the environment:
   LISTEN               address to listen on (default :8080)         serve, healthcheck
+  METRICS_LISTEN       address for the operator (default :9090)     serve, request
   TRUSTED_PROXY        IP address of the one proxy in front         serve
-  MYSQL_ADDRESS        host:port of the database                    serve, migrate
-  MYSQL_DATABASE       its name                                     serve, migrate
-  MYSQL_USER           the account                                  serve, migrate
-  MYSQL_PASSWORD_FILE  the file that holds the account's password   serve, migrate
+  DOMAIN               the site is www.DOMAIN (default foobar.com)  serve
+  DNS_ADDRESS          host:port of dns (default dns:53)            serve
+  MYSQL_ADDRESS        host:port of the database                    serve, migrate, pending
+  MYSQL_DATABASE       its name                                     serve, migrate, pending
+  MYSQL_USER           the account                                  serve, migrate, pending
+  MYSQL_PASSWORD_FILE  the file that holds the account's password   serve, migrate, pending
 `
 
 // Exit codes.
@@ -60,8 +65,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		do = func(log *slog.Logger) error { return serve(ctx, getenv, log) }
 	case "migrate":
 		do = func(log *slog.Logger) error { return migrate(ctx, getenv, log) }
+	case "pending":
+		do = func(*slog.Logger) error { return pending(ctx, getenv, stdout) }
 	case "healthcheck":
 		do = func(*slog.Logger) error { return healthcheck(ctx, getenv) }
+	case "request":
+		operands = 1
+		do = func(*slog.Logger) error { return showRequest(ctx, getenv, flags.Arg(0), stdout) }
 	case "secrets":
 		operands = 1
 		do = func(*slog.Logger) error { return makeSecrets(flags.Arg(0), stdout) }
@@ -69,7 +79,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		fmt.Fprint(stdout, usage)
 		return exitOK
 	default:
-		fmt.Fprintf(stderr, "app: there is no command %q; there are serve, migrate, healthcheck and secrets (app --help)\n", command)
+		fmt.Fprintf(stderr, "app: there is no command %q; there are serve, migrate, pending, healthcheck, request and secrets (app --help)\n", command)
 		return exitUsage
 	}
 	switch err := flags.Parse(args); {
@@ -84,8 +94,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return exitUsage
 	}
 
-	log := slog.New(slog.NewJSONHandler(stdout, nil))
-	if err := do(log); err != nil {
+	log, flush := newLog(stdout)
+	err := do(log)
+	flush()
+	if err != nil {
 		fmt.Fprintf(stderr, "app %s: %v\n", command, err)
 		if _, wrong := errors.AsType[settingsError](err); wrong {
 			return exitUsage

@@ -21,7 +21,7 @@ func environment(t *testing.T, pairs ...string) func(string) string {
 		t.Fatal(err)
 	}
 	env := map[string]string{
-		"LISTEN": "127.0.0.1:0", "TRUSTED_PROXY": "192.0.2.80", "MYSQL_ADDRESS": "127.0.0.1:1",
+		"LISTEN": "127.0.0.1:0", "METRICS_LISTEN": "127.0.0.1:0", "DNS_ADDRESS": "127.0.0.1:1", "TRUSTED_PROXY": "192.0.2.80", "MYSQL_ADDRESS": "127.0.0.1:1",
 		"MYSQL_DATABASE": "foobar", "MYSQL_USER": "app", "MYSQL_PASSWORD_FILE": file,
 	}
 	for i := 0; i < len(pairs); i += 2 {
@@ -42,6 +42,8 @@ func TestSettings(t *testing.T) {
 		{"default address", "LISTEN", "", ""},
 		{"no port to listen on", "LISTEN", "localhost", "LISTEN is"},
 		{"port out of range", "LISTEN", ":65536", "LISTEN is"},
+		{"no port for the operator", "METRICS_LISTEN", "localhost", "METRICS_LISTEN is"},
+		{"a name server without port", "DNS_ADDRESS", "dns", "DNS_ADDRESS is"},
 		{"a network as proxy", "TRUSTED_PROXY", "172.28.0.0/24", "must be one IP address"},
 		{"a name as proxy", "TRUSTED_PROXY", "web", "must be one IP address"},
 		{"no database address", "MYSQL_ADDRESS", "", "MYSQL_ADDRESS is not set"},
@@ -92,13 +94,15 @@ func TestCommandLine(t *testing.T) {
 		{"help", exitOK, "Usage:", ""},
 		{"migrate --help", exitOK, "Usage:", ""},
 		{"secrets -h", exitOK, "Usage:", ""},
-		{"frobnicate", exitUsage, "", `there is no command "frobnicate"; there are serve, migrate, healthcheck and secrets`},
+		{"frobnicate", exitUsage, "", `there is no command "frobnicate"; there are serve, migrate, pending, healthcheck, request and secrets`},
 		{"serve --port 1", exitUsage, "", "flag provided but not defined: -port"},
 		{"migrate now", exitUsage, "", "takes 0 arguments, not 1"},
 		{"secrets", exitUsage, "", "takes 1 arguments, not 0"},
+		{"request", exitUsage, "", "takes 1 arguments, not 0"},
 		{"secrets /nowhere/at/all", exitFailed, "", "no such file or directory"},
 		{"", exitUsage, "", "MYSQL_ADDRESS is not set"},
 		{"migrate", exitUsage, "", "MYSQL_ADDRESS is not set"},
+		{"pending", exitUsage, "", "MYSQL_ADDRESS is not set"},
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			t.Parallel()
@@ -149,6 +153,38 @@ func TestHealthcheck(t *testing.T) {
 	}
 }
 
+func TestRequest(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/requests/a%/b" { // whatever is typed is one id
+			http.Error(w, "no request with that id", http.StatusNotFound)
+			return
+		}
+		w.Write([]byte("{}\n"))
+	}))
+	t.Cleanup(server.Close) // after the parallel ones
+	listen := strings.TrimPrefix(server.URL, "http://")
+	for _, test := range []struct {
+		listen, id     string
+		exit           int
+		stdout, stderr string
+	}{
+		{listen, "a%/b", exitOK, "{}\n", ""},
+		{listen, "unknown", exitFailed, "", "app request: no request with that id\n"},
+		{"127.0.0.1:1", "unknown", exitFailed, "", "the server does not answer"},
+		{"nonsense", "unknown", exitUsage, "", "METRICS_LISTEN is"},
+	} {
+		t.Run(test.listen+" "+test.id, func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr bytes.Buffer
+			exit := run(context.Background(), []string{"request", test.id}, environment(t, "METRICS_LISTEN", test.listen), &stdout, &stderr)
+			if exit != test.exit || stdout.String() != test.stdout || !strings.Contains(stderr.String(), test.stderr) {
+				t.Errorf("exit %d, stdout %q, stderr %q; want %d, %q, %q", exit, &stdout, &stderr, test.exit, test.stdout, test.stderr)
+			}
+		})
+	}
+}
+
 // The whole program without its database: it starts, says so, never shows the password, and stops in good order.
 func TestServeStartsAndStopsWithoutADatabase(t *testing.T) {
 	t.Parallel()
@@ -160,7 +196,10 @@ func TestServeStartsAndStopsWithoutADatabase(t *testing.T) {
 	var stderr bytes.Buffer
 	go func() { exit <- run(ctx, nil, getenv, output, &stderr) }()
 
-	var started struct{ Address string }
+	var started struct {
+		Address string
+		Metrics string `json:"metrics_address"`
+	}
 	select {
 	case line := <-output.began:
 		if strings.Contains(line, "topsecret") || !strings.Contains(line, "***") {
@@ -173,7 +212,7 @@ func TestServeStartsAndStopsWithoutADatabase(t *testing.T) {
 		t.Fatalf("ended: %s", &stderr)
 	}
 
-	for path, want := range map[string]int{"/livez": 200, "/readyz": 503, "/api/v1/posts": 503} {
+	for path, want := range map[string]int{"/livez": 200, "/readyz": 503, "/api/v1/session": 200} {
 		response, err := http.Get("http://" + started.Address + path)
 		if err != nil {
 			t.Fatal(err)
@@ -181,6 +220,32 @@ func TestServeStartsAndStopsWithoutADatabase(t *testing.T) {
 		response.Body.Close()
 		if response.StatusCode != want {
 			t.Errorf("%s without a database is %d, want %d", path, response.StatusCode, want)
+		}
+	}
+
+	// What an operator is shown, through the command that asks for it; a visitor is shown none of it.
+	response, err := http.Get("http://" + started.Address + "/api/v1/journey")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	var stdout bytes.Buffer
+	id := response.Header.Get("X-Request-ID")
+	if exit := run(ctx, []string{"request", id}, environment(t, "METRICS_LISTEN", started.Metrics), &stdout, &stderr); exit != exitOK ||
+		!strings.Contains(stdout.String(), `"route": "/api/v1/journey"`) {
+		t.Errorf("app request %s: exit %d, %s%s", id, exit, &stdout, &stderr)
+	}
+	for address, want := range map[string]int{
+		started.Metrics + "/metrics": 200, started.Metrics + "/requests/" + id: 200,
+		started.Address + "/metrics": 404, started.Address + "/requests/" + id: 404,
+	} {
+		response, err := http.Get("http://" + address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s is %d, want %d", address, response.StatusCode, want)
 		}
 	}
 

@@ -2,16 +2,22 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"os"
 
 	"oneserver/app/api"
+	"oneserver/app/auth"
+	"oneserver/app/journey"
 	"oneserver/app/mysql"
+	"oneserver/app/ops"
 )
 
-// serve answers requests until ctx ends.
+// serve answers requests, a visitor's and an operator's, until ctx ends.
 func serve(ctx context.Context, getenv func(string) string, log *slog.Logger) error {
 	s, err := readSettings(getenv)
 	if err != nil {
@@ -21,16 +27,62 @@ func serve(ctx context.Context, getenv func(string) string, log *slog.Logger) er
 	if err != nil {
 		return err
 	}
-	server, err := api.New(api.Config{Log: log, Posts: db, Ready: db.Ready, TrustedProxy: s.trustedProxy})
+	return errors.Join(serveWith(ctx, s, db, log), db.Close())
+}
+
+func serveWith(ctx context.Context, s settings, db *mysql.DB, log *slog.Logger) error {
+	replica, err := os.Hostname()
 	if err != nil {
-		return errors.Join(err, db.Close())
+		return fmt.Errorf("the name of this replica: %w", err)
+	}
+	passwords, err := auth.NewPasswords()
+	if err != nil {
+		return err
+	}
+	observer, err := ops.New(db.Pool(), replica, log)
+	if err != nil {
+		return err
+	}
+	server, err := api.New(api.Config{
+		Log:       log,
+		Posts:     db,
+		Accounts:  db,
+		Throttle:  db,
+		Passwords: passwords,
+		Ready:     db.Ready,
+		Journey: journey.New(journey.Config{
+			Domain: s.domain, DNSAddress: s.dnsAddress, Replica: replica, DatabaseVersion: db.Version,
+		}).Look,
+		Observer:     observer,
+		TrustedProxy: s.trustedProxy,
+		Replica:      replica,
+	})
+	if err != nil {
+		return err
 	}
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {
-		return errors.Join(fmt.Errorf("LISTEN: %w", err), db.Close())
+		return fmt.Errorf("LISTEN: %w", err)
 	}
-	log.Info("listening", "address", listener.Addr().String(), "settings", s)
-	if err := errors.Join(server.Serve(ctx, listener), db.Close()); err != nil {
+	metrics, err := net.Listen("tcp", s.metrics)
+	if err != nil {
+		return errors.Join(fmt.Errorf("METRICS_LISTEN: %w", err), listener.Close())
+	}
+	log.Info("listening", "address", listener.Addr().String(), "metrics_address", metrics.Addr().String(), "settings", s)
+
+	// An operator can watch the drain to its end. If that listener fails, the site goes on without it.
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := observer.Serve(watching, metrics); err != nil {
+			log.Error("metrics", "error", err)
+		}
+	}()
+	err = server.Serve(ctx, listener)
+	stop()
+	<-done
+	if err != nil {
 		return err
 	}
 	log.Info("stopped")
@@ -44,4 +96,17 @@ func migrate(ctx context.Context, getenv func(string) string, log *slog.Logger) 
 		return err
 	}
 	return mysql.Migrate(ctx, s.database, log)
+}
+
+// pending shows what migrate would run. Nothing else may be on stdout, which a program reads.
+func pending(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
+	s, err := readSettings(getenv)
+	if err != nil {
+		return err
+	}
+	ahead, err := mysql.Pending(ctx, s.database)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(stdout).Encode(ahead)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,9 @@ import (
 // settings are what serve and migrate read from the environment.
 type settings struct {
 	listen       string
+	metrics      string // address to listen on for the operator
+	domain       string
+	dnsAddress   string
 	trustedProxy netip.Addr // the zero Addr: nobody is trusted
 	database     mysql.Config
 	passwordFile string
@@ -32,6 +36,9 @@ func (s settings) LogValue() slog.Value {
 	}
 	return slog.GroupValue(
 		slog.String("listen", s.listen),
+		slog.String("metrics_listen", s.metrics),
+		slog.String("domain", s.domain),
+		slog.String("dns_address", s.dnsAddress),
 		slog.String("trusted_proxy", proxy),
 		slog.String("mysql_address", s.database.Address),
 		slog.String("mysql_database", s.database.Database),
@@ -56,8 +63,15 @@ func readSettings(getenv func(string) string) (settings, error) {
 		return value
 	}
 
-	s := settings{listen: listenAddress(getenv)}
+	s := settings{
+		listen:     listenAddress(getenv),
+		metrics:    metricsAddress(getenv),
+		domain:     cmp.Or(getenv("DOMAIN"), "foobar.com"),
+		dnsAddress: cmp.Or(getenv("DNS_ADDRESS"), "dns:53"),
+	}
 	check(checkAddress("LISTEN", s.listen, false))
+	check(checkAddress("METRICS_LISTEN", s.metrics, false))
+	check(checkAddress("DNS_ADDRESS", s.dnsAddress, true))
 	if text := getenv("TRUSTED_PROXY"); text != "" {
 		proxy, err := netip.ParseAddr(text)
 		if err != nil {

@@ -1,0 +1,407 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"oneserver/app"
+	"oneserver/app/auth"
+	"oneserver/app/journey"
+	"oneserver/app/timing"
+)
+
+// fake is every store in memory. Whatever it is asked, it first calls hit, if there is one, and fails with err if that
+// is not nil.
+type fake struct {
+	err error
+	hit func()
+
+	mu       sync.Mutex
+	posts    []app.Post // by id - 1; ID 0 where one has been deleted
+	users    []app.User // by id - 1; ID 0 likewise
+	sessions map[app.Digest]uint64
+	done     map[app.Digest]done
+	taken    map[string]int // attempts by bucket
+	asked    int            // calls of whatever kind
+}
+
+type done struct {
+	request app.Digest
+	post    app.Post
+}
+
+var written = time.Date(2026, 11, 23, 11, 0, 0, 5000, time.FixedZone("", 3600))
+
+// newFake returns a fake with n posts of the site's own.
+func newFake(n int) *fake {
+	f := &fake{sessions: map[app.Digest]uint64{}, done: map[app.Digest]done{}, taken: map[string]int{}}
+	for range n {
+		f.add(0, app.Draft{Title: "a < b & c", Body: "text"})
+	}
+	return f
+}
+
+func (f *fake) add(author uint64, d app.Draft) app.Post {
+	p := app.Post{ID: uint64(len(f.posts) + 1), AuthorID: author, Title: d.Title, Body: d.Body, CreatedAt: written, UpdatedAt: written}
+	if author != 0 {
+		p.Author = f.users[author-1].Name
+	}
+	f.posts = append(f.posts, p)
+	return p
+}
+
+func (f *fake) begin() error {
+	if f.hit != nil {
+		f.hit()
+	}
+	f.mu.Lock()
+	f.asked++
+	return f.err
+}
+
+func missingPost() error { return &app.Error{Code: app.NotFound, Message: "There is no such post."} }
+
+func (f *fake) List(ctx context.Context, page app.Page) (posts []app.Post, more bool, err error) {
+	return f.Search(ctx, "", page)
+}
+
+func (f *fake) Search(_ context.Context, text string, page app.Page) (posts []app.Post, more bool, err error) {
+	err = f.begin()
+	defer f.mu.Unlock()
+	id := uint64(len(f.posts))
+	if page.Before > 0 {
+		id = min(id, page.Before-1)
+	}
+	for ; id > 0 && len(posts) < page.Size; id-- {
+		if p := f.posts[id-1]; p.ID != 0 && strings.Contains(p.Title+p.Body, text) {
+			posts = append(posts, p)
+		}
+	}
+	return posts, id > 0, err
+}
+
+func (f *fake) Get(_ context.Context, id uint64) (app.Post, error) {
+	err := f.begin()
+	defer f.mu.Unlock()
+	if err == nil && (id > uint64(len(f.posts)) || f.posts[id-1].ID == 0) {
+		err = missingPost()
+	}
+	if err != nil {
+		return app.Post{}, err
+	}
+	return f.posts[id-1], nil
+}
+
+func (f *fake) Create(_ context.Context, once app.Once, author uint64, draft app.Draft) (app.Post, error) {
+	err := f.begin()
+	defer f.mu.Unlock()
+	if err != nil {
+		return app.Post{}, err
+	}
+	if first, again := f.done[once.Key]; again {
+		if first.request != once.Request {
+			return app.Post{}, &app.Error{Code: app.KeyReused, Message: "This key was used for something else."}
+		}
+		return first.post, nil
+	}
+	p := f.add(author, draft)
+	f.done[once.Key] = done{once.Request, p}
+	return p, nil
+}
+
+func (f *fake) own(author, id uint64) error {
+	switch {
+	case id > uint64(len(f.posts)) || f.posts[id-1].ID == 0:
+		return missingPost()
+	case f.posts[id-1].AuthorID != author:
+		return &app.Error{Code: app.Forbidden, Message: "This post is somebody else's."}
+	}
+	return nil
+}
+
+func (f *fake) Update(_ context.Context, author, id uint64, draft app.Draft) (app.Post, error) {
+	err := f.begin()
+	defer f.mu.Unlock()
+	if err == nil {
+		err = f.own(author, id)
+	}
+	if err != nil {
+		return app.Post{}, err
+	}
+	p := &f.posts[id-1]
+	p.Title, p.Body = draft.Title, draft.Body
+	return *p, nil
+}
+
+func (f *fake) Delete(_ context.Context, author, id uint64) error {
+	err := f.begin()
+	defer f.mu.Unlock()
+	if err == nil {
+		err = f.own(author, id)
+	}
+	if err == nil {
+		f.posts[id-1] = app.Post{}
+	}
+	return err
+}
+
+func (f *fake) CreateUser(_ context.Context, once app.Once, user app.User) error {
+	err := f.begin()
+	defer f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if first, again := f.done[once.Key]; again && first.request != once.Request {
+		return &app.Error{Code: app.KeyReused, Message: "This key was used for something else."}
+	}
+	f.done[once.Key] = done{request: once.Request}
+	for _, u := range f.users {
+		if strings.EqualFold(u.Email, user.Email) {
+			return nil
+		}
+	}
+	user.ID, user.CreatedAt = uint64(len(f.users)+1), written
+	f.users = append(f.users, user)
+	return nil
+}
+
+func (f *fake) UserByEmail(_ context.Context, email string) (app.User, error) {
+	err := f.begin()
+	defer f.mu.Unlock()
+	for _, u := range f.users {
+		if err == nil && u.ID != 0 && strings.EqualFold(u.Email, email) {
+			return u, nil
+		}
+	}
+	if err == nil {
+		err = &app.Error{Code: app.NotFound, Message: "There is no such account."}
+	}
+	return app.User{}, err
+}
+
+func (f *fake) Rename(_ context.Context, user uint64, name string) error {
+	err := f.begin()
+	defer f.mu.Unlock()
+	if err == nil {
+		f.users[user-1].Name = name
+	}
+	return err
+}
+
+func (f *fake) ifHash(user uint64, hash string) error {
+	err := f.begin()
+	if err == nil && f.users[user-1].PasswordHash != hash {
+		err = &app.Error{Code: app.Conflict, Message: "The password has changed."}
+	}
+	return err
+}
+
+func (f *fake) ChangePassword(_ context.Context, user uint64, oldHash, newHash string, keep app.Digest) error {
+	err := f.ifHash(user, oldHash)
+	defer f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	f.users[user-1].PasswordHash = newHash
+	for token, id := range f.sessions {
+		if id == user && token != keep {
+			delete(f.sessions, token)
+		}
+	}
+	return nil
+}
+
+func (f *fake) DeleteUser(_ context.Context, user uint64, hash string) error {
+	err := f.ifHash(user, hash)
+	defer f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	f.users[user-1] = app.User{}
+	for token, id := range f.sessions {
+		if id == user {
+			delete(f.sessions, token)
+		}
+	}
+	return nil
+}
+
+func (f *fake) StartSession(_ context.Context, user uint64, hash string, token, replaced app.Digest) error {
+	err := f.ifHash(user, hash)
+	defer f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	delete(f.sessions, replaced)
+	f.sessions[token] = user
+	return nil
+}
+
+func (f *fake) Session(_ context.Context, token app.Digest) (app.Session, error) {
+	err := f.begin()
+	defer f.mu.Unlock()
+	user, there := f.sessions[token]
+	if err == nil && !there {
+		err = &app.Error{Code: app.NotFound, Message: "There is no such session."}
+	}
+	if err != nil {
+		return app.Session{}, err
+	}
+	return app.Session{User: f.users[user-1], TokenHash: token, CreatedAt: written}, nil
+}
+
+func (f *fake) EndSession(_ context.Context, token app.Digest) error {
+	err := f.begin()
+	defer f.mu.Unlock()
+	delete(f.sessions, token)
+	return err
+}
+
+// Take lets Burst attempts pass and no more: in a test, time stands still.
+func (f *fake) Take(_ context.Context, buckets ...app.Bucket) (time.Duration, error) {
+	err := f.begin()
+	defer f.mu.Unlock()
+	for _, b := range buckets {
+		if f.taken[b.Name] >= b.Burst {
+			return b.Interval - time.Millisecond, err
+		}
+	}
+	for _, b := range buckets {
+		f.taken[b.Name]++
+	}
+	return 0, err
+}
+
+// passwords are shared: the bound is on the whole process.
+var passwords = sync.OnceValue(func() *auth.Passwords {
+	p, err := auth.NewPasswords()
+	if err != nil {
+		panic(err)
+	}
+	return p
+})
+
+const proxy = "192.0.2.80"
+
+// newServer returns a Server over f and what it logs.
+func newServer(t testing.TB, f *fake, ready error) (*Server, *logLines) {
+	t.Helper()
+	lines := new(logLines)
+	s, err := New(Config{
+		Log:       slog.New(slog.NewJSONHandler(lines, nil)),
+		Posts:     f,
+		Accounts:  f,
+		Throttle:  f,
+		Passwords: passwords(),
+		Ready:     func(context.Context) error { return ready },
+		Journey: func(_ context.Context, webVersion string) journey.Journey {
+			return journey.Journey{
+				DNS:   journey.DNS{Question: "www.foobar.com. A", View: "inside", Records: []journey.Record{{Name: "foobar.com.", Type: "A", TTL: 300, Data: "8.8.8.8"}}},
+				Parts: []journey.Part{{Name: "web", Software: "Nginx", Version: webVersion, Healthy: true}},
+			}
+		},
+		Observer:     nobody{},
+		TrustedProxy: netip.MustParseAddr(proxy),
+		Replica:      "replica-1",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, lines
+}
+
+// nobody is an Observer who looks away.
+type nobody struct{}
+
+func (nobody) Begin()                                          {}
+func (nobody) End(*timing.Record, string, string, string, int) {}
+
+// logLines collects a log that may be written to by several goroutines.
+type logLines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// change is something special about a request.
+type change func(*http.Request)
+
+// ask sends one request through the whole handler, as if from the trusted proxy.
+func ask(s *Server, method, target string, changes ...change) *http.Response {
+	request := httptest.NewRequest(method, target, nil)
+	request.RemoteAddr = proxy + ":50000"
+	for _, f := range changes {
+		f(request)
+	}
+	recorder := httptest.NewRecorder()
+	s.http.Handler.ServeHTTP(recorder, request)
+	return recorder.Result()
+}
+
+// sending gives the request a body of JSON.
+func sending(body string) change {
+	return func(r *http.Request) {
+		r.Body = io.NopCloser(strings.NewReader(body))
+		r.ContentLength = int64(len(body))
+		r.Header.Set("Content-Type", "application/json")
+	}
+}
+
+// with adds a field to the request's header.
+func with(name, value string) change {
+	return func(r *http.Request) { r.Header.Add(name, value) }
+}
+
+func keyed(key string) change { return with(idempotencyKey, key) }
+
+func body(t testing.TB, response *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+const password = "correct horse battery"
+
+// hashed is the hash of password.
+var hashed = sync.OnceValue(func() string {
+	hash, err := passwords().Hash(context.Background(), password)
+	if err != nil {
+		panic(err)
+	}
+	return hash
+})
+
+// join gives f a user with password, and returns what makes a request theirs.
+func (f *fake) join(name string) (theirs change) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := uint64(len(f.users) + 1)
+	f.users = append(f.users, app.User{ID: id, Name: name, Email: strings.ToLower(name) + "@example.com", PasswordHash: hashed(), CreatedAt: written})
+	token := auth.NewToken()
+	hash, _ := auth.TokenHash(token)
+	f.sessions[hash] = id
+	return with("Cookie", "session="+token)
+}

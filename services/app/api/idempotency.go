@@ -1,0 +1,88 @@
+package api
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"oneserver/app"
+)
+
+const idempotencyKey = "Idempotency-Key"
+
+// Bounds of a key, in characters. Shorter ones are not unique.
+const (
+	minKey = 16
+	maxKey = 128
+)
+
+// Idempotent is embedded in the input of an operation that creates something.
+type Idempotent struct {
+	Key string `header:"Idempotency-Key" required:"true" minLength:"16" maxLength:"128" example:"\"8e03978e-40d5-43e8-bc93-6894a57f9324\"" doc:"Makes this request take effect once, however often it is sent: 16 to 128 printable ASCII characters, new for each new request. The quoted form of draft-ietf-httpapi-idempotency-key-header works too."`
+}
+
+// parseKey reads the values of the header.
+func parseKey(values []string) (string, error) {
+	wrong := func(detail string) (string, error) {
+		return "", refused(http.StatusBadRequest, app.FieldError{Field: idempotencyKey, Detail: detail})
+	}
+	switch len(values) {
+	case 0:
+		return wrong("is missing: send a header with 16 to 128 characters that no other request has")
+	case 1:
+	default:
+		return wrong("is given more than once")
+	}
+	key := values[0]
+	if inner, quoted := strings.CutPrefix(key, `"`); quoted { // a string of RFC 9651, section 3.3.3
+		inner, closed := strings.CutSuffix(inner, `"`)
+		inner, valid := unescape(inner)
+		if !closed || !valid {
+			return wrong("begins with a quote and is not a well-formed string")
+		}
+		key = inner
+	}
+	if len(key) < minKey || len(key) > maxKey || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return wrong(fmt.Sprintf("must have %d to %d printable ASCII characters", minKey, maxKey))
+	}
+	return key, nil
+}
+
+// unescape reads what is between the quotes of a string.
+func unescape(inner string) (text string, valid bool) {
+	var b strings.Builder
+	for i := 0; i < len(inner); i++ {
+		switch inner[i] {
+		case '"':
+			return "", false
+		case '\\':
+			if i++; i == len(inner) || inner[i] != '"' && inner[i] != '\\' {
+				return "", false
+			}
+		}
+		b.WriteByte(inner[i])
+	}
+	return b.String(), true
+}
+
+// once says which request this is. user is 0 for a stranger. What is kept of the body is keyed by the key, which is not
+// kept, as a body can hold a password: who reads the database cannot try passwords on its digest.
+func (c *call) once(user uint64, body any) (app.Once, error) {
+	canonical, err := json.Marshal(body)
+	if err != nil {
+		return app.Once{}, fmt.Errorf("encode the request: %w", err)
+	}
+	mac := hmac.New(sha256.New, []byte(c.key))
+	fmt.Fprintf(mac, "%s\n%s", c.Operation().OperationID, canonical)
+	who := "anonymous"
+	if user != 0 {
+		who = fmt.Sprintf("user %d", user)
+	}
+	return app.Once{
+		Key:     sha256.Sum256([]byte(who + "\n" + c.key)),
+		Request: app.Digest(mac.Sum(nil)),
+	}, nil
+}

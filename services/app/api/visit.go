@@ -1,0 +1,97 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"net/netip"
+
+	"github.com/gin-gonic/gin"
+
+	"oneserver/app"
+	"oneserver/app/auth"
+	"oneserver/app/timing"
+)
+
+// visit is what is known of a request before anything of it has been decoded.
+type visit struct {
+	id         string
+	client     netip.Addr
+	https      bool
+	webVersion string
+	token      app.Digest // of the session's token; zero if the request has none that is well-formed
+	cookie     bool       // whether there is a session cookie, of whatever form
+	timing     *timing.Record
+}
+
+type visitKey struct{}
+
+func visitOf(c *gin.Context) *visit {
+	return c.Request.Context().Value(visitKey{}).(*visit)
+}
+
+// visit reads the request's header, and believes what a proxy adds only if it is the trusted one.
+func (s *Server) visit(r *http.Request) *visit {
+	v := new(visit)
+	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		v.client = peer.Addr().Unmap()
+	}
+	if s.TrustedProxy.IsValid() && v.client == s.TrustedProxy {
+		if client, err := netip.ParseAddr(r.Header.Get("X-Forwarded-For")); err == nil {
+			v.client = client.Unmap()
+		}
+		v.https = r.Header.Get("X-Forwarded-Proto") == "https"
+		v.webVersion = r.Header.Get("X-Web-Version")
+		if id := r.Header.Get(requestIDHeader); wellFormedID(id) {
+			v.id = id
+		}
+	}
+	if v.id == "" {
+		v.id = newID()
+	}
+	if r.Header["Cookie"] != nil {
+		cookies := r.CookiesNamed(v.cookieName())
+		v.cookie = len(cookies) > 0
+		if len(cookies) == 1 { // of two, nobody knows which one is the site's
+			v.token, _ = auth.TokenHash(cookies[0].Value)
+		}
+	}
+	return v
+}
+
+// with returns ctx with v in it.
+func (v *visit) with(ctx context.Context) context.Context {
+	return context.WithValue(ctx, visitKey{}, v)
+}
+
+// wellFormedID reports whether id is of the form of Nginx' own, or another one that is safe in a log.
+func wellFormedID(id string) bool {
+	if len(id) < 1 || len(id) > 64 {
+		return false
+	}
+	for _, c := range []byte(id) {
+		switch {
+		case '0' <= c && c <= '9', 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func newID() string {
+	var id [16]byte
+	rand.Read(id[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(id[:])
+}
+
+// network is the client's address as far as one person can be told from another by it: a household has a whole IPv6 /64.
+func (v *visit) network() string {
+	if v.client.Is6() {
+		if prefix, err := v.client.WithZone("").Prefix(64); err == nil {
+			return prefix.String()
+		}
+	}
+	return v.client.String()
+}

@@ -1,0 +1,141 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"oneserver/app"
+)
+
+func newPasswords(t testing.TB) *Passwords {
+	t.Helper()
+	p, err := NewPasswords()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestPasswords(t *testing.T) {
+	t.Parallel()
+	p := newPasswords(t)
+	hash, err := p.Hash(t.Context(), "caf\u00e9 \u00e0 8")
+	if err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=19456,t=2,p=1$") {
+		t.Fatalf("got %s, %v", hash, err)
+	}
+	if again, err := p.Hash(t.Context(), "caf\u00e9 \u00e0 8"); err != nil || again == hash {
+		t.Errorf("the same password has the same hash: there is no salt (%v)", err)
+	}
+	for _, test := range []struct {
+		name, password string
+		right          bool
+	}{
+		{"the same", "caf\u00e9 \u00e0 8", true},
+		{"the same, composed otherwise", "cafe\u0301 a\u0300 8", true},
+		{"without accents", "cafe a 8", false},
+		{"in capitals", "CAF\u00c9 \u00c0 8", false},
+		{"with a space more", "caf\u00e9 \u00e0 8 ", false},
+		{"empty", "", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			right, err := p.Verify(t.Context(), test.password, hash)
+			if err != nil || right != test.right {
+				t.Errorf("got %t, %v; want %t", right, err, test.right)
+			}
+		})
+	}
+	if err := p.VerifyNobody(t.Context(), "anything"); err != nil {
+		t.Error(err)
+	}
+	if _, err := p.Verify(t.Context(), "anything", "no hash"); err == nil {
+		t.Error("what is no hash was compared")
+	}
+}
+
+func TestOnlySoManyHashAndWaitAtOnce(t *testing.T) {
+	t.Parallel()
+	p := newPasswords(t)
+	release := make(chan struct{})
+	block := func() error { <-release; return nil }
+	var all sync.WaitGroup
+	started := func(n int) {
+		for range n {
+			all.Go(func() {
+				if err := p.run(context.Background(), block); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	started(atOnce + waiting)
+	for len(p.admitted) < atOnce+waiting || len(p.running) < atOnce {
+		if t.Context().Err() != nil {
+			return
+		}
+	}
+	_, err := p.Hash(t.Context(), "one too many")
+	e := app.AsError(err)
+	if e.Code != app.Unavailable || e.RetryAfter <= 0 {
+		t.Errorf("one too many gets %v, want Unavailable and when to come again", err)
+	}
+	close(release)
+	all.Wait()
+	if _, err := p.Hash(t.Context(), "later"); err != nil {
+		t.Errorf("later: %v", err)
+	}
+}
+
+func TestWhoWaitsCanLeave(t *testing.T) {
+	t.Parallel()
+	p := newPasswords(t)
+	for range atOnce {
+		p.running <- struct{}{}
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := p.Hash(gone, "x"); !errors.Is(err, context.Canceled) {
+		t.Errorf("a client that left gets %v", err)
+	}
+	late, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	if _, err := p.Hash(late, "x"); app.AsError(err).Code != app.Unavailable {
+		t.Errorf("a request that has no time left gets %v, want Unavailable", err)
+	}
+	if n := len(p.admitted); n != 0 {
+		t.Errorf("%d slots are lost", n)
+	}
+}
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	token := NewToken()
+	hash, valid := TokenHash(token)
+	if !valid || len(token) != 43 || hash == (app.Digest{}) {
+		t.Errorf("%q is no token", token)
+	}
+	if other := NewToken(); other == token {
+		t.Error("two tokens are the same")
+	}
+	last := token[:42]
+	for _, text := range []string{"", "x", token[:42], token + "A", token[:42] + "=", " " + token[:42], token[:41] + "\r\n", last + "\n", strings.Repeat("*", 43), strings.Repeat("_", 42) + "B"} {
+		if _, valid := TokenHash(text); valid {
+			t.Errorf("%q is a token", text)
+		}
+	}
+}
+
+func FuzzTokenHash(f *testing.F) {
+	for _, seed := range []string{"", NewToken(), strings.Repeat("A", 43), strings.Repeat("_", 43), "a\x00b", strings.Repeat("A", 42) + "B"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		hash, valid := TokenHash(text)
+		if valid && len(text) != 43 || !valid && hash != (app.Digest{}) {
+			t.Errorf("%q: %x, %t", text, hash, valid)
+		}
+	})
+}

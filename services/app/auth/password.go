@@ -1,0 +1,104 @@
+// Package auth knows passwords and session tokens: how they are made, checked and kept so that whoever reads the
+// database can use neither.
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/alexedwards/argon2id"
+	"golang.org/x/text/unicode/norm"
+
+	"oneserver/app"
+)
+
+// cost is the OWASP Password Storage Cheat Sheet's: 19 MiB, two passes, one thread.
+var cost = argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
+
+// Bounds of what hashing may take, so that a burst of sign-ins takes neither the server's memory nor all of its CPU.
+const (
+	atOnce     = 2  // hashes; 38 MiB
+	waiting    = 32 // callers; the last of them waits for less than the limit of its request
+	retryAfter = time.Second
+)
+
+// Passwords hashes and verifies passwords. Its methods may be called from several goroutines: a few run, some more
+// wait for their turn or the end of their ctx, and the rest are told Unavailable at once.
+type Passwords struct {
+	admitted chan struct{} // a slot for each who runs or waits
+	running  chan struct{}
+	nobodys  string // the hash of a password that nobody has
+}
+
+// NewPasswords returns Passwords that keep the bounds together.
+func NewPasswords() (*Passwords, error) {
+	nobodys, err := argon2id.CreateHash(NewToken(), &cost)
+	if err != nil {
+		return nil, fmt.Errorf("hash a password: %w", err)
+	}
+	return &Passwords{
+		admitted: make(chan struct{}, atOnce+waiting),
+		running:  make(chan struct{}, atOnce),
+		nobodys:  nobodys,
+	}, nil
+}
+
+// Hash returns the hash of password in the PHC string format, with a new salt.
+func (p *Passwords) Hash(ctx context.Context, password string) (hash string, err error) {
+	err = p.run(ctx, func() error {
+		hash, err = argon2id.CreateHash(normal(password), &cost)
+		return err
+	})
+	return hash, err
+}
+
+// Verify reports whether hash is password's.
+func (p *Passwords) Verify(ctx context.Context, password, hash string) (right bool, err error) {
+	err = p.run(ctx, func() error {
+		right, err = argon2id.ComparePasswordAndHash(normal(password), hash)
+		return err
+	})
+	return right, err
+}
+
+// VerifyNobody does the work of Verify where there is no user, so that the time tells nobody that there is none.
+func (p *Passwords) VerifyNobody(ctx context.Context, password string) error {
+	_, err := p.Verify(ctx, password, p.nobodys)
+	return err
+}
+
+func (p *Passwords) run(ctx context.Context, work func() error) error {
+	select {
+	case p.admitted <- struct{}{}:
+		defer func() { <-p.admitted }()
+	default:
+		return busy(errors.New("too many wait for a password to be hashed"))
+	}
+	select {
+	case p.running <- struct{}{}:
+		defer func() { <-p.running }()
+	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return busy(ctx.Err())
+		}
+		return ctx.Err() // the client has gone
+	}
+	if err := work(); err != nil {
+		return fmt.Errorf("hash a password: %w", err)
+	}
+	return nil
+}
+
+func busy(cause error) error {
+	return &app.Error{
+		Code:       app.Unavailable,
+		Message:    "Too many people are signing in at this moment. Please try again.",
+		RetryAfter: retryAfter,
+		Err:        cause,
+	}
+}
+
+// normal makes one password of those that look the same: keyboards differ in how they compose a character.
+func normal(password string) string { return norm.NFC.String(password) }

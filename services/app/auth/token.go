@@ -1,0 +1,32 @@
+package auth
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+
+	"oneserver/app"
+)
+
+const tokenBytes = 32 // 256 bits: not to be guessed, however many are tried
+
+var encoding = base64.RawURLEncoding.Strict() // one spelling for each token
+
+// NewToken returns a new session token: 43 characters that a cookie may hold.
+func NewToken() string {
+	var token [tokenBytes]byte
+	rand.Read(token[:]) // never fails (crypto/rand)
+	return encoding.EncodeToString(token[:])
+}
+
+// TokenHash is what is kept of a token, and whether text is one at all. A plain SHA-256 is enough for what cannot be guessed.
+func TokenHash(text string) (hash app.Digest, valid bool) {
+	if len(text) != encoding.EncodedLen(tokenBytes) {
+		return hash, false
+	}
+	token, err := encoding.DecodeString(text)
+	if err != nil || len(token) != tokenBytes {
+		return hash, false
+	}
+	return sha256.Sum256(token), true
+}

@@ -1,0 +1,151 @@
+// Package journey looks at the stack from inside the application: what its name server answers for the site, and
+// which parts there are, in which version and how they are. A part that is away is something to show, not an error.
+package journey
+
+import (
+	"context"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	lookLimit = 1500 * time.Millisecond // for everything together
+	dnsLimit  = time.Second             // for the name server's answer
+	keep      = time.Second             // how old what is shown may be: many visitors ask at once
+)
+
+// Journey is what a request passes on its way.
+type Journey struct {
+	DNS   DNS    `json:"dns" doc:"What the stack's name server answers"`
+	Parts []Part `json:"parts" doc:"dns, web, app and db, in the order in which a request meets them"`
+}
+
+// DNS is a question to the stack's name server and its answer.
+type DNS struct {
+	Question string   `json:"question" example:"www.foobar.com. A"`
+	View     string   `json:"view" enum:"inside" doc:"Who asked: the application, inside the network, is told the address of web there; the outside is told the server's public address"`
+	Records  []Record `json:"records"`
+	Duration float64  `json:"duration_ms" doc:"Milliseconds"`
+	Error    string   `json:"error" doc:"Why there is no answer; empty if there is one"`
+}
+
+// Record is one record of an answer.
+type Record struct {
+	Name string `json:"name" example:"www.foobar.com."`
+	Type string `json:"type" example:"CNAME"`
+	TTL  uint32 `json:"ttl" doc:"Seconds"`
+	Data string `json:"data" example:"foobar.com."`
+}
+
+// Part is one of the stack's parts.
+type Part struct {
+	Name     string `json:"name" enum:"dns,web,app,db"`
+	Software string `json:"software" example:"CoreDNS"`
+	Version  string `json:"version" doc:"Empty if it could not be told"`
+	Replica  string `json:"replica,omitempty" doc:"Which of several answered"`
+	Healthy  bool   `json:"healthy"`
+	Detail   string `json:"detail" doc:"What is wrong, or what else is known"`
+}
+
+// Config says where to look.
+type Config struct {
+	Domain     string // the site is www.Domain
+	DNSAddress string // host:port of the stack's name server
+	Replica    string // the name of this process
+
+	// DatabaseVersion asks the database for its version, without waiting for one that is away.
+	DatabaseVersion func(context.Context) (string, error)
+}
+
+// Source looks, at most once in a second.
+type Source struct {
+	config  Config
+	app     Part
+	metrics string // URL of the name server's metrics
+
+	mu     sync.Mutex // held while looking, so that all who ask wait for one answer
+	last   Journey    // without web
+	lastAt time.Time
+}
+
+// New returns a Source. It asks nobody yet.
+func New(c Config) *Source {
+	return &Source{config: c, app: describeApp(c.Replica), metrics: metricsURL(c.DNSAddress)}
+}
+
+// Look returns what there is to see. webVersion is what Nginx, and nobody else, said of itself; empty if the request
+// came another way. It takes lookLimit at most, and no notice of ctx's end, since others wait for the same answer.
+func (s *Source) Look(ctx context.Context, webVersion string) Journey {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.lastAt) > keep {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookLimit)
+		defer cancel()
+		s.last, s.lastAt = s.look(ctx), time.Now()
+	}
+	j := s.last
+	j.Parts = []Part{s.last.Parts[0], describeWeb(webVersion), s.last.Parts[1], s.last.Parts[2]}
+	return j
+}
+
+// look asks all parts at once.
+func (s *Source) look(ctx context.Context) Journey {
+	var (
+		running sync.WaitGroup
+		dns     DNS
+		version string
+		db      Part
+	)
+	running.Go(func() { dns = ask(ctx, s.config.DNSAddress, "www."+s.config.Domain+".") })
+	running.Go(func() { version = dnsVersion(ctx, s.metrics) })
+	running.Go(func() { db = s.describeDatabase(ctx) })
+	running.Wait()
+	name := Part{Name: "dns", Software: "CoreDNS", Version: version, Healthy: dns.Error == "", Detail: dns.Error}
+	return Journey{DNS: dns, Parts: []Part{name, s.app, db}}
+}
+
+func (s *Source) describeDatabase(ctx context.Context) Part {
+	part := Part{Name: "db", Software: "MySQL"}
+	version, err := s.config.DatabaseVersion(ctx)
+	if err != nil { // the cause is the operator's, and in the log of what needed the database
+		part.Detail = "it does not answer"
+		return part
+	}
+	part.Version, part.Healthy = version, true
+	return part
+}
+
+var wellFormedVersion = regexp.MustCompile(`^[0-9A-Za-z.+~-]{1,32}$`)
+
+func describeWeb(version string) Part {
+	part := Part{Name: "web", Software: "Nginx"}
+	if !wellFormedVersion.MatchString(version) {
+		part.Detail = "this request did not come through it"
+		return part
+	}
+	part.Version, part.Healthy = version, true
+	return part
+}
+
+// describeApp is about this process: it answers, so it is well.
+func describeApp(replica string) Part {
+	part := Part{Name: "app", Software: "Gin", Replica: replica, Healthy: true}
+	build, ok := debug.ReadBuildInfo()
+	if !ok {
+		return part
+	}
+	for _, module := range build.Deps {
+		if module.Path == "github.com/gin-gonic/gin" {
+			part.Version = strings.TrimPrefix(module.Version, "v")
+		}
+	}
+	for _, setting := range build.Settings {
+		if setting.Key == "vcs.revision" {
+			part.Detail = "built from revision " + setting.Value[:min(len(setting.Value), 12)]
+		}
+	}
+	return part
+}

@@ -1,0 +1,16 @@
+-- +goose Up
+-- The posts of a user go with the user. With foreign_key_checks on, MySQL would copy the whole table to check it, and
+-- every user_id is still NULL; without, it adds the index in place, beside reads and writes.
+SET foreign_key_checks = 0;
+SET @ddl = IF(
+  EXISTS (SELECT 1 FROM information_schema.table_constraints
+          WHERE table_schema = DATABASE() AND table_name = 'posts' AND constraint_name = 'posts_user'),
+  'DO 0',
+  'ALTER TABLE posts
+     ADD KEY user_id (user_id),
+     ADD CONSTRAINT posts_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
+     ALGORITHM = INPLACE, LOCK = NONE');
+PREPARE ddl FROM @ddl;
+EXECUTE ddl;
+DEALLOCATE PREPARE ddl;
+SET foreign_key_checks = 1;

@@ -1,0 +1,128 @@
+package mysql
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"sync"
+	"testing"
+)
+
+// proxy stands between a DB and the server, and can take the server away.
+type proxy struct {
+	listener net.Listener
+	server   string
+
+	mu        sync.Mutex
+	conns     map[net.Conn]bool
+	away      bool
+	loseAfter []byte // when this passes on its way to the server, the answer to it is lost, once
+}
+
+func newProxy(t *testing.T, server string) *proxy {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{listener: listener, server: server, conns: map[net.Conn]bool{}}
+	t.Cleanup(func() {
+		listener.Close()
+		p.setAway(true)
+	})
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go p.serve(client)
+		}
+	}()
+	return p
+}
+
+func (p *proxy) address() string { return p.listener.Addr().String() }
+
+// setAway cuts all connections and every new one, or lets them through again.
+func (p *proxy) setAway(away bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.away = away
+	if away {
+		for conn := range p.conns {
+			conn.Close()
+		}
+	}
+}
+
+// loseAnswerTo cuts the connection on which statement is sent next, after the server has answered it.
+func (p *proxy) loseAnswerTo(statement string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.loseAfter = []byte(statement)
+}
+
+func (p *proxy) lost() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.loseAfter == nil
+}
+
+func (p *proxy) serve(client net.Conn) {
+	defer client.Close()
+	server, err := net.Dial("tcp", p.server)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	p.mu.Lock()
+	if p.away {
+		p.mu.Unlock()
+		return
+	}
+	p.conns[client], p.conns[server] = true, true
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		delete(p.conns, client)
+		delete(p.conns, server)
+		p.mu.Unlock()
+	}()
+
+	lose := make(chan struct{})
+	go func() { // the server's answers
+		defer client.Close()
+		buffer := make([]byte, 64<<10)
+		for {
+			n, err := server.Read(buffer)
+			if err != nil {
+				return
+			}
+			select {
+			case <-lose:
+				return // it has answered; nobody is told
+			default:
+			}
+			if _, err := client.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+	}()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := client.Read(buffer)
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		if p.loseAfter != nil && bytes.Contains(buffer[:n], p.loseAfter) {
+			p.loseAfter = nil
+			close(lose)
+		}
+		p.mu.Unlock()
+		if _, err := io.Copy(server, bytes.NewReader(buffer[:n])); err != nil {
+			return
+		}
+	}
+}

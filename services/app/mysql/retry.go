@@ -1,0 +1,92 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	goretry "github.com/sethvargo/go-retry"
+	"gorm.io/gorm"
+)
+
+// waitLimit is how long one call waits for a database that is away, all its tries together. It is less than a request
+// may take (api.requestLimit), so that the answer still says what is wrong.
+const waitLimit = 10 * time.Second
+
+// Pauses between tries double from the first to the longest. Half of each is random, so that those who wait for the
+// same database do not all come back in the same moment.
+const (
+	firstPause   = 50 * time.Millisecond
+	longestPause = 500 * time.Millisecond
+	pauseJitter  = 50 // per cent
+)
+
+// permanent is a failure after which a try must not be repeated, although the database was away.
+type permanent struct{ error }
+
+func (p permanent) Unwrap() error { return p.error }
+
+// run calls do, which reads, or writes what may be written twice, in one statement. It calls it again while the
+// database is away, and returns errors in the domain's terms; doing names the call in them.
+func (db *DB) run(ctx context.Context, doing string, do func(tx *gorm.DB) error) error {
+	bounded, cancel := context.WithTimeout(ctx, waitLimit)
+	defer cancel()
+	pauses := goretry.NewExponential(firstPause)
+	pauses = goretry.WithCappedDuration(longestPause, pauses)
+	pauses = goretry.WithJitterPercent(pauseJitter, pauses)
+	var last error
+	err := goretry.Do(bounded, pauses, func(ctx context.Context) error {
+		err := do(db.gorm.WithContext(ctx))
+		if _, ok := errors.AsType[permanent](err); ok || !worthWaiting(err) {
+			return err
+		}
+		if ctx.Err() == nil {
+			last = err
+		}
+		return goretry.RetryableError(err)
+	})
+	if err == nil {
+		return nil
+	}
+	if end := bounded.Err(); end != nil {
+		err = end // whatever that has made fail
+		if last != nil && end == context.DeadlineExceeded {
+			err = last // that the database was away says more than that the time is up
+		}
+	}
+	return translate(doing, err)
+}
+
+// transaction is run for a transaction, which it repeats from its beginning. When the connection is lost during the
+// COMMIT, nobody knows whether the transaction took effect. It is then repeated where repeatable says that it may run
+// twice; do is told by maybeDone that an earlier try may have taken effect.
+func (db *DB) transaction(ctx context.Context, doing string, repeatable bool, do func(tx *gorm.DB, maybeDone bool) error) error {
+	maybeDone := false
+	return db.run(ctx, doing, func(tx *gorm.DB) error {
+		tx = tx.Begin()
+		if tx.Error != nil {
+			return tx.Error
+		}
+		if err := do(tx, maybeDone); err != nil {
+			tx.Rollback() // fails where the connection is lost, and the server then does it
+			return err
+		}
+		err := tx.Commit().Error
+		if err == nil || rolledBack(err) {
+			return err
+		}
+		maybeDone = true
+		if !repeatable {
+			return permanent{err}
+		}
+		return err
+	})
+}
+
+// rolledBack reports whether a COMMIT that failed with err surely took no effect: because the server says so, or because
+// database/sql, which returns these errors as they are, found the context at its end and sent a ROLLBACK instead.
+func rolledBack(err error) bool {
+	return hasNumber(err, errDeadlock, errLockWait, errRolledBack) ||
+		err == context.Canceled || err == context.DeadlineExceeded || err == sql.ErrTxDone
+}

@@ -1,0 +1,60 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"gorm.io/gorm"
+
+	"oneserver/app"
+)
+
+// Rows that have served are removed about once a minute by each replica, as many at a time as holds no lock for long.
+const (
+	sweepInterval = time.Minute
+	sweepBatch    = 500
+)
+
+// sweepUntilClosed sweeps now and then. Replicas need not agree on who does it: a row is removed once.
+func (db *DB) sweepUntilClosed() {
+	for {
+		pause := sweepInterval/2 + rand.N(sweepInterval)
+		select {
+		case <-db.life.Done():
+			return
+		case <-time.After(pause):
+		}
+		if err := db.sweep(db.life); err != nil && !errors.Is(err, context.Canceled) {
+			db.log.Warn("old rows are not removed; the next sweep tries again", "error", err.Error())
+		}
+	}
+}
+
+// sweep removes sessions, idempotency keys and buckets that mean nothing any more.
+func (db *DB) sweep(ctx context.Context) error {
+	now := db.gorm.NowFunc()
+	for _, old := range []struct {
+		table, condition string
+		args             []any
+	}{
+		{"sessions", "used_at < ?", []any{now.Add(-app.SessionIdle)}},
+		{"idempotency_keys", "created_at < ?", []any{now.Add(-keyLife)}},
+		{"throttle", "arrival < UTC_TIMESTAMP(6)", nil}, // the clock that Take goes by
+	} {
+		statement := fmt.Sprintf("DELETE FROM %s WHERE %s LIMIT %d", old.table, old.condition, sweepBatch)
+		for more := true; more; {
+			err := db.run(ctx, "remove old rows", func(tx *gorm.DB) error {
+				tx = tx.Exec(statement, old.args...)
+				more = tx.RowsAffected == sweepBatch
+				return tx.Error
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package mysql
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+
+	"oneserver/app"
+)
+
+// Take implements app.Throttle. The clock is the database's, which all replicas have in common. All calls lock the rows
+// in the same order, so that they wait for one another and never in a circle.
+func (db *DB) Take(ctx context.Context, buckets ...app.Bucket) (wait time.Duration, err error) {
+	if len(buckets) == 0 {
+		return 0, nil
+	}
+	limits := make(map[digest]app.Bucket, len(buckets))
+	for _, b := range buckets {
+		limits[sha256.Sum256([]byte(b.Name))] = b
+	}
+	digests := slices.SortedFunc(maps.Keys(limits), func(a, b digest) int { return bytes.Compare(a[:], b[:]) })
+
+	err = db.transaction(ctx, "throttle", true, func(tx *gorm.DB, _ bool) error {
+		// Makes the rows that are missing, and locks all of them. A new row says what no row says.
+		var values []any
+		for _, d := range digests {
+			values = append(values, d)
+		}
+		lock := "INSERT INTO throttle (bucket, arrival) VALUES " + list("(?, UTC_TIMESTAMP(6))", len(values)) +
+			" ON DUPLICATE KEY UPDATE bucket = throttle.bucket"
+		if err := tx.Exec(lock, values...).Error; err != nil {
+			return err
+		}
+		var rows []arrival
+		if err := tx.Raw("SELECT bucket, arrival, UTC_TIMESTAMP(6) AS now FROM throttle WHERE bucket IN ? FOR UPDATE", digests).Find(&rows).Error; err != nil {
+			return err
+		}
+		wait, values = 0, nil
+		for _, row := range rows {
+			next, full := conform(limits[row.Bucket], row.Arrival, row.Now)
+			wait = max(wait, full)
+			values = append(values, row.Bucket, next)
+		}
+		if wait > 0 {
+			return nil
+		}
+		count := "INSERT INTO throttle (bucket, arrival) VALUES " + list("(?, ?)", len(rows)) +
+			" AS new ON DUPLICATE KEY UPDATE arrival = new.arrival"
+		return tx.Exec(count, values...).Error
+	})
+	return wait, err
+}
+
+// arrival is the theoretical arrival time of a bucket's next attempt, and the database's time.
+type arrival struct {
+	Bucket       digest
+	Arrival, Now time.Time
+}
+
+// conform applies the generic cell rate algorithm (ITU-T I.371, virtual scheduling) to an attempt at now: next is the
+// theoretical arrival time after it, and wait is how long it comes too early, if it does.
+func conform(b app.Bucket, arrival, now time.Time) (next time.Time, wait time.Duration) {
+	if arrival.Before(now) {
+		arrival = now
+	}
+	next = arrival.Add(b.Interval)
+	return next, max(0, next.Add(-time.Duration(b.Burst)*b.Interval).Sub(now))
+}
+
+// list is item n times, separated by commas.
+func list(item string, n int) string {
+	return strings.TrimSuffix(strings.Repeat(item+", ", n), ", ")
+}

@@ -1,0 +1,148 @@
+// Package ops is what an operator sees of a running application: metrics for Prometheus, and what the last requests
+// did, each with its SQL. It is served on an address of its own that is never published.
+package ops
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"oneserver/app/timing"
+)
+
+// buckets end at the limit of a request (api.requestLimit), in seconds. A page takes about half a millisecond.
+var buckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 12}
+
+// Observer is told of every request, and shows what it was told.
+type Observer struct {
+	log      *slog.Logger
+	replica  string
+	registry *prometheus.Registry
+
+	durations  *prometheus.HistogramVec
+	inFlight   prometheus.Gauge
+	statements prometheus.Counter
+	recent     ring
+}
+
+// New returns an Observer of the requests of this process, which is known as replica, and of its pool of connections to
+// the database.
+func New(pool *sql.DB, replica string, log *slog.Logger) (*Observer, error) {
+	o := &Observer{
+		log: log, replica: replica, registry: prometheus.NewRegistry(),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "http_request_duration_seconds", Buckets: buckets,
+			Help: "Time from a request's header to the end of its answer, by route, method and status.",
+		}, []string{"route", "method", "status"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "http_requests_in_flight", Help: "Requests that are being answered.",
+		}),
+		statements: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "database_statements_total", Help: "Statements of the requests that have been answered, the ends of transactions included.",
+		}),
+	}
+	for _, c := range []prometheus.Collector{
+		o.durations, o.inFlight, o.statements,
+		collectors.NewDBStatsCollector(pool, "foobar"),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewBuildInfoCollector(),
+	} {
+		if err := o.registry.Register(c); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return o, nil
+}
+
+// Begin counts a request that has come in. Every Begin is followed by one End.
+func (o *Observer) Begin() { o.inFlight.Inc() }
+
+// End takes note of a request that has been answered. Method and path are as the client sent them; route is the pattern
+// that matched, or empty.
+func (o *Observer) End(record *timing.Record, method, path, route string, status int) {
+	o.inFlight.Dec()
+	took := record.Total()
+	o.durations.WithLabelValues(routeLabel(route), methodLabel(method), statusLabel(status)).Observe(took.Seconds())
+	o.statements.Add(float64(record.StatementCount()))
+	o.recent.add(&request{record, method, keepPath(path), route, status, took})
+}
+
+// A label with a value of the client's choice would make a new time series for each: these are bounded.
+
+func routeLabel(route string) string {
+	if route == "" {
+		return "none"
+	}
+	return route
+}
+
+func methodLabel(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "other"
+}
+
+func statusLabel(status int) string {
+	if status < 100 || status > 599 {
+		return "other"
+	}
+	return strconv.Itoa(status)
+}
+
+// Handler answers GET /metrics and GET /requests/{id}.
+func (o *Observer) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{
+		ErrorLog:            slog.NewLogLogger(o.log.Handler(), slog.LevelError),
+		MaxRequestsInFlight: 4,
+	}))
+	mux.HandleFunc("GET /requests/{id}", func(w http.ResponseWriter, r *http.Request) {
+		id := r.PathValue("id")
+		request := o.recent.find(id)
+		if request == nil {
+			http.Error(w, fmt.Sprintf("%s has no request with that id among its last %d", o.replica, ringSize), http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		encoder := json.NewEncoder(w)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(request.view(o.replica)); err != nil {
+			o.log.WarnContext(r.Context(), "write a request's record", "error", err)
+		}
+	})
+	return mux
+}
+
+// Serve answers on l until ctx ends. It returns an error if l fails.
+func (o *Observer) Serve(ctx context.Context, l net.Listener) error {
+	server := http.Server{
+		Handler:           o.Handler(),
+		ReadHeaderTimeout: 2 * time.Second,
+		ReadTimeout:       5 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		IdleTimeout:       90 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(o.log.Handler(), slog.LevelWarn),
+	}
+	stop := context.AfterFunc(ctx, func() { server.Close() }) // whoever is reading metrics asks again elsewhere
+	defer stop()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("accept connections for metrics: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+package ops
+
+import (
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"oneserver/app/timing"
+)
+
+const (
+	ringSize = 1000 // requests that are kept; they take about 1 MB
+	maxPath  = 500  // bytes
+)
+
+// request is a request as it is kept: nothing of it is worked out before somebody asks.
+type request struct {
+	record              *timing.Record
+	method, path, route string
+	status              int
+	took                time.Duration
+}
+
+// keepPath copies a path: the original is part of a longer string, the query included, that would be kept with it.
+func keepPath(path string) string {
+	if len(path) > maxPath {
+		const mark = "…"
+		return strings.ToValidUTF8(path[:maxPath-len(mark)], "") + mark
+	}
+	return strings.Clone(path)
+}
+
+// ring keeps the last requests. It has no lock, since every request comes by here.
+type ring struct {
+	next  atomic.Uint64
+	slots [ringSize]atomic.Pointer[request]
+}
+
+func (r *ring) add(one *request) {
+	r.slots[(r.next.Add(1)-1)%ringSize].Store(one)
+}
+
+// find returns the newest request with that id, or nil. (A proxy that tries twice sends the same id twice.)
+func (r *ring) find(id string) *request {
+	next := r.next.Load()
+	for back := uint64(1); back <= min(next, ringSize); back++ {
+		if one := r.slots[(next-back)%ringSize].Load(); one != nil && one.record.ID() == id {
+			return one
+		}
+	}
+	return nil
+}
+
+// Request is what an operator is shown of a request. Durations are in milliseconds.
+type Request struct {
+	ID             string      `json:"id"`
+	Replica        string      `json:"replica"`
+	Time           time.Time   `json:"time"`
+	Method         string      `json:"method"`
+	Path           string      `json:"path"` // without the query, which may hold what is nobody's business
+	Route          string      `json:"route"`
+	Status         int         `json:"status"`
+	DurationMS     float64     `json:"duration_ms"`
+	DatabaseMS     float64     `json:"db_ms"` // the waits for a connection included
+	Statements     []Statement `json:"statements"`
+	StatementCount int         `json:"statement_count"` // of which Statements are the first
+}
+
+// Statement is one statement of a Request.
+type Statement struct {
+	SQL        string  `json:"sql"` // with placeholders, never with values
+	AtMS       float64 `json:"at_ms"`
+	DurationMS float64 `json:"duration_ms"`
+}
+
+func (r *request) view(replica string) Request {
+	statements, count := r.record.Statements()
+	view := Request{
+		ID: r.record.ID(), Replica: replica, Time: r.record.Begin().UTC(),
+		Method: r.method, Path: r.path, Route: r.route, Status: r.status,
+		DurationMS: timing.Milliseconds(r.took), DatabaseMS: timing.Milliseconds(r.record.Database()),
+		Statements: make([]Statement, len(statements)), StatementCount: count,
+	}
+	for i, s := range statements {
+		view.Statements[i] = Statement{s.SQL, timing.Milliseconds(s.At), timing.Milliseconds(s.Took)}
+	}
+	return view
+}
