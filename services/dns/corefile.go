@@ -15,6 +15,7 @@ import (
 	// What the Corefile may use. Another plugin of CoreDNS takes one line here.
 	_ "github.com/coredns/coredns/plugin/bufsize"
 	_ "github.com/coredns/coredns/plugin/errors"
+	_ "github.com/coredns/coredns/plugin/metrics" // the prometheus directive
 	_ "github.com/coredns/coredns/plugin/reload"
 	_ "github.com/coredns/coredns/plugin/view"
 

@@ -3,7 +3,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha512"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +18,7 @@ import (
 	"syscall"
 
 	"github.com/coredns/caddy"
+	"github.com/coredns/caddy/caddyfile"
 	"github.com/coredns/coredns/core/dnsserver"
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 )
@@ -22,7 +26,7 @@ import (
 const usage = `usage: dns [serve | check | healthcheck]
 
   serve        answer queries on port 53, UDP and TCP (the default)
-  check        read corefile and the zone as serve does, and say what is wrong
+  check        read corefile and the zone as serve does, and say what is wrong; else print what serve logs of such a corefile
   healthcheck  ask the server on 127.0.0.1 for www.$DOMAIN, and say what is wrong
 
 All three read DOMAIN, SERVER_IP and SUBNET from the environment.
@@ -43,7 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	commands := map[string]func(context.Context, settings) error{
 		"serve": serve,
-		"check": func(context.Context, settings) error { return check() },
+		"check": func(context.Context, settings) error { return check(stdout) },
 		"healthcheck": func(ctx context.Context, s settings) error {
 			return healthcheck(ctx, net.JoinHostPort("127.0.0.1", dnsserver.Port), "www."+s.domain+".")
 		},
@@ -109,8 +113,9 @@ func serve(ctx context.Context, s settings) error {
 	return nil
 }
 
-// check sets up every plugin as serve would, which reads the zone too, and opens no port.
-func check() error {
+// check sets up every plugin as serve would, which reads the zone too, and opens no port. It prints the sum that the
+// reload plugin logs when it begins to serve a Corefile, so that the two can be compared.
+func check(stdout io.Writer) error {
 	if err := enablePlugins(); err != nil {
 		return err
 	}
@@ -118,5 +123,17 @@ func check() error {
 	if err != nil {
 		return err
 	}
-	return caddy.ValidateAndExecuteDirectives(corefile, nil, true)
+	if err := caddy.ValidateAndExecuteDirectives(corefile, nil, true); err != nil {
+		return err
+	}
+	servers, err := caddyfile.Parse(corefile.Path(), bytes.NewReader(corefile.Body()), nil)
+	if err != nil {
+		return err
+	}
+	parsed, err := json.Marshal(servers)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "SHA512 = %x\n", sha512.Sum512(parsed))
+	return err
 }

@@ -133,7 +133,7 @@ func TestAliasOfAnotherDomainIsLeftToTheResolver(t *testing.T) {
 func TestChangedCorefileIsTakenOverWithoutLosingAQuery(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	corefile := read(t, "../../corefile")
+	corefile := s.corefile(t)
 	size := func(want uint16) func() error {
 		return func() error {
 			got, err := s.ask("udp", "", question("www.foobar.com.", dns.TypeA).SetEdns0(4096, false))
