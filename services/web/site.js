@@ -1,0 +1,768 @@
+// The script of every page. A page works without it as far as it can; each section below is for one thing.
+
+const language = document.documentElement.lang;
+const find = (selector, root = document) => root.querySelector(selector);
+
+/** Makes an element. Its children are nodes or texts, never HTML. */
+function element(name, attributes = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+/** Goes to another page, and never returns: what waits for it stays busy until this page is gone. */
+function leave(url) {
+  location.assign(url);
+  return new Promise(() => {});
+}
+
+
+// --- Requests --------------------------------------------------------------------------------------------------------
+
+// Longer than Nginx tries: replicas for 5 s, and 15 s for the last one's answer. In milliseconds.
+const patience = 25_000;
+
+/** What went wrong, in the words of a problem detail (RFC 9457) where the server sent one. */
+class Problem extends Error {
+  constructor({ status = 0, title = "", detail = "", request_id: id = "", errors = [] }) {
+    super(detail);
+    Object.assign(this, { status, title, id, errors });
+  }
+}
+
+/**
+ * Sends one request to the API.
+ * @param {object} [options]
+ * @param {object} [options.body] goes out as JSON
+ * @param {string} [options.key] the Idempotency-Key
+ * @param {boolean} [options.own] whether the page asks for itself: such a request is not drawn as the visitor's last
+ * @returns {Promise<object|null>} the answer's JSON, null where it has no body
+ * @throws {Problem}
+ */
+async function request(method, url, { body, key, own = false } = {}) {
+  const headers = { Accept: "application/json" };
+  if (body) headers["Content-Type"] = "application/json";
+  if (key) headers["Idempotency-Key"] = key;
+  const sent = performance.now();
+  let response, text;
+  try {
+    response = await fetch(url, { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(patience) });
+    text = await response.text();
+  } catch {
+    if (!own) drawRequest(method, url, sent, null);
+    throw new Problem({
+      title: "No answer",
+      detail: "The server could not be reached. Check the connection, and try again: what is sent twice takes effect once.",
+    });
+  }
+  if (!own) drawRequest(method, url, sent, response);
+  let answer = null;
+  try {
+    if (text) answer = JSON.parse(text);
+  } catch {
+    throw new Problem({ title: "Unreadable answer", detail: `The server answered ${response.status}, but not with JSON.` });
+  }
+  if (!response.ok) {
+    const seconds = response.headers.get("Retry-After");
+    const wait = response.status === 429 && seconds ? ` The next one is allowed in ${seconds} s.` : "";
+    const problem = { title: `Error ${response.status}`, detail: "The request failed.", ...answer };
+    throw new Problem({ ...problem, status: response.status, detail: problem.detail + wait });
+  }
+  return answer;
+}
+
+/** Makes a new Idempotency-Key. (crypto.randomUUID would need HTTPS.) */
+function newKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Puts a problem into a box, in place of what is there, with the nodes of more below it. */
+function showProblem(box, { title, message, id }, ...more) {
+  const lines = [];
+  if (title) lines.push(element("p", { class: "title" }, title));
+  if (message) lines.push(element("p", {}, message));
+  lines.push(...more);
+  if (id) lines.push(element("p", { class: "id" }, `Request ${id}`));
+  box.replaceChildren(...lines);
+  box.hidden = false;
+}
+
+
+// --- The session -----------------------------------------------------------------------------------------------------
+
+/** Draws who is signed in: a user, or null for a stranger. */
+function showSession(user) {
+  const box = find("#session");
+  if (user) {
+    const out = element("button", { type: "button", id: "sign-out" }, "Sign out");
+    out.addEventListener("click", signOut);
+    box.replaceChildren(element("a", { href: "/account", title: user.name }, user.name), out);
+    if (document.body.dataset.page === "account") box.firstChild.ariaCurrent = "page";
+  }
+  box.classList.add("known");
+}
+
+/** Asks who is signed in: a user, or null for a stranger and where nobody can tell. */
+async function loadSession() {
+  try {
+    const answer = await request("GET", "/api/v1/session", { own: true });
+    return answer.signed_in ? answer.user : null;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return null;
+  }
+}
+
+async function signOut() {
+  try {
+    await request("DELETE", "/api/v1/session");
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    const box = element("div", { class: "problem", role: "alert" });
+    find("#session").after(box);
+    showProblem(box, error);
+    return;
+  }
+  await leave("/");
+}
+
+
+// --- Forms -----------------------------------------------------------------------------------------------------------
+
+const keys = new WeakMap(); // of each form that was sent: its content and the Idempotency-Key
+
+/** The key of a form's content: the same for each try to send it, another once the content is another. */
+function keyOf(form, content) {
+  const text = JSON.stringify(content);
+  if (keys.get(form)?.text !== text) keys.set(form, { text, key: newKey() });
+  return keys.get(form).key;
+}
+
+/**
+ * Makes a form work. Until then its fieldset is disabled, so that nothing is typed or sent that would be lost.
+ * @param {HTMLFormElement} form
+ * @param {(content: object, key: string) => Promise<string|void>} send is given the values by their fields' names; what
+ * it returns is said in the form's status
+ */
+function bindForm(form, send) {
+  const [problem, status] = [find('[role="alert"]', form), find('[role="status"]', form)];
+  let busy = false;
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (busy) return;
+    clearErrors(form);
+    status.textContent = "";
+    const wrong = check(form);
+    if (wrong.length) return showErrors(form, wrong);
+
+    const content = Object.fromEntries([...form.elements].filter(({ name }) => name).map(({ name, value }) => [name, value]));
+    const setBusy = (value) => {
+      busy = value;
+      for (const field of form.elements) if ("readOnly" in field) field.readOnly = value;
+      find("[type=submit]", form).ariaDisabled = String(value);
+    };
+    setBusy(true);
+    try {
+      status.textContent = (await send(content, keyOf(form, content))) ?? "";
+      keys.delete(form);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      const others = showErrors(form, error.errors);
+      if (others.length || !error.errors.length) {
+        const text = [error.message, ...others.map(({ field, detail }) => sentence(field, detail))].join(" ");
+        showProblem(problem, { title: "", message: text, id: error.id }, ...(error.more ?? []));
+      }
+    } finally {
+      setBusy(false);
+    }
+  });
+  find("fieldset", form).disabled = false;
+}
+
+/** What can be told without the server, in its words. */
+function check(form) {
+  const wrong = [];
+  for (const { name, validity, minLength } of form.elements) {
+    if (validity.valueMissing) wrong.push({ field: name, detail: "must not be empty" });
+    else if (validity.tooShort) wrong.push({ field: name, detail: `must have at least ${minLength} characters` });
+  }
+  return wrong;
+}
+
+/** Makes a sentence of what the server says about something. */
+function sentence(subject, text) {
+  const whole = /^\p{Lu}/u.test(text) ? text : `${subject} ${text}`.trim();
+  return /[.!?]$/.test(whole) ? whole : whole + ".";
+}
+
+/** Says at each field what is wrong with it, goes to the first, and returns the errors that are of no field here. */
+function showErrors(form, errors) {
+  const others = [];
+  let first;
+  for (const { field, detail } of errors) {
+    const input = form.elements.namedItem(field);
+    if (!input) {
+      others.push({ field, detail });
+      continue;
+    }
+    const id = `${input.id}-error`;
+    input.after(element("p", { class: "error", id }, sentence(input.labels[0].textContent, detail)));
+    input.ariaInvalid = "true";
+    input.setAttribute("aria-describedby", [id, input.dataset.hint].filter(Boolean).join(" "));
+    first ??= input;
+  }
+  first?.focus();
+  return others;
+}
+
+function clearErrors(form) {
+  find('[role="alert"]', form).hidden = true;
+  for (const error of form.querySelectorAll(".error")) error.remove();
+  for (const input of form.querySelectorAll("[aria-invalid]")) {
+    input.ariaInvalid = null;
+    input.removeAttribute("aria-describedby");
+    if (input.dataset.hint) input.setAttribute("aria-describedby", input.dataset.hint);
+  }
+}
+
+/** Asks whether to do what cannot be undone. Escape and the first button say no. */
+function confirm(question, consequence, yes) {
+  const dialog = element("dialog", { id: "confirm", "aria-labelledby": "confirm-question" },
+    element("h2", { id: "confirm-question" }, question),
+    element("p", {}, consequence),
+    element("form", { method: "dialog", class: "actions" },
+      element("button", { class: "button", value: "no", autofocus: "" }, "Keep it"),
+      element("button", { class: "button danger", value: "yes" }, yes)));
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    });
+  });
+}
+
+
+// --- Posts -----------------------------------------------------------------------------------------------------------
+
+const day = new Intl.DateTimeFormat(language, { dateStyle: "long" });
+const minute = new Intl.DateTimeFormat(language, { dateStyle: "long", timeStyle: "short" });
+
+function time(format, text) {
+  return element("time", { datetime: text }, format.format(new Date(text)));
+}
+
+/** Who wrote a post, and when, in the format given. */
+function byline(post, format) {
+  const line = element("p", { class: "byline" }, time(format, post.created_at), ` · ${post.author?.name ?? "the site"}`);
+  if (post.updated_at !== post.created_at) line.append(" · changed ", time(format, post.updated_at));
+  return line;
+}
+
+/** Makes the list item of one post. */
+function item(post) {
+  const title = element("a", { href: `/posts/${post.id}` }, post.title);
+  return element("li", {}, element("article", {},
+    byline(post, day),
+    element("h3", {}, title),
+    element("p", { class: "text" }, post.excerpt ? `${post.body}…` : post.body)));
+}
+
+/** Puts posts at the end of a list, and returns the link of the first of them. */
+function append(list, posts) {
+  const items = posts.map(item);
+  for (const placeholder of list.querySelectorAll(".waiting")) placeholder.remove();
+  list.append(...items);
+  return items[0] && find("a", items[0]);
+}
+
+
+// --- The journey -----------------------------------------------------------------------------------------------------
+// Draws the visitor's last request: the browser's times from its Resource Timing, the server's from the header
+// Server-Timing. (The header is read, since browsers tell PerformanceResourceTiming.serverTiming under HTTPS only.)
+
+const map = find("#journey");
+const milliseconds = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+let drawn = 0; // requests begun to be drawn: of two at once the later wins
+let partsAsked = -Infinity; // performance.now() when the parts were last asked about
+
+/** What the browser measured of the request that was sent to url at that performance.now(); null if it does not tell. */
+function measured(url, sent) {
+  return new Promise((resolve) => {
+    const done = (entry) => {
+      observer.disconnect();
+      clearTimeout(timer);
+      resolve(entry);
+    };
+    const observer = new PerformanceObserver((list) => {
+      const entries = list.getEntriesByName(new URL(url, location).href);
+      const entry = entries.find(({ startTime }) => startTime >= sent - 1); // clocks are rounded
+      if (entry) done(entry);
+    });
+    const timer = setTimeout(done, 500, null); // the entry comes right after the answer, or not at all
+    observer.observe({ type: "resource", buffered: true });
+  });
+}
+
+/** Reads Server-Timing (W3C): by stage, its time in milliseconds and its description. */
+function readServerTiming(header) {
+  const stages = {};
+  for (const [, name, parameters] of (header ?? "").matchAll(/([\w-]+)((?:\s*;\s*[\w-]+(?:=(?:"[^"]*"|[^",;\s]*))?)*)/g)) {
+    stages[name] = {
+      duration: Number(/;\s*dur="?([\d.]+)/.exec(parameters)?.[1] ?? NaN),
+      description: /;\s*desc="?([^";]*)/.exec(parameters)?.[1] ?? "",
+    };
+  }
+  return stages;
+}
+
+/** The browser's figures: by name, the time in milliseconds (NaN if unknown) and what there is to say about it. */
+function browserFigures(entry) {
+  if (!entry?.requestStart) {
+    const unknown = [NaN, "not told by the browser"];
+    return { dns: unknown, connect: unknown, "first-byte": unknown };
+  }
+  const page = performance.getEntriesByType("navigation")[0];
+  const spans = (times) => [times.domainLookupEnd - times.domainLookupStart, times.connectEnd - times.connectStart];
+  const [dns, connect] = spans(entry);
+  const [pageDNS, pageConnect] = page ? spans(page) : [0, 0];
+  const reused = (forPage) => "reused connection" + (forPage > 0 ? `; the page itself took ${milliseconds.format(forPage)} ms` : "");
+  return {
+    dns: [dns, dns > 0 ? "looked up anew" : connect > 0 ? "address known already" : reused(pageDNS)],
+    connect: [connect, connect > 0 ? "new connection" : reused(pageConnect)],
+    "first-byte": [entry.responseStart - entry.requestStart, "since the request was sent"],
+  };
+}
+
+/** The server's figures, as browserFigures has the browser's. */
+function serverFigures(response) {
+  const { web, app, db } = readServerTiming(response.headers.get("Server-Timing"));
+  const did = web?.description ?? "";
+  const kept = ["HIT", "STALE", "UPDATING"].includes(did);
+  const said = { static: "a file", passed: "passed on", "": "unknown" }[did] ?? `cache: ${did}`;
+  const behind = (stage, note) => {
+    if (kept) return [NaN, "not asked: Nginx kept the answer"];
+    return stage ? [stage.duration, note] : [NaN, did === "static" ? "not asked" : "no answer"];
+  };
+  return {
+    web: web ? [web.duration, `in all · ${said}`] : [NaN, "not told by the server"],
+    app: behind(app, `its own work · replica ${app?.description || "unknown"}`),
+    db: behind(db, "its statements, with the way there"),
+  };
+}
+
+/** Draws a request; response is null if none came. */
+async function drawRequest(method, url, sent, response) {
+  if (!map) return;
+  const turn = ++drawn;
+  const entry = response && (await measured(url, sent));
+  if (turn !== drawn) return;
+
+  const total = entry?.duration || performance.now() - sent;
+  const outcome = response ? `${response.status} in ${milliseconds.format(total)} ms` : "no answer";
+  find("#journey-request").replaceChildren(element("b", {}, method), ` ${url} → `, element("b", {}, outcome));
+  const none = [NaN, "no answer"];
+  const figures = response
+    ? { ...browserFigures(entry), ...serverFigures(response) }
+    : Object.fromEntries(["dns", "connect", "first-byte", "web", "app", "db"].map((name) => [name, none]));
+  const longest = Math.max(...Object.values(figures).map(([value]) => value || 0));
+  for (const [name, [value, note]] of Object.entries(figures)) {
+    const figure = find(`[data-figure="${name}"]`, map);
+    figure.textContent = Number.isNaN(value) ? "–" : `${milliseconds.format(value)} ms`;
+    figure.parentElement.style.setProperty("--share", value / longest || 0);
+    find(`[data-note="${name}"]`, map).textContent = note;
+  }
+  if (performance.now() - partsAsked > 2000) await drawParts();
+}
+
+/** Draws the parts' versions and health, and what CoreDNS answers. */
+async function drawParts() {
+  partsAsked = performance.now();
+  let answer;
+  try {
+    answer = await request("GET", "/api/v1/journey", { own: true });
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    for (const health of map.querySelectorAll(".health")) health.textContent = "not known";
+    for (const part of map.querySelectorAll("[data-part]")) delete part.dataset.healthy;
+    return;
+  }
+  for (const { name, software, version, healthy, detail } of answer.parts) {
+    const part = find(`[data-part="${name}"]`, map);
+    part.dataset.healthy = healthy;
+    const health = healthy ? "healthy" : ["away", detail].filter(Boolean).join(": ");
+    part.replaceChildren(`${software} ${version}`, element("span", { class: "health" }, health));
+  }
+  const { records, error, duration_ms: duration } = answer.dns;
+  find("#records-took").textContent = error || `${milliseconds.format(duration)} ms`;
+  if (error) return;
+  const bare = (name) => name.replace(/\.$/, "");
+  find("#records").replaceChildren(...records.map(({ name, type, ttl, data }) => element("div", {},
+    element("dt", {}, `${bare(name)} `, element("span", { class: "ttl" }, `${ttl} s`)),
+    element("dd", {}, element("b", {}, type), ` ${bare(data)}`))));
+}
+
+
+// --- The pages -------------------------------------------------------------------------------------------------------
+// Each is a function of who is signed in, as a promise.
+
+const pages = { home, "sign-up": signUp, "sign-in": signIn, account, post, search, "api-docs": apiDocs };
+
+async function home(session) {
+  const [list, status, problem, older, write] =
+    ["#post-list", "#posts-status", "#posts-problem", "#posts-older", "#write"].map((id) => find(id));
+
+  // Shows the page of posts at url below what is there. asked is true when the visitor pressed a button for it: the
+  // focus then goes to where the new posts begin, since the button may be gone.
+  const show = async (url, asked) => {
+    list.ariaBusy = "true";
+    older.ariaDisabled = "true";
+    status.textContent = asked ? "Loading…" : "";
+    problem.hidden = true;
+    try {
+      const page = await request("GET", url);
+      await session; // with it the form above comes or does not, so that the posts move once
+      const first = append(list, page.posts);
+      status.textContent = list.children.length ? "" : "There are no posts yet.";
+      older.hidden = !page.next;
+      older.onclick = () => older.ariaDisabled === "true" || show(page.next, true);
+      if (asked) first?.focus();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      status.textContent = "";
+      older.hidden = true;
+      const again = element("button", { class: "button", type: "button" }, "Try again");
+      again.addEventListener("click", () => show(url, true));
+      showProblem(problem, error, again);
+      if (asked) again.focus();
+    } finally {
+      list.ariaBusy = "false";
+      older.ariaDisabled = "false";
+    }
+  };
+  show("/api/v1/posts", false);
+  drawParts();
+
+  bindForm(write, async (draft, key) => {
+    try {
+      const written = await request("POST", "/api/v1/posts", { body: draft, key });
+      write.reset();
+      list.prepend(item(written));
+      return "Your post is published.";
+    } catch (error) {
+      if (error.status === 401) error.more = [signInElsewhere()];
+      throw error;
+    }
+  });
+  if (await session) {
+    write.hidden = false;
+    const link = find("#write-link");
+    link.href = "#write";
+    link.textContent = "Write a post";
+  }
+  find("#write-link").classList.add("known");
+}
+
+/** For somebody whose session has ended: a way to sign in that leaves what is written on this page. */
+function signInElsewhere() {
+  const link = element("a", { href: "/sign-in", target: "_blank" }, "Sign in in another tab");
+  return element("p", {}, link, ", then send this again. What you wrote stays here.");
+}
+
+async function signUp(session) {
+  bindForm(find("#sign-up"), async ({ email, name, password }, key) => {
+    await request("POST", "/api/v1/accounts", { body: { email, name, password }, key });
+    try {
+      await request("PUT", "/api/v1/session", { body: { email, password } });
+    } catch (error) {
+      if (error.status !== 401) throw error;
+      // The server does not tell whether an address has an account. Its owner, who may have forgotten it, is helped.
+      const wrong = new Problem({ detail: error.message, request_id: error.id });
+      wrong.more = [element("p", {}, "If you have an account under this address already, ",
+        element("a", { href: "/sign-in" }, "sign in"), " with its own password.")];
+      throw wrong;
+    }
+    await leave("/");
+  });
+  sayWhoIsSignedIn(await session);
+}
+
+async function signIn(session) {
+  bindForm(find("#sign-in"), async ({ email, password }) => {
+    await request("PUT", "/api/v1/session", { body: { email, password } });
+    await leave("/");
+  });
+  sayWhoIsSignedIn(await session);
+}
+
+function sayWhoIsSignedIn(user) {
+  if (user) find("#already").textContent = `You are signed in as ${user.name}.`;
+}
+
+async function account(session) {
+  const user = await session;
+  find("#account").ariaBusy = "false";
+  find("#account-stranger").hidden = Boolean(user);
+  find("#account-forms").hidden = !user;
+  if (!user) return;
+  find("#account-email").textContent = user.email;
+  find("#account-since").replaceChildren(time(day, user.created_at));
+  find("#account-name").elements.name.value = user.name;
+  // For password managers, so that they know whose password it is.
+  for (const field of document.querySelectorAll("[autocomplete=username]")) field.value = user.email;
+
+  bindForm(find("#account-name"), async ({ name }) => {
+    showSession(await request("PATCH", "/api/v1/account", { body: { name } }));
+    return "Your name is changed.";
+  });
+  bindForm(find("#account-password"), async (content) => {
+    await request("PUT", "/api/v1/account/password", { body: { current: content.current, new: content.new } });
+    find("#account-password").reset();
+    return "Your password is changed. Everywhere else you are signed out.";
+  });
+  bindForm(find("#account-delete"), async ({ password }) => {
+    const sure = await confirm("Delete your account?",
+      "It goes with every post that you have written. This cannot be undone.", "Delete my account");
+    if (!sure) return "Nothing is deleted.";
+    await request("POST", "/api/v1/account/deletion", { body: { password } });
+    gone(find("#account-forms"), "Your account is deleted, with everything in it.");
+    find("#session").replaceChildren(element("a", { href: "/sign-in" }, "Sign in"), element("a", { href: "/sign-up" }, "Sign up"));
+  });
+}
+
+function homeLink() {
+  return element("p", {}, element("a", { class: "button", href: "/" }, "Home page"));
+}
+
+/** Puts the word that something is gone where it was, and the focus there. */
+function gone(place, text) {
+  const note = element("div", { class: "done", tabindex: "-1" }, element("p", {}, text), homeLink());
+  place.replaceChildren(note);
+  note.focus();
+}
+
+async function post(session) {
+  const [place, title, about, text, actions, form, problem] =
+    ["#post", "#post-title", "#post-about", "#post-text", "#post-actions", "#edit", "#post-problem"].map((id) => find(id));
+  const url = `/api/v1/posts/${/\d+/.exec(location.pathname) ?? 0}`;
+  const site = document.title.split(" · ").at(-1);
+
+  let current;
+  const show = (post) => {
+    current = post;
+    document.title = `${post.title} · ${site}`;
+    title.textContent = post.title;
+    about.replaceChildren(byline(post, minute));
+    text.textContent = post.body;
+  };
+  const edit = (open) => {
+    form.hidden = !open;
+    for (const part of [title, about, text, actions]) part.hidden = open;
+    if (open) {
+      form.elements.title.value = current.title;
+      form.elements.body.value = current.body;
+      form.elements.title.focus();
+    }
+  };
+
+  try {
+    show(await request("GET", url));
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    title.textContent = error.status === 404 ? "There is no such post" : "This post cannot be shown";
+    about.replaceChildren();
+    showProblem(problem, error.status === 404 ? { message: "It was deleted, or never was." } : error, homeLink());
+    return;
+  } finally {
+    place.ariaBusy = "false";
+  }
+  const user = await session;
+  if (!user || user.id !== current.author?.id) return;
+
+  actions.hidden = false;
+  find("#post-edit").addEventListener("click", () => edit(true));
+  find("#edit-cancel").addEventListener("click", () => {
+    clearErrors(form);
+    edit(false);
+    find("#post-edit").focus();
+  });
+  bindForm(form, async (draft) => {
+    show(await request("PUT", url, { body: draft }));
+    edit(false);
+    title.focus();
+  });
+  find("#post-delete").addEventListener("click", async () => {
+    problem.hidden = true;
+    if (!(await confirm("Delete this post?", "This cannot be undone.", "Delete the post"))) return;
+    try {
+      await request("DELETE", url);
+      gone(place, "The post is deleted.");
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      showProblem(problem, error);
+    }
+  });
+}
+
+// The address holds what is searched for and from where on, so that it can be reloaded, kept and sent to others.
+async function search() {
+  const [form, list, status, problem, older, newest] =
+    ["#search-form", "#result-list", "#results-status", "#results-problem", "#results-older", "#results-newest"].map((id) => find(id));
+  const asked = new URLSearchParams(location.search);
+  const q = asked.get("q") ?? "";
+  const before = asked.get("before");
+  form.elements.q.value = q;
+  if (!q.trim()) {
+    list.ariaBusy = "false";
+    return;
+  }
+  document.title = `${q} · ${document.title}`;
+  try {
+    const page = await request("GET", `/api/v1/search?${new URLSearchParams(before ? { q, before } : { q })}`);
+    append(list, page.posts);
+    status.textContent = page.posts.length ? "" : `No post has all of these words: ${q}`;
+    if (page.next) older.href = `/search?${new URL(page.next, location).searchParams}`;
+    older.hidden = !page.next;
+    newest.href = `/search?${new URLSearchParams({ q })}`;
+    newest.hidden = !before;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    const others = showErrors(form, error.errors);
+    if (others.length || !error.errors.length) showProblem(problem, error);
+  } finally {
+    list.ariaBusy = "false";
+  }
+}
+
+
+// --- The page of the API ---------------------------------------------------------------------------------------------
+// Draws the OpenAPI document: operations by tag, then the schemas that they name.
+
+async function apiDocs() {
+  const place = find("#operations");
+  let api;
+  try {
+    api = await request("GET", "/api/openapi.json");
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    showProblem(find("#operations-problem"), error);
+    return;
+  } finally {
+    place.ariaBusy = "false";
+  }
+  find("#about").textContent = api.info.description ?? "";
+  const groups = new Map((api.tags ?? []).map(({ name, description }) => [name, { description, operations: [] }]));
+  for (const [path, methods] of Object.entries(api.paths)) {
+    for (const method of ["get", "post", "put", "patch", "delete"]) {
+      if (!methods[method]) continue;
+      const operation = { parameters: [], ...methods[method], method: method.toUpperCase(), path };
+      operation.parameters = [...(methods.parameters ?? []), ...operation.parameters];
+      operation.id = `${method}${path}`.replace(/[^\w]+/g, "-");
+      const tag = operation.tags?.[0] ?? "Operations";
+      if (!groups.has(tag)) groups.set(tag, { operations: [] });
+      groups.get(tag).operations.push(operation);
+    }
+  }
+  const used = [...groups].filter(([, { operations }]) => operations.length).sort(([a], [b]) => a.localeCompare(b));
+  const sections = used.map(([name, { description, operations }]) =>
+    element("section", {}, element("h2", {}, name), element("p", {}, description ?? ""), ...operations.map(drawOperation)));
+  const schemas = Object.entries(api.components?.schemas ?? {}).map(([name, schema]) =>
+    element("article", { class: "operation", id: `schema-${name}` }, element("h3", {}, element("code", {}, name)), drawSchema(schema)));
+  place.replaceChildren(...sections, element("section", {}, element("h2", {}, "Schemas"), ...schemas));
+  find("#contents").replaceChildren(...used.flatMap(([, { operations }]) => operations).map(({ id, method, path }) =>
+    element("li", {}, element("a", { href: `#${id}` }, element("b", {}, method), " ", path.replace("/api/v1", "")))));
+  if (location.hash) find(`[id="${CSS.escape(location.hash.slice(1))}"]`)?.scrollIntoView();
+}
+
+function drawOperation({ id, method, path, summary, description, parameters, requestBody, responses, security }) {
+  const part = (title, terms) => (terms.length ? [element("h4", {}, title), element("dl", { class: "terms" }, ...terms)] : []);
+  const bodies = Object.entries(requestBody?.content ?? {});
+  return element("article", { class: "operation", id },
+    element("h3", {}, element("span", { class: "method" }, method), " ", element("code", {}, path)),
+    element("p", {}, [summary, description, security?.length ? "Needs a session." : ""].filter(Boolean).map((text) => sentence("", text)).join(" ")),
+    ...part("Parameters", parameters.map(({ name, in: where, required, description: text, schema }) =>
+      drawTerm(name, [`${where}, `, ...drawType(schema ?? {})], required, text ?? schema?.description))),
+    ...(bodies.length ? [element("h4", {}, "Body"), ...bodies.flatMap(([type, { schema }]) =>
+      [element("p", { class: "type" }, `${type}: `, ...drawType(schema ?? {})), ...drawInside(schema)])] : []),
+    ...part("Answers", drawAnswers(responses ?? {})));
+}
+
+/** The answers of an operation: those that differ in nothing but their status, as errors do, together. */
+function drawAnswers(responses) {
+  const alike = new Map();
+  for (const [status, { description, content = {}, headers = {} }] of Object.entries(responses)) {
+    const key = JSON.stringify([content, headers]);
+    if (!alike.has(key)) alike.set(key, { content, headers, statuses: [], texts: [] });
+    alike.get(key).statuses.push(status === "default" ? "other" : status);
+    if (description) alike.get(key).texts.push(description);
+  }
+  return [...alike.values()].map(({ content, headers, statuses, texts }) => {
+    const types = Object.entries(content).flatMap(([type, { schema }]) => [`${type}: `, ...drawType(schema ?? {})]);
+    const fields = Object.keys(headers).map((name) => `With the header ${name}.`);
+    return drawTerm(statuses.join(", "), types, false, [sentence("", texts.join(", ") || "An answer"), ...fields].join(" "));
+  });
+}
+
+/** A term of a list: a name, what it is, and what there is to say about it. */
+function drawTerm(name, type, required, text, ...inside) {
+  return element("div", {}, element("dt", {}, element("code", {}, name), required ? element("span", { class: "required" }, " required") : ""),
+    element("dd", {}, element("p", { class: "type" }, ...type), ...(text ? [element("p", {}, text)] : []), ...inside));
+}
+
+/** Says in words what a schema allows, with links to those that have a name. */
+function drawType(schema) {
+  if (schema.$ref) {
+    const name = schema.$ref.split("/").at(-1);
+    return [element("a", { href: `#schema-${name}` }, name)];
+  }
+  const choices = schema.oneOf ?? schema.anyOf ?? schema.allOf;
+  if (choices) return choices.flatMap((choice, i) => [...(i ? [schema.allOf ? " and " : " or "] : []), ...drawType(choice)]);
+  if (schema.enum) return [`one of ${schema.enum.map((value) => JSON.stringify(value)).join(", ")}`];
+  const types = [schema.type ?? "anything"].flat();
+  const words = [types.join(" or ")];
+  if (types.includes("array")) words.push(" of ", ...drawType(schema.items ?? {}));
+  const range = (low, high, unit) => {
+    if (low === undefined && high === undefined) return;
+    words.push(`, ${low === undefined ? "at most" : high === undefined ? "at least" : `${low} to`} ${high ?? low}${unit}`);
+  };
+  if (schema.format) words.push(` (${schema.format})`);
+  range(schema.minLength, schema.maxLength, " characters");
+  range(schema.minimum, schema.maximum, "");
+  range(schema.minItems, schema.maxItems, " items");
+  if (schema.pattern) words.push(", matching ", element("code", {}, schema.pattern));
+  for (const name of ["default", "const"]) if (schema[name] !== undefined) words.push(`, ${name} ${JSON.stringify(schema[name])}`);
+  const example = schema.examples?.[0] ?? schema.example;
+  if (example !== undefined) words.push(", such as ", element("code", {}, JSON.stringify(example)));
+  return words;
+}
+
+/** The members of an object that is described in place, of an array's items too. */
+function drawInside(schema) {
+  if (schema?.items) return drawInside(schema.items);
+  if (!schema?.properties) return [];
+  return [element("dl", { class: "terms" }, ...Object.entries(schema.properties).map(([name, member]) =>
+    drawTerm(name, drawType(member), schema.required?.includes(name), member.description, ...drawInside(member))))];
+}
+
+function drawSchema(schema) {
+  const text = schema.description ? [element("p", {}, schema.description)] : [];
+  return element("div", {}, ...text, ...(schema.properties ? drawInside(schema) : [element("p", { class: "type" }, ...drawType(schema))]));
+}
+
+
+// --- Begin -----------------------------------------------------------------------------------------------------------
+
+let shown = null; // who is signed in, as this page shows it
+const session = loadSession().then((user) => {
+  shown = user;
+  showSession(user);
+  return user;
+});
+pages[document.body.dataset.page](session);
+
+// The browser may show this page again as it was. If somebody signed in or out meanwhile, it is not true any more.
+addEventListener("pageshow", async ({ persisted }) => {
+  if (persisted && (await loadSession())?.id !== shown?.id) location.reload();
+});
