@@ -1,0 +1,108 @@
+package trace
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"time"
+
+	"oneserver/ctl/internal/docker"
+)
+
+// wellFormedID is an id as Nginx makes them. It becomes an argument of commands below, so nothing else may.
+var wellFormedID = regexp.MustCompile(`^[0-9A-Za-z_-]{8,64}$`)
+
+// WebLog is the line of Nginx' access log (log_format in nginx.conf). The upstream fields are empty for a request
+// that Nginx answered by itself, and have several values, separated by commas, where it tried several times.
+type WebLog struct {
+	RequestID    string  `json:"request_id"`
+	RemoteAddr   string  `json:"remote_addr"`
+	Status       int     `json:"status"`
+	Bytes        int     `json:"bytes"`        // header and body
+	RequestTime  float64 `json:"request_time"` // seconds
+	Upstream     string  `json:"upstream_addr"`
+	UpstreamSaid string  `json:"upstream_status"`
+	UpstreamTime string  `json:"upstream_response_time"` // seconds
+	Cache        string  `json:"cache"`                  // HIT, MISS, STALE; empty where nothing may be kept
+}
+
+// tail is how many lines of the log are looked at: more than are written, on a busy machine, until we look.
+const tail = "5000"
+
+// readWebLog waits until the log has the request: Nginx writes the line after the answer, and the engine a bit later.
+func readWebLog(ctx context.Context, cli docker.CLI, id string) (*WebLog, error) {
+	const patience = 10 * time.Second // a busy machine takes seconds to run docker
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		log, err := cli.Output(ctx, "compose", "logs", "--no-color", "--no-log-prefix", "--tail", tail, "web")
+		if ctx.Err() == nil && err != nil {
+			return nil, fmt.Errorf("its log cannot be read: %w", err)
+		}
+		if line := findLine(strings.NewReader(log), id); line != nil {
+			return line, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("its log did not have the request within %s", patience)
+		case <-tick.C:
+		}
+	}
+}
+
+// findLine returns the last line of Nginx' log about the request with that id, or nil.
+func findLine(log io.Reader, id string) *WebLog {
+	var found *WebLog
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		if !strings.Contains(lines.Text(), id) {
+			continue // most of them; no need to read them as JSON
+		}
+		line := new(WebLog)
+		if err := json.Unmarshal(lines.Bytes(), line); err == nil && line.RequestID == id {
+			found = line
+		}
+	}
+	return found
+}
+
+// AppEntry is what a replica of app did for the request (`app request ID`).
+type AppEntry struct {
+	Container      string      `json:"container"`
+	Replica        string      `json:"replica"`
+	Method         string      `json:"method"`
+	Route          string      `json:"route"`
+	Status         int         `json:"status"`
+	DurationMS     float64     `json:"duration_ms"`
+	DatabaseMS     float64     `json:"db_ms"`
+	Statements     []Statement `json:"statements"`
+	StatementCount int         `json:"statement_count"` // of which Statements are the first
+}
+
+// Statement is one statement, with placeholders for its values.
+type Statement struct {
+	SQL        string  `json:"sql"`
+	AtMS       float64 `json:"at_ms"` // since the application received the request
+	DurationMS float64 `json:"duration_ms"`
+}
+
+// readAppEntry asks a replica for the request. It returns nil if the replica does not know it.
+func readAppEntry(ctx context.Context, cli docker.CLI, container, id string) (*AppEntry, error) {
+	out, err := cli.Output(ctx, "exec", container, "/app", "request", id)
+	switch {
+	case err != nil && strings.Contains(err.Error(), "no request with that id"):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	entry := &AppEntry{Container: container}
+	if err := json.Unmarshal([]byte(out), entry); err != nil {
+		return nil, fmt.Errorf("app request: %w", err)
+	}
+	return entry, nil
+}

@@ -1,0 +1,174 @@
+// Package trace follows one request through the stack, from the outside as a visitor sends it and from the inside as
+// an operator sees it: the answer of the name server, the exchange with the web server, what Nginx logged of it, and
+// what the application did for it, its SQL included. The request id joins them.
+package trace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
+)
+
+const (
+	visitLimit  = 20 * time.Second // for the exchange; longer than Nginx waits for the application
+	insideLimit = 15 * time.Second // for what Docker is asked afterwards
+	dnsLimit    = 2 * time.Second
+	defaultPath = "/api/v1/posts"
+)
+
+// Trace is one request and what is known of it. Times are in milliseconds.
+type Trace struct {
+	URL       string     `json:"url"`
+	RequestID string     `json:"request_id"`
+	DNS       *Lookup    `json:"dns,omitempty"` // nil for a name that needs none
+	HTTP      Exchange   `json:"http"`
+	Web       *WebLog    `json:"web,omitempty"` // nil if Nginx' log does not have the request
+	App       []AppEntry `json:"app"`           // of each replica that had the request
+	Remarks   []string   `json:"remarks,omitempty"`
+}
+
+// target is where a request goes.
+type target struct {
+	url  *url.URL // as a visitor would write it, with the port
+	http string   // host:port to connect to, of this machine
+	dns  string   // host:port of the name server, of this machine
+	name string   // to ask the name server for; empty if the URL's host is no name of it
+}
+
+// Run sends a request for address, which may be a path only or empty, and follows it.
+func Run(ctx context.Context, cli docker.CLI, address string) (*Trace, error) {
+	settings, err := stack.ReadSettings(ctx, cli)
+	if err != nil {
+		return nil, err
+	}
+	to, err := aim(settings, address)
+	if err != nil {
+		return nil, err
+	}
+	apps, err := replicas(ctx, cli)
+	if err != nil {
+		return nil, err
+	}
+
+	t := &Trace{URL: to.url.String(), App: []AppEntry{}}
+	if to.name != "" {
+		lookup := ask(ctx, to.dns, to.name)
+		t.DNS = &lookup
+	}
+	if t.HTTP, err = visit(ctx, to); err != nil {
+		return nil, fmt.Errorf("the web server does not answer: %w\nmake ps shows what runs, make up starts what does not", err)
+	}
+	t.RequestID = t.HTTP.Response.header("X-Request-ID")
+	if !wellFormedID.MatchString(t.RequestID) {
+		return nil, fmt.Errorf("what answers at %s is not this stack's web server: its answer has no X-Request-ID", to.http)
+	}
+	t.lookInside(ctx, cli, apps)
+	return t, nil
+}
+
+// aim checks that address is on this site, and says where that is. This tool connects to this machine only.
+func aim(settings stack.Settings, address string) (target, error) {
+	www := "www." + strings.ToLower(settings["DOMAIN"])
+	base := &url.URL{Scheme: "http", Host: www, Path: "/"}
+	if address == "" {
+		address = defaultPath
+	}
+	u, err := base.Parse(address)
+	if err != nil {
+		return target{}, fmt.Errorf("%q is not an address: %w", address, err)
+	}
+	bind, err := netip.ParseAddr(settings["BIND"])
+	if err != nil {
+		return target{}, fmt.Errorf("BIND: %w", err)
+	}
+	if bind.IsUnspecified() {
+		bind = netip.AddrFrom4([4]byte{127, 0, 0, 1}) // as good as any, and this machine's own
+	}
+	port := settings["HTTP_PORT"]
+	to := target{http: net.JoinHostPort(bind.String(), port), dns: net.JoinHostPort(bind.String(), settings["DNS_PORT"])}
+	switch host := strings.ToLower(u.Hostname()); {
+	case u.Scheme != "http":
+		return target{}, fmt.Errorf("%s: only http:// is served", address)
+	case u.User != nil:
+		return target{}, fmt.Errorf("%s: an address of this site has no user in it", u.Redacted())
+	case host == www || "www."+host == www:
+		to.name = host + "."
+	case host != "localhost":
+		return target{}, fmt.Errorf("%s is not on this site, and nothing else is asked: its names are %s, %s and localhost",
+			address, www, strings.TrimPrefix(www, "www."))
+	}
+	if u.Port() != "" && u.Port() != port {
+		return target{}, fmt.Errorf("%s: the site is published on port %s (HTTP_PORT)", address, port)
+	}
+	u.Host, u.Fragment = u.Hostname(), ""
+	if port != "80" {
+		u.Host = net.JoinHostPort(u.Host, port)
+	}
+	to.url = u
+	return to, nil
+}
+
+// replicas returns the names of the containers of app, or an error that says how to start the stack.
+func replicas(ctx context.Context, cli docker.CLI) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, insideLimit)
+	defer cancel()
+	project, err := stack.ReadProject(ctx, cli)
+	if err != nil {
+		return nil, err
+	}
+	containers, err := stack.Running(ctx, cli)
+	if err != nil {
+		return nil, err
+	}
+	var apps []string
+	web := false
+	for _, c := range containers {
+		if c.Project == project.Name {
+			web = web || c.Service == "web"
+			if c.Service == "app" {
+				apps = append(apps, c.Name)
+			}
+		}
+	}
+	if !web {
+		return nil, errors.New("the stack is not running: start it with make up")
+	}
+	return apps, nil
+}
+
+// lookInside adds what Nginx' log and the replicas know of the request. What cannot be had is remarked upon.
+func (t *Trace) lookInside(ctx context.Context, cli docker.CLI, apps []string) {
+	ctx, cancel := context.WithTimeout(ctx, insideLimit)
+	defer cancel()
+	var (
+		running sync.WaitGroup
+		webErr  error
+		entries = make([]*AppEntry, len(apps))
+		errs    = make([]error, len(apps))
+	)
+	running.Go(func() { t.Web, webErr = readWebLog(ctx, cli, t.RequestID) })
+	for i, name := range apps {
+		running.Go(func() { entries[i], errs[i] = readAppEntry(ctx, cli, name, t.RequestID) })
+	}
+	running.Wait()
+	if webErr != nil {
+		t.Remarks = append(t.Remarks, "web: "+webErr.Error())
+	}
+	for i := range apps {
+		if entries[i] != nil {
+			t.App = append(t.App, *entries[i])
+		}
+		if errs[i] != nil {
+			t.Remarks = append(t.Remarks, apps[i]+": "+errs[i].Error())
+		}
+	}
+}
