@@ -1,0 +1,29 @@
+// Command bare is what app is measured against, and who asks: the page of posts by nothing but database/sql and
+// net/http, from a pool (bare) or from a connection of its own for each request (dial), and the load on either (load).
+package main
+
+import (
+	"fmt"
+	"log"
+	"os"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(args []string) error {
+	if len(args) == 1 {
+		switch args[0] {
+		case "bare":
+			return serve(fromPool)
+		case "dial":
+			return serve(fromItsOwn)
+		case "load":
+			return visitors(os.Stdin, os.Stdout)
+		}
+	}
+	return fmt.Errorf("bare, dial or load, not %q", args)
+}

@@ -1,0 +1,405 @@
+// Package bench measures the figures that this project promises, on a copy of the stack that nobody else uses: what is
+// compared runs in turn, on the same machine, behind the same Nginx, over the same data.
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"oneserver/ctl/internal/bench/load"
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/images"
+	"oneserver/ctl/internal/terminal"
+)
+
+const (
+	connections = 32
+	pageSize    = 20
+	deepPage    = 100_000
+	smallRows   = 1_000
+
+	// MinRows is how many posts it takes for page 100,000.
+	MinRows = deepPage*pageSize + 1
+)
+
+// Options say how much to measure.
+type Options struct {
+	Rows   int           // posts in the large table, from MinRows
+	Rounds int           // each measures everything once
+	Each   time.Duration // how long each is measured
+}
+
+// patience is how long an answer may take that should come at once.
+const patience = 30 * time.Second
+
+// A variant is one thing that is measured.
+type variant struct {
+	key     string
+	title   string
+	host    string
+	path    string
+	visitor string // the Cookie header
+	small   bool   // whether the table is the small one
+}
+
+// somebody is a session cookie, as far as Nginx can tell: it shows nothing that was kept to its visitor.
+const somebody = "session=0123456789012345678901234567890123456789012"
+
+func variants(rows int) []variant {
+	const (
+		www   = "www." + domain
+		first = "/api/v1/posts?limit=20"
+	)
+	deep := fmt.Sprintf("%s&before=%d", first, rows+1-(deepPage-1)*pageSize)
+	return []variant{
+		{key: "bare", title: "bare database/sql and net/http", host: "bare.bench", path: first, visitor: somebody},
+		{key: "app", title: "app", host: www, path: first, visitor: somebody},
+		{key: "dial", title: "a connection for each request", host: "dial.bench", path: first, visitor: somebody},
+		{key: "deep", title: "app, page 100,000", host: www, path: deep, visitor: somebody},
+		{key: "small", title: "app, 1,000 posts", host: www, path: first, visitor: somebody, small: true},
+		{key: "anonymous", title: "app, as anonymous visitors get it", host: www, path: first},
+		{key: "static", title: "a static file of the same size", host: "static.bench", path: "/page.json"},
+	}
+}
+
+// A sample is one measurement of a variant.
+type sample struct {
+	rate    float64                  // requests a second
+	cpu     map[string]time.Duration // by service, for one request
+	reached float64                  // how many of the requests reached app
+	seconds float64
+}
+
+// stackTime is what one request costs, the load left out.
+func (s sample) stackTime() time.Duration {
+	var sum time.Duration
+	for service, used := range s.cpu {
+		if service != "load" {
+			sum += used
+		}
+	}
+	return sum
+}
+
+// Run starts the copy, fills it, measures, and removes it, whatever happens. What it does is told on progress.
+func Run(ctx context.Context, cli docker.CLI, progress *os.File, options Options) (report *Report, err error) {
+	if options.Rows < MinRows || options.Rounds < 1 || options.Each < time.Second {
+		return nil, fmt.Errorf("at least %d rows (page 100,000 is then there), one round and one second", MinRows)
+	}
+	site, err := describe(cli)
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(site.dir)
+	defer func() { err = errors.Join(err, site.remove()) }()
+	say := terminal.NewTeller(progress)
+	defer say.End()
+
+	if err := site.remove(); err != nil { // of a run that was killed
+		return nil, err
+	}
+	if err := images.Ensure(ctx, site.cli, images.NewReporter(progress)); err != nil {
+		return nil, err
+	}
+	say.Now("starting a copy of the stack")
+	if err := site.start(ctx); err != nil {
+		return nil, err
+	}
+	if err := site.fill(ctx, options.Rows, func(done int) {
+		say.Now("filling it: %s of %s posts", thousands(done), thousands(options.Rows))
+	}); err != nil {
+		return nil, err
+	}
+	b, err := site.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	say.Now("waiting until the database has written what it was filled with")
+	if err := b.settle(ctx); err != nil {
+		return nil, err
+	}
+	all := variants(options.Rows)
+	if err := b.check(ctx, all); err != nil {
+		return nil, err
+	}
+	samples := map[string][]sample{}
+	for round := range options.Rounds + 1 {
+		order, each := slices.Clone(all), options.Each
+		if round == 0 {
+			each = time.Second // to warm up; not counted
+		} else if round%2 == 0 {
+			slices.Reverse(order) // A B B A: what drifts meanwhile favours neither
+		}
+		for _, v := range order {
+			if round == 0 {
+				say.Now("warming up: %s", v.title)
+			} else {
+				say.Now("round %d of %d: %s", round, options.Rounds, v.title)
+			}
+			one, err := b.measure(ctx, v, each)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", v.title, err)
+			}
+			if round > 0 {
+				samples[v.key] = append(samples[v.key], one)
+			}
+		}
+	}
+	return newReport(options, all, samples), nil
+}
+
+// bench is a copy that is ready to be measured.
+type bench struct {
+	site   *site
+	meters map[string]*meter // by service
+	small  bool              // which table is in place
+
+	stop    context.CancelFunc // ends the load at once
+	loadEnd func() error       // ends it in good order
+	jobs    *json.Encoder
+	results *json.Decoder
+}
+
+// open starts the load's container and finds the others.
+func (s *site) open(ctx context.Context) (*bench, error) {
+	ctx, stop := context.WithCancel(ctx)
+	cmd := s.cli.Command(ctx, "compose", "run", "--rm", "--no-TTY", "--no-deps", "load")
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	in, out, err := startPiped(cmd)
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	b := &bench{site: s, meters: map[string]*meter{}, stop: stop, jobs: json.NewEncoder(in), results: json.NewDecoder(out)}
+	b.loadEnd = sync.OnceValue(func() error {
+		if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
+			return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, bytes.TrimSpace(said.Bytes()))
+		}
+		return nil
+	})
+	if err := b.waitForPage(ctx); err != nil {
+		return nil, errors.Join(err, b.close())
+	}
+	ids, err := s.containers(ctx)
+	if err != nil {
+		return nil, errors.Join(err, b.close())
+	}
+	for service, id := range ids {
+		meter, err := newMeter(ctx, s.cli, id)
+		if err != nil {
+			return nil, errors.Join(err, b.close())
+		}
+		b.meters[service] = meter
+	}
+	return b, nil
+}
+
+// waitForPage waits until app, bare and dial answer; they have no health check here.
+func (b *bench) waitForPage(ctx context.Context) error {
+	deadline := time.Now().Add(patience)
+	for _, v := range variants(MinRows)[:3] {
+		for {
+			_, err := b.get(ctx, v)
+			if err == nil {
+				break
+			}
+			if ctx.Err() != nil || time.Now().After(deadline) {
+				return fmt.Errorf("%s does not answer: %w", v.host, err)
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+	}
+	return nil
+}
+
+func (b *bench) close() error {
+	defer b.stop()
+	err := b.loadEnd()
+	for _, m := range b.meters {
+		err = errors.Join(err, m.close())
+	}
+	return err
+}
+
+// do has the load do a job.
+func (b *bench) do(ctx context.Context, job load.Job) (load.Result, error) {
+	late := time.AfterFunc(job.For+patience, b.stop) // ends the container, and the reading below with it
+	defer late.Stop()
+	var result load.Result
+	if err := b.jobs.Encode(job); err != nil {
+		return result, fmt.Errorf("tell the load: %w", err)
+	}
+	if err := b.results.Decode(&result); err != nil {
+		if ctx.Err() != nil {
+			return result, ctx.Err()
+		}
+		b.stop()
+		return result, fmt.Errorf("hear the load: %w", errors.Join(err, b.loadEnd()))
+	}
+	if result.Error != "" {
+		return result, errors.New(result.Error)
+	}
+	return result, nil
+}
+
+const web = "http://web"
+
+// get asks for a variant once.
+func (b *bench) get(ctx context.Context, v variant) ([]byte, error) {
+	result, err := b.do(ctx, load.Job{URL: web + v.path, Host: v.host, Cookie: v.visitor})
+	return result.Body, err
+}
+
+// check sees to it that like is compared with like: bare and dial answer what app answers, page 100,000 is a whole page,
+// and the static file is the page.
+func (b *bench) check(ctx context.Context, all []variant) error {
+	of := map[string]variant{}
+	for _, v := range all {
+		of[v.key] = v
+	}
+	page, err := b.get(ctx, of["app"])
+	if err != nil {
+		return err
+	}
+	if err := b.site.writeStatic("page.json", page); err != nil {
+		return err
+	}
+	deepBare := of["bare"]
+	deepBare.path = of["deep"].path
+	for _, pair := range [][2]variant{{of["app"], of["bare"]}, {of["app"], of["dial"]}, {of["app"], of["anonymous"]},
+		{of["app"], of["static"]}, {of["deep"], deepBare}} {
+		var answers [2]struct {
+			Posts []map[string]any
+			Next  string
+		}
+		for i, v := range pair {
+			body, err := b.get(ctx, v)
+			if err != nil {
+				return fmt.Errorf("%s: %w", v.title, err)
+			}
+			if err := json.Unmarshal(body, &answers[i]); err != nil {
+				return fmt.Errorf("%s: %w", v.title, err)
+			}
+		}
+		if len(answers[0].Posts) != pageSize || !reflect.DeepEqual(answers[0], answers[1]) {
+			return fmt.Errorf("%s and %s (%s) do not answer the same %d posts: %.300v and %.300v",
+				pair[0].title, pair[1].title, pair[0].path, pageSize, answers[0], answers[1])
+		}
+	}
+	return nil
+}
+
+// settle waits until nothing works but health checks: after the filling, the database writes for a while.
+func (b *bench) settle(ctx context.Context) error {
+	const quiet = 0.15 // of a processor
+	deadline := time.Now().Add(2 * time.Minute)
+	for {
+		before, err := b.cpu()
+		if err != nil {
+			return err
+		}
+		begun := time.Now()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(2 * time.Second):
+		}
+		after, err := b.cpu()
+		if err != nil {
+			return err
+		}
+		var used time.Duration
+		for service := range after {
+			used += after[service] - before[service]
+		}
+		busy := used.Seconds() / time.Since(begun).Seconds()
+		if busy < quiet {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the copy does not come to rest: with nothing to do it keeps %.2f processors busy", busy)
+		}
+	}
+}
+
+// measure lets the load ask for one variant.
+func (b *bench) measure(ctx context.Context, v variant, each time.Duration) (sample, error) {
+	if v.small != b.small {
+		if err := b.site.swap(ctx, v.small); err != nil {
+			return sample{}, err
+		}
+		b.small = v.small
+		if _, err := b.get(ctx, v); err != nil { // opens the table
+			return sample{}, err
+		}
+	}
+	reachedBefore, err := b.reached(ctx)
+	if err != nil {
+		return sample{}, err
+	}
+	before, err := b.cpu()
+	if err != nil {
+		return sample{}, err
+	}
+	result, err := b.do(ctx, load.Job{URL: web + v.path, Host: v.host, Cookie: v.visitor, Connections: connections, For: each})
+	if err != nil {
+		return sample{}, err
+	}
+	after, err := b.cpu()
+	if err != nil {
+		return sample{}, err
+	}
+	reachedAfter, err := b.reached(ctx)
+	if err != nil {
+		return sample{}, err
+	}
+	one := sample{rate: result.Rate(), cpu: map[string]time.Duration{}, seconds: result.Elapsed.Seconds(),
+		reached: (reachedAfter - reachedBefore) / float64(result.Requests)}
+	for service := range after {
+		one.cpu[service] = (after[service] - before[service]) / time.Duration(result.Requests)
+	}
+	return one, nil
+}
+
+// cpu returns the CPU time that each service has used so far.
+func (b *bench) cpu() (map[string]time.Duration, error) {
+	var (
+		mu     sync.Mutex // guards used and errs
+		used   = map[string]time.Duration{}
+		errs   []error
+		meters sync.WaitGroup
+	)
+	for service, m := range b.meters {
+		meters.Go(func() {
+			one, err := m.read()
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", service, err))
+			}
+			used[service] = one
+		})
+	}
+	meters.Wait()
+	return used, errors.Join(errs...)
+}
+
+// reached returns how many requests for pages of posts app has answered so far, by its own count.
+func (b *bench) reached(ctx context.Context) (float64, error) {
+	result, err := b.do(ctx, load.Job{URL: "http://app:9090/metrics"})
+	if err != nil {
+		return 0, fmt.Errorf("metrics of app: %w", err)
+	}
+	return sumOf(string(result.Body), "http_request_duration_seconds_count", `route="/api/v1/posts"`)
+}

@@ -1,0 +1,26 @@
+// Package load is what `ctl bench` and the container that makes the load say to each other: one Job a line on its
+// standard input, one Result a line on its standard output.
+package load
+
+import "time"
+
+// A Job is an address to ask for: once, or with a number of connections for some time.
+type Job struct {
+	URL         string        // whom to ask for what
+	Host        string        // the name to ask under; that of the URL if empty
+	Cookie      string        // the Cookie header; none if empty
+	Connections int           // kept alive, each with one request at a time
+	For         time.Duration // 0 asks once and returns the body
+}
+
+// A Result is what came of a Job.
+type Result struct {
+	Requests int           // answered with 200 and with the same length, every one
+	Elapsed  time.Duration // from the first request to the last answer
+	Size     int           // of an answer's body in bytes
+	Body     []byte        // if the Job asked once
+	Error    string        // why it ended early; empty if it did not
+}
+
+// Rate is how many requests were answered in a second.
+func (r Result) Rate() float64 { return float64(r.Requests) / r.Elapsed.Seconds() }

@@ -1,0 +1,224 @@
+package bench
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"oneserver/ctl/internal/terminal"
+)
+
+// A Report is what was measured, and whether it is what is wanted.
+type Report struct {
+	Rows        int       `json:"rows"`
+	Rounds      int       `json:"rounds"`
+	Seconds     float64   `json:"seconds"`
+	Connections int       `json:"connections"`
+	Processors  int       `json:"processors"`
+	Variants    []Variant `json:"variants"`
+	Figures     []Figure  `json:"figures"`
+}
+
+// A Variant is one thing that was measured, for itself.
+type Variant struct {
+	Name string            `json:"name"`
+	Rate Spread            `json:"requests_per_second"`
+	CPU  map[string]Spread `json:"cpu_microseconds_per_request"` // by service
+}
+
+// A Figure compares two variants, or says something of one.
+type Figure struct {
+	Name    string  `json:"name"`
+	Wanted  string  `json:"wanted"`
+	Value   Spread  `json:"measured"`
+	CPU     *Spread `json:"measured_by_cpu_time,omitempty"` // the same ratio of what a request costs, without the load
+	Reached bool    `json:"reached"`
+
+	unit string
+}
+
+// A Spread is the median of the rounds, with the lowest and the highest.
+type Spread struct {
+	Median float64 `json:"median"`
+	Low    float64 `json:"low"`
+	High   float64 `json:"high"`
+}
+
+func spread(values []float64) Spread {
+	sorted := slices.Sorted(slices.Values(values))
+	middle := len(sorted) / 2
+	median := sorted[middle]
+	if len(sorted)%2 == 0 {
+		median = (sorted[middle-1] + median) / 2
+	}
+	return Spread{median, sorted[0], sorted[len(sorted)-1]}
+}
+
+// each applies f to every sample.
+func each(samples []sample, f func(sample) float64) Spread {
+	values := make([]float64, len(samples))
+	for i, s := range samples {
+		values[i] = f(s)
+	}
+	return spread(values)
+}
+
+// services are the columns of CPU time. Of the three that answer for the page a variant has one.
+var services = []string{"web", "app", "db", "load"}
+
+// cpuOf is a service's CPU time for one request; app's includes that of who stands in its place.
+func cpuOf(s sample, service string) time.Duration {
+	if service == "app" {
+		return s.cpu["app"] + s.cpu["bare"] + s.cpu["dial"]
+	}
+	return s.cpu[service]
+}
+
+func newReport(options Options, all []variant, samples map[string][]sample) *Report {
+	report := &Report{Rows: options.Rows, Rounds: options.Rounds, Seconds: options.Each.Seconds(),
+		Connections: connections, Processors: runtime.NumCPU()}
+	for _, v := range all {
+		one := Variant{Name: v.title, CPU: map[string]Spread{}}
+		one.Rate = each(samples[v.key], func(s sample) float64 { return s.rate })
+		for _, service := range services {
+			one.CPU[service] = each(samples[v.key], func(s sample) float64 { return float64(cpuOf(s, service)) / float64(time.Microsecond) })
+		}
+		report.Variants = append(report.Variants, one)
+	}
+
+	// ratio compares round by round, so that what changes between rounds counts for neither side.
+	ratio := func(name, a, b string, wanted float64, unit string) {
+		scale := 1.0
+		if unit == "%" {
+			scale = 100
+		}
+		var rates, costs []float64
+		for i := range samples[a] {
+			one, other := samples[a][i], samples[b][i]
+			rates = append(rates, one.rate/other.rate*scale)
+			costs = append(costs, float64(other.stackTime())/float64(one.stackTime())*scale)
+		}
+		cpu := spread(costs)
+		figure := Figure{Name: name, Value: spread(rates), CPU: &cpu, unit: unit, Wanted: fmt.Sprintf("≥ %g%s", wanted, unit)}
+		figure.Reached = figure.Value.Median >= wanted
+		report.Figures = append(report.Figures, figure)
+	}
+	ratio("a page of 20 posts, of the rate of bare database/sql and net/http", "app", "bare", 90, "%")
+	ratio("a page of 20 posts, against a connection for each request", "app", "dial", 3, "×")
+	ratio("the newest page as visitors get it, against the same", "anonymous", "dial", 3, "×")
+	ratio("the newest page as visitors get it, of the rate of a static file", "anonymous", "static", 60, "%")
+
+	kept := Figure{Name: "requests for it that reach app in a second", Wanted: "≤ 1", Value: each(samples["anonymous"], func(s sample) float64 {
+		return s.reached * s.rate
+	})}
+	kept.Reached = kept.Value.Median <= 1
+	signedIn := Figure{Name: "of those with a session cookie", Wanted: "100%", unit: "%", Value: each(samples["app"], func(s sample) float64 { return 100 * s.reached })}
+	signedIn.Reached = signedIn.Value.Low == 100
+	report.Figures = append(report.Figures, kept, signedIn)
+
+	ratio("page 100,000, of the rate of page 1", "deep", "app", 90, "%")
+	ratio(fmt.Sprintf("a table of %s posts, of the rate of one of %s", thousands(options.Rows), thousands(smallRows)), "app", "small", 80, "%")
+	return report
+}
+
+// Print writes the report for a person.
+func (r *Report) Print(out *os.File) error {
+	return r.print(out, terminal.Colour(out))
+}
+
+func (r *Report) print(out io.Writer, colour bool) error {
+	w := bufio.NewWriter(out)
+	fmt.Fprintf(w, "%s posts, %d rounds of %g s each, %d connections, %d processors; medians (lowest–highest)\n\n",
+		thousands(r.Rows), r.Rounds, r.Seconds, r.Connections, r.Processors)
+
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(table, "a page of 20 posts\trequests/s\tCPU time for one, µs:\tweb\tapp\tdb\tload\n")
+	for _, v := range r.Variants {
+		fmt.Fprintf(table, "%s\t%s\t", v.Name, v.Rate.format(""))
+		for _, service := range services {
+			fmt.Fprintf(table, "\t%s", number(v.CPU[service].Median))
+		}
+		fmt.Fprintln(table)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	table = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(table, "\twanted\tmeasured\tby CPU time\t\n")
+	for _, f := range r.Figures {
+		cpu := ""
+		if f.CPU != nil {
+			cpu = number(f.CPU.Median) + f.unit
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", f.Name, f.Wanted, f.Value.format(f.unit), cpu, verdict(f.Reached, colour))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+func verdict(reached, colour bool) string {
+	word, code := "no", "31"
+	if reached {
+		word, code = "yes", "32"
+	}
+	if colour {
+		return "\x1b[" + code + "m" + word + "\x1b[0m"
+	}
+	return word
+}
+
+func (s Spread) format(unit string) string {
+	return fmt.Sprintf("%s%s (%s–%s)", number(s.Median), unit, number(s.Low), number(s.High))
+}
+
+// number shows three digits, or a whole number.
+func number(value float64) string {
+	switch {
+	case value >= 99.95:
+		return thousands(int(value + 0.5))
+	case value >= 9.995:
+		return strconv.FormatFloat(value, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(value, 'f', 2, 64)
+}
+
+// thousands groups digits: 10,000,000.
+func thousands(n int) string {
+	text := strconv.Itoa(n)
+	for at := len(text) - 3; at > 0; at -= 3 {
+		text = text[:at] + "," + text[at:]
+	}
+	return text
+}
+
+// sumOf adds up a metric's samples that have a label, in Prometheus' text format.
+func sumOf(text, metric, label string) (float64, error) {
+	var sum float64
+	found := false
+	for line := range strings.Lines(text) {
+		labels, is := strings.CutPrefix(line, metric+"{")
+		if !is || !strings.Contains(labels, label) {
+			continue
+		}
+		value, err := strconv.ParseFloat(strings.TrimSpace(labels[strings.LastIndexByte(labels, ' ')+1:]), 64)
+		if err != nil {
+			return 0, fmt.Errorf("metric %s: %w", metric, err)
+		}
+		sum += value
+		found = true
+	}
+	if !found {
+		return 0, fmt.Errorf("no metric %s with %s", metric, label)
+	}
+	return sum, nil
+}

@@ -1,0 +1,70 @@
+package bench
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestAFigureIsTheMedianOfItsRounds(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		values []float64
+		want   Spread
+	}{
+		{[]float64{3}, Spread{3, 3, 3}},
+		{[]float64{9, 1, 2}, Spread{2, 1, 9}},
+		{[]float64{4, 1, 2, 100}, Spread{3, 1, 100}},
+	} {
+		if got := spread(test.values); got != test.want {
+			t.Errorf("of %v: %v, want %v", test.values, got, test.want)
+		}
+	}
+}
+
+func TestTheReportSaysWhatIsReached(t *testing.T) {
+	t.Parallel()
+	samples := map[string][]sample{}
+	for key, rate := range map[string]float64{"bare": 1000, "app": 950, "dial": 400, "deep": 940, "small": 960, "anonymous": 7000, "static": 10000} {
+		one := sample{rate: rate, reached: 1, cpu: map[string]time.Duration{"web": 50 * time.Microsecond, "load": time.Hour}}
+		if key == "anonymous" {
+			one.reached = 0.5 / rate
+		}
+		samples[key] = []sample{one, one, one}
+	}
+	report := newReport(Options{Rows: MinRows, Rounds: 3, Each: time.Second}, variants(MinRows), samples)
+	var out strings.Builder
+	if err := report.print(&out, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range report.Figures {
+		if want := !strings.HasPrefix(f.Name, "a page of 20 posts, against"); f.Reached != want { // 950 is not 3 × 400
+			t.Errorf("%s: %v, wanted %s, is said to be reached: %t", f.Name, f.Value, f.Wanted, f.Reached)
+		}
+		if f.CPU != nil && f.CPU.Median != 100 && f.CPU.Median != 1 {
+			t.Errorf("%s: %v by CPU time, but all cost the same, the load left out", f.Name, *f.CPU)
+		}
+	}
+	for _, words := range []string{"2,000,001 posts", "95.0% (95.0–95.0)", "2.38× (2.38–2.38)", "yes", "no"} {
+		if !strings.Contains(out.String(), words) {
+			t.Errorf("it does not say %q:\n%s", words, out.String())
+		}
+	}
+}
+
+func TestMetricsAreAddedUp(t *testing.T) {
+	t.Parallel()
+	const text = `# TYPE http_request_duration_seconds histogram
+http_request_duration_seconds_bucket{route="/api/v1/posts",status="200",le="0.1"} 7
+http_request_duration_seconds_count{route="/api/v1/posts",status="200"} 40
+http_request_duration_seconds_count{route="/api/v1/posts",status="503"} 2
+http_request_duration_seconds_count{route="/api/v1/posts/:id",status="200"} 1000
+`
+	got, err := sumOf(text, "http_request_duration_seconds_count", `route="/api/v1/posts"`)
+	if err != nil || got != 42 {
+		t.Errorf("it comes to %v, %v; want 42", got, err)
+	}
+	if _, err := sumOf(text, "other", ""); err == nil {
+		t.Error("a metric that is not there is no error")
+	}
+}
