@@ -1,0 +1,317 @@
+// Package drill shows what a design cannot do, and what a remedy brings: it holds a load on the running stack, does
+// something to it at a set moment, and says what visitors met meanwhile and what became of their writes. It stands
+// beside the stack and needs only the published ports and Docker.
+package drill
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/drill/check"
+	"oneserver/ctl/internal/drill/history"
+	"oneserver/ctl/internal/drill/load"
+	"oneserver/ctl/internal/drill/report"
+)
+
+// Options of a drill. A zero value is the default.
+type Options struct {
+	Project string  // the Compose project that it may touch; default the one of this checkout
+	Event   string  // the one event to hold; default all of the drill
+	Rate    float64 // requests a second; default 100. A drill of scale begins with it
+	Out     string  // the folder of the report; default a new one in drills/
+}
+
+const defaultRate = 100
+
+// ErrInterrupted is a drill that was stopped before its end; it writes no report.
+var ErrInterrupted = errors.New("interrupted")
+
+// ErrWrites is a drill that ran to its end and found that the site did not keep its word about a write.
+var ErrWrites = errors.New("writes are not as they were acknowledged")
+
+// A plan is one kind of drill.
+type plan struct {
+	name   string
+	title  string
+	events []event // of one that holds events, one after the other
+	run    func(context.Context, *drill) (report.Section, error)
+}
+
+var plans = []plan{
+	{name: "spof", title: "Each part killed and frozen, then all of them killed at once", events: spof, run: hold},
+	{name: "maintenance", title: "What maintenance needs, done with plain docker compose", events: maintenance, run: hold},
+	{name: "upkeep", title: "The same maintenance, done so that nobody notices", events: upkeep, run: hold},
+	{name: "scale", title: "A rate that goes up until the site no longer keeps up", run: scale},
+}
+
+// Names returns the names of the drills, and Events those of a drill's events.
+func Names() []string {
+	var names []string
+	for _, p := range plans {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// Events returns the names of a drill's events, in their order; none for a drill that has none.
+func Events(name string) []string {
+	var names []string
+	for _, p := range plans {
+		for _, e := range p.events {
+			if p.name == name {
+				names = append(names, e.name)
+			}
+		}
+	}
+	return names
+}
+
+// Title says what the drill of that name does.
+func Title(name string) string {
+	for _, p := range plans {
+		if p.name == name {
+			return p.title
+		}
+	}
+	return ""
+}
+
+// drill is one kind of drill on one stack.
+type drill struct {
+	plan
+	stack *Stack
+	out   *os.File
+	dir   string
+	rate  float64
+	seed  uint64
+
+	filled bool // whether the table that migrations change has its million rows
+}
+
+// Run holds the drills of these names, one after the other, shows each as it goes on, and writes one report. It leaves
+// the stack as it found it, also when ctx ends, which is then ErrInterrupted.
+func Run(ctx context.Context, cli docker.CLI, out *os.File, names []string, o Options) error {
+	chosen, err := choose(names, o.Event)
+	if err != nil {
+		return err
+	}
+	s, err := Find(ctx, cli, o.Project)
+	if err != nil {
+		return err
+	}
+	title := strings.Join(names, "-")
+	if len(names) == len(plans) {
+		title = "all"
+	}
+	dir := under(cli.Dir, cmp.Or(o.Out, filepath.Join("drills", time.Now().Format("2006-01-02-150405-")+title)))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "This drill works on the project %s, http://%s and dns at %s. It breaks it on purpose.\n", s.project.Name, s.http, s.dns)
+
+	var sections []report.Section
+	var bad error
+	for _, p := range chosen {
+		d := &drill{plan: p, stack: s, out: out, dir: dir, rate: cmp.Or(o.Rate, defaultRate), seed: rand.Uint64()}
+		section, err := d.run(ctx, d)
+		if ctx.Err() != nil {
+			if failed := (undoError{}); errors.As(err, &failed) {
+				return fmt.Errorf("%w, and the stack is not as it was: %w", ErrInterrupted, failed)
+			}
+			return fmt.Errorf("%w; the stack is as the drill found it", ErrInterrupted)
+		}
+		if len(section.History.Requests) > 0 { // as much as there is to show
+			sections = append(sections, section)
+			fmt.Fprintln(out)
+			err = errors.Join(err, report.Table(out, section))
+		}
+		if w := section.Result.Writes; !w.OK() {
+			bad = errors.Join(bad, fmt.Errorf("%s: %w: of %d, %d are lost, %d there more than once, %d were not shown",
+				p.name, ErrWrites, w.Acknowledged, len(w.Lost), len(w.Duplicated), len(w.StaleReads)))
+		}
+		if err != nil { // the stack may not be as it was
+			bad = errors.Join(bad, err)
+			break
+		}
+	}
+	if len(sections) == 0 {
+		return bad
+	}
+	if err := report.Write(dir, sections...); err != nil {
+		return errors.Join(bad, err)
+	}
+	fmt.Fprintf(out, "\nThe report: %s\n", filepath.Join(dir, "report.html"))
+	return bad
+}
+
+// choose returns the plans of these names, with all their events or with one.
+func choose(names []string, only string) ([]plan, error) {
+	var chosen []plan
+	for _, p := range plans {
+		if !slices.Contains(names, p.name) {
+			continue
+		}
+		if only != "" {
+			i := slices.IndexFunc(p.events, func(e event) bool { return e.name == only })
+			if i < 0 {
+				return nil, fmt.Errorf("%s has no event %q: it has %s", p.name, only, strings.Join(Events(p.name), ", "))
+			}
+			p.events = p.events[i : i+1]
+		}
+		chosen = append(chosen, p)
+	}
+	return chosen, nil
+}
+
+// under takes a relative path from the repository's root: make runs the tool in another folder than its user is in.
+func under(root, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(root, path)
+}
+
+// Compare prints the results of two drills side by side, read from the folders of their reports.
+func Compare(cli docker.CLI, out io.Writer, a, b string) error {
+	sectionsA, err := report.ReadSummary(under(cli.Dir, a))
+	if err != nil {
+		return fmt.Errorf("%s: %w", a, err)
+	}
+	sectionsB, err := report.ReadSummary(under(cli.Dir, b))
+	if err != nil {
+		return fmt.Errorf("%s: %w", b, err)
+	}
+	return report.Compare(out, a, sectionsA, b, sectionsB)
+}
+
+// Limits of one event.
+const (
+	calmTime    = 2 * time.Second  // without a failed request, until it counts as over
+	healthyTime = 90 * time.Second // until it counts as one that the stack does not recover from by itself
+)
+
+// hold holds a load and lets the plan's events happen, one after the other.
+func hold(ctx context.Context, d *drill) (section report.Section, err error) {
+	all := &undo{out: d.out}
+	defer func() { err = errors.Join(err, all.now(ctx)) }()
+	for _, e := range d.events {
+		if e.ready != nil {
+			if err := e.ready(ctx, d, all); err != nil {
+				return report.Section{}, fmt.Errorf("%s: %w", e.says, err)
+			}
+		}
+	}
+	author, err := d.stack.signUp(ctx)
+	if err != nil {
+		return report.Section{}, err
+	}
+	all.later("remove the drill's account", author.remove)
+
+	longest := time.Duration(len(d.events)) * 2 * (calmTime + healthyTime) // with what is undone
+	t, err := d.begin(ctx, author, load.Config{
+		Steps:      []history.Step{{Rate: d.rate, For: longest}},
+		Reads:      everybody(author),
+		DNSAddress: d.stack.dns.String(),
+		DNSNames:   []string{"www." + d.stack.domain},
+	}, int(d.rate*expected(d.events).Seconds()))
+	if err != nil {
+		return report.Section{}, err
+	}
+	var events []history.Event
+	for _, e := range d.events {
+		happened, failed := d.happen(ctx, t, e)
+		if happened != nil {
+			events = append(events, *happened)
+		}
+		if failed != nil {
+			err = fmt.Errorf("%s: %w", e.says, failed)
+			break
+		}
+	}
+	h := t.end()
+	h.Events = events
+	if ctx.Err() != nil {
+		return report.Section{}, errors.Join(err, ctx.Err())
+	}
+	section, failed := d.judge(ctx, h, t.attack.TokenPrefix())
+	return section, errors.Join(err, failed)
+}
+
+// happen lets one event happen under the load, and returns when the stack is as before and steady.
+func (d *drill) happen(ctx context.Context, t *traffic, e event) (happened *history.Event, err error) {
+	back := &undo{out: d.out}
+	defer func() {
+		// Whatever came of it, the next event and the user find the stack as it was.
+		err = errors.Join(err, back.now(ctx))
+		if err == nil {
+			err = d.stack.await(ctx, healthyTime, nil)
+		}
+		if err == nil {
+			err = t.calm(ctx, healthyTime, time.Now())
+		}
+	}()
+	deed, err := e.prepare(ctx, d, back)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.calm(ctx, healthyTime, time.Now()); err != nil {
+		return nil, fmt.Errorf("before it: %w", err)
+	}
+	t.say(e.says)
+	happened = &history.Event{Name: e.says, Start: t.since(), Note: e.note}
+	err = deed.do(ctx)
+	happened.End = t.since()
+	if err == nil {
+		err = d.stack.await(ctx, healthyTime, deed.over)
+	}
+	if err == nil {
+		happened.Healthy = t.since()
+		err = t.calm(ctx, healthyTime, time.Now())
+	}
+	happened.Until = t.since()
+	if err != nil {
+		happened.Note = strings.TrimSpace(happened.Note + " It did not recover by itself: " + err.Error())
+	}
+	return happened, err
+}
+
+// judge looks the writes up and says what the history shows, and writes it down.
+func (d *drill) judge(ctx context.Context, h history.History, tokenPrefix string) (report.Section, error) {
+	stored, err := d.stack.stored(ctx, tokenPrefix)
+	section := report.Section{Result: check.Check(h, stored), History: h}
+	if len(h.Events) > 0 {
+		section.Result.Notes = append(section.Result.Notes,
+			"After each event the drill puts things back as they were while the load goes on; what fails there without a mark is of its doing.")
+	}
+	return section, errors.Join(err, d.record(h))
+}
+
+// record writes the raw history into the report's folder.
+func (d *drill) record(h history.History) (err error) {
+	file, err := os.Create(filepath.Join(d.dir, h.Run.Name+".jsonl"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	w, err := history.NewWriter(file, h.Run)
+	if err != nil {
+		return err
+	}
+	for _, r := range h.Requests {
+		w.Request(r)
+	}
+	for _, e := range h.Events {
+		w.Event(e)
+	}
+	return w.Flush()
+}

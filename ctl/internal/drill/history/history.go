@@ -1,0 +1,139 @@
+// Package history is the record of one drill's run: every request with when it was due, when it was sent and what came
+// of it, and every event that happened to the stack meanwhile. It is written as JSON lines while the run goes on.
+package history
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Kind says what a request was for.
+type Kind string
+
+// The kinds of requests.
+const (
+	Read   Kind = "read"   // a GET
+	Write  Kind = "write"  // a request that creates something, once
+	Lookup Kind = "lookup" // a question to the DNS server
+)
+
+// Class says why a request failed; empty if it did not.
+type Class string
+
+// The classes of failures. An answer with a status is none of the others.
+const (
+	OK       Class = ""
+	Refused  Class = "refused"  // nobody listens: the connection was not accepted, and nothing was sent
+	Reset    Class = "reset"    // the connection ended before the whole answer was there
+	Timeout  Class = "timeout"  // no whole answer within the limit of one request
+	DNS      Class = "dns"      // the name server answered, but not with what was asked for
+	Status   Class = "status"   // the answer is an HTTP error; Request.Status says which
+	Overload Class = "overload" // more in flight than the generator may have: nothing was sent
+	Other    Class = "other"    // anything else; Request.Error says what
+	Aborted  Class = "aborted"  // the run was stopped while the request was under way: says nothing about the stack
+)
+
+// Request is one request of the run. Times are since Run.Start.
+type Request struct {
+	Seq    uint64        `json:"seq"`
+	Kind   Kind          `json:"kind"`
+	Name   string        `json:"name"` // the route, such as "GET /api/v1/posts/{id}"
+	Due    time.Duration `json:"due_ns"`
+	Sent   time.Duration `json:"sent_ns"`
+	Done   time.Duration `json:"done_ns"`
+	Status int           `json:"status,omitempty"` // of the HTTP answer; 0 if there was none, and for a lookup
+	Class  Class         `json:"class,omitempty"`
+	Error  string        `json:"error,omitempty"`
+	Bytes  int64         `json:"bytes,omitempty"`  // of the answer's body
+	Token  string        `json:"token,omitempty"`  // of a write: its idempotency key, which what it creates contains; of a read: the token of what it asks for
+	Stale  bool          `json:"stale,omitempty"`  // a read of what an acknowledged write made: it is not there
+	Reused bool          `json:"reused,omitempty"` // over a connection that was kept, rather than a new one
+	Tries  int           `json:"tries,omitempty"`  // how often it was sent; a client repeats on a new connection what a kept one lost (RFC 9110, 9.2.2)
+}
+
+// OK says whether the request got the answer that it was sent for.
+func (r Request) OK() bool { return r.Class == OK }
+
+// Latency is what a visitor waits who came when the request was due, whenever it was sent.
+func (r Request) Latency() time.Duration { return r.Done - r.Due }
+
+// Lateness is how long after its due time the generator sent the request.
+func (r Request) Lateness() time.Duration { return r.Sent - r.Due }
+
+// Event is what was done to the stack. Times are since Run.Start.
+type Event struct {
+	Name  string        `json:"name"` // such as "kill -9 db"
+	Start time.Duration `json:"start_ns"`
+	End   time.Duration `json:"end_ns"` // when the command that did it was done; the same as Start for what takes no time
+	// Healthy is when Docker said that every container of the stack is healthy again; 0 where nobody asked.
+	Healthy time.Duration `json:"healthy_ns,omitempty"`
+	// Until is the end of what is counted as this event's; 0 for the next event's start, or the end of the run.
+	Until time.Duration `json:"until_ns,omitempty"`
+	Note  string        `json:"note,omitempty"` // what a reader must know: that it had to be started by hand, say
+}
+
+// Step is a part of a run with its own rate.
+type Step struct {
+	Rate float64       `json:"rate"` // requests a second
+	For  time.Duration `json:"for_ns"`
+}
+
+// Run says what the history is a history of.
+type Run struct {
+	Name    string    `json:"name"`  // of the drill, such as "spof"
+	Title   string    `json:"title"` // for people, such as "Each part killed and frozen"
+	Start   time.Time `json:"start"`
+	Machine string    `json:"machine"` // processors, memory, system and engine: see Machine
+	Steps   []Step    `json:"steps"`
+	Seed    uint64    `json:"seed"`
+}
+
+// Length is how long requests are due.
+func (r Run) Length() time.Duration {
+	var sum time.Duration
+	for _, s := range r.Steps {
+		sum += s.For
+	}
+	return sum
+}
+
+// History is a run that is over.
+type History struct {
+	Run      Run
+	Requests []Request // in the order of Due
+	Events   []Event   // in the order of Start
+}
+
+// End is where what can be known ends: just after the last due time, as a run can be stopped early.
+func (h History) End() time.Duration {
+	if len(h.Requests) == 0 {
+		return 0
+	}
+	return h.Requests[len(h.Requests)-1].Due + 1
+}
+
+// Window returns the event's own part of the history: from its start to Until, the next event's start or the end. A
+// request belongs to it if it is due within, or was under way when the event began.
+func (h History) Window(i int) (from, to time.Duration, requests []Request) {
+	e := h.Events[i]
+	from, to = e.Start, h.End()
+	if i+1 < len(h.Events) {
+		to = h.Events[i+1].Start
+	}
+	if e.Until > 0 {
+		to = min(to, e.Until)
+	}
+	for _, r := range h.Requests {
+		if r.Due < to && (r.Due >= from || r.Done > from) {
+			requests = append(requests, r)
+		}
+	}
+	return from, to, requests
+}
+
+// Sort puts requests and events in order.
+func (h *History) Sort() {
+	slices.SortFunc(h.Requests, func(a, b Request) int { return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(a.Seq, b.Seq)) })
+	slices.SortStableFunc(h.Events, func(a, b Event) int { return cmp.Compare(a.Start, b.Start) })
+}

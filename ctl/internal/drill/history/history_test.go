@@ -1,0 +1,118 @@
+package history
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+var madeUp = History{
+	Run: Run{Name: "spof", Title: "Each part killed", Start: time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC), Machine: "a laptop",
+		Steps: []Step{{Rate: 2, For: 2 * time.Second}}, Seed: 7},
+	Requests: []Request{
+		{Seq: 0, Kind: Read, Name: "GET /", Due: 0, Sent: 1, Done: 2, Status: 200, Bytes: 9, Reused: true, Tries: 2},
+		{Seq: 1, Kind: Write, Name: "POST /api/v1/posts", Due: 500 * time.Millisecond, Sent: 501 * time.Millisecond, Done: 1200 * time.Millisecond, Class: Reset, Error: "EOF", Token: "t-1"},
+		{Seq: 2, Kind: Read, Name: "GET /", Due: time.Second, Sent: time.Second, Done: 1100 * time.Millisecond, Status: 502, Class: Status},
+		{Seq: 3, Kind: Lookup, Name: "A www.foobar.com.", Due: 1500 * time.Millisecond, Sent: 1500 * time.Millisecond, Done: 1501 * time.Millisecond},
+	},
+	Events: []Event{
+		{Name: "kill -9 db", Start: 600 * time.Millisecond, End: 700 * time.Millisecond, Healthy: 1300 * time.Millisecond},
+		{Name: "pause db", Start: 1400 * time.Millisecond, End: 1600 * time.Millisecond, Note: "unpaused after 0.2 s"},
+	},
+}
+
+func TestHistoryIsReadAsItWasWritten(t *testing.T) {
+	t.Parallel()
+	var file bytes.Buffer
+	w, err := NewWriter(&file, madeUp.Run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range madeUp.Requests { // in the order of their ends, which is another than the order of Due
+		w.Request(madeUp.Requests[len(madeUp.Requests)-1-i])
+	}
+	for _, e := range madeUp.Events {
+		w.Event(e)
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("written:\n%s", file.String())
+	got, err := Parse(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, madeUp) {
+		t.Errorf("got %+v, want %+v", got, madeUp)
+	}
+}
+
+func TestBrokenHistoryIsRefused(t *testing.T) {
+	t.Parallel()
+	const run, request = `{"run":{"name":"spof"}}` + "\n", `{"request":{"seq":1,"kind":"read"}}` + "\n"
+	for name, file := range map[string]string{
+		"empty":          "",
+		"without a run":  request,
+		"cut off":        run + request[:20],
+		"a strange line": run + "{}\n",
+		"a second run":   run + run,
+		"a long line":    run + `{"event":{"name":"` + strings.Repeat("x", maxLine) + `"}}` + "\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := Parse(strings.NewReader(file))
+			if err == nil {
+				t.Fatal("it was read")
+			}
+			t.Log(err)
+		})
+	}
+}
+
+func TestWriterSaysThatWritingFailed(t *testing.T) {
+	t.Parallel()
+	full := errors.New("no space left")
+	w, err := NewWriter(writerFunc(func(p []byte) (int, error) {
+		if bytes.Contains(p, []byte(`"run"`)) {
+			return len(p), nil
+		}
+		return 0, full
+	}), madeUp.Run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Request(madeUp.Requests[0])
+	for range 2 {
+		if err := w.Flush(); !errors.Is(err, full) {
+			t.Errorf("Flush: %v, want %v", err, full)
+		}
+	}
+}
+
+func TestWindowHoldsWhatIsTheEvents(t *testing.T) {
+	t.Parallel()
+	seqs := func(requests []Request) (s []uint64) {
+		for _, r := range requests {
+			s = append(s, r.Seq)
+		}
+		return s
+	}
+	from, to, requests := madeUp.Window(0)
+	t.Log("first event:", from, to, seqs(requests))
+	// Request 1 was due before the event and under way when it came.
+	if got := seqs(requests); from != 600*time.Millisecond || to != 1400*time.Millisecond || !reflect.DeepEqual(got, []uint64{1, 2}) {
+		t.Errorf("first event: from %s to %s: %v", from, to, got)
+	}
+	from, to, requests = madeUp.Window(1)
+	t.Log("second event:", from, to, seqs(requests))
+	if got := seqs(requests); from != 1400*time.Millisecond || to != 1500*time.Millisecond+1 || !reflect.DeepEqual(got, []uint64{3}) {
+		t.Errorf("second event: from %s to %s: %v", from, to, got)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -1,0 +1,271 @@
+// Package load holds a steady load on the site from outside, as its visitors do: a request is due at its time whatever
+// became of those before it (an open loop), so that an outage is counted in full.
+//
+// Vegeta paces and sends. What it does not tell apart is done here, in the http.RoundTripper that it sends through: why
+// a request failed, what was sent over which connection, and that no more than so many are under way.
+package load
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/tsenart/vegeta/v12/lib"
+
+	"oneserver/ctl/internal/drill/history"
+)
+
+// Request is what one request asks for.
+type Request struct {
+	Name   string // of the route, in the history; empty for the method and the path
+	Method string // empty for GET
+	Path   string // with its query
+	Header http.Header
+	Body   []byte
+}
+
+// Config says what load to hold. The zero value of a field that has a default means that default.
+type Config struct {
+	Address string // host:port to connect to, a loopback address: any other is refused
+	Host    string // the name that visitors type, in the Host header; default Address
+	Steps   []history.Step
+	Seed    uint64 // of the random mix; the same seed draws the same mix
+
+	Reads []Request // one of them is drawn for each read
+	// Write makes a write that carries the token in what it creates, such as a post's title; the load adds it as the
+	// Idempotency-Key. Its answer is to be 201 with a Location. nil for a load without writes.
+	Write      func(token string) Request
+	WriteShare float64 // of all requests; default 0.2, negative for none
+	// ReadBackShare of the reads ask for what an acknowledged write made, by its Location; default 0.2, negative for none.
+	ReadBackShare float64
+
+	DNSAddress  string   // host:port of the DNS server, a loopback address; empty for a load without lookups
+	DNSNames    []string // the names that are asked for (A over UDP), which must have an answer
+	LookupShare float64  // of all requests; default 0.1 with a DNSAddress
+
+	NewConnShare float64       // of the requests go over a new connection, the others over kept ones; default 0.25, negative for none
+	Timeout      time.Duration // of one request, with its connection; default 15 s
+	InFlight     int           // at most so many requests at once; what is due beyond fails as history.Overload; default 4096
+}
+
+// The most that one load may ask for, so that a slip of the keyboard ends in a refusal.
+const (
+	maxRate   = 20_000
+	maxLength = time.Hour
+)
+
+// prepare fills in the defaults and checks what can be.
+func (c *Config) prepare() error {
+	share := func(set *float64, standard float64) {
+		*set = max(0, cmp.Or(*set, standard))
+	}
+	share(&c.WriteShare, 0.2)
+	share(&c.ReadBackShare, 0.2)
+	share(&c.LookupShare, 0.1)
+	share(&c.NewConnShare, 0.25)
+	if c.Write == nil {
+		c.WriteShare, c.ReadBackShare = 0, 0
+	}
+	if c.DNSAddress == "" {
+		c.LookupShare = 0
+	}
+	c.Host = cmp.Or(c.Host, c.Address)
+	c.Timeout = cmp.Or(c.Timeout, 15*time.Second)
+	c.InFlight = cmp.Or(c.InFlight, 4096)
+	switch {
+	case c.WriteShare+c.LookupShare > 1 || c.ReadBackShare > 1 || c.NewConnShare > 1:
+		return errors.New("the shares of the load add up to more than all of it")
+	case len(c.Reads) == 0 && c.WriteShare+c.LookupShare < 1:
+		return errors.New("the load is to read, and has nothing to read")
+	case c.LookupShare > 0 && len(c.DNSNames) == 0:
+		return errors.New("the load is to look up names, and has none")
+	case c.Timeout < 0 || c.InFlight < 0:
+		return errors.New("the load's limits cannot be negative")
+	}
+	if err := isLoopback(c.Address); err != nil {
+		return err
+	}
+	if c.DNSAddress != "" {
+		if err := isLoopback(c.DNSAddress); err != nil {
+			return err
+		}
+	}
+	if len(c.Steps) == 0 {
+		return errors.New("the load has no steps")
+	}
+	var length time.Duration
+	for _, step := range c.Steps {
+		if !(step.Rate >= 1 && step.Rate <= maxRate) || step.For <= 0 || step.For > maxLength-length {
+			return fmt.Errorf("a step of %g requests a second for %s: the rate is 1 to %d, all steps together take at most %s", step.Rate, step.For, maxRate, maxLength)
+		}
+		length += step.For
+	}
+	return nil
+}
+
+// isLoopback refuses every address that a packet could leave this machine for; a name too, as names can change.
+func isLoopback(address string) error {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("the load goes to an address and a port of this machine only: %w", err)
+	}
+	if !ap.Addr().Unmap().IsLoopback() {
+		return fmt.Errorf("the load goes to this machine only, and %s is not a loopback address", address)
+	}
+	return nil
+}
+
+// Attack is a load that is being held.
+type Attack struct {
+	schedule schedule
+	mix      *mix
+	began    time.Time
+	requests chan history.Request
+}
+
+// Start checks the configuration and begins. Ending ctx ends the load early; requests under way are then
+// history.Aborted. The caller must receive from Requests until it is closed.
+func Start(ctx context.Context, config Config) (*Attack, error) {
+	if err := config.prepare(); err != nil {
+		return nil, err
+	}
+	a := &Attack{
+		schedule: newSchedule(config.Steps),
+		mix:      newMix(config, runPrefix()),
+		requests: make(chan history.Request, 1024),
+	}
+	wire := newWire(ctx, config, a.mix)
+	attacker := vegeta.NewAttacker(vegeta.Workers(64), vegeta.Client(&http.Client{
+		Transport:     wire,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}))
+	a.began = time.Now()
+	results := attacker.Attack(a.mix.target, pacer{ctx, a.began, a.schedule}, 0, "")
+	go func() {
+		defer close(a.requests)
+		defer wire.close()
+		for result := range results {
+			a.requests <- a.record(result)
+		}
+	}()
+	return a, nil
+}
+
+// record puts together what vegeta, the mix and the wire know of a request.
+func (a *Attack) record(result *vegeta.Result) history.Request {
+	hit := a.mix.take(result.URL)
+	r := hit.Request
+	r.Seq = result.Seq
+	r.Due = a.schedule.due(result.Seq)
+	r.Sent = result.Timestamp.Sub(a.began)
+	r.Done = r.Sent + result.Latency
+	return r
+}
+
+// Requests delivers each request once it is done, in the order of their ends; closed at the end of the last.
+func (a *Attack) Requests() <-chan history.Request { return a.requests }
+
+// Began is the start of the run: what all times of its requests count from.
+func (a *Attack) Began() time.Time { return a.began }
+
+// Since is how long the run has been going on, for the times of events.
+func (a *Attack) Since() time.Duration { return time.Since(a.began) }
+
+// TokenPrefix is what every token of this run begins with, and no other run's: 24 characters.
+func (a *Attack) TokenPrefix() string { return a.mix.prefix }
+
+// Total is how many requests the whole run has.
+func (a *Attack) Total() int { return int(a.schedule.total) }
+
+func runPrefix() string {
+	var random [8]byte
+	rand.Read(random[:]) // never fails, by its documentation
+	return "drill-" + hex.EncodeToString(random[:]) + "-r"
+}
+
+// schedule says when each request is due.
+type schedule struct {
+	steps []scheduledStep
+	total uint64
+}
+
+type scheduledStep struct {
+	first uint64 // the sequence number of its first request
+	start time.Duration
+	rate  float64
+}
+
+func newSchedule(steps []history.Step) schedule {
+	var s schedule
+	var start time.Duration
+	for _, step := range steps {
+		s.steps = append(s.steps, scheduledStep{s.total, start, step.Rate})
+		s.total += uint64(math.Round(step.Rate * step.For.Seconds()))
+		start += step.For
+	}
+	return s
+}
+
+func (s schedule) due(seq uint64) time.Duration {
+	i, exact := slices.BinarySearchFunc(s.steps, seq, func(step scheduledStep, seq uint64) int { return cmp.Compare(step.first, seq) })
+	if !exact {
+		i--
+	}
+	step := s.steps[i]
+	return step.start + time.Duration(float64(seq-step.first)/step.rate*float64(time.Second))
+}
+
+// pacer makes vegeta keep the schedule. It reads the clock itself, as vegeta's own start is a moment after Attack.began.
+type pacer struct {
+	ctx      context.Context
+	began    time.Time
+	schedule schedule
+}
+
+// Pace implements vegeta.Pacer.
+func (p pacer) Pace(_ time.Duration, hits uint64) (wait time.Duration, stop bool) {
+	if hits >= p.schedule.total || p.ctx.Err() != nil {
+		return 0, true
+	}
+	return p.schedule.due(hits) - time.Since(p.began), false
+}
+
+// Rate implements vegeta.Pacer.
+func (p pacer) Rate(elapsed time.Duration) float64 {
+	rate := p.schedule.steps[0].rate
+	for _, step := range p.schedule.steps {
+		if step.start <= elapsed {
+			rate = step.rate
+		}
+	}
+	return rate
+}
+
+// Lateness is how late the generator itself was in sending.
+type Lateness struct {
+	P50 time.Duration `json:"p50_ns"`
+	P99 time.Duration `json:"p99_ns"`
+	Max time.Duration `json:"max_ns"`
+}
+
+// MeasureLateness returns the percentiles of Sent − Due.
+func MeasureLateness(requests []history.Request) Lateness {
+	if len(requests) == 0 {
+		return Lateness{}
+	}
+	late := make([]time.Duration, len(requests))
+	for i, r := range requests {
+		late[i] = r.Lateness()
+	}
+	slices.Sort(late)
+	at := func(share float64) time.Duration { return late[int(math.Ceil(share*float64(len(late))))-1] }
+	return Lateness{P50: at(0.5), P99: at(0.99), Max: at(1)}
+}

@@ -1,0 +1,403 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"oneserver/ctl/internal/drill/history"
+)
+
+// site is a fast server of posts, as far as the load needs one.
+type site struct {
+	mu    sync.Mutex
+	posts []string
+	hosts map[string]bool
+}
+
+func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hosts == nil {
+		s.hosts = make(map[string]bool)
+	}
+	s.hosts[r.Host] = true
+	var id int
+	switch _, err := fmt.Sscanf(r.URL.Path, "/posts/%d", &id); {
+	case r.Method == http.MethodPost:
+		s.posts = append(s.posts, r.Header.Get("Idempotency-Key"))
+		w.Header().Set("Location", fmt.Sprintf("/posts/%d", len(s.posts)-1))
+		w.WriteHeader(http.StatusCreated)
+	case err == nil:
+		io.WriteString(w, s.posts[id])
+	default:
+		io.WriteString(w, "hello")
+	}
+}
+
+func aConfig(address string, steps ...history.Step) Config {
+	return Config{
+		Address: address,
+		Host:    "www.foobar.com",
+		Steps:   steps,
+		Seed:    1,
+		Reads:   []Request{{Name: "GET /", Path: "/?limit=20"}},
+		Write: func(token string) Request {
+			return Request{Name: "POST /posts", Method: http.MethodPost, Path: "/posts", Body: []byte(token)}
+		},
+		Timeout: time.Second,
+	}
+}
+
+// hold runs a load to its end.
+func hold(t *testing.T, ctx context.Context, config Config) ([]history.Request, *Attack) {
+	t.Helper()
+	attack, err := Start(ctx, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var requests []history.Request
+	for r := range attack.Requests() {
+		requests = append(requests, r)
+	}
+	h := history.History{Requests: requests}
+	h.Sort()
+	return requests, attack
+}
+
+func count(requests []history.Request, is func(history.Request) bool) (n int) {
+	for _, r := range requests {
+		if is(r) {
+			n++
+		}
+	}
+	return n
+}
+
+func address(server *httptest.Server) string { return server.Listener.Addr().String() }
+
+// Not parallel, as it measures time.
+func TestFiveHundredASecondAreSentWithin5msOfTheirTime(t *testing.T) {
+	s := new(site)
+	server := httptest.NewServer(s)
+	defer server.Close()
+	config := aConfig(address(server), history.Step{Rate: 500, For: 4 * time.Second})
+	var late Lateness
+	var machine time.Duration
+	for attempt := range 3 { // others may use the machine too
+		machine = max(machine, oversleep())
+		requests, attack := hold(t, t.Context(), config)
+		late = MeasureLateness(requests)
+		writes := count(requests, func(r history.Request) bool { return r.Kind == history.Write })
+		back := count(requests, func(r history.Request) bool { return r.Kind == history.Read && r.Token != "" })
+		kept := count(requests, func(r history.Request) bool { return r.Reused })
+		failed := count(requests, func(r history.Request) bool { return !r.OK() })
+		t.Logf("attempt %d: late by %s at the median, %s at the 99th percentile, %s at most; %d requests, %d writes, %d read back, %d over a kept connection, %d failed; a mere sleep was late by %s",
+			attempt, late.P50, late.P99, late.Max, len(requests), writes, back, kept, failed, machine)
+		if len(requests) != 2000 || attack.Total() != 2000 {
+			t.Fatalf("%d requests of %d, want 2000", len(requests), attack.Total())
+		}
+		if writes < 300 || writes > 500 || back < 200 || back > 450 {
+			t.Error("the mix is not what was asked for")
+		}
+		if late.P99 < 5*time.Millisecond {
+			if kept < 1300 || kept > 1600 || failed > 0 {
+				t.Error("not what a fast server is to bring")
+			}
+			break
+		}
+	}
+	if len(s.hosts) != 1 || !s.hosts["www.foobar.com"] {
+		t.Errorf("asked for hosts %v", s.hosts)
+	}
+	switch {
+	case late.P99 < 5*time.Millisecond:
+	case machine > 2*time.Millisecond:
+		t.Skipf("this machine is too busy to say: a process that only sleeps wakes up late by %s at the 99th percentile", machine)
+	default:
+		t.Errorf("late by %s at the 99th percentile", late.P99)
+	}
+}
+
+// oversleep is how late this process wakes up at the 99th percentile while it does nothing.
+func oversleep() time.Duration {
+	var requests []history.Request
+	for range 400 {
+		began := time.Now()
+		time.Sleep(2 * time.Millisecond)
+		requests = append(requests, history.Request{Due: 2 * time.Millisecond, Sent: time.Since(began)})
+	}
+	return MeasureLateness(requests).P99
+}
+
+func TestLoadGoesOnWhateverBecomesOfItsRequests(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	defer server.Close()
+	defer close(release)
+	config := aConfig(address(server), history.Step{Rate: 200, For: 500 * time.Millisecond})
+	config.InFlight = 30
+	requests, _ := hold(t, t.Context(), config)
+	timeout := count(requests, func(r history.Request) bool { return r.Class == history.Timeout })
+	overload := count(requests, func(r history.Request) bool { return r.Class == history.Overload })
+	t.Logf("%d timed out, %d were beyond 30 in flight, of %d; late by %+v", timeout, overload, len(requests), MeasureLateness(requests))
+	if len(requests) != 100 || timeout != 30 || overload != 70 {
+		t.Error("not every request is accounted for")
+	}
+	for _, r := range requests {
+		if r.Class == history.Timeout && (r.Done-r.Sent < time.Second || r.Done-r.Sent > 10*time.Second) {
+			t.Errorf("request %d was given up after %s, want 1 s", r.Seq, r.Done-r.Sent)
+		}
+	}
+}
+
+func TestLoadNeverLeavesThisMachine(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"8.8.8.8:80", "192.168.1.1:80", "0.0.0.0:80", "[2001:db8::1]:80", "localhost:80", "www.foobar.com:80", "127.0.0.1", ""} {
+		_, err := Start(t.Context(), aConfig(address, history.Step{Rate: 1, For: time.Second}))
+		if err == nil {
+			t.Errorf("%q was taken", address)
+		}
+		t.Logf("%q: %v", address, err)
+		config := aConfig("127.0.0.1:80", history.Step{Rate: 1, For: time.Second})
+		config.DNSAddress, config.DNSNames = address, []string{"www.foobar.com"}
+		if _, err := Start(t.Context(), config); err == nil && address != "" {
+			t.Errorf("%q was taken as the DNS server", address)
+		}
+	}
+	for _, address := range []string{"127.0.0.1:80", "127.9.9.9:80", "[::1]:80", "[::ffff:127.0.0.1]:80"} {
+		if err := isLoopback(address); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAnswerThatPointsElsewhereIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	var elsewhere atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
+	defer other.Close()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", other.URL+"/")
+		w.WriteHeader(map[string]int{http.MethodPost: http.StatusCreated, http.MethodGet: http.StatusFound}[r.Method])
+	}))
+	defer server.Close()
+	requests, _ := hold(t, t.Context(), aConfig(address(server), history.Step{Rate: 200, For: 200 * time.Millisecond}))
+	for _, r := range requests {
+		if r.OK() {
+			t.Errorf("taken for a success: %+v", r)
+		}
+	}
+	if n := elsewhere.Load(); n != 0 {
+		t.Errorf("%d requests went elsewhere", n)
+	}
+}
+
+func TestFailuresSayWhy(t *testing.T) {
+	t.Parallel()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	hijack := func(end func(*net.TCPConn)) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err == nil {
+				end(conn.(*net.TCPConn))
+				conn.Close()
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		handler http.HandlerFunc // nil where nobody listens
+		class   history.Class
+		status  int
+	}{
+		"nobody listens":     {nil, history.Refused, 0},
+		"closed":             {hijack(func(c *net.TCPConn) {}), history.Reset, 0},
+		"reset":              {hijack(func(c *net.TCPConn) { c.SetLinger(0) }), history.Reset, 0},
+		"half an answer":     {hijack(func(c *net.TCPConn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf") }), history.Reset, 200},
+		"no answer":          {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, history.Timeout, 0},
+		"an error":           {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusBadGateway) }, history.Status, 502},
+		"not HTTP":           {hijack(func(c *net.TCPConn) { io.WriteString(c, "no\r\n\r\n") }), history.Other, 0},
+		"an endless answer":  {func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, maxAnswer+1)) }, history.Other, 200},
+		"all as it ought be": {func(http.ResponseWriter, *http.Request) {}, history.OK, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			at := closed.Addr().String()
+			if c.handler != nil {
+				server := httptest.NewServer(c.handler)
+				defer server.Close()
+				at = address(server)
+			}
+			config := aConfig(at, history.Step{Rate: 100, For: 50 * time.Millisecond})
+			config.Write = nil
+			if c.class != history.Timeout {
+				config.Timeout = 20 * time.Second
+			}
+			requests, _ := hold(t, t.Context(), config)
+			if len(requests) != 5 {
+				t.Fatalf("%d requests, want 5", len(requests))
+			}
+			for _, r := range requests {
+				t.Logf("%q, status %d, sent %d times: %s", r.Class, r.Status, r.Tries, r.Error)
+				if r.Class != c.class || r.Status != c.status {
+					t.Errorf("class %q, status %d, want %q and %d", r.Class, r.Status, c.class, c.status)
+				}
+				if sent := r.Tries > 0; sent == (c.handler == nil) {
+					t.Errorf("sent %d times", r.Tries)
+				}
+			}
+		})
+	}
+}
+
+func TestStaleReadIsNoticed(t *testing.T) {
+	t.Parallel()
+	for name, forget := range map[string]http.HandlerFunc{
+		"gone":    func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) },
+		"another": func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "somebody else's post") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.Method == http.MethodPost:
+					w.Header().Set("Location", "/posts/1")
+					w.WriteHeader(http.StatusCreated)
+				case r.URL.Path == "/posts/1":
+					forget(w, r)
+				}
+			}))
+			defer server.Close()
+			requests, attack := hold(t, t.Context(), aConfig(address(server), history.Step{Rate: 100, For: 2 * time.Second}))
+			stale := 0
+			for _, r := range requests {
+				if back := r.Kind == history.Read && r.Token != ""; r.Stale != back || r.OK() == back {
+					t.Errorf("%+v", r)
+				}
+				if r.Stale {
+					stale++
+				}
+				if r.Token != "" && !strings.HasPrefix(r.Token, attack.TokenPrefix()) {
+					t.Errorf("token %q without the run's prefix %q", r.Token, attack.TokenPrefix())
+				}
+			}
+			t.Logf("%d stale reads of %d requests", stale, len(requests))
+			if stale == 0 {
+				t.Error("nothing was read back")
+			}
+		})
+	}
+}
+
+func TestLookupsGoToTheNameServer(t *testing.T) {
+	t.Parallel()
+	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &dns.Server{PacketConn: socket, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg)
+		m.SetReply(q)
+		if q.Question[0].Name == "www.foobar.com." {
+			m.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.IPv4(8, 8, 8, 8)}}
+		}
+		w.WriteMsg(m)
+	})}
+	go server.ActivateAndServe()
+	defer server.Shutdown()
+	config := Config{
+		Address: "127.0.0.1:1", DNSAddress: socket.LocalAddr().String(),
+		DNSNames:    []string{"www.foobar.com", "nothing.foobar.com"},
+		LookupShare: 1, Steps: []history.Step{{Rate: 100, For: 300 * time.Millisecond}},
+	}
+	requests, _ := hold(t, t.Context(), config)
+	for _, r := range requests {
+		want := history.OK
+		if r.Name == "A nothing.foobar.com" {
+			want = history.DNS
+		}
+		if r.Kind != history.Lookup || r.Class != want {
+			t.Errorf("%+v", r)
+		}
+	}
+	t.Logf("%d lookups, the first: %+v", len(requests), requests[0])
+}
+
+func TestStoppedLoadSaysWhatItCutOff(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	defer server.Close()
+	defer close(release)
+	ctx, cancel := context.WithCancel(t.Context())
+	config := aConfig(address(server), history.Step{Rate: 100, For: time.Minute})
+	config.Timeout = time.Minute
+	time.AfterFunc(200*time.Millisecond, cancel)
+	began := time.Now()
+	requests, _ := hold(t, ctx, config)
+	t.Logf("%d requests in %s", len(requests), time.Since(began))
+	if time.Since(began) > 10*time.Second || len(requests) == 0 {
+		t.Error("the load did not stop")
+	}
+	for _, r := range requests {
+		if r.Class != history.Aborted {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+func TestScheduleKeepsTheRateOfEachStep(t *testing.T) {
+	t.Parallel()
+	s := newSchedule([]history.Step{{Rate: 100, For: time.Second}, {Rate: 400, For: 500 * time.Millisecond}, {Rate: 3, For: time.Second}})
+	if s.total != 303 {
+		t.Fatalf("%d requests, want 303", s.total)
+	}
+	for seq, want := range map[uint64]time.Duration{
+		0: 0, 1: 10 * time.Millisecond, 99: 990 * time.Millisecond,
+		100: time.Second, 101: 1002500 * time.Microsecond, 299: 1497500 * time.Microsecond,
+		300: 1500 * time.Millisecond, 302: 1500*time.Millisecond + 2*time.Second/3,
+	} {
+		if got := s.due(seq); math.Abs(float64(got-want)) > 1000 {
+			t.Errorf("request %d is due at %s, want %s", seq, got, want)
+		}
+	}
+}
+
+func TestLoadThatMakesNoSenseIsRefused(t *testing.T) {
+	t.Parallel()
+	good := aConfig("127.0.0.1:80", history.Step{Rate: 1, For: time.Second})
+	for name, spoil := range map[string]func(*Config){
+		"nothing to read":  func(c *Config) { c.Reads = nil },
+		"no steps":         func(c *Config) { c.Steps = nil },
+		"no rate":          func(c *Config) { c.Steps = []history.Step{{Rate: 0, For: time.Second}} },
+		"no number":        func(c *Config) { c.Steps = []history.Step{{Rate: math.NaN(), For: time.Second}} },
+		"too fast":         func(c *Config) { c.Steps = []history.Step{{Rate: 1e6, For: time.Second}} },
+		"too long":         func(c *Config) { c.Steps = []history.Step{{Rate: 1, For: time.Hour}, {Rate: 1, For: time.Hour}} },
+		"too many shares":  func(c *Config) { c.WriteShare = 1.2 },
+		"names of nothing": func(c *Config) { c.DNSAddress = "127.0.0.1:53" },
+	} {
+		config := good
+		spoil(&config)
+		_, err := Start(t.Context(), config)
+		if err == nil {
+			t.Errorf("%s: it was taken", name)
+		}
+		t.Logf("%s: %v", name, err)
+	}
+}

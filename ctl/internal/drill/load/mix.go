@@ -1,0 +1,143 @@
+package load
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/tsenart/vegeta/v12/lib"
+
+	"oneserver/ctl/internal/drill/history"
+)
+
+// mix draws what each request is. Drawn at random, and not in turn: with two replicas in turn, strict alternation would
+// send all writes to one of them.
+type mix struct {
+	config Config
+	prefix string // of the tokens
+
+	mu       sync.Mutex
+	random   *rand.Rand
+	drawn    uint64
+	writes   int
+	underway map[string]*hit
+	made     []made // what acknowledged writes made: a ring of the latest
+	makes    int
+}
+
+// made is what an acknowledged write made.
+type made struct{ token, path string }
+
+// maxMade bounds what is read back to what was written in the last few seconds, where the stack has most to forget.
+const maxMade = 512
+
+// hit is a request under way. Vegeta's requests and results find their hit by the fragment of their URL, which no
+// client sends.
+type hit struct {
+	history.Request
+	fresh bool // over a new connection
+}
+
+func newMix(config Config, prefix string) *mix {
+	return &mix{
+		config:   config,
+		prefix:   prefix,
+		random:   rand.New(rand.NewPCG(config.Seed, 0)),
+		underway: make(map[string]*hit),
+	}
+}
+
+// target is the vegeta.Targeter. It is called once for each request, in the order of their sequence numbers but for
+// those that are sent at the same moment.
+func (m *mix) target(target *vegeta.Target) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h := &hit{fresh: m.random.Float64() < m.config.NewConnShare}
+	// Every request draws the same number of times, so that what the stack acknowledged changes nothing of the mix.
+	kind, back, which := m.random.Float64(), m.random.Float64(), m.random.Uint64()
+	var request Request
+	u := &url.URL{Scheme: "http", Host: m.config.Address}
+	switch {
+	case kind < m.config.WriteShare:
+		h.Kind = history.Write
+		h.Token = fmt.Sprintf("%s%06d", m.prefix, m.writes)
+		m.writes++
+		request = m.config.Write(h.Token)
+	case kind < m.config.WriteShare+m.config.LookupShare:
+		h.Kind = history.Lookup
+		name := m.config.DNSNames[which%uint64(len(m.config.DNSNames))]
+		request = Request{Name: "A " + name, Path: "/" + name}
+		u = &url.URL{Scheme: "dns", Host: m.config.DNSAddress}
+	case back < m.config.ReadBackShare && len(m.made) > 0:
+		h.Kind = history.Read
+		post := m.made[which%uint64(len(m.made))]
+		h.Token = post.token
+		request = Request{Name: "GET what was written", Path: post.path}
+	default:
+		h.Kind = history.Read
+		request = m.config.Reads[which%uint64(len(m.config.Reads))]
+	}
+	target.Method = request.Method
+	if target.Method == "" {
+		target.Method = http.MethodGet
+	}
+	h.Name = request.Name
+	if h.Name == "" {
+		h.Name = target.Method + " " + request.Path
+	}
+	u.Path, u.RawQuery, _ = strings.Cut(request.Path, "?")
+	u.Fragment = strconv.FormatUint(m.drawn, 10)
+	m.drawn++
+	m.underway[u.Fragment] = h
+	target.URL = u.String()
+	target.Body = request.Body
+	target.Header = request.Header.Clone()
+	if target.Header == nil {
+		target.Header = make(http.Header)
+	}
+	if h.Kind != history.Lookup {
+		target.Header.Set("Host", m.config.Host)
+	}
+	if h.Kind == history.Write {
+		target.Header.Set("Idempotency-Key", h.Token)
+	}
+	return nil
+}
+
+// find returns the hit of a request that is being sent.
+func (m *mix) find(fragment string) *hit {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.underway[fragment]
+}
+
+// take returns the hit of a result, and forgets it.
+func (m *mix) take(resultURL string) *hit {
+	_, fragment, _ := strings.Cut(resultURL, "#")
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h := m.underway[fragment]
+	delete(m.underway, fragment)
+	return h
+}
+
+// acknowledged remembers what a write made, to be read back.
+func (m *mix) acknowledged(token, location string) {
+	u, err := url.Parse(location)
+	if err != nil || !strings.HasPrefix(u.Path, "/") {
+		return // the wire has noted it as a failure
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	post := made{token, u.Path}
+	if len(m.made) < maxMade {
+		m.made = append(m.made, post)
+	} else {
+		m.made[m.makes%maxMade] = post
+	}
+	m.makes++
+}

@@ -1,0 +1,273 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// maintenance is the second of the three issues: what a site needs again and again, each with the plainest command that
+// does it.
+var maintenance = []event{
+	{
+		name: "static", says: "a changed page", takes: 2 * time.Second,
+		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+			change, err := d.stack.edit(u, "services/web/index.html", "<!-- "+mark+" -->", nil)
+			return deed{do: change}, err
+		},
+	},
+	{
+		name: "zone", says: "a changed zone", takes: 4 * time.Second,
+		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+			change, err := d.stack.edit(u, "services/dns/zone/site.zone", mark+` IN TXT "here"`,
+				func(ctx context.Context) error { return d.stack.answers(ctx, mark, dns.RcodeNameError) })
+			return deed{do: func(ctx context.Context) error {
+				if err := change(ctx); err != nil {
+					return err
+				}
+				return d.stack.answers(ctx, mark, dns.RcodeSuccess)
+			}}, err
+		},
+	},
+	{
+		name: "nginx-conf", says: "a changed nginx.conf", note: "docker compose restart web", takes: 8 * time.Second,
+		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+			restart := func(ctx context.Context) error { return d.stack.compose(ctx, "restart", "web") }
+			change, err := d.stack.edit(u, "nginx.conf", "# "+mark, restart)
+			return deed{do: func(ctx context.Context) error {
+				if err := change(ctx); err != nil {
+					return err
+				}
+				return restart(ctx)
+			}}, err
+		},
+	},
+	newImage("web-image", "a new Nginx image", "web"),
+	newImage("release", "a new release of app", "app"),
+	{
+		name: "db-restart", says: "a MySQL restart", note: "docker compose restart db", takes: 8 * time.Second,
+		prepare: func(_ context.Context, d *drill, _ *undo) (deed, error) {
+			return deed{do: func(ctx context.Context) error { return d.stack.compose(ctx, "restart", "db") }}, nil
+		},
+	},
+	migration("migrate-instant", "a new column, a million rows", "INSTANT"),
+	migration("migrate-copy", "the same as a copy of the table", "COPY"),
+}
+
+// mark is in every line that a drill adds to a file, so that one which a drill left behind that was killed is found.
+const mark = "oneserver-drill"
+
+// edit prepares to add a line to the end of a file of the repository. When it is undone the file is byte for byte and
+// to the second as it was, and after is called, where there is one.
+func (s *Stack) edit(u *undo, name, line string, after func(context.Context) error) (change func(context.Context) error, err error) {
+	path := filepath.Join(s.cli.Dir, filepath.FromSlash(name))
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(string(before), mark) {
+		return nil, fmt.Errorf("%s holds a line of a drill that was killed; remove it: git diff %[1]s", name)
+	}
+	changed := false
+	u.later("put "+name+" back", func(ctx context.Context) error {
+		if !changed {
+			return nil
+		}
+		if err := overwrite(path, before); err != nil {
+			return err
+		}
+		if err := os.Chtimes(path, time.Time{}, info.ModTime()); err != nil { // Nginx makes the ETag of it
+			return err
+		}
+		if after == nil {
+			return nil
+		}
+		return after(ctx)
+	})
+	return func(context.Context) error {
+		changed = true
+		return overwrite(path, fmt.Appendf(nil, "%s%s\n", before, line))
+	}, nil
+}
+
+// overwrite writes a file in place with a single write: the file is mounted into a container, which would keep the old
+// one after a rename; and it is never empty, as it would be for a moment if it were cut first.
+func overwrite(path string, content []byte) (err error) {
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if _, err := file.WriteAt(content, 0); err != nil {
+		return err
+	}
+	return file.Truncate(int64(len(content)))
+}
+
+// answers waits until dns answers a question for a name of the zone with that code.
+func (s *Stack) answers(ctx context.Context, name string, rcode int) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	client := &dns.Client{Timeout: 500 * time.Millisecond}
+	question := new(dns.Msg).SetQuestion(dns.Fqdn(name+"."+s.domain), dns.TypeTXT)
+	for {
+		answer, _, err := client.ExchangeContext(ctx, question, s.dns.String())
+		if err == nil && answer.Rcode == rcode {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("dns does not answer %s for %s: %w", dns.RcodeToString[rcode], name, errors.Join(err, ctx.Err()))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// newImage is a service's image built anew, with the same content under another id, and docker compose up.
+func newImage(name, says, service string) event {
+	return event{
+		name: name, says: says, note: "docker compose up --detach", takes: 10 * time.Second,
+		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+			s := d.stack
+			tag := s.project.Services[service].Image
+			old, err := s.imageID(ctx, tag)
+			if err != nil {
+				return deed{}, err
+			}
+			next, err := d.derive(ctx, u, tag, "")
+			if err != nil {
+				return deed{}, err
+			}
+			u.later("put the image of "+service+" back", func(ctx context.Context) error {
+				if _, err := s.cli.Output(ctx, "image", "tag", old, tag); err != nil {
+					return err
+				}
+				return s.up(ctx)
+			})
+			return deed{
+				do: func(ctx context.Context) error {
+					if _, err := s.cli.Output(ctx, "image", "tag", next, tag); err != nil {
+						return err
+					}
+					return s.up(ctx)
+				},
+				over: func(now []container) error {
+					for _, c := range now {
+						if c.service() == service && c.Image == old {
+							return fmt.Errorf("%s is the old one", c.Name)
+						}
+					}
+					return nil
+				},
+			}, nil
+		},
+	}
+}
+
+// derive builds an image with the same content under another id, or with a line that changes it.
+func (d *drill) derive(ctx context.Context, u *undo, tag, line string) (id string, err error) {
+	const next = mark + ":next"
+	build := d.stack.cli.Command(ctx, "build", "--quiet", "--tag", next, "-")
+	build.Stdin = strings.NewReader("FROM " + tag + "\nLABEL drill=" + strconv.FormatUint(d.seed, 36) + "\n" + line + "\n")
+	if _, err := d.stack.cli.OutputOf(build); err != nil {
+		return "", err
+	}
+	u.later("remove the image of the drill", func(ctx context.Context) error {
+		_, err := d.stack.cli.Output(ctx, "image", "rm", next)
+		return err
+	})
+	return d.stack.imageID(ctx, next)
+}
+
+// rows is how many the table has that a migration changes. It is the one that every write goes through, and that grows
+// fastest; and unlike the posts, which are indexed for the search, it is filled and emptied in seconds.
+const (
+	rows    = 1_000_000
+	portion = 100_000 // rows of one statement; a larger one would fill the database's log
+	table   = "idempotency_keys"
+)
+
+// apart keeps what a drill does to the table out of the binary log, where it would stay for a week. Without the checks of
+// foreign keys, since a copy of a table that has one takes about 2.4 kB of memory a row with them (MySQL 9.7.4): a million
+// rows are more than db may have, and the kernel would kill it.
+const apart = "SET sql_log_bin=0, foreign_key_checks=0, cte_max_recursion_depth=1000000;\n"
+
+// migration adds a column to a table of a million rows, with one of MySQL's algorithms, while the site writes to it.
+func migration(name, says, algorithm string) event {
+	const column = "oneserver_drill"
+	forth := "ALTER TABLE " + table + " ADD COLUMN " + column + " int NULL, ALGORITHM=" + algorithm
+	return event{
+		name: name, says: says, note: forth, takes: 12 * time.Second,
+		ready: fill,
+		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+			u.later("drop the column again", func(ctx context.Context) error {
+				there, err := d.stack.sql(ctx, "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema=DATABASE() AND table_name='"+table+"' AND column_name='"+column+"'")
+				if err != nil || there == "0" {
+					return err
+				}
+				_, err = d.stack.sql(ctx, apart+"ALTER TABLE "+table+" DROP COLUMN "+column)
+				return err
+			})
+			return deed{do: func(ctx context.Context) error {
+				_, err := d.stack.sql(ctx, apart+forth)
+				return err
+			}}, nil
+		},
+	}
+}
+
+// ours are the rows that a drill fills a table with: no digest is so small by chance.
+const ours = "digest <= UNHEX(LPAD(HEX(1000000), 64, '0'))"
+
+// fill brings the table to a million rows, once for all events that need them.
+func fill(ctx context.Context, d *drill, u *undo) error {
+	if d.filled {
+		return nil
+	}
+	d.filled = true
+	u.later("remove the million rows", d.stack.empty)
+	fmt.Fprintf(d.out, "Filling %s to %d rows ...\n", table, rows)
+	if err := d.stack.empty(ctx); err != nil { // of what a drill that was killed has left
+		return err
+	}
+	for from := 0; from < rows; from += portion {
+		_, err := d.stack.sql(ctx, fmt.Sprintf(apart+`INSERT INTO %s (digest, request, answer, created_at)
+			WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+			SELECT UNHEX(LPAD(HEX(%d + i), 64, '0')), UNHEX(REPEAT('0', 64)), JSON_OBJECT('id', i), UTC_TIMESTAMP(6) FROM n`, table, portion, from))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// empty removes the rows of a drill, where there are any, and gives their space back.
+func (s *Stack) empty(ctx context.Context) error {
+	for removed := false; ; removed = true {
+		left, err := s.sql(ctx, fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE %s)", table, ours))
+		if err != nil {
+			return err
+		}
+		if left == "0" && !removed {
+			return nil
+		}
+		if left == "0" {
+			_, err := s.sql(ctx, apart+"ALTER TABLE "+table+" FORCE")
+			return err
+		}
+		if _, err := s.sql(ctx, fmt.Sprintf(apart+"DELETE FROM %s WHERE %s LIMIT %d", table, ours, portion)); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,277 @@
+package drill
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/shirou/gopsutil/v4/cpu"
+	"github.com/shirou/gopsutil/v4/process"
+)
+
+// A meter watches what the parts of the stack use while a load is on them. It asks over connections that it opens
+// beforehand: on a machine that is used up, another command would not even start before the step is over.
+type meter struct {
+	readings []reading
+
+	mu      sync.Mutex
+	samples []sample
+	over    sync.WaitGroup // of those who watch
+}
+
+// A reading is what the machine had done by the beginning or end of a step.
+type reading struct {
+	at        time.Time
+	machine   float64 // seconds of work of its processors, all together
+	generator float64 // of them, this process's
+}
+
+// A sample is one thing that was seen of one part.
+type sample struct {
+	at    time.Time
+	name  string  // as details are named
+	of    string  // the container
+	value float64 // of a counter, which only grows, where the name is poolWait
+}
+
+// meter begins to watch the containers that run now, until ctx ends.
+func (s *Stack) meter(ctx context.Context) (*meter, error) {
+	all, err := s.containers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := &meter{}
+	parts, ids, apps := map[string]string{}, []string{}, []string{}
+	var db, web string
+	for _, c := range all {
+		if c.State.Status != "running" {
+			continue
+		}
+		parts[c.ID] = c.service()
+		ids = append(ids, c.ID)
+		switch c.service() {
+		case "app":
+			for _, network := range c.NetworkSettings.Networks {
+				apps = append(apps, network.IPAddress)
+			}
+		case "db":
+			db = c.ID
+		case "web":
+			web = c.ID
+		}
+	}
+	m.over.Go(func() {
+		stats := s.cli.Command(ctx, append([]string{"stats", "--no-trunc", "--format", "{{.ID}} {{.CPUPerc}}"}, ids...)...)
+		m.watch(stats, nil, func(line string) {
+			if id, percent, ok := parseUsage(line); ok {
+				m.add("CPU of "+parts[id], id, percent)
+			}
+		})
+	})
+	// These shells answer each line that they are sent, and end with the last: what docker exec has begun in a container
+	// would outlive it.
+	m.over.Go(func() {
+		ask := s.cli.Command(ctx, "exec", "--interactive", db, "sh", "-c",
+			`while read -r go; do `+strings.Replace(asRoot, "exec ", "", 1)+` -e "SHOW GLOBAL STATUS LIKE 'Threads_running'"; done`)
+		m.watch(ask, ctx.Done(), func(line string) {
+			if name, text, _ := strings.Cut(line, "\t"); name == "Threads_running" {
+				if n, err := strconv.ParseFloat(text, 64); err == nil {
+					m.add(threads, db, n-1) // the one that asks aside
+				}
+			}
+		})
+	})
+	for _, address := range apps {
+		m.over.Go(func() {
+			ask := s.cli.Command(ctx, "exec", "--interactive", web, "sh", "-c",
+				`while read -r go; do curl -fsS --max-time 2 http://`+address+`:9090/metrics | grep '^`+waitSeconds+`'; done`)
+			m.watch(ask, ctx.Done(), func(line string) {
+				if value, err := counter(line, waitSeconds); err == nil {
+					m.add(poolWait, address, value)
+				}
+			})
+		})
+	}
+	return m, nil
+}
+
+// watch runs a command until its context ends, and hands each line that it prints on. Where there is an end, it sends
+// the command a line each second until then. What cannot be seen shows in the details, by not being there.
+func (m *meter) watch(cmd *exec.Cmd, end <-chan struct{}, line func(string)) {
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return
+	}
+	if end != nil {
+		stdin, err := cmd.StdinPipe()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer stdin.Close()
+			tick := time.NewTicker(time.Second)
+			defer tick.Stop()
+			for {
+				if _, err := io.WriteString(stdin, "go\n"); err != nil {
+					return
+				}
+				select {
+				case <-tick.C:
+				case <-end:
+					return
+				}
+			}
+		}()
+	}
+	cmd.Cancel = func() error { return cmd.Process.Kill() } // it only looks, and nobody waits for what it would still say
+	if err := cmd.Start(); err != nil {
+		return
+	}
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		line(lines.Text())
+	}
+	_ = cmd.Wait() // it was ended
+}
+
+func (m *meter) add(name, of string, value float64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.samples = append(m.samples, sample{time.Now(), name, of, value})
+}
+
+// read notes what the machine has done so far; a step begins, or the last one ends.
+func (m *meter) read(ctx context.Context) error {
+	busy, err := cpu.TimesWithContext(ctx, false)
+	if err != nil {
+		return err
+	}
+	own, err := process.NewProcessWithContext(ctx, int32(os.Getpid()))
+	if err != nil {
+		return err
+	}
+	times, err := own.TimesWithContext(ctx)
+	if err != nil {
+		return err
+	}
+	t := busy[0]
+	m.readings = append(m.readings, reading{time.Now(), t.User + t.System + t.Nice + t.Irq + t.Softirq + t.Steal, times.User + times.System})
+	return nil
+}
+
+// The names under which a step's details are shown. Processors are in percent of one, the machine's of all.
+const (
+	machineCPU   = "CPU of the machine"
+	generatorCPU = "CPU of the generator"
+	threads      = "MySQL threads running"
+	poolWait     = "waiting for a connection" // of app's pool to the database: requests, on average
+)
+
+// details returns what was seen in each step, by name. The meter's context must have ended.
+func (m *meter) details() []map[string]string {
+	m.over.Wait()
+	var steps []map[string]string
+	for i := 1; i < len(m.readings); i++ {
+		steps = append(steps, detail(m.readings[i-1], m.readings[i], m.samples))
+	}
+	return steps
+}
+
+func detail(from, to reading, samples []sample) map[string]string {
+	seconds := to.at.Sub(from.at).Seconds()
+	percent := func(value float64) string { return fmt.Sprintf("%.0f%%", value) }
+	shown := map[string]string{
+		machineCPU:   percent(100 * (to.machine - from.machine) / seconds / float64(runtime.NumCPU())),
+		generatorCPU: percent(100 * (to.generator - from.generator) / seconds),
+	}
+	type source struct{ name, of string }
+	seen := map[source][]sample{}
+	for _, s := range samples {
+		if !s.at.Before(from.at) && s.at.Before(to.at) {
+			seen[source{s.name, s.of}] = append(seen[source{s.name, s.of}], s)
+		}
+	}
+	sums := map[string]float64{} // of the replicas
+	for source, list := range seen {
+		first, last := list[0], list[len(list)-1]
+		if source.name == poolWait {
+			if len(list) > 1 {
+				sums[poolWait] += (last.value - first.value) / last.at.Sub(first.at).Seconds()
+			}
+			continue
+		}
+		sum := 0.0
+		for _, s := range list {
+			sum += s.value
+		}
+		sums[source.name] += sum / float64(len(list))
+	}
+	for name, sum := range sums {
+		if strings.HasPrefix(name, "CPU") {
+			shown[name] = percent(sum)
+		} else {
+			shown[name] = fmt.Sprintf("%.1f", sum)
+		}
+	}
+	return shown
+}
+
+// control finds the sequences with which docker stats clears the screen, also where there is none.
+var control = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
+
+// parseUsage reads a line of docker stats: a container's id, and what it uses of the processors in percent of one.
+func parseUsage(line string) (id string, percent float64, ok bool) {
+	id, text, _ := strings.Cut(strings.TrimSpace(control.ReplaceAllString(line, "")), " ")
+	percent, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(text), "%"), 64)
+	return id, percent, err == nil
+}
+
+// waitSeconds is the counter of the time that requests have waited for a connection to the database.
+const waitSeconds = "go_sql_wait_duration_seconds_total"
+
+// counter finds a metric in the text format of Prometheus.
+func counter(text, name string) (float64, error) {
+	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
+		if series, value, ok := strings.Cut(lines.Text(), " "); ok && (series == name || strings.HasPrefix(series, name+"{")) {
+			return strconv.ParseFloat(value, 64)
+		}
+	}
+	return 0, fmt.Errorf("there is no metric %s", name)
+}
+
+// bottleneck says what was used up, as far as a step's details show it.
+func bottleneck(detail map[string]string) string {
+	value := func(name string) float64 {
+		text := strings.TrimSuffix(detail[name], "%")
+		number, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return 0 // it was not seen
+		}
+		return number
+	}
+	most, share := "", 0.0
+	for _, service := range services {
+		if used := value("CPU of " + service); used > share {
+			most, share = service, used
+		}
+	}
+	switch {
+	case most == "":
+		return "What was used up was not seen."
+	case value(machineCPU) >= 85:
+		return fmt.Sprintf("The machine's processors were used up (%.0f%% of them all); %s took most, %.0f%% of one.", value(machineCPU), most, share)
+	case value(poolWait) >= 1:
+		return fmt.Sprintf("The application's connections to the database were used up: %.1f requests waited for one at any time.", value(poolWait))
+	case share >= 85 && share < 115:
+		return fmt.Sprintf("%s used one processor whole and the machine had others free: it works one at a time.", most)
+	}
+	return fmt.Sprintf("No processor was used up (%.0f%% of them all): requests waited for something else, such as the disk or a lock; MySQL had %s statements under way.", value(machineCPU), detail[threads])
+}

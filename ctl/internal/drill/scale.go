@@ -1,0 +1,208 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"oneserver/ctl/internal/drill/check"
+	"oneserver/ctl/internal/drill/history"
+	"oneserver/ctl/internal/drill/load"
+	"oneserver/ctl/internal/drill/report"
+	"oneserver/ctl/internal/drill/usl"
+)
+
+// The steps of a drill of scale: each half as much again, until the site no longer keeps up. The last one is more than
+// the generator is made for.
+const (
+	stepTime  = 6 * time.Second
+	stepRatio = 1.5
+	maxRate   = 3000.0
+)
+
+// replicas of app that are tried.
+var replicas = []int{1, 2, 4}
+
+// scale is the third of the three issues: one machine serves so many visitors and no more. It finds out how many, what
+// it is that is used up then, and what more replicas of app change.
+func scale(ctx context.Context, d *drill) (section report.Section, err error) {
+	back := &undo{out: d.out}
+	defer func() { err = errors.Join(err, back.now(ctx)) }()
+	author, err := d.stack.signUp(ctx)
+	if err != nil {
+		return report.Section{}, err
+	}
+	back.later("remove the drill's account", author.remove)
+	back.later("scale app back", func(ctx context.Context) error { return d.stack.scaleTo(ctx, d.stack.apps) })
+
+	var steps []history.Step
+	for rate := d.rate; rate <= maxRate; rate *= stepRatio {
+		steps = append(steps, history.Step{Rate: rate, For: stepTime})
+	}
+	if len(steps) == 0 {
+		return report.Section{}, fmt.Errorf("a rate of %.0f a second is more than the drill can send", d.rate)
+	}
+	for _, n := range replicas {
+		if err := d.stack.scaleTo(ctx, n); err != nil {
+			return section, err
+		}
+		one := *d
+		one.name, one.title = "scale-"+strconv.Itoa(n), fmt.Sprintf("A rate that goes up, with %d of app", n)
+		if n == replicas[0] {
+			one.name, one.title = d.name, d.title
+		}
+		climbed, err := one.climb(ctx, author, steps)
+		if err != nil {
+			return section, err
+		}
+		if n == replicas[0] {
+			section.Result, section.History = climbed.Result, climbed.History
+		} else {
+			w := &section.Result.Writes // of all runs: a write that is lost must show, whichever it was in
+			w.Acknowledged += climbed.Result.Writes.Acknowledged
+			w.Lost = append(w.Lost, climbed.Result.Writes.Lost...)
+			w.Duplicated = append(w.Duplicated, climbed.Result.Writes.Duplicated...)
+			w.StaleReads = append(w.StaleReads, climbed.Result.Writes.StaleReads...)
+			w.Phantom = append(w.Phantom, climbed.Result.Writes.Phantom...)
+		}
+		scale := report.Scale{Name: plural(n, "replica"), Steps: climbed.Result.Steps}
+		if model, err := usl.Fit(points(scale.Steps)); err != nil {
+			scale.Why = err.Error()
+		} else {
+			scale.Model = &model
+		}
+		section.Scales = append(section.Scales, scale)
+		section.Result.Notes = append(section.Result.Notes, verdict(scale))
+	}
+	section.Result.Notes = append(section.Result.Notes,
+		"Every request is one that Nginx may not answer from its cache: a fifth writes a post, a fifth of the others reads one back that was written, and the rest reads a page of posts or one post as somebody who is signed in.",
+		"The generator runs on the same machine and takes its share of the processors.")
+	return section, nil
+}
+
+// scaleTo brings app to that many replicas and waits until all are healthy.
+func (s *Stack) scaleTo(ctx context.Context, n int) error {
+	if err := s.compose(ctx, "up", "--detach", "--no-recreate", "--scale", "app="+strconv.Itoa(n), "app"); err != nil {
+		return err
+	}
+	return s.await(ctx, healthyTime, func(all []container) error {
+		have := 0
+		for _, c := range all {
+			if c.service() == "app" {
+				have++
+			}
+		}
+		if have != n {
+			return fmt.Errorf("app has %d replicas, not %d", have, n)
+		}
+		return nil
+	})
+}
+
+// climb goes up the steps until one is more than the site can serve.
+func (d *drill) climb(ctx context.Context, a *author, steps []history.Step) (report.Section, error) {
+	expected := 0
+	for _, step := range steps {
+		expected += int(step.Rate * step.For.Seconds())
+	}
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	meter, err := d.stack.meter(watching)
+	if err != nil {
+		return report.Section{}, err
+	}
+	t, err := d.begin(ctx, a, load.Config{Steps: steps, Reads: signedIn(a)}, expected)
+	if err != nil {
+		return report.Section{}, err
+	}
+	for i, step := range steps {
+		err = errors.Join(err, meter.read(ctx))
+		t.say(fmt.Sprintf("%.0f a second", step.Rate))
+		end := time.Duration(i+1) * stepTime
+		select {
+		case <-time.After(end - t.since()):
+		case <-ctx.Done():
+			err = errors.Join(err, ctx.Err())
+		}
+		if err != nil || !t.keptUp(end-stepTime, end) {
+			break
+		}
+	}
+	err = errors.Join(err, meter.read(ctx))
+	stop()
+	h := t.end()
+	details := meter.details()
+	if err != nil {
+		return report.Section{}, err
+	}
+	h.Run.Steps = slices.Clone(steps[:len(details)]) // each as long as it was meant to be
+	section, err := d.judge(ctx, h, t.attack.TokenPrefix())
+	if err != nil {
+		return report.Section{}, err
+	}
+	for i := range section.Result.Steps {
+		section.Result.Steps[i].Detail = details[i]
+	}
+	return section, d.stack.await(ctx, healthyTime, nil)
+}
+
+// keptUp says whether the site served, as it was asked to, what was due in a part of the run. It is asked at the end of
+// that part, so what is still under way counts against it.
+func (t *traffic) keptUp(from, to time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	served, rate := 0, 0.0
+	for _, r := range t.requests {
+		if r.Due >= from && r.Due < to && r.OK() {
+			served++
+		}
+	}
+	at := time.Duration(0)
+	for _, step := range t.run.Steps {
+		if at == from {
+			rate = step.Rate
+		}
+		at += step.For
+	}
+	return float64(served) >= 0.9*rate*(to-from).Seconds()
+}
+
+// points are the measurements of the law: the throughput at each concurrency.
+func points(steps []check.Step) []usl.Point {
+	var list []usl.Point
+	for _, s := range steps {
+		if s.Throughput > 0 && s.Concurrency > 0 {
+			list = append(list, usl.Point{N: s.Concurrency, X: s.Throughput})
+		}
+	}
+	return list
+}
+
+// verdict says in a sentence where the knee is and what was used up there.
+func verdict(s report.Scale) string {
+	knee := 0 // the first step that was too much, and all after it too
+	for i, step := range s.Steps {
+		if step.KeptUp {
+			knee = i + 1
+		}
+	}
+	switch {
+	case knee == 0:
+		return fmt.Sprintf("%s: not even the first step could be served.", s.Name)
+	case knee == len(s.Steps):
+		return fmt.Sprintf("%s: %.0f requests a second were served, and no higher rate was tried.", s.Name, s.Steps[knee-1].Rate)
+	}
+	over := s.Steps[knee]
+	return fmt.Sprintf("%s: %.0f requests a second were served; at %.0f the site no longer kept up (%d of %d failed, %.0f a second were answered, one in a hundred after %.1f s or more). %s",
+		s.Name, s.Steps[knee-1].Rate, over.Rate, over.Failed, over.Of, over.Throughput, over.P99.Seconds(), bottleneck(over.Detail))
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return strconv.Itoa(n) + " " + word + "s"
+}

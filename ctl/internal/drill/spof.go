@@ -1,0 +1,149 @@
+package drill
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// spof is the first of the three issues: any part that stops takes the site with it, or a piece of it. What was killed
+// 10 s ago or less, the engine starts again only after a pause; so all are killed at once at the end.
+var spof = []event{
+	kill("dns"), kill("web"), kill("app"), kill("db"),
+	freeze("dns"), freeze("web"), freeze("app"), freeze("db"),
+	killAll,
+}
+
+func kill(service string) event {
+	return event{
+		name:  "kill-" + service,
+		says:  "kill -9 " + service,
+		takes: 5 * time.Second,
+		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+			return d.stack.killer(ctx, u, service)
+		},
+	}
+}
+
+var killAll = event{
+	name:  "kill-all",
+	says:  "kill -9 everything",
+	takes: 9 * time.Second,
+	prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+		return d.stack.killer(ctx, u, services...)
+	},
+}
+
+// frozen is how long a part stands still: longer than a visitor likes to wait, shorter than most limits of the others.
+const frozen = 5 * time.Second
+
+func freeze(service string) event {
+	return event{
+		name:  "freeze-" + service,
+		says:  fmt.Sprintf("freeze %s %.0f s", service, frozen.Seconds()),
+		note:  "A part that hangs is restarted by nobody; the drill ended the pause.",
+		takes: frozen + time.Second,
+		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+			victims, err := d.stack.of(ctx, service)
+			if err != nil {
+				return deed{}, err
+			}
+			id := victims[0].ID
+			thaw := func(ctx context.Context) error {
+				victims, err := d.stack.of(ctx, service)
+				if err != nil {
+					return err
+				}
+				if !slices.ContainsFunc(victims, func(c container) bool { return c.ID == id && c.State.Paused }) {
+					return nil
+				}
+				_, err = d.stack.cli.Output(ctx, "unpause", id)
+				return err
+			}
+			u.later("unpause "+service, thaw)
+			return deed{do: func(ctx context.Context) error {
+				if _, err := d.stack.cli.Output(ctx, "pause", id); err != nil {
+					return err
+				}
+				select {
+				case <-time.After(frozen):
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+				return thaw(ctx)
+			}}, nil
+		},
+	}
+}
+
+// killer prepares to end the main process of one container of each of these services as the kernel would: the signal
+// comes from outside the container, and the engine does not know that anybody meant it (after `docker kill` it would not
+// start the container again).
+func (s *Stack) killer(ctx context.Context, u *undo, victims ...string) (deed, error) {
+	all, err := s.containers(ctx)
+	if err != nil {
+		return deed{}, err
+	}
+	before := map[string]time.Time{} // when each was started, by id
+	var pids []string
+	for _, service := range victims {
+		i := slices.IndexFunc(all, func(c container) bool { return c.service() == service })
+		if i < 0 || all[i].State.Pid == 0 {
+			return deed{}, fmt.Errorf("%s is not running", service)
+		}
+		before[all[i].ID] = all[i].State.StartedAt
+		pids = append(pids, strconv.Itoa(all[i].State.Pid))
+	}
+	cmd := s.cli.Command(ctx, "run", "--rm", "--interactive", "--pull", "never", "--pid", "host", "--network", "none",
+		"--cap-drop", "ALL", "--cap-add", "KILL", "--security-opt", "no-new-privileges", "--read-only", "--user", "0",
+		"--entrypoint", "sh", s.project.Services["web"].Image,
+		"-c", "echo ready; read -r go && kill -9 "+strings.Join(pids, " ")+" && echo killed")
+	trigger, err := cmd.StdinPipe()
+	if err != nil {
+		return deed{}, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return deed{}, err
+	}
+	if err := cmd.Start(); err != nil {
+		return deed{}, err
+	}
+	u.later("end the killer", func(context.Context) error {
+		_ = trigger.Close() // without having been told to, it kills nobody
+		_ = cmd.Wait()      // and how its container ended is nobody's concern
+		return nil
+	})
+	said := bufio.NewReader(stdout)
+	expect := func(word string) error {
+		line, err := said.ReadString('\n')
+		if strings.TrimSpace(line) != word {
+			return fmt.Errorf("the container that sends the signal says %q: %w", line, errors.Join(err, ctx.Err()))
+		}
+		return nil
+	}
+	if err := expect("ready"); err != nil {
+		return deed{}, err
+	}
+	return deed{
+		do: func(context.Context) error {
+			if _, err := trigger.Write([]byte("go\n")); err != nil {
+				return err
+			}
+			return expect("killed")
+		},
+		over: func(now []container) error {
+			for _, c := range now {
+				if started, killed := before[c.ID]; killed && c.State.StartedAt.Equal(started) {
+					return fmt.Errorf("%s was not started again", c.service())
+				}
+			}
+			return nil
+		},
+	}, nil
+}

@@ -1,0 +1,144 @@
+package drill
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"oneserver/ctl/internal/drill/history"
+	"oneserver/ctl/internal/drill/load"
+	"oneserver/ctl/internal/drill/report"
+)
+
+// everybody is what visitors ask for: the page, as everybody and as somebody who is signed in, whose answers Nginx
+// may not keep.
+func everybody(a *author) []load.Request {
+	return append(signedIn(a),
+		load.Request{Name: "GET / (static)", Path: "/"},
+		load.Request{Name: "GET /api/v1/posts (anybody)", Path: "/api/v1/posts"},
+	)
+}
+
+// signedIn is what reaches the application and the database each time.
+func signedIn(a *author) []load.Request {
+	cookie := http.Header{"Cookie": {a.cookie}}
+	return []load.Request{
+		{Name: "GET /api/v1/posts (signed in)", Path: "/api/v1/posts", Header: cookie},
+		{Name: "GET /api/v1/posts/{id} (signed in)", Path: "/api/v1/posts/1", Header: cookie},
+	}
+}
+
+// traffic is a load that is being held, and what is seen of it.
+type traffic struct {
+	run      history.Run
+	attack   *load.Attack
+	stop     context.CancelFunc // ends the load
+	progress *report.Progress
+	over     chan struct{} // closed when the last request is in
+
+	mu       sync.Mutex
+	requests []history.Request
+	failed   time.Time                  // the end of the last request that failed
+	good     map[history.Kind]time.Time // the end of the last one that went well
+}
+
+// begin holds a load as the configuration says, to which it adds where the site is and what is written. About so many
+// requests are expected.
+func (d *drill) begin(ctx context.Context, a *author, config load.Config, expected int) (*traffic, error) {
+	config.Address, config.Host = d.stack.http.String(), "www."+d.stack.domain
+	config.Seed, config.Write = d.seed, a.write
+	run := history.Run{Name: d.name, Title: d.title, Machine: history.Machine(ctx), Steps: config.Steps, Seed: d.seed}
+	ctx, stop := context.WithCancel(ctx)
+	attack, err := load.Start(ctx, config)
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	run.Start = attack.Began()
+	t := &traffic{run: run, attack: attack, stop: stop, over: make(chan struct{}), good: map[history.Kind]time.Time{},
+		progress: report.NewProgress(d.out, d.title, expected)}
+	go t.watch()
+	t.say("the load is on")
+	return t, nil
+}
+
+func (t *traffic) watch() {
+	defer close(t.over)
+	for r := range t.attack.Requests() {
+		t.progress.Request(r)
+		ended := t.run.Start.Add(r.Done)
+		t.mu.Lock()
+		t.requests = append(t.requests, r)
+		if !r.OK() {
+			t.failed = ended
+		} else {
+			t.good[r.Kind] = ended
+		}
+		t.mu.Unlock()
+	}
+}
+
+func (t *traffic) since() time.Duration { return t.attack.Since() }
+
+func (t *traffic) say(line string) {
+	t.progress.Say(fmt.Sprintf("%6.1f s  %s", t.since().Seconds(), line))
+}
+
+// calm waits until, after a moment, no request has failed for calmTime and some of each kind have gone well.
+func (t *traffic) calm(ctx context.Context, within time.Duration, since time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if t.isCalm(since) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("requests still fail or go unanswered after %s", within)
+		case <-t.over:
+			return fmt.Errorf("the load has ended")
+		case <-tick.C:
+		}
+	}
+}
+
+func (t *traffic) isCalm(since time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, kind := range []history.Kind{history.Read, history.Write, history.Lookup} {
+		if !t.good[kind].After(since) {
+			return false
+		}
+	}
+	return time.Since(since) >= calmTime && time.Since(t.failed) >= calmTime
+}
+
+// end ends the load and returns its history, without events.
+func (t *traffic) end() history.History {
+	length := t.since()
+	t.stop()
+	<-t.over
+	t.progress.Close()
+	t.run.Steps = cut(t.run.Steps, length)
+	h := history.History{Run: t.run, Requests: t.requests}
+	h.Sort()
+	return h
+}
+
+// cut shortens a plan of steps to what came about of it.
+func cut(steps []history.Step, length time.Duration) []history.Step {
+	var done []history.Step
+	for _, s := range steps {
+		if length <= 0 {
+			break
+		}
+		s.For = min(s.For, length)
+		length -= s.For
+		done = append(done, s)
+	}
+	return done
+}

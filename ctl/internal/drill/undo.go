@@ -1,0 +1,53 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// undoWithin bounds what it takes to leave the stack as it was found; the slowest is a new container for each service.
+const undoWithin = 2 * time.Minute
+
+// undo is what must still be done to leave the stack as it was found. Each step can be run whatever state it meets, so
+// that one way leads out of an event, whether it went well, failed or was interrupted.
+type undo struct {
+	out   io.Writer
+	steps []undoStep
+}
+
+type undoStep struct {
+	says string
+	do   func(context.Context) error
+}
+
+// later notes a step. Steps are noted before what they undo is begun.
+func (u *undo) later(says string, do func(context.Context) error) {
+	u.steps = append(u.steps, undoStep{says, do})
+}
+
+// now runs all steps, the last first, also when ctx has ended (after Ctrl-C), and also when one of them fails.
+func (u *undo) now(ctx context.Context) error {
+	interrupted := ctx.Err() != nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
+	defer cancel()
+	var errs []error
+	for len(u.steps) > 0 {
+		last := u.steps[len(u.steps)-1]
+		u.steps = u.steps[:len(u.steps)-1]
+		if interrupted {
+			fmt.Fprintf(u.out, "interrupted: %s\n", last.says)
+		}
+		if err := last.do(ctx); err != nil {
+			errs = append(errs, undoError{fmt.Errorf("%s: %w", last.says, err)})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// undoError is a stack that is not as it was.
+type undoError struct{ error }
+
+func (e undoError) Unwrap() error { return e.error }
