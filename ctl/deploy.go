@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"oneserver/ctl/internal/deploy"
+	"oneserver/ctl/internal/docker"
+)
+
+// deployCommands are those that change a running site while visitors use it.
+func deployCommands(cli *docker.CLI) []*cobra.Command {
+	command := func(use, short, long string, do func(context.Context, docker.CLI, io.Writer) error) *cobra.Command {
+		return &cobra.Command{Use: use, Short: short, Long: long, Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return do(cmd.Context(), *cli, os.Stdout) }}
+	}
+	var replicas int
+	var release *cobra.Command
+	release = command("deploy", "Build the application and put it in the place of what runs, without a failed request",
+		`Build the application and put it in the place of what runs, without a failed request.
+
+Migrations run first, once; a release whose migrations would take from the running one what it uses is refused. The new
+release starts beside the old one. Only when it is healthy, has answered a few requests of ours and has failed none of its
+first visitors, whom the old one would have answered, is the old one drained and stopped. Otherwise the old one stays.`,
+		func(ctx context.Context, cli docker.CLI, _ io.Writer) error {
+			if release.Flags().Changed("replicas") && replicas < 1 {
+				return errors.New("at least one replica must answer; docker compose stop app stops them all")
+			}
+			return deploy.Deploy(ctx, cli, os.Stdout, replicas)
+		})
+	release.Flags().IntVar(&replicas, "replicas", 0, "how many replicas there shall be (default as many as there are)")
+	return []*cobra.Command{
+		release,
+		command("rollback", "Put the release before this one in its place again", "", deploy.Rollback),
+		command("reload", "Check nginx.conf, corefile, zone and static files, and have them served", "", deploy.Reload),
+		command("restart-db", "Restart MySQL while requests wait for it", "", deploy.RestartDatabase),
+	}
+}

@@ -1,0 +1,137 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"oneserver/ctl/internal/docker"
+)
+
+// Reload checks the files that web and dns serve from and makes both take them over. Nothing is changed where one of the
+// files is broken, and no container is made anew.
+func Reload(ctx context.Context, cli docker.CLI, out io.Writer) error {
+	s, err := find(ctx, cli, out)
+	if err != nil {
+		return err
+	}
+	dns, err := s.one(ctx, "dns")
+	if err != nil {
+		return err
+	}
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	now, err := s.conf(ctx)
+	if err != nil {
+		return err
+	}
+	if _, pinned := routingOf(now); pinned {
+		return errors.New("a deploy was killed here: make deploy puts right what it left, then reload")
+	}
+	// The text and not the file: an editor that saves by renaming leaves the container with the file of before.
+	template, err := os.ReadFile(filepath.Join(cli.Dir, "nginx.conf"))
+	if err != nil {
+		return err
+	}
+	next, err := s.inWeb(ctx, string(template), `envsubst '${DOMAIN} ${SUBNET}'`) // as the image's entrypoint does
+	if err != nil {
+		return err
+	}
+	if err := s.candidate(ctx, next); err != nil {
+		return fmt.Errorf("web refuses this nginx.conf, and nothing was changed:\n%w", err)
+	}
+	sum, err := s.checkDNS(ctx, dns)
+	if err != nil {
+		return fmt.Errorf("dns refuses this corefile or zone, and nothing was changed:\n%w", err)
+	}
+	if err := s.checkFiles(ctx); err != nil {
+		return err
+	}
+
+	if next == now {
+		s.say("nginx.conf is as it was")
+	} else {
+		if _, err := s.adopt(ctx); err != nil {
+			return err
+		}
+		s.say("Nginx has taken nginx.conf over")
+	}
+	s.say("the static files are served as they are")
+	if err := s.hasCorefile(ctx, dns, sum); err != nil {
+		return err
+	}
+	s.say("dns serves this corefile, and a changed zone within two seconds")
+	return nil
+}
+
+// checkFiles wants web to be able to read what it serves.
+func (s *site) checkFiles(ctx context.Context) error {
+	out, err := s.inWeb(ctx, "", `find /srv/web \( ! -readable -o -type d ! -executable \) 2>&1
+		for file in index.html errors/error.html errors/error.json; do [ -s "/srv/web/$file" ] || echo "/srv/web/$file is not there"; done`)
+	if err != nil {
+		return err
+	}
+	if out = strings.TrimSpace(out); out != "" {
+		return fmt.Errorf("web cannot serve all of services/web, and nothing was changed; its user must be able to read:\n%s",
+			strings.ReplaceAll(out, "/srv/web", "services/web"))
+	}
+	return nil
+}
+
+// checkDNS lets the image that runs check the corefile and the zone as they are on the host now, and returns the sum that
+// the server logs when it serves that corefile.
+func (s *site) checkDNS(ctx context.Context, dns container) (sum string, err error) {
+	run := []string{"run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL",
+		"--security-opt", "no-new-privileges", "--user", s.project.Services["dns"].User}
+	for _, variable := range dns.Config.Env {
+		run = append(run, "--env", variable)
+	}
+	for file, destination := range map[string]string{"corefile": "/etc/dns/corefile", "services/dns/zone": "/etc/dns/zone"} {
+		run = append(run, "--mount", "type=bind,readonly,source="+filepath.Join(s.cli.Dir, filepath.FromSlash(file))+",destination="+destination)
+	}
+	ctx, cancel := context.WithTimeout(ctx, brief)
+	defer cancel()
+	out, err := s.cli.Command(ctx, append(run, dns.Image, "check")...).CombinedOutput()
+	if said := strings.TrimSpace(string(out)); err != nil && said != "" && ctx.Err() == nil {
+		return "", errors.New(said)
+	}
+	if err != nil {
+		return "", fmt.Errorf("docker run: %w", err)
+	}
+	_, sum, found := strings.Cut(strings.TrimSpace(string(out)), "SHA512 = ")
+	if !found {
+		return "", errors.New("this image of dns is older than this command: make up")
+	}
+	return sum, nil
+}
+
+var servesSum = regexp.MustCompile(`Running configuration SHA512 = ([0-9a-f]{128})`)
+
+// hasCorefile waits until dns serves the corefile with that sum. It looks at its file every two seconds.
+func (s *site) hasCorefile(ctx context.Context, dns container, sum string) error {
+	err := await(ctx, 8*time.Second, func(ctx context.Context) error {
+		out, err := s.cli.Command(ctx, "logs", dns.ID).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("docker logs: %w", err)
+		}
+		said := servesSum.FindAllSubmatch(out, -1)
+		if len(said) == 0 || string(said[len(said)-1][1]) != sum {
+			return errors.New("dns still serves the corefile of before")
+		}
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w\nall else is reloaded. The file that this container has was replaced by another, as editors do that save by renaming. Only a restart\ntakes the new one: docker compose restart dns. Resolvers ask again meanwhile, for a few seconds; a file that is saved in place needs none", err)
+	}
+	return err
+}
