@@ -1,0 +1,85 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"oneserver/ctl/internal/backup"
+	"oneserver/ctl/internal/docker"
+)
+
+// fromRoot takes a relative path from the repository's root, where make runs, and not from where `go run -C` does.
+func fromRoot(cli docker.CLI, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(cli.Dir, path)
+}
+
+// backupCommand makes a backup.
+func backupCommand(cli *docker.CLI) *cobra.Command {
+	var options backup.Options
+	var newKey string
+	cmd := &cobra.Command{
+		Use:   "backup",
+		Short: "Copy the site's data into a folder of backups/, while the site goes on",
+		Long: `Copy the site's data into a folder of backups/, while the site goes on: a dump in one consistent view, compressed and
+compared with its checksum, with the binary logs that lead from the backup before to this one. A relative path is
+taken from the repository's root.
+
+A key is a file as age-keygen makes it (https://age-encryption.org), or with public keys of age, one a line. Who has
+lost the secret key has lost the backups.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if newKey != "" {
+				return backup.NewKey(os.Stdout, fromRoot(*cli, newKey))
+			}
+			options.Dir, options.Key = fromRoot(*cli, options.Dir), fromRoot(*cli, options.Key)
+			return backup.Make(cmd.Context(), *cli, os.Stdout, options)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&options.Dir, "dir", "backups", "where the backups are")
+	flags.StringVar(&options.Key, "key", "", "encrypt to the key in this file")
+	flags.IntVar(&options.Keep, "keep", 7, "how many backups stay, this one included")
+	flags.StringVar(&newKey, "new-key", "", "make no backup, but a key for it in this new file")
+	return cmd
+}
+
+// restoreCommand brings a backup or a moment back.
+func restoreCommand(cli *docker.CLI) *cobra.Command {
+	var options backup.RestoreOptions
+	var forget bool
+	cmd := &cobra.Command{
+		Use:   "restore [BACKUP]",
+		Short: "Put the site's data back to a backup or to a moment, after asking",
+		Long: `Put the site's data back to a backup or to a moment, after asking. BACKUP is a folder of backups/; without one it is
+the newest that fits. A relative path is taken from the repository's root.
+
+The data is loaded beside the site's, compared with the backup, and then takes its place in one statement; the site
+answers meanwhile. What it writes until then is moved away with the rest of what was there, into the schema
+foobar_before, which stays until the next restore.
+
+--to brings back what was committed before a moment: the backup before it, and the binary logs from there.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if forget {
+				return backup.Forget(cmd.Context(), *cli, os.Stdout)
+			}
+			if len(args) > 0 { // make hands on an empty one where its user gave none
+				options.File = fromRoot(*cli, args[0])
+			}
+			options.Dir, options.Key = fromRoot(*cli, options.Dir), fromRoot(*cli, options.Key)
+			return backup.Restore(cmd.Context(), *cli, os.Stdin, os.Stdout, options)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&options.Dir, "dir", "backups", "where the backups are")
+	flags.StringVar(&options.To, "to", "", `a moment in UTC: "2026-11-23 10:00:00", with a fraction where it matters`)
+	flags.StringVar(&options.Key, "key", "", "the file with the secret key, where the backup is encrypted")
+	flags.BoolVar(&options.Yes, "yes", false, "do not ask")
+	flags.BoolVar(&forget, "forget", false, "restore nothing, but drop what was there before the last restore")
+	return cmd
+}

@@ -1,0 +1,182 @@
+// Package backup copies the site's data out of the running database and brings it back, with MySQL's own programs: a
+// backup is a dump in one consistent view, and the binary logs that lead from it to any later moment.
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/terminal"
+)
+
+// ErrUnchanged is a restore that ended before the site's data was touched.
+var ErrUnchanged = errors.New("the site's data is as it was")
+
+// Options say where backups are and how one is made.
+type Options struct {
+	Dir  string // where the folders of the backups are
+	Key  string // a file with a key of age; none does not encrypt
+	Keep int    // how many backups stay
+}
+
+// Make makes a backup and removes what is too old.
+func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) error {
+	if options.Keep < 1 {
+		return fmt.Errorf("keep %d backups? It takes 1 at least", options.Keep)
+	}
+	recipients, err := readRecipients(options.Key)
+	if err != nil {
+		return fmt.Errorf("KEY: %w", err)
+	}
+	say, d := terminal.NewTeller(out), database{cli}
+	defer say.End()
+	here, err := d.server(ctx)
+	if err != nil {
+		return err
+	}
+	if here.others > 0 {
+		return fmt.Errorf("%s has %d views, triggers, routines or events, which a backup would leave out: it holds tables", schema, here.others)
+	}
+	if err := os.MkdirAll(options.Dir, 0o700); err != nil {
+		return err
+	}
+	held, err := lock(options.Dir)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	if err := sweep(options.Dir); err != nil {
+		return err
+	}
+
+	begun := time.Now()
+	b, err := d.backUp(ctx, say, here, options.Dir, recipients)
+	if err != nil {
+		return fmt.Errorf("no backup was made: %w", err)
+	}
+	rows := int64(0)
+	for _, table := range b.Tables {
+		rows += table.Rows
+	}
+	encrypted := "not encrypted"
+	if len(recipients) > 0 {
+		encrypted = "encrypted"
+	}
+	say.Say("%s: %d tables, %d rows, %s of SQL in %s, %s, verified; %.1f s", shown(cli, b.Dir), len(b.Tables), rows, megabytes(b.Plain), megabytes(b.Size), encrypted, time.Since(begun).Seconds())
+
+	all, err := list(options.Dir)
+	if err != nil {
+		return err
+	}
+	if err := d.archive(ctx, say, here, all, recipients); err != nil {
+		say.Say("warning: %v", err) // of what was before: this backup is complete
+	}
+	removed, err := rotate(options.Dir, options.Keep, b.name())
+	if len(removed) > 0 {
+		say.Say("removed, as %d are kept: %s", options.Keep, strings.Join(removed, ", "))
+	}
+	return err
+}
+
+// backUp dumps into a folder that gets its name when all of it is there and has been compared.
+func (d database) backUp(ctx context.Context, say *terminal.Teller, here server, dir string, recipients []string) (b Backup, err error) {
+	final := filepath.Join(dir, time.Now().UTC().Format(nameLayout))
+	if _, err := os.Lstat(final); err == nil {
+		return b, fmt.Errorf("%s is there already; once more in a second", final)
+	}
+	b.Dir = final + partial
+	if err := os.Mkdir(b.Dir, 0o700); err != nil {
+		return b, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(b.Dir))
+		}
+	}()
+	b.Dump = schema + ".sql" + suffix(recipients)
+	sealed, err := seal(filepath.Join(b.Dir, b.Dump), recipients)
+	if err != nil {
+		return b, err
+	}
+	say.Now("dumping %s", schema)
+	var plain int64
+	pace := pace{awake: time.Now()}
+	s, err := d.dump(ctx, dumpScript, writerFunc(func(p []byte) (int, error) {
+		n, err := sealed.Write(p)
+		plain += int64(n)
+		say.Progress("dumping %s: %s of SQL", schema, megabytes(plain))
+		pace.rest(ctx)
+		return n, err
+	}))
+	if err != nil {
+		sealed.abandon()
+		return b, err
+	}
+	if s.log.File == "" || len(s.tables) == 0 {
+		sealed.abandon()
+		return b, errors.New("the dump holds no position in the binary log, or no table")
+	}
+	sum, err := sealed.finish()
+	if err != nil {
+		return b, err
+	}
+	b.Manifest = Manifest{Schema: schema, Taken: s.taken, ServerVersion: here.version, ServerUUID: here.uuid, GTIDs: s.gtids, Log: s.log,
+		Dump: b.Dump, Size: sealed.size, Plain: s.plain, Recipients: recipients, Tables: s.tables}
+	if err := b.writeManifest(sum); err != nil {
+		return b, err
+	}
+	say.Now("reading it again")
+	if err := b.verify(ctx); err != nil {
+		return b, err
+	}
+	if err := syncDir(b.Dir); err != nil {
+		return b, err
+	}
+	if err := os.Rename(b.Dir, final); err != nil {
+		return b, err
+	}
+	b.Dir = final
+	return b, syncDir(dir)
+}
+
+// A pace leaves the machine to the site: of the time that a dump takes, MySQL and the programs that read from it work a
+// quarter. At full speed they keep two processors busy, and visitors wait twice as long.
+type pace struct{ awake time.Time }
+
+const (
+	burst      = 20 * time.Millisecond
+	restFactor = 3
+	longRest   = time.Second // after a moment in which the dump itself had to wait
+)
+
+// rest pauses where there was work for a while. MySQL stops when what it has sent is not read.
+func (p *pace) rest(ctx context.Context) {
+	worked := time.Since(p.awake)
+	if worked < burst {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(min(restFactor*worked, longRest)):
+	}
+	p.awake = time.Now()
+}
+
+// shown is a path as its reader types it: from the repository's root, where it is in it.
+func shown(cli docker.CLI, path string) string {
+	if short, err := filepath.Rel(cli.Dir, path); err == nil && filepath.IsLocal(short) {
+		return short
+	}
+	return path
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+
+// stamp writes a moment as TO takes it.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.999999") + " UTC" }

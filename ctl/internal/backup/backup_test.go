@@ -1,0 +1,363 @@
+package backup
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// stored makes a complete backup with some content in a folder, as of a time.
+func stored(t *testing.T, dir string, taken time.Time, recipients ...string) Backup {
+	t.Helper()
+	b := Backup{Dir: filepath.Join(dir, taken.Format(nameLayout)), Manifest: Manifest{Schema: schema, Taken: taken, Log: Position{"binlog.000007", 157},
+		ServerUUID: "one", Recipients: recipients, Dump: schema + ".sql" + suffix(recipients)}}
+	if err := os.Mkdir(b.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := seal(filepath.Join(b.Dir, b.Dump), recipients)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(sealed, strings.Repeat("the content\n", 10_000))
+	sum, err := sealed.finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.writeManifest(sum); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func TestABackupIsReadAsItWasWritten(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	key := filepath.Join(dir, "key")
+	if err := NewKey(io.Discard, key); err != nil {
+		t.Fatal(err)
+	}
+	if err := NewKey(io.Discard, key); err == nil {
+		t.Error("a key that is there was written over")
+	}
+	recipients, err := readRecipients(key)
+	if err != nil || len(recipients) != 1 {
+		t.Fatalf("%q, %v", recipients, err)
+	}
+	identities, err := readIdentities(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := filepath.Join(dir, "public")
+	if err := os.WriteFile(public, []byte("# mine\n"+recipients[0]+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := readRecipients(public); err != nil || !slices.Equal(again, recipients) {
+		t.Errorf("the public key is read as %q, %v", again, err)
+	}
+	if _, err := readIdentities(public); err == nil {
+		t.Error("a public key opens backups")
+	}
+
+	for i, to := range [][]string{nil, recipients} {
+		b := stored(t, dir, noon.Add(time.Duration(i)*time.Hour), to...)
+		read, err := open(b.Dir)
+		if err != nil || !slices.Equal(read.Recipients, to) || read.Log != b.Log || !read.Taken.Equal(b.Taken) {
+			t.Fatalf("%+v, %v", read, err)
+		}
+		if err := read.verify(t.Context()); err != nil {
+			t.Error(err)
+		}
+		var done int64
+		in, err := unseal(t.Context(), filepath.Join(b.Dir, b.Dump), identities, &done)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(in)
+		if err != nil || string(content) != strings.Repeat("the content\n", 10_000) || done == 0 {
+			t.Errorf("%d bytes, %v", len(content), err)
+		}
+		in.Close()
+		for name, mode := range map[string]os.FileMode{b.Dir: 0o700, filepath.Join(b.Dir, b.Dump): 0o600, filepath.Join(b.Dir, manifestFile): 0o600} {
+			if info, err := os.Stat(name); err != nil || info.Mode().Perm() != mode {
+				t.Errorf("%s: %v, %v", name, info.Mode(), err)
+			}
+		}
+		if sealed, err := os.ReadFile(filepath.Join(b.Dir, b.Dump)); err != nil || to != nil && bytes.Contains(sealed, []byte("content")) {
+			t.Errorf("the encrypted file can be read: %v", err)
+		}
+	}
+}
+
+func TestAWrongKeyAndNoKeyAreSaidToBe(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"right", "wrong"} {
+		if err := NewKey(io.Discard, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	recipients, _ := readRecipients(filepath.Join(dir, "right"))
+	b := stored(t, dir, noon, recipients...)
+	wrong, err := readIdentities(filepath.Join(dir, "wrong"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var done int64
+	if _, err := unseal(t.Context(), filepath.Join(b.Dir, b.Dump), wrong, &done); err == nil || !strings.Contains(err.Error(), "another key") {
+		t.Errorf("with another key: %v", err)
+	}
+	if _, err := unseal(t.Context(), filepath.Join(b.Dir, b.Dump), nil, &done); err == nil || !strings.Contains(err.Error(), "KEY=") {
+		t.Errorf("without a key: %v", err)
+	}
+	secret := filepath.Join(dir, "secret")
+	if err := os.WriteFile(secret, []byte("a password of somebody's\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readRecipients(secret); err == nil || strings.Contains(err.Error(), "password") {
+		t.Errorf("of a file that is no key: %v", err)
+	}
+}
+
+func TestADamagedBackupIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{schema + ".sql.zst", manifestFile} {
+		b := stored(t, t.TempDir(), noon)
+		file := filepath.Join(b.Dir, name)
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content[len(content)/2] ^= 1
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.verify(t.Context()); err == nil || !strings.Contains(err.Error(), name+" is damaged") {
+			t.Errorf("%s with another bit: %v", name, err)
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.verify(t.Context()); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("without %s: %v", name, err)
+		}
+	}
+}
+
+func TestTheNewestBackupsAreKept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var names []string
+	for i := range 5 {
+		names = append(names, stored(t, dir, noon.Add(time.Duration(i)*time.Hour)).name())
+	}
+	for _, other := range []string{"2026-11-23T18-00-00Z" + partial, "notes", "2026-11-23T17-00-00Z"} { // the last holds nothing
+		if err := os.Mkdir(filepath.Join(dir, other), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := sweep(dir); err != nil {
+		t.Fatal(err)
+	}
+	removed, err := rotate(dir, 2, names[4])
+	if err != nil || !slices.Equal(removed, names[:3]) {
+		t.Errorf("removed %q, %v; want %q", removed, err, names[:3])
+	}
+	// one that is made by a clock that was set back is the oldest, and stays
+	if removed, err = rotate(dir, 1, names[3]); err != nil || len(removed) != 0 {
+		t.Errorf("removed %q, %v", removed, err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(left) != 4 {
+		t.Errorf("left are %q, %v", left, err)
+	}
+}
+
+func TestARestoreStartsFromTheNewestBackupBeforeTheMoment(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for i := range 3 {
+		stored(t, dir, noon.Add(time.Duration(i)*time.Hour))
+	}
+	for to, want := range map[string]string{"": "2026-11-23T14-00-00Z", "2026-11-23 13:59:59.999999": "2026-11-23T13-00-00Z", "2026-11-23 14:00:00": "2026-11-23T14-00-00Z", "2026-11-23 11:59": ""} {
+		var moment time.Time
+		if to != "" {
+			var err error
+			if moment, err = ParseTo(to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := choose(RestoreOptions{Dir: dir}, moment)
+		if (err == nil) != (want != "") || err == nil && got.name() != want {
+			t.Errorf("to %q it starts from %q, %v; want %q", to, got.Dir, err, want)
+		}
+	}
+	if _, err := choose(RestoreOptions{File: filepath.Join(dir, "2026-11-23T14-00-00Z", manifestFile)}, noon.Add(time.Hour)); err == nil {
+		t.Error("a backup that is too new is taken")
+	}
+	if _, err := choose(RestoreOptions{Dir: t.TempDir()}, time.Time{}); err == nil || !strings.Contains(err.Error(), "make backup") {
+		t.Errorf("without a backup: %v", err)
+	}
+}
+
+func TestAMomentIsReadInUTC(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Time{
+		"2026-11-23 10:00:00":       time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC),
+		"2026-11-23 10:00:00 UTC":   time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC),
+		"2026-11-23 10:00":          time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC),
+		"2026-11-23T10:00:00":       time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC),
+		"2026-11-23 10:00:00.25":    time.Date(2026, 11, 23, 10, 0, 0, 250_000_000, time.UTC),
+		"2026-11-23T10:00:00Z":      time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC),
+		"2026-11-23T10:00:00+02:00": time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC),
+	} {
+		if got, err := ParseTo(text); err != nil || !got.Equal(want) || got.Location() != time.UTC {
+			t.Errorf("%q is %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "yesterday", "10:00:00", "2026-11-31 10:00:00", "23.11.2026 10:00:00"} {
+		if got, err := ParseTo(text); err == nil {
+			t.Errorf("%q is %v", text, got)
+		}
+	}
+	if got := stamp(noon.Add(1500 * time.Microsecond)); got != "2026-11-23 12:00:00.0015 UTC" {
+		t.Error(got)
+	}
+}
+
+const aDump = `-- MySQL dump 10.13  Distrib 9.7.1, for Linux (x86_64)
+--
+-- Host: localhost    Database: foobar
+-- ------------------------------------------------------
+-- Server version	9.7.1
+/*!40101 SET NAMES utf8mb4 */;
+SET @MYSQLDUMP_TEMP_LOG_BIN = @@SESSION.SQL_LOG_BIN;
+SET @@SESSION.SQL_LOG_BIN= 0;
+
+--
+-- GTID state at the beginning of the backup
+--
+
+/* SET @@GLOBAL.GTID_PURGED='3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5,
+4e11fa47-71ca-11e1-9e33-c80aa9429562:1-7';*/
+
+--
+-- Position to start replication or point-in-time recovery from
+--
+
+-- CHANGE REPLICATION SOURCE TO SOURCE_LOG_FILE='binlog.000002', SOURCE_LOG_POS=4711;
+
+--
+-- Table structure for table ` + "`posts`" + `
+--
+
+DROP TABLE IF EXISTS ` + "`posts`" + `;
+CREATE TABLE ` + "`posts`" + ` (
+  ` + "`id`" + ` bigint
+) ENGINE=InnoDB;
+
+--
+-- Dumping data for table ` + "`posts`" + `
+--
+
+LOCK TABLES ` + "`posts`" + ` WRITE;
+INSERT INTO ` + "`posts`" + ` VALUES (1,'a (b), it\'s \\'),(2,NULL),(3,'),(\n-- Dump completed');
+INSERT INTO ` + "`posts`" + ` (` + "`id`, `text`" + `) VALUES (4,_binary '\\\'('),(5,0x28);
+UNLOCK TABLES;
+
+--
+-- Table structure for table ` + "`empty`" + `
+--
+
+DROP TABLE IF EXISTS ` + "`empty`" + `;
+/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */;
+`
+
+func TestADumpIsCountedAndSummed(t *testing.T) {
+	t.Parallel()
+	const end = "\n-- Dump completed on 2026-11-23 12:00:00\n"
+	s, err := inspect(strings.NewReader(aDump + end))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.log != (Position{"binlog.000002", 4711}) || s.gtids != "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5,4e11fa47-71ca-11e1-9e33-c80aa9429562:1-7" {
+		t.Errorf("%+v, %q", s.log, s.gtids)
+	}
+	if len(s.tables) != 2 || s.tables[0].Name != "posts" || s.tables[0].Rows != 5 || s.tables[1].Name != "empty" || s.tables[1].Rows != 0 {
+		t.Fatalf("%+v", s.tables)
+	}
+	if want := fmt.Sprintf("%x", sha256.Sum256([]byte("DROP TABLE IF EXISTS `empty`;\n"))); s.tables[1].SHA256 != want {
+		t.Errorf("the last table is summed with what follows it")
+	}
+	if _, err := inspect(strings.NewReader(aDump)); !errors.Is(err, errCutOff) {
+		t.Errorf("without its end: %v", err)
+	}
+	// rows in a line that is longer than what is read at once
+	var long strings.Builder
+	long.WriteString("-- Table structure for table `long`\nINSERT INTO `long` VALUES ")
+	for i := range 100_000 {
+		fmt.Fprintf(&long, "(%d,'it\\'s (%d)'),", i, i)
+	}
+	long.WriteString("(0,'');\n")
+	if s, err := inspect(strings.NewReader(long.String() + end)); err != nil || s.tables[0].Rows != 100_001 {
+		t.Errorf("%+v, %v", s.tables, err)
+	}
+	changed, err := inspect(strings.NewReader(strings.Replace(aDump, "(2,NULL)", "(2,'')", 1) + end))
+	if err != nil || changed.tables[0].SHA256 == s.tables[0].SHA256 || changed.tables[1] != s.tables[1] {
+		t.Errorf("with another value: %+v, %v", changed.tables, err)
+	}
+}
+
+// transaction is what mysqlbinlog prints of one, with its rows left out.
+func transaction(at int, committed time.Time, statement string) string {
+	return fmt.Sprintf("# at %d\n#261123 12:00:00 server id 1  end_log_pos %d CRC32 0xa1b2c3d4 \tGTID\tlast_committed=0\tsequence_number=1\trbr_only=no\toriginal_committed_timestamp=%d\timmediate_commit_timestamp=%[3]d\ttransaction_length=300\n"+
+		"# original_commit_timestamp=%[3]d (2026-11-23 12:00:00.000000 UTC)\nSET @@SESSION.GTID_NEXT= '3e11fa47-71ca-11e1-9e33-c80aa9429562:7'/*!*/;\n"+
+		"# at %[4]d\n#261123 12:00:00 server id 1  end_log_pos 300 CRC32 0xa1b2c3d4 \tQuery\tthread_id=8\texec_time=0\terror_code=0\nuse `foobar`/*!*/;\nSET TIMESTAMP=1/*!*/;\n%[5]s\n/*!*/;\n",
+		at, at+79, committed.UnixMicro(), at+79, statement)
+}
+
+func TestTheMomentIsFoundToTheMicrosecond(t *testing.T) {
+	t.Parallel()
+	text := transaction(157, noon.Add(-time.Microsecond), "BEGIN") + transaction(400, noon, "BEGIN") + transaction(800, noon.Add(time.Hour), "DROP DATABASE foobar")
+	for to, want := range map[time.Time]scanned{
+		noon.Add(-time.Microsecond): {157, 0},
+		noon:                        {400, 1},
+		noon.Add(time.Microsecond):  {800, 2},
+	} {
+		if got, err := scanLog(strings.NewReader(text), "binlog.000002", to); err != nil || got != want {
+			t.Errorf("%v: %+v, %v; want %+v", to, got, err, want)
+		}
+	}
+	if got, err := scanLog(strings.NewReader(transaction(157, noon, "BEGIN")), "binlog.000002", noon.Add(time.Hour)); err != nil || got != (scanned{0, 1}) {
+		t.Errorf("of a log that ends before: %+v, %v", got, err)
+	}
+}
+
+func TestWhatCannotBeReplayedBesideIsRefused(t *testing.T) {
+	t.Parallel()
+	for statement, says := range map[string]string{
+		"RENAME TABLE `foobar`.`posts` TO `foobar_before`.`posts`, `foobar_restore`.`posts` TO `foobar`.`posts`": "was restored",
+		"ALTER TABLE foobar.posts ADD COLUMN x int":                                                              "names the schema",
+		"/* by hand */ ALTER TABLE `foobar`.`posts`\nADD COLUMN x int":                                           "names the schema",
+		"create table\n foobar . notes (id int)":                                                                 "names the schema",
+		"DROP DATABASE foobar":                                                                                   "names the schema",
+		"ALTER TABLE posts ADD COLUMN x int":                                                                     "",
+		"CREATE TABLE foobars (id int)":                                                                          "",
+		"TRUNCATE TABLE throttle":                                                                                "",
+		"GRANT SELECT ON foobar.* TO somebody":                                                                   "",
+	} {
+		_, err := scanLog(strings.NewReader(transaction(157, noon, statement)), "binlog.000002", noon.Add(time.Hour))
+		if (err != nil) != (says != "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", statement, err)
+		}
+	}
+}

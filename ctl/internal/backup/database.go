@@ -1,0 +1,194 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"oneserver/ctl/internal/docker"
+)
+
+const (
+	schema    = "foobar"         // the site's data
+	beside    = "foobar_restore" // where a restore is loaded and checked
+	before    = "foobar_before"  // what the site had before the last restore
+	askWithin = time.Minute
+	// silence is how long a dump or a load may move nothing: on a slow disk one statement of a megabyte, or the end of
+	// a table with an index.
+	silence = 10 * time.Minute
+)
+
+// Each script runs in db. A password goes from its file to the client through a pipe, so that it is in no argument, no
+// environment and no log. The limit is for the case that nobody is there any more to end the program.
+const (
+	rootFile   = `<(printf '[client]\nuser=root\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_root_password)")`
+	backupFile = `<(printf '[client]\nuser=backup\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_backup_password)")`
+	limit      = `timeout --signal=KILL 12h `
+
+	askScript = `exec ` + limit + `mysql --defaults-extra-file=` + rootFile + ` --batch --skip-column-names --default-character-set=utf8mb4`
+
+	dumpOptions = ` --single-transaction --no-tablespaces --skip-masking-policies --skip-triggers --hex-blob --order-by-primary --default-character-set=utf8mb4 `
+	dumpScript  = keepInput + `nice -n 19 mysqldump --defaults-extra-file=` + backupFile + dumpOptions + `--source-data=2 --set-gtid-purged=COMMENTED ` + schema + whileWanted
+	checkScript = keepInput + `mysqldump --defaults-extra-file=` + rootFile + dumpOptions + `--set-gtid-purged=OFF ` + beside + whileWanted
+	// The engine does not end a program when nobody reads its output any more, and a dump would go on to its end. Its
+	// standard input ends then.
+	keepInput   = "exec 3<&0\n" + limit
+	whileWanted = ` 3<&- & dump=$!
+{ read -r -u 3; kill $dump; } >/dev/null 2>&1 & watch=$!
+wait $dump; result=$?
+kill $watch 2>/dev/null
+exit $result`
+
+	// What is loaded beside is not in the binary log, which would hold everything twice; the swap is, and a later
+	// restore that would have to go through it sees it.
+	loadScript = `exec ` + limit + `mysql --defaults-extra-file=` + rootFile + ` --init-command='SET SESSION sql_log_bin = 0' --binary-mode --default-character-set=utf8mb4 ` + beside
+
+	scanScript   = `exec ` + limit + `mysqlbinlog --verify-binlog-checksum --base64-output=decode-rows --start-position="$0" -`
+	replayScript = `set -o pipefail
+` + limit + `mysqlbinlog --verify-binlog-checksum --disable-log-bin --skip-gtids --rewrite-db='` + schema + `->` + beside + `' --database=` + beside + ` --start-position="$0" - |
+` + limit + `mysql --defaults-extra-file=` + rootFile + ` --init-command='SET SESSION sql_log_bin = 0' --binary-mode --max-allowed-packet=1G`
+)
+
+// database is the running db service, through the programs of its own image.
+type database struct{ cli docker.CLI }
+
+// command prepares a script that runs in db.
+func (d database) command(ctx context.Context, script string, args ...string) *exec.Cmd {
+	return d.cli.Command(ctx, append([]string{"compose", "exec", "--no-TTY", "db", "bash", "-c", script}, args...)...)
+}
+
+// failed says what a program in db said of its failure, rather than the script that ran it.
+func failed(program string, err error, stderr *bytes.Buffer) error {
+	if said := strings.TrimSpace(stderr.String()); said != "" {
+		return fmt.Errorf("%s: %s (%w)", program, said, err)
+	}
+	return fmt.Errorf("%s: %w", program, err)
+}
+
+// ask runs SQL as root and returns its rows.
+func (d database) ask(ctx context.Context, sql string) ([][]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	cmd := d.command(ctx, askScript)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(sql), &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return nil, failed("mysql", err, &stderr)
+	}
+	var rows [][]string
+	for line := range strings.Lines(stdout.String()) {
+		rows = append(rows, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
+	}
+	return rows, nil
+}
+
+// server is what is asked of a server before anything else.
+type server struct {
+	version, uuid string
+	logDir        string // where its binary logs are
+	others        int    // views, triggers, routines and events of the site
+}
+
+func (d database) server(ctx context.Context) (server, error) {
+	rows, err := d.ask(ctx, `SELECT VERSION(), @@server_uuid, @@log_bin_basename,
+  (SELECT COUNT(*) FROM information_schema.views WHERE table_schema = '`+schema+`')
+  + (SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = '`+schema+`')
+  + (SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = '`+schema+`')
+  + (SELECT COUNT(*) FROM information_schema.events WHERE event_schema = '`+schema+`')`)
+	if err != nil {
+		return server{}, fmt.Errorf("the database does not answer; make up starts it: %w", err)
+	}
+	if len(rows) != 1 || len(rows[0]) != 4 {
+		return server{}, fmt.Errorf("the database says of itself %q", rows)
+	}
+	others, err := strconv.Atoi(rows[0][3])
+	return server{rows[0][0], rows[0][1], path.Dir(rows[0][2]), others}, err
+}
+
+// stream runs a script in db: in goes to it, and what it prints to out. It ends when for a time nothing has moved.
+func (d database) stream(ctx context.Context, program string, cmd func(context.Context) *exec.Cmd, in io.Reader, out func(io.Reader) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(silence, func() { cancel(fmt.Errorf("%s: nothing has moved for %s", program, silence)) })
+	defer timer.Stop()
+	moved := writerFunc(func(p []byte) (int, error) { timer.Reset(silence); return len(p), nil })
+
+	run := cmd(ctx)
+	var stderr bytes.Buffer
+	run.Stderr = &stderr
+	var source *failingReader
+	if in != nil {
+		source = &failingReader{Reader: io.TeeReader(in, moved)}
+		run.Stdin = source
+	} else if _, err := run.StdinPipe(); err != nil { // stays open until the end
+		return err
+	}
+	stdout, err := run.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := run.Start(); err != nil {
+		return err
+	}
+	var told error
+	if out != nil {
+		told = out(io.TeeReader(stdout, moved))
+	} else {
+		_, told = io.Copy(io.Discard, stdout)
+	}
+	if told != nil && !errors.Is(told, errCutOff) {
+		cancel(told)
+	}
+	err = run.Wait()
+	switch {
+	case source != nil && source.err != nil: // what was to be sent could not be read: the rest follows from it
+		return source.err
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return failed(program, err, &stderr)
+	}
+	return told
+}
+
+// failingReader remembers why reading ended.
+type failingReader struct {
+	io.Reader
+	err error
+}
+
+func (r *failingReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.err = err
+	}
+	return n, err
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// dump writes a dump to sink and says what is in it.
+func (d database) dump(ctx context.Context, script string, sink io.Writer) (s summary, err error) {
+	err = d.stream(ctx, "mysqldump", func(ctx context.Context) *exec.Cmd { return d.command(ctx, script) }, nil, func(out io.Reader) error {
+		var err error
+		s, err = inspect(io.TeeReader(out, sink))
+		return err
+	})
+	return s, err
+}
+
+// load runs a dump in the schema beside the site's.
+func (d database) load(ctx context.Context, dump io.Reader) error {
+	return d.stream(ctx, "mysql", func(ctx context.Context) *exec.Cmd { return d.command(ctx, loadScript) }, dump, nil)
+}
+
+func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }

@@ -1,0 +1,230 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	manifestFile = "manifest.json"
+	sumsFile     = "SHA256SUMS" // in the form of sha256sum, so that a copy can be checked without this tool
+	logsFile     = "logs.json"
+	nameLayout   = "2006-01-02T15-04-05Z" // no colon, which Windows refuses; sorts by time
+	partial      = ".partial"
+)
+
+// A Manifest says what a backup holds.
+type Manifest struct {
+	Schema        string
+	Taken         time.Time // the dump's view of the data is not newer than this
+	ServerVersion string
+	ServerUUID    string // whose binary logs continue this backup
+	GTIDs         string // executed in that view
+	Log           Position
+	Dump          string   // the file's name
+	Size          int64    // of that file
+	Plain         int64    // of the SQL in it
+	Recipients    []string // of age; none where it is not encrypted
+	Tables        []Table
+}
+
+// Position is a place in the binary log.
+type Position struct {
+	File string
+	At   uint64
+}
+
+// A Table is what the dump says of one table. It is counted and summed in the dump itself: so it is of the same moment,
+// and costs the server nothing.
+type Table struct {
+	Name   string
+	Rows   int64
+	SHA256 string // of its definition and its rows, as mysqldump writes them in the order of the primary key
+}
+
+// Logs says which binary logs continue a backup.
+type Logs struct {
+	Until time.Time // whatever was committed before is in them
+	Files []Log
+}
+
+// A Log is one archived binary log.
+type Log struct {
+	Name   string // the server's
+	File   string
+	Size   int64
+	SHA256 string // of File
+}
+
+// A Backup is a folder with a complete backup.
+type Backup struct {
+	Dir string
+	Manifest
+}
+
+func (b Backup) name() string { return filepath.Base(b.Dir) }
+
+// open reads a folder's manifest; what else is in it is not looked at.
+func open(dir string) (Backup, error) {
+	b := Backup{Dir: dir}
+	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
+	if err != nil {
+		return b, err
+	}
+	if err := json.Unmarshal(text, &b.Manifest); err != nil {
+		return b, fmt.Errorf("%s is damaged: %s: %w", dir, manifestFile, err)
+	}
+	if b.Dump == "" || filepath.Base(b.Dump) != b.Dump || b.Schema != schema || b.Log.File == "" {
+		return b, fmt.Errorf("%s is not a backup of this site: %s does not name a dump of %s", dir, manifestFile, schema)
+	}
+	return b, nil
+}
+
+// list returns the complete backups of a folder, the oldest first. One that cannot be read is left out, so that it is
+// not in the way of the others.
+func list(dir string) ([]Backup, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var all []Backup
+	for _, entry := range entries {
+		if _, err := time.Parse(nameLayout, entry.Name()); err != nil || !entry.IsDir() {
+			continue
+		}
+		if b, err := open(filepath.Join(dir, entry.Name())); err == nil {
+			all = append(all, b)
+		}
+	}
+	slices.SortFunc(all, func(a, b Backup) int { return a.Taken.Compare(b.Taken) })
+	return all, nil
+}
+
+// writeManifest writes the manifest and the checksums of it and of the dump.
+func (b Backup) writeManifest(dumpSum string) error {
+	text, err := json.MarshalIndent(b.Manifest, "", "  ")
+	if err != nil {
+		return err
+	}
+	text = append(text, '\n')
+	sums := fmt.Sprintf("%s  %s\n%x  %s\n", dumpSum, b.Dump, sha256.Sum256(text), manifestFile)
+	return errors.Join(
+		writeFile(filepath.Join(b.Dir, manifestFile), text),
+		writeFile(filepath.Join(b.Dir, sumsFile), []byte(sums)))
+}
+
+// verify reads the whole backup and compares it with its checksums.
+func (b Backup) verify(ctx context.Context) error {
+	text, err := os.ReadFile(filepath.Join(b.Dir, sumsFile))
+	if err != nil {
+		return fmt.Errorf("%s is not complete: %w", b.Dir, err)
+	}
+	sums := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		sum, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
+		sums[name] = sum
+	}
+	for _, name := range []string{manifestFile, b.Dump} {
+		if err := b.compare(ctx, name, sums[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compare reads a file of the backup and compares it with its checksum.
+func (b Backup) compare(ctx context.Context, name, want string) error {
+	file, err := os.Open(filepath.Join(b.Dir, name))
+	if err != nil {
+		return fmt.Errorf("%s is not complete: %w", b.Dir, err)
+	}
+	defer file.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, untilDone{ctx, file}); err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != want {
+		return fmt.Errorf("%s is damaged: its SHA-256 is %s and was %s when it was made; use another copy or another backup", filepath.Join(b.Dir, name), got, want)
+	}
+	return nil
+}
+
+// logs returns which binary logs are archived with the backup.
+func (b Backup) logs() (Logs, error) {
+	logs := Logs{Until: b.Taken}
+	text, err := os.ReadFile(filepath.Join(b.Dir, logsFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return logs, nil
+	} else if err != nil {
+		return logs, err
+	}
+	if err := json.Unmarshal(text, &logs); err != nil {
+		return logs, fmt.Errorf("%s is damaged: %w", filepath.Join(b.Dir, logsFile), err)
+	}
+	return logs, nil
+}
+
+func (b Backup) writeLogs(logs Logs) error {
+	text, err := json.MarshalIndent(logs, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(b.Dir, logsFile), append(text, '\n'))
+}
+
+// writeFile puts a file in its place complete and safe on disk, or not at all.
+func writeFile(name string, content []byte) error {
+	file, err := create(name + partial)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, bytes.NewReader(content))
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(name+partial, name); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+// create makes a file that only its owner reads.
+func create(name string) (*os.File, error) {
+	return os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+}
+
+// syncDir makes new names in a folder safe on disk.
+func syncDir(dir string) error {
+	if onWindows { // where a folder cannot be synced
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// untilDone reads until its context ends.
+type untilDone struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r untilDone) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
+}

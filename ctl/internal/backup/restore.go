@@ -1,0 +1,302 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/lifecycle"
+	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/terminal"
+)
+
+// RestoreOptions say what is brought back.
+type RestoreOptions struct {
+	Dir  string // where the folders of the backups are
+	File string // one of them, or a file in it; none is the newest that fits
+	To   string // a moment; none is that of the backup
+	Key  string // a file with the secret key of age
+	Yes  bool   // do not ask
+}
+
+// ParseTo reads a moment in UTC, to the microsecond.
+func ParseTo(text string) (time.Time, error) {
+	text = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text), "UTC"))
+	for _, layout := range []string{time.DateTime, "2006-01-02 15:04", "2006-01-02T15:04:05", time.RFC3339} {
+		if to, err := time.Parse(layout, text); err == nil {
+			return to.UTC(), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf(`TO=%q is no moment: write it as TO="2026-11-23 10:00:00", in UTC`, text)
+}
+
+// choose returns the backup that a restore starts from.
+func choose(options RestoreOptions, to time.Time) (Backup, error) {
+	if options.File != "" {
+		dir := options.File
+		if info, err := os.Stat(dir); err != nil {
+			return Backup{}, err
+		} else if !info.IsDir() {
+			dir = filepath.Dir(dir)
+		}
+		b, err := open(dir)
+		if errors.Is(err, os.ErrNotExist) {
+			return b, fmt.Errorf("%s is no backup: %w", dir, err)
+		}
+		if err == nil && !to.IsZero() && to.Before(b.Taken) {
+			err = fmt.Errorf("%s is of %s, which is after %s: take an earlier backup", b.name(), stamp(b.Taken), stamp(to))
+		}
+		return b, err
+	}
+	all, err := list(options.Dir)
+	if err != nil {
+		return Backup{}, err
+	}
+	if len(all) == 0 {
+		return Backup{}, fmt.Errorf("there is no backup in %s: make backup makes one, FILE=… names one elsewhere", options.Dir)
+	}
+	for _, b := range slices.Backward(all) {
+		if to.IsZero() || !to.Before(b.Taken) {
+			return b, nil
+		}
+	}
+	return Backup{}, fmt.Errorf("the oldest backup is of %s, which is after %s", stamp(all[0].Taken), stamp(to))
+}
+
+// Restore brings the site's data back to a backup or to a moment: beside the site, which goes on meanwhile, and then, when
+// it has been compared, in its place.
+func Restore(ctx context.Context, cli docker.CLI, in, out *os.File, options RestoreOptions) error {
+	say := terminal.NewTeller(out)
+	defer say.End()
+	swapped, err := restore(ctx, cli, say, in, out, options)
+	if err != nil && !swapped {
+		if ctx.Err() != nil {
+			err = errors.New("interrupted")
+		}
+		return fmt.Errorf("%w; %w", err, ErrUnchanged)
+	}
+	return err
+}
+
+func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out *os.File, options RestoreOptions) (swapped bool, err error) {
+	var to time.Time
+	if options.To != "" {
+		if to, err = ParseTo(options.To); err != nil {
+			return false, err
+		}
+		if to.After(time.Now()) {
+			return false, fmt.Errorf("TO=%q has not come yet; it is in UTC, and now is %s", options.To, stamp(time.Now().Truncate(time.Second)))
+		}
+	}
+	b, err := choose(options, to)
+	if err != nil {
+		return false, err
+	}
+	held, err := lock(filepath.Dir(b.Dir))
+	if err != nil {
+		return false, err
+	}
+	defer held.Close()
+
+	say.Now("comparing %s with its checksums", shown(cli, b.Dir))
+	if err := b.verify(ctx); err != nil {
+		return false, err
+	}
+	var identities []age.Identity
+	if options.Key != "" {
+		if identities, err = readIdentities(options.Key); err != nil {
+			return false, fmt.Errorf("KEY: %w", err)
+		}
+	}
+	recipients, err := readRecipients(options.Key)
+	if err != nil {
+		return false, fmt.Errorf("KEY: %w", err)
+	}
+	var done int64
+	dump, err := unseal(ctx, filepath.Join(b.Dir, b.Dump), identities, &done)
+	if err != nil {
+		return false, err
+	}
+	defer dump.Close()
+
+	d := database{cli}
+	here, err := d.server(ctx)
+	if err != nil {
+		return false, err
+	}
+	if here.others > 0 {
+		return false, fmt.Errorf("%s has %d views, triggers, routines or events, which cannot be moved out of the way: drop them first", schema, here.others)
+	}
+	var p plan
+	what := "the backup " + shown(cli, b.Dir) + " of " + stamp(b.Taken)
+	if !to.IsZero() {
+		all, err := list(filepath.Dir(b.Dir))
+		if err != nil {
+			return false, err
+		}
+		if err := d.archive(ctx, say, here, all, recipients); err != nil {
+			say.Say("warning: %v", err) // whether it matters for this moment is seen next
+		}
+		if p, err = d.prepare(ctx, say, b, to, identities); err != nil {
+			return false, err
+		}
+		what = fmt.Sprintf("what was committed before %s: %s, and the transactions after it (%d)", stamp(to), what, p.transactions)
+	}
+
+	say.Say("This puts the site's data back to %s.\nWhat the site has now, and writes until then, is moved to the schema %s, in the place of what an earlier restore has left there.", what, before)
+	if !options.Yes {
+		project, err := stack.ReadProject(ctx, cli)
+		if err != nil {
+			return false, err
+		}
+		if err := lifecycle.Ask(ctx, in, out, project.Name, "go run -C ctl . restore --yes"); err != nil {
+			return false, err
+		}
+	}
+
+	begun := time.Now()
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askWithin)
+		defer cancel()
+		if _, dropping := d.ask(ctx, "SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS "+beside); dropping != nil {
+			err = errors.Join(err, fmt.Errorf("drop %s: %w", beside, dropping))
+		}
+	}()
+	if err := d.createLike(ctx, beside); err != nil {
+		return false, err
+	}
+	say.Now("loading it into %s", beside)
+	if err := d.load(ctx, telling{dump, func() {
+		say.Progress("loading it into %s: %s of %s", beside, megabytes(done), megabytes(b.Size))
+	}}); err != nil {
+		return false, fmt.Errorf("load the dump: %w", err)
+	}
+	say.Now("comparing the rows with those of the backup")
+	if err := d.compareTables(ctx, b); err != nil {
+		return false, err
+	}
+	if err := d.replay(ctx, say, b, p, identities); err != nil {
+		return false, err
+	}
+	say.Now("putting it in the site's place")
+	if err := d.swap(ctx); err != nil {
+		return false, err
+	}
+	say.Say("restored in %.1f s. What was there before is in %s until the next restore; to drop it now: go run -C ctl . restore --forget", time.Since(begun).Seconds(), before)
+	if err := d.migrate(ctx, say); err != nil {
+		return true, err
+	}
+	say.Say("next: make backup, which later moments can be restored from")
+	return true, nil
+}
+
+// telling calls tell with each piece that is read.
+type telling struct {
+	io.Reader
+	tell func()
+}
+
+func (t telling) Read(p []byte) (int, error) {
+	t.tell()
+	return t.Reader.Read(p)
+}
+
+// createLike makes an empty schema, with the defaults of the site's.
+func (d database) createLike(ctx context.Context, name string) error {
+	rows, err := d.ask(ctx, "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = '"+schema+"'")
+	if err != nil {
+		return err
+	}
+	if len(rows) != 1 || len(rows[0]) != 2 {
+		return fmt.Errorf("the server has no schema %s: make reset and make up make it anew", schema)
+	}
+	_, err = d.ask(ctx, fmt.Sprintf("SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS %s; CREATE DATABASE %[1]s CHARACTER SET %s COLLATE %s", name, rows[0][0], rows[0][1]))
+	return err
+}
+
+// compareTables dumps what was loaded and compares it, table by table, with what the backup said of itself.
+func (d database) compareTables(ctx context.Context, b Backup) error {
+	got, err := d.dump(ctx, checkScript, writerFunc(func(p []byte) (int, error) { return len(p), nil }))
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(got.tables, b.Tables) {
+		var differ []string
+		for i, table := range b.Tables {
+			if i >= len(got.tables) || got.tables[i] != table {
+				differ = append(differ, table.Name)
+			}
+		}
+		return fmt.Errorf("what was loaded differs from the backup, in %s; it was made by MySQL %s", strings.Join(differ, ", "), b.ServerVersion)
+	}
+	return nil
+}
+
+// swap moves the site's tables away and the restored ones into their place, in one statement: whoever reads sees the
+// ones or the others. It waits for transactions that are under way, and lets the site wait behind it, but not for long.
+func (d database) swap(ctx context.Context) error {
+	rows, err := d.ask(ctx, "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('"+schema+"', '"+beside+"') ORDER BY 1, 2")
+	if err != nil {
+		return err
+	}
+	var away, back []string
+	for _, row := range rows {
+		if name := quote(row[1]); row[0] == schema {
+			away = append(away, fmt.Sprintf("`%s`.%s TO `%s`.%[2]s", schema, name, before))
+		} else {
+			back = append(back, fmt.Sprintf("`%s`.%s TO `%s`.%[2]s", beside, name, schema))
+		}
+	}
+	if len(back) == 0 {
+		return fmt.Errorf("%s has no table", beside)
+	}
+	if err := d.createLike(ctx, before); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // from here on it is known whether it was done
+	_, err = d.ask(ctx, "SET SESSION lock_wait_timeout = 20; USE "+schema+"; RENAME TABLE "+strings.Join(append(away, back...), ", "))
+	if err != nil {
+		left, asking := d.ask(ctx, "SELECT table_name FROM information_schema.tables WHERE table_schema = '"+beside+"'")
+		if asking == nil && len(left) == 0 { // it was done, and only its answer was lost
+			return nil
+		}
+		return fmt.Errorf("move the tables: %w", err)
+	}
+	return nil
+}
+
+// migrate brings tables that are older than the release to what it needs.
+func (d database) migrate(ctx context.Context, say *terminal.Teller) error {
+	stray, err := d.ask(ctx, "SELECT constraint_name FROM information_schema.referential_constraints WHERE constraint_schema = '"+schema+"' AND unique_constraint_schema <> '"+schema+"'")
+	if err != nil {
+		return err
+	}
+	if len(stray) > 0 {
+		return fmt.Errorf("these foreign keys lead out of %s: %q", schema, stray)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	say.Now("bringing the tables to what the release needs")
+	if _, err := d.cli.Output(ctx, "compose", "run", "--rm", "--no-deps", "migrate"); err != nil {
+		return fmt.Errorf("the data is restored, but its tables could not be brought to what the release needs: %w", err)
+	}
+	return nil
+}
+
+// Forget drops what the last restore has left of the data before it.
+func Forget(ctx context.Context, cli docker.CLI, out *os.File) error {
+	if _, err := (database{cli}).ask(ctx, "SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS "+before); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s is gone\n", before)
+	return nil
+}
