@@ -1,6 +1,6 @@
 # oneserver's control panel: `make` alone prints this list. The logic lives in compose.yaml and in ctl/.
 .DEFAULT_GOAL := help
-.PHONY: help up down reset logs ps doctor test lint images bundle load go
+.PHONY: help up down reset logs ps doctor trace bench drill-spof drill-maintenance drill-upkeep drill-scale drills deploy rollback reload restart-db backup restore test lint images bundle load go
 
 ctl := go run -C ctl .
 hint := echo 'make doctor says what is wrong, and what to do about it' >&2; exit 1
@@ -9,7 +9,7 @@ modules := services/dns services/app ctl
 staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: go ## check, make what is missing, start everything, wait until it is healthy
 	@$(ctl) up
@@ -29,11 +29,50 @@ ps: ## show the services and their health
 doctor: go ## say what would keep the stack from starting, and what to do about it
 	@$(ctl) doctor
 
+trace: go ## follow one request through every part: make trace URL=http://www.foobar.com/
+	@$(ctl) trace $(if $(URL),"$(URL)")
+
+bench: go ## measure the figures that this project promises, on a copy of the stack: make bench ROWS=10000000
+	@$(ctl) bench $(if $(ROWS),--rows "$(ROWS)")
+
+drill-spof: go ## kill and freeze each part in turn, and measure what visitors notice
+	@$(ctl) drill spof
+
+drill-maintenance: go ## a release, a changed setting, a migration ...: what each costs the visitors
+	@$(ctl) drill maintenance
+
+drill-upkeep: go ## the same done by make deploy, rollback, reload and restart-db
+	@$(ctl) drill upkeep
+
+drill-scale: go ## more and more requests, until the site no longer keeps up
+	@$(ctl) drill scale
+
+drills: go ## all of them, in one report
+	@$(ctl) drill all
+
+deploy: go ## build app and replace what runs, unnoticed: make deploy REPLICAS=2
+	@$(ctl) deploy $(if $(REPLICAS),--replicas "$(REPLICAS)")
+
+rollback: go ## go back to the release before
+	@$(ctl) rollback
+
+reload: go ## check nginx.conf, corefile, zone and static files, and have them served
+	@$(ctl) reload
+
+restart-db: go ## restart MySQL while requests wait for it
+	@$(ctl) restart-db
+
+backup: go ## copy the data into a folder of backups/, beside the running site: make backup KEEP=7 KEY=FILE
+	@$(ctl) backup $(if $(KEEP),--keep "$(KEEP)") $(if $(KEY),--key "$(KEY)")
+
+restore: go ## put the data back (asks first): make restore FILE=backups/… KEY=FILE, or TO="2026-11-23 10:00:00" in UTC
+	@$(ctl) restore $(if $(FILE),"$(FILE)") $(if $(TO),--to "$(TO)") $(if $(KEY),--key "$(KEY)")
+
 test: go ## unit tests, then integration tests against a second copy of the stack
 	@$(ctl) images
 	@for module in $(modules); do go -C $$module test -short ./... || exit; done
-	@echo 'integration tests, about two minutes ...'
-	@go -C ctl/e2e test -count=1 -timeout 15m
+	@echo 'integration tests, about eleven minutes ...'
+	@go -C ctl/e2e test -count=1 -timeout 30m
 
 lint: go ## gofmt, vet, staticcheck, shellcheck, and each program's own check of its files
 	@command -v shellcheck >/dev/null || { echo "make lint needs shellcheck: apt-get install shellcheck, or https://www.shellcheck.net" >&2; exit 1; }

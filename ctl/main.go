@@ -1,5 +1,6 @@
-// Command ctl drives the stack of compose.yaml: it checks what could keep it from starting, starts it, takes it away,
-// and gets and moves its images. The Makefile is its user; each command is one of its targets.
+// Command ctl drives the stack of compose.yaml: it checks what could keep it from starting, starts it, follows a request
+// through it, backs its data up and restores it, takes it away, and gets and moves its images. The Makefile is its user;
+// each command is one of its targets.
 package main
 
 import (
@@ -12,12 +13,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"oneserver/ctl/internal/backup"
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/doctor"
+	"oneserver/ctl/internal/drill"
 	"oneserver/ctl/internal/images"
 	"oneserver/ctl/internal/lifecycle"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
+	"oneserver/ctl/internal/trace"
 )
 
 func main() {
@@ -27,7 +31,7 @@ func main() {
 	if err == nil {
 		return
 	}
-	if ctx.Err() != nil && !errors.Is(err, lifecycle.ErrDeclined) {
+	if ctx.Err() != nil && !errors.Is(err, lifecycle.ErrDeclined) && !errors.Is(err, drill.ErrInterrupted) && !errors.Is(err, backup.ErrUnchanged) {
 		err = errors.New("interrupted; the same command goes on from here")
 	}
 	fmt.Fprintln(os.Stderr, err)
@@ -75,6 +79,29 @@ func command() *cobra.Command {
 			return lifecycle.Reset(cmd.Context(), cli, os.Stdin, os.Stdout, yes)
 		},
 	}
+	var asJSON bool
+	follow := &cobra.Command{
+		Use:   "trace [URL]",
+		Short: "Send one request and follow it through every part, its SQL included",
+		Long: "Send one GET request and follow it through every part, its SQL included. URL is an address of this site or a path on it;\n" +
+			"without one, that of the newest posts. The request goes to this machine, whatever the name server says.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			address := ""
+			if len(args) > 0 {
+				address = args[0]
+			}
+			t, err := trace.Run(cmd.Context(), cli, address)
+			switch {
+			case err != nil:
+				return err
+			case asJSON:
+				return t.PrintJSON(os.Stdout)
+			}
+			return t.Print(os.Stdout)
+		},
+	}
+	follow.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	reset.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	root.AddCommand(
 		&cobra.Command{
@@ -121,7 +148,13 @@ func command() *cobra.Command {
 				return images.Load(ctx, cli, out, file)
 			}),
 		},
+		follow,
 		reset,
+		drillCommand(&cli),
+		benchCommand(&cli),
+		backupCommand(&cli),
+		restoreCommand(&cli),
 	)
+	root.AddCommand(deployCommands(&cli)...)
 	return root
 }

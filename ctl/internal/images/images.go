@@ -29,13 +29,14 @@ type plan struct {
 	bases  []string // what these are built from
 }
 
-// Ensure makes every image of the stack that is missing, and builds ours anew where their sources have changed.
+// Ensure makes every image of the stack that is missing, and builds ours anew where their sources have changed; with
+// services named, the images of these and no others.
 //
 // Whether they have is BuildKit's to say: with everything cached `docker compose build` takes about a second, and it is
 // the same build that `docker compose up --build` does, so that nothing can be stale and nothing is kept beside it.
 // Where ours are here and what they are built from can not be had, as after Load, they are left as they are.
-func Ensure(ctx context.Context, cli docker.CLI, out *Reporter) error {
-	plan, err := readPlan(ctx, cli)
+func Ensure(ctx context.Context, cli docker.CLI, out *Reporter, services ...string) error {
+	plan, err := readPlan(ctx, cli, services...)
 	if err != nil {
 		return err
 	}
@@ -49,7 +50,7 @@ func Ensure(ctx context.Context, cli docker.CLI, out *Reporter) error {
 		return err
 	}
 	if unreachable == "" {
-		return build(ctx, cli, out, plan.built)
+		return build(ctx, cli, out, plan.built, services...)
 	}
 	if here, err = cli.Images(ctx, all...); err != nil {
 		return err
@@ -68,21 +69,24 @@ func Ensure(ctx context.Context, cli docker.CLI, out *Reporter) error {
 		out.say("%s is not here and cannot be pulled: %s stay as they are", list(bases), list(plan.built))
 		return nil
 	}
-	return build(ctx, cli, out, plan.built)
+	return build(ctx, cli, out, plan.built, services...)
 }
 
 // readPlan asks Compose which images there should be.
-func readPlan(ctx context.Context, cli docker.CLI) (plan, error) {
+func readPlan(ctx context.Context, cli docker.CLI, services ...string) (plan, error) {
 	project, err := stack.ReadProject(ctx, cli)
 	if err != nil {
 		return plan{}, err
 	}
-	return planOf(project)
+	return planOf(project, services...)
 }
 
-func planOf(project stack.Project) (plan, error) {
+func planOf(project stack.Project, services ...string) (plan, error) {
 	var p plan
-	for _, service := range project.Services {
+	for name, service := range project.Services {
+		if len(services) > 0 && !slices.Contains(services, name) {
+			continue
+		}
 		if service.Build == nil {
 			p.pulled = append(p.pulled, service.Image)
 			continue
@@ -146,8 +150,8 @@ func pull(ctx context.Context, cli docker.CLI, out *Reporter, names []string) (u
 	return "", nil
 }
 
-// build builds our images, and says so if that changed any.
-func build(ctx context.Context, cli docker.CLI, out *Reporter, names []string) error {
+// build builds our images, those of the services named or all, and says so if that changed any.
+func build(ctx context.Context, cli docker.CLI, out *Reporter, names []string, services ...string) error {
 	if _, err := EnsurePlugin(ctx, cli, out, docker.Buildx); err != nil {
 		return err
 	}
@@ -162,7 +166,7 @@ func build(ctx context.Context, cli docker.CLI, out *Reporter, names []string) e
 	step := out.begin("building " + list(names))
 	cli.Env = env
 	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
-		return cli.Command(ctx, "compose", "--progress", "plain", "build")
+		return cli.Command(ctx, append([]string{"compose", "--progress", "plain", "build"}, services...)...)
 	}); err != nil {
 		return step.fail(err)
 	}

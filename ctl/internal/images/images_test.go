@@ -140,6 +140,9 @@ func TestPlanTellsWhatIsPulledFromWhatIsBuilt(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.what, c.got, c.want)
 		}
 	}
+	if got, err = planOf(p, "app"); err != nil || !slices.Equal(got.built, []string{"oneserver-app"}) || len(got.pulled) > 0 {
+		t.Errorf("for app alone it is %+v, %v", got, err)
+	}
 }
 
 func TestStandInsHaveADockerfileEach(t *testing.T) {

@@ -16,8 +16,8 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// ErrDeclined is a reset that was not confirmed, by an answer, by Ctrl-C or because nobody could be asked.
-var ErrDeclined = errors.New("nothing was removed")
+// ErrDeclined is what was not confirmed, by an answer, by Ctrl-C or because nobody could be asked.
+var ErrDeclined = errors.New("not confirmed, so nothing was done")
 
 // Reset removes the stack with its data, after asking for the project's name; yes answers beforehand.
 func Reset(ctx context.Context, cli docker.CLI, in *os.File, out *os.File, yes bool) error {
@@ -35,11 +35,7 @@ func Reset(ctx context.Context, cli docker.CLI, in *os.File, out *os.File, yes b
 	}
 	fmt.Fprintf(out, "This removes for good:\n  %s\n", strings.Join(doomed, "\n  "))
 	if !yes {
-		if !term.IsTerminal(int(in.Fd())) {
-			return fmt.Errorf("%w: there is no terminal to ask on; without asking: go run -C ctl . reset --yes", ErrDeclined)
-		}
-		fmt.Fprintf(out, "Type %s to go on: ", project.Name)
-		if err := confirm(ctx, in, project.Name); err != nil {
+		if err := Ask(ctx, in, out, project.Name, "go run -C ctl . reset --yes"); err != nil {
 			return err
 		}
 	}
@@ -51,6 +47,16 @@ func Reset(ctx context.Context, cli docker.CLI, in *os.File, out *os.File, yes b
 		return fmt.Errorf("docker compose down: %w; run make reset again to remove what is left", err)
 	}
 	return nil
+}
+
+// Ask wants the project's name typed before something that cannot be taken back; instead is the command that does not
+// ask.
+func Ask(ctx context.Context, in, out *os.File, project, instead string) error {
+	if !term.IsTerminal(int(in.Fd())) {
+		return fmt.Errorf("%w: there is no terminal to ask on; without asking: %s", ErrDeclined, instead)
+	}
+	fmt.Fprintf(out, "Type %s to go on: ", project)
+	return confirm(ctx, in, project)
 }
 
 // confirm wants the answer on a line of its own.

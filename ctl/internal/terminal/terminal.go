@@ -1,4 +1,4 @@
-// Package terminal says what the place that the tool prints to can show.
+// Package terminal says what the place that the tool prints to can show, and tells there what is being done.
 package terminal
 
 import (
