@@ -3,10 +3,13 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,10 +54,18 @@ func TestTheBrowserIsToldWhenTheApplicationIsAway(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	newScenario(t, site).When("app is stopped", compose("stop", "app"))
+	newScenario(t, site).
+		When("app is stopped", compose("stop", "app")).
+		Then(10*time.Second, check{"Nginx has nothing left that it kept", []string{"web"}, func(ctx context.Context, c *copyOfStack) error {
+			got, err := newVisitor(t, c).try(ctx, "GET", "/api/v1/posts", nil)
+			if err == nil && got.status != http.StatusServiceUnavailable {
+				err = fmt.Errorf("it answers %d", got.status)
+			}
+			return err
+		}})
 	tab := newBrowser(t, site)
-	do(tab, chromedp.Navigate("http://www.foobar.com/"), chromedp.WaitVisible(chromedp.CSS(`#posts [role="alert"]`)))
-	if said := see(tab, chromedp.Text(chromedp.CSS(`#posts [role="alert"]`))); strings.TrimSpace(said) == "" {
+	do(tab, chromedp.Navigate("http://www.foobar.com/"), chromedp.WaitVisible(chromedp.CSS("#posts-problem")))
+	if said := see(tab, chromedp.Text(chromedp.CSS("#posts-problem"))); strings.TrimSpace(said) == "" {
 		t.Error("the page says nothing")
 	}
 	tab.screenshot("app-away")
@@ -83,15 +94,21 @@ type tab struct {
 	console func() []string // errors and warnings since it was last asked
 }
 
+var browsers atomic.Int32 // started so far
+
+// browserImage makes what browsers run in; the first run installs Chromium.
+var browserImage = sync.OnceValue(func() error {
+	_, err := site.output(running, "docker", "build", "--quiet", "--tag", "oneserver-browser", "ctl/e2e/browser")
+	return err
+})
+
 // newBrowser starts the browser; it is gone at the test's end.
 func newBrowser(t *testing.T, stack *copyOfStack) *tab {
 	t.Helper()
-	build, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // the first run installs Chromium
-	defer cancel()
-	if _, err := stack.output(build, "docker", "build", "--quiet", "--tag", "oneserver-browser", "ctl/e2e/browser"); err != nil {
+	if err := browserImage(); err != nil {
 		t.Fatal(err)
 	}
-	name := stack.project + "-browser-" + strings.ToLower(t.Name())
+	name := fmt.Sprintf("%s-browser-%d-%d", stack.project, os.Getpid(), browsers.Add(1))
 	inContainer := func(cmd *exec.Cmd) { // chromedp's pipe, which it would hand over as descriptors 3 and 4
 		docker := stack.command(context.Background(), "docker", append([]string{"run", "--rm", "--interactive", "--name", name,
 			"--network", stack.project + "_default", "--dns", stack.subnet + ".53", "--cap-drop", "ALL", "--shm-size", "256m",
@@ -108,9 +125,21 @@ func newBrowser(t *testing.T, stack *copyOfStack) *tab {
 	allocator, cancelAllocator := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath("docker"), chromedp.ModifyCmdFunc(inContainer),
 		chromedp.NoSandbox, // the container is the sandbox; it has no capability left to build another
+		chromedp.Flag("force-prefers-reduced-motion", true), // what moves is where it was when it is clicked on
 		chromedp.UserDataDir("/tmp/profile"))...)
 	t.Cleanup(cancelAllocator)
-	page, cancelPage := chromedp.NewContext(allocator)
+	return openTab(t, stack, allocator)
+}
+
+// stranger is a tab of the same browser for somebody else: it shares no cookie and no cache with any other.
+func (t *tab) stranger(of *testing.T) *tab {
+	of.Helper()
+	return openTab(of, t.stack, t.context, chromedp.WithNewBrowserContext())
+}
+
+func openTab(t *testing.T, stack *copyOfStack, parent context.Context, options ...chromedp.ContextOption) *tab {
+	t.Helper()
+	page, cancelPage := chromedp.NewContext(parent, options...)
 	t.Cleanup(cancelPage)
 	one := &tab{T: t, stack: stack, context: page}
 
@@ -144,6 +173,75 @@ func newBrowser(t *testing.T, stack *copyOfStack) *tab {
 		return append(said, "the browser has gone")
 	}
 	return one
+}
+
+// becomes waits until an expression is true, over any number of pages that come and go meanwhile.
+func (t *tab) becomes(expression string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.context, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		isTrue, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		if err == nil && isTrue {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			shown, _ := chromedp.Run(t.context, chromedp.Evaluate[string](`location.href + "\n" + document.body.innerText`))
+			t.Fatalf("it does not become true that %s (%v)\nconsole: %q\nthe page: %s\n%s", expression, err, t.console(), shown, t.stack.logs())
+		case <-tick.C:
+		}
+	}
+}
+
+// settled: the page has loaded, knows who is signed in and waits for nothing more.
+const settled = `document.readyState === "complete" && (!document.querySelector("#session") || document.querySelector("#session.known")) && !document.querySelector('[aria-busy="true"]')`
+
+// open goes to a path of the site and waits until the page has settled.
+func (t *tab) open(path string) {
+	t.Helper()
+	do(t, chromedp.Navigate("http://www.foobar.com"+path))
+	t.becomes(settled)
+}
+
+// usable: the first element of a selector can be seen, is enabled, and stands where it stood a moment ago, with nothing
+// on top of it.
+func usable(selector string) string {
+	return fmt.Sprintf(`(() => {
+		const element = document.querySelector(%q);
+		if (!element?.checkVisibility({ visibilityProperty: true }) || element.matches(":disabled, [aria-disabled=true], :read-only:not(button, a)")) return false;
+		element.scrollIntoView({ block: "center", behavior: "instant" });
+		const { left, top, width, height } = element.getBoundingClientRect();
+		const place = [left, top, width, height].join();
+		const stands = element.stoodAt === place;
+		element.stoodAt = place;
+		return stands && element.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+	})()`, selector)
+}
+
+// fill types a text into a field, in place of what is there.
+func (t *tab) fill(selector, text string) {
+	t.Helper()
+	t.becomes(usable(selector))
+	do(t, chromedp.Evaluate[chromedp.Void](fmt.Sprintf("document.querySelector(%q).select()", selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
+	if got := see(t, chromedp.Value(chromedp.CSS(selector))); got != text {
+		t.Fatalf("typed %q into %s, which holds %q", text, selector, got)
+	}
+}
+
+// press clicks on what it names.
+func (t *tab) press(selector string) {
+	t.Helper()
+	t.becomes(usable(selector))
+	do(t, chromedp.Click(chromedp.CSS(selector)))
+}
+
+// text is what can be read in the first element of a selector; empty if there is none.
+func (t *tab) text(selector string) string {
+	t.Helper()
+	return see(t, chromedp.Evaluate[string](fmt.Sprintf("document.querySelector(%q)?.innerText.trim() ?? ''", selector)))
 }
 
 // do runs steps in the tab, and see runs one that has a value. A failure shows the console and the services' logs.

@@ -137,7 +137,7 @@ func TestDNSSurvivesMalformedPackets(t *testing.T) {
 	for name, packet := range packets {
 		for _, network := range []string{"udp", "tcp"} {
 			t.Run(name+" over "+network, func(t *testing.T) {
-				connection, err := net.DialTimeout(network, "127.0.0.1:"+site.dnsPort, time.Second)
+				connection, err := net.DialTimeout(network, "127.0.0.1:"+site.dnsPort, 5*time.Second)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -148,7 +148,7 @@ func TestDNSSurvivesMalformedPackets(t *testing.T) {
 				if _, err := connection.Write([]byte(packet)); err != nil {
 					t.Fatal(err)
 				}
-				newScenario(t, site).Then(2*time.Second, resolves())
+				newScenario(t, site).Then(5*time.Second, resolves())
 			})
 		}
 	}
@@ -186,7 +186,7 @@ func mainProcess(t *testing.T, service string) int {
 func mustAsk(t *testing.T, network string, message *dns.Msg) *dns.Msg {
 	t.Helper()
 	var answer *dns.Msg
-	newScenario(t, site).Then(5*time.Second, check{"dns answers", []string{"dns"}, func(ctx context.Context, c *copyOfStack) (err error) {
+	newScenario(t, site).Then(10*time.Second, check{"dns answers", []string{"dns"}, func(ctx context.Context, c *copyOfStack) (err error) {
 		answer, err = c.ask(ctx, network, message)
 		return err
 	}})

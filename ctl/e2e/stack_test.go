@@ -74,7 +74,7 @@ func TestMain(m *testing.M) {
 }
 
 // running ends when somebody interrupts the tests or their time is over; every command of a test ends with it.
-var running, stopRunning = context.WithTimeout(context.Background(), 13*time.Minute) // below go test's -timeout, which cleans nothing up
+var running, stopRunning = context.WithTimeout(context.Background(), 28*time.Minute) // below go test's -timeout, which cleans nothing up
 
 // run gives the tests a fresh copy and takes it away again, also after Ctrl-C.
 func run(m *testing.M) int {

@@ -1,0 +1,261 @@
+package e2e
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// machine is a copy for what was saved from another: its database alone is enough.
+var machine = newCopy("oneserver-test-restore", "18082", "11055", "172.28.4")
+
+// empty is a new database that nothing was ever written to.
+func (c *copyOfStack) empty(t *testing.T) {
+	t.Helper()
+	if err := c.remove(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.compose(t.Context(), "up", "--detach", "--wait", "db"); err != nil {
+		t.Fatalf("%v\n%s", err, c.logs("db"))
+	}
+}
+
+// state is the CHECKSUM TABLE of each table of a schema, a line each; nothing where there is none.
+func (c *copyOfStack) state(t *testing.T, schema string) string {
+	t.Helper()
+	tables := c.mustSQL(t, "SELECT GROUP_CONCAT('"+schema+".', table_name ORDER BY table_name) FROM information_schema.tables WHERE table_schema = '"+schema+"'")
+	if tables == "NULL" {
+		return ""
+	}
+	return strings.ReplaceAll(c.mustSQL(t, "CHECKSUM TABLE "+tables), schema+".", "")
+}
+
+// steady does something while nobody writes, and returns the state of the site before it and after it. The application
+// removes old rows now and then, of its own accord: where it did in between, all is done once more.
+func (c *copyOfStack) steady(t *testing.T, do func()) string {
+	t.Helper()
+	before := c.state(t, "foobar")
+	for range 5 {
+		do()
+		after := c.state(t, "foobar")
+		if after == before {
+			return after
+		}
+		before = after
+	}
+	t.Fatalf("the site is written to all the time: it is now\n%s", before)
+	return ""
+}
+
+func (c *copyOfStack) mustSQL(t *testing.T, statement string) string {
+	t.Helper()
+	out, err := c.sql(t.Context(), "root", statement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// mustCtl runs the tool, which must work, and returns what it printed.
+func (c *copyOfStack) mustCtl(t *testing.T, args ...string) string {
+	t.Helper()
+	begun := time.Now()
+	out, err := c.ctl(t.Context(), nil, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s (%.1f s)\n%s", strings.Join(args, " "), time.Since(begun).Seconds(), out)
+	return out
+}
+
+// refuses runs the tool, which must refuse with these words.
+func (c *copyOfStack) refuses(t *testing.T, says string, args ...string) {
+	t.Helper()
+	if out, err := c.ctl(t.Context(), nil, args...); err == nil || !strings.Contains(out, says) {
+		t.Errorf("%s: %v; want an error that says %q\n%s", strings.Join(args, " "), err, says, out)
+	}
+}
+
+// backups are the folders of the complete ones, the oldest first.
+func backups(t *testing.T, dir string) []string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(dir, "2*Z"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// A backup that is made while the site is written to, alone and with the binary logs after it, brings an empty server to
+// the state that the site had.
+func TestABackupRestoresOnAnEmptyServer(t *testing.T) {
+	dir, key, wrong := t.TempDir(), filepath.Join(t.TempDir(), "key"), filepath.Join(t.TempDir(), "wrong")
+	for _, file := range []string{key, wrong} {
+		site.mustCtl(t, "backup", "--new-key", file)
+	}
+	newScenario(t, site).Then(10*time.Second, check{"the application is reached", []string{"web", "app"}, func(ctx context.Context, c *copyOfStack) error {
+		_, err := c.get(ctx, "/api/v1/posts?limit=1") // where this test is the first, web may not know app yet
+		return err
+	}})
+	v := newMember(t, site)
+	leaver := newMember(t, site)
+	defer func() {
+		v.want(http.StatusNoContent, v.ask("POST", "/api/v1/account/deletion", object{"password": v.password}))
+	}()
+
+	// under way: a backup, while somebody writes all the time
+	writing, stop := context.WithCancel(t.Context())
+	defer stop()
+	written, wrote := 0, make(chan error, 1)
+	go func() {
+		for writing.Err() == nil {
+			got, err := v.try(t.Context(), "POST", "/api/v1/posts", object{"title": "Under way", "body": strings.Repeat(v.word+" it's \\ äöü 👩‍💻\n", 50)}, "Idempotency-Key: "+rand.Text())
+			if err == nil && got.status != http.StatusCreated {
+				err = fmt.Errorf("%d %s", got.status, got.body)
+			}
+			if err != nil {
+				wrote <- err
+				return
+			}
+			written++
+		}
+		wrote <- nil
+	}()
+	acknowledged := v.write("Before the backup")
+	site.mustCtl(t, "backup", "--dir", dir)
+	leaver.write("Of somebody who leaves") // and takes this along, by a foreign key
+	leaver.want(http.StatusNoContent, leaver.ask("POST", "/api/v1/account/deletion", object{"password": leaver.password}))
+	stop()
+	if err := <-wrote; err != nil {
+		t.Fatal(err)
+	}
+	var moment string
+	then := site.steady(t, func() { moment = site.mustSQL(t, "SELECT UTC_TIMESTAMP(6)") })
+	v.write("After the moment")
+	now := site.steady(t, func() { site.mustCtl(t, "backup", "--dir", dir, "--key", key) })
+	all := backups(t, dir)
+	if len(all) < 2 {
+		t.Fatalf("the backups are %q", all)
+	}
+	underWay, encrypted := all[0], all[len(all)-1]
+	t.Logf("%d posts were written beside the first backup", written)
+
+	// refused, with nothing changed: no key, another key, a damaged file
+	machine.empty(t)
+	defer func() {
+		if err := machine.remove(); err != nil {
+			t.Error(err)
+		}
+	}()
+	damaged := filepath.Join(t.TempDir(), filepath.Base(encrypted))
+	if err := os.CopyFS(damaged, os.DirFS(encrypted)); err != nil {
+		t.Fatal(err)
+	}
+	dump := filepath.Join(damaged, "foobar.sql.zst.age")
+	content := []byte(read(t, dump))
+	content[len(content)/2] ^= 1
+	if err := os.WriteFile(dump, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	machine.refuses(t, "KEY=", "restore", "--yes", encrypted)
+	machine.refuses(t, "another key", "restore", "--yes", "--key", wrong, encrypted)
+	machine.refuses(t, "damaged", "restore", "--yes", "--key", key, damaged)
+	machine.refuses(t, "no terminal", "restore", "--key", key, encrypted)
+	if got := machine.state(t, "foobar") + machine.state(t, "foobar_restore"); got != "" {
+		t.Errorf("what was refused has changed the data:\n%s", got)
+	}
+
+	// the encrypted one
+	machine.mustCtl(t, "restore", "--yes", "--key", key, encrypted)
+	if got := machine.state(t, "foobar"); got != now {
+		t.Errorf("restored is\n%s\nand the site is\n%s", got, now)
+	}
+	if got := machine.mustSQL(t, "SELECT COUNT(*) FROM information_schema.referential_constraints WHERE constraint_schema = 'foobar' AND unique_constraint_schema = 'foobar'"); got != "3" {
+		t.Errorf("%s foreign keys lead to the site's own tables, want 3", got)
+	}
+
+	// the one that was made under way: what was acknowledged before it is in it
+	machine.empty(t)
+	machine.mustCtl(t, "restore", "--yes", underWay)
+	if got := machine.mustSQL(t, fmt.Sprintf("SELECT title FROM foobar.posts WHERE id = %d", acknowledged.ID)); got != acknowledged.Title {
+		t.Errorf("post %d is %q", acknowledged.ID, got)
+	}
+
+	// and with the binary logs after it, on a server that never wrote them
+	machine.empty(t)
+	// (those that were kept once there was a key are encrypted, although this backup is not)
+	if sealed, err := filepath.Glob(filepath.Join(underWay, "binlog.*.zst.age")); err != nil || len(sealed) == 0 {
+		t.Errorf("no binary log is encrypted: %v", err)
+	}
+	machine.mustCtl(t, "restore", "--yes", "--dir", dir, "--key", key, "--to", moment)
+	if got := machine.state(t, "foobar"); got != then {
+		t.Errorf("restored is\n%s\nand at %s the site was\n%s", got, moment, then)
+	}
+
+	theServersOwnHistory(t)
+}
+
+// theServersOwnHistory goes on where there is data: back to a second of the same server, and what can no longer be.
+func theServersOwnHistory(t *testing.T) {
+	dir := t.TempDir()
+	insert := func(title string) {
+		t.Helper()
+		if err := insertPost(title)(t.Context(), machine); err != nil {
+			t.Fatal(err)
+		}
+	}
+	machine.mustCtl(t, "backup", "--dir", dir)
+	original := machine.state(t, "foobar")
+	insert("In time")
+	then := machine.state(t, "foobar")
+	second := machine.mustSQL(t, "SELECT UTC_TIMESTAMP() + INTERVAL 1 SECOND")
+	newScenario(t, machine).Then(5*time.Second, check{"the second has come", []string{"db"}, func(ctx context.Context, c *copyOfStack) error {
+		out, err := c.sql(ctx, "root", "SELECT UTC_TIMESTAMP(6) >= '"+second+"'")
+		if err == nil && out != "1" {
+			err = fmt.Errorf("it is not %s yet", second)
+		}
+		return err
+	}})
+	insert("Too late")
+	late := machine.state(t, "foobar")
+
+	machine.refuses(t, "not come yet", "restore", "--yes", "--dir", dir, "--to", "2999-01-01 00:00:00")
+	machine.mustCtl(t, "restore", "--yes", "--dir", dir, "--to", second)
+	if got := machine.state(t, "foobar"); got != then {
+		t.Errorf("restored is\n%s\nand at %s it was\n%s", got, second, then)
+	}
+	if got := machine.state(t, "foobar_before"); got != late {
+		t.Errorf("moved away is\n%s\nand it was\n%s", got, late)
+	}
+	insert("In the restored one")
+	machine.refuses(t, "was restored", "restore", "--yes", "--dir", dir, "--to", machine.mustSQL(t, "SELECT UTC_TIMESTAMP(6)"))
+
+	machine.mustCtl(t, "restore", "--yes", "--dir", dir) // the newest backup, over data that is there
+	if got := machine.state(t, "foobar"); got != original {
+		t.Errorf("restored is\n%s\nand it was\n%s", got, original)
+	}
+	machine.mustCtl(t, "restore", "--forget")
+	if got := machine.state(t, "foobar_before") + machine.state(t, "foobar_restore"); got != "" {
+		t.Errorf("left behind is\n%s", got)
+	}
+
+	old := backups(t, dir)
+	aborted := filepath.Join(dir, "2026-01-01T00-00-00Z.partial")
+	if err := os.Mkdir(aborted, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	machine.mustCtl(t, "backup", "--dir", dir, "--keep", "1")
+	if kept := backups(t, dir); len(kept) != 1 || kept[0] == old[0] {
+		t.Errorf("kept are %q, before them were %q", kept, old)
+	}
+	if _, err := os.Stat(aborted); !os.IsNotExist(err) {
+		t.Errorf("of an aborted run there still is %s: %v", aborted, err)
+	}
+	machine.refuses(t, "oldest backup", "restore", "--yes", "--dir", dir, "--to", second)
+}

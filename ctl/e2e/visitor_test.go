@@ -1,0 +1,258 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A visitor speaks HTTP to a copy of the stack, and keeps the session that it is given as a browser does. What it writes
+// carries a word of its own, so that tests that run at the same time find only what is theirs.
+type visitor struct {
+	*testing.T
+	stack    *copyOfStack
+	email    string
+	name     string
+	password string
+	word     string // in no other text of the site
+	cookie   string // "name=value"; empty for who is not signed in
+}
+
+// newVisitor is a stranger, with what it takes to sign up.
+func newVisitor(t *testing.T, stack *copyOfStack) *visitor {
+	word := "w" + strings.ToLower(rand.Text())
+	return &visitor{T: t, stack: stack, email: word + "@example.com", name: "Name " + word, password: rand.Text(), word: word}
+}
+
+// newMember has an account and is signed in.
+func newMember(t *testing.T, stack *copyOfStack) *visitor {
+	t.Helper()
+	v := newVisitor(t, stack)
+	v.signUp()
+	v.signIn()
+	return v
+}
+
+func (v *visitor) signUp() {
+	v.Helper()
+	v.want(http.StatusCreated, v.ask("POST", "/api/v1/accounts", object{"email": v.email, "name": v.name, "password": v.password}, "Idempotency-Key: "+rand.Text()))
+}
+
+func (v *visitor) signIn() {
+	v.Helper()
+	v.want(http.StatusOK, v.ask("PUT", "/api/v1/session", object{"email": v.email, "password": v.password}))
+	if v.cookie == "" {
+		v.Fatal("signed in without a cookie")
+	}
+}
+
+// elsewhere is the same person in another browser, where nobody is signed in.
+func (v *visitor) elsewhere() *visitor {
+	other := *v
+	other.cookie = ""
+	return &other
+}
+
+// object is a JSON object that is sent.
+type object map[string]any
+
+// post is a post as the API shows it.
+type post struct {
+	ID     int64
+	Author struct { // none for the posts that the site came with
+		ID   int64
+		Name string
+	}
+	Title     string
+	Body      string
+	Excerpt   bool
+	CreatedAt string `json:"created_at"`
+	UpdatedAt string `json:"updated_at"`
+}
+
+// write posts something that holds the visitor's word.
+func (v *visitor) write(title string) post {
+	v.Helper()
+	return decode[post](v, http.StatusCreated, v.ask("POST", "/api/v1/posts", object{"title": title, "body": "Written by " + v.word + "."}, "Idempotency-Key: "+rand.Text()))
+}
+
+// ask sends a request and returns the answer, whatever it is. A body that is a string is sent as it is, any other as
+// JSON. Each field is a line of the header; "Name:" sends none of that name.
+func (v *visitor) ask(method, path string, body any, fields ...string) reply {
+	v.Helper()
+	ctx, cancel := context.WithTimeout(v.Context(), 30*time.Second)
+	defer cancel()
+	got, err := v.try(ctx, method, path, body, fields...)
+	if err != nil {
+		v.Fatalf("%s %s: %v\n%s", method, path, err, v.stack.logs("web", "app"))
+	}
+	return got
+}
+
+// try is ask for goroutines other than the test's own.
+func (v *visitor) try(ctx context.Context, method, path string, body any, fields ...string) (reply, error) {
+	var content io.Reader
+	kind := ""
+	switch body := body.(type) {
+	case nil:
+	case string:
+		content, kind = strings.NewReader(body), "application/json"
+	default:
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return reply{}, err
+		}
+		content, kind = bytes.NewReader(encoded), "application/json"
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://127.0.0.1:"+v.stack.httpPort+path, content)
+	if err != nil {
+		return reply{}, err
+	}
+	request.Host = "www.foobar.com"
+	if kind != "" {
+		request.Header.Set("Content-Type", kind)
+	}
+	if v.cookie != "" {
+		request.Header.Set("Cookie", v.cookie)
+	}
+	for _, field := range fields {
+		name, value, _ := strings.Cut(field, ":")
+		request.Header.Del(name)
+		if value = strings.TrimSpace(value); value != "" {
+			request.Header.Set(name, value)
+		}
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return reply{}, err
+	}
+	defer response.Body.Close()
+	received, err := io.ReadAll(response.Body)
+	if err != nil {
+		return reply{}, err
+	}
+	for _, cookie := range response.Cookies() {
+		if v.cookie = cookie.Name + "=" + cookie.Value; cookie.MaxAge < 0 || cookie.Value == "" {
+			v.cookie = ""
+		}
+	}
+	return reply{response.StatusCode, response.Header, string(received)}, nil
+}
+
+// want fails the test if the answer has another status.
+func (v *visitor) want(status int, got reply) {
+	v.Helper()
+	if got.status != status {
+		v.Fatalf("status %d, want %d: %s\n%s", got.status, status, got.body, v.stack.logs("app"))
+	}
+}
+
+// decode reads the JSON of an answer that must have this status.
+func decode[Value any](v *visitor, status int, got reply) Value {
+	v.Helper()
+	v.want(status, got)
+	var value Value
+	if err := json.Unmarshal([]byte(got.body), &value); err != nil {
+		v.Fatalf("%v: %s", err, got.body)
+	}
+	return value
+}
+
+// problem is an error as the API says it (RFC 9457).
+type problem struct {
+	Title     string
+	Status    int
+	Detail    string
+	RequestID string `json:"request_id"`
+	Errors    []struct{ Field, Detail string }
+}
+
+// names: the problem detail says that this field is wrong.
+func (p problem) names(field string) bool {
+	for _, wrong := range p.Errors {
+		if wrong.Field == field && wrong.Detail != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// signedIn asks who the visitor is; nil for a stranger.
+func (v *visitor) signedIn() *struct {
+	ID          int64
+	Name, Email string
+} {
+	v.Helper()
+	session := decode[struct {
+		SignedIn bool `json:"signed_in"`
+		User     *struct {
+			ID          int64
+			Name, Email string
+		}
+	}](v, http.StatusOK, v.ask("GET", "/api/v1/session", nil))
+	if session.SignedIn != (session.User != nil) {
+		v.Fatalf("signed in: %t, as %+v", session.SignedIn, session.User)
+	}
+	return session.User
+}
+
+// found are the posts that hold the visitor's word, newest first.
+func (v *visitor) found() []post {
+	v.Helper()
+	return decode[struct{ Posts []post }](v, http.StatusOK, v.ask("GET", "/api/v1/search?limit=100&q="+v.word, nil)).Posts
+}
+
+// rows counts rows of the copy's database: what stands after SELECT COUNT(*) FROM foobar.
+func (c *copyOfStack) rows(t *testing.T, of string) int {
+	t.Helper()
+	out, err := c.sql(t.Context(), "app", "SELECT COUNT(*) FROM foobar."+of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count, err := strconv.Atoi(out)
+	if err != nil {
+		t.Fatalf("MySQL counts %q", out)
+	}
+	return count
+}
+
+// dump is everything that the database holds.
+func (c *copyOfStack) dump(t *testing.T) string {
+	t.Helper()
+	out, err := c.compose(t.Context(), "exec", "--no-TTY", "db", "sh", "-c",
+		`MYSQL_PWD="$(cat /run/secrets/mysql_root_password)" exec mysqldump --user root --single-transaction --hex-blob foobar`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// timed is a metric of the answer's Server-Timing header: its duration in milliseconds and its description.
+func (r reply) timed(metric string) (milliseconds float64, description string) {
+	for _, line := range r.header.Values("Server-Timing") {
+		for _, one := range strings.Split(line, ",") {
+			parts := strings.Split(strings.TrimSpace(one), ";")
+			if parts[0] != metric {
+				continue
+			}
+			for _, part := range parts[1:] {
+				name, value, _ := strings.Cut(part, "=")
+				switch name {
+				case "dur":
+					_, _ = fmt.Sscan(value, &milliseconds)
+				case "desc":
+					description = strings.Trim(value, `"`)
+				}
+			}
+		}
+	}
+	return milliseconds, description
+}
