@@ -63,7 +63,7 @@ func variants(rows int) []variant {
 	return []variant{
 		{key: "bare", title: "bare database/sql and net/http", host: "bare.bench", path: first, visitor: somebody},
 		{key: "app", title: "app", host: www, path: first, visitor: somebody},
-		{key: "dial", title: "a connection for each request", host: "dial.bench", path: first, visitor: somebody},
+		{key: "dial", title: "a stack that connects for each request", host: "dial.bench", path: first, visitor: somebody},
 		{key: "deep", title: "app, page 100,000", host: www, path: deep, visitor: somebody},
 		{key: "small", title: "app, 1,000 posts", host: www, path: first, visitor: somebody, small: true},
 		{key: "anonymous", title: "app, as anonymous visitors get it", host: www, path: first},

@@ -13,12 +13,12 @@ func TestAPeerHasTheSettingsOfTheSite(t *testing.T) {
 		t.Fatal(err)
 	}
 	conf := string(text)
-	got, err := withPeers(conf, "bare", "dial")
+	got, err := withPeers(conf, peer{name: "bare"}, peer{name: "dial", closes: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, part := range []string{"server_name bare.bench;", "proxy_pass http://bare;", "upstream bare {", "server bare:8080 resolve",
-		"server_name dial.bench;", "server_name static.bench;", "root /srv/bench;", "server_name www.${DOMAIN} localhost;"} {
+		"server_name dial.bench;", "Connection close;", "server_name static.bench;", "root /srv/bench;", "server_name www.${DOMAIN} localhost;"} {
 		if strings.Count(got, part) != 1 {
 			t.Errorf("%q is in it %d times, want once", part, strings.Count(got, part))
 		}
@@ -29,7 +29,7 @@ func TestAPeerHasTheSettingsOfTheSite(t *testing.T) {
 			t.Errorf("%q is in it %d times, was %d times in nginx.conf; want four times as often", line, has, had)
 		}
 	}
-	if _, err := withPeers(strings.ReplaceAll(conf, "upstream app", "upstream other"), "bare"); err == nil {
+	if _, err := withPeers(strings.ReplaceAll(conf, "upstream app", "upstream other"), peer{name: "bare"}); err == nil {
 		t.Error("an nginx.conf without an upstream named app is taken")
 	}
 }

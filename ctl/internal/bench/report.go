@@ -111,7 +111,7 @@ func newReport(options Options, all []variant, samples map[string][]sample) *Rep
 		report.Figures = append(report.Figures, figure)
 	}
 	ratio("a page of 20 posts, of the rate of bare database/sql and net/http", "app", "bare", 90, "%")
-	ratio("a page of 20 posts, against a connection for each request", "app", "dial", 3, "×")
+	ratio("a page of 20 posts, against a stack that connects for each request", "app", "dial", 3, "×")
 	ratio("the newest page as visitors get it, against the same", "anonymous", "dial", 3, "×")
 	ratio("the newest page as visitors get it, of the rate of a static file", "anonymous", "static", 60, "%")
 

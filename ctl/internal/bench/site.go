@@ -27,7 +27,7 @@ func describe(cli docker.CLI) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	withPeers, err := withPeers(string(conf), "bare", "dial")
+	withPeers, err := withPeers(string(conf), peer{name: "bare"}, peer{name: "dial", closes: true})
 	if err != nil {
 		return nil, err
 	}

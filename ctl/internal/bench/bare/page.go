@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	gormmysql "gorm.io/driver/mysql"
+	"gorm.io/gorm"
 )
 
 // poolSize is that of app (services/app/mysql/db.go).
@@ -28,39 +30,31 @@ func database() (*mysql.Config, error) {
 	dsn := mysql.NewConfig()
 	dsn.Net, dsn.Addr, dsn.DBName = "tcp", os.Getenv("MYSQL_ADDRESS"), os.Getenv("MYSQL_DATABASE")
 	dsn.User, dsn.Passwd = os.Getenv("MYSQL_USER"), strings.TrimSpace(string(password))
-	dsn.ParseTime, dsn.InterpolateParams = true, true
-	dsn.Timeout, dsn.ReadTimeout, dsn.WriteTimeout = 2*time.Second, 5*time.Second, 5*time.Second
-	return dsn, nil
+	dsn.ParseTime = true
+	return dsn, dsn.Apply(mysql.Charset("utf8mb4", ""))
 }
 
-// A source gives a handler its pool, and a function that takes it back.
-type source func() (*sql.DB, func(), error)
+// A row is what listPosts reads of a post.
+type row struct {
+	ID, AuthorID         uint64
+	Author, Title        string
+	CreatedAt, UpdatedAt time.Time
+	Body                 string
+	Cut                  bool
+}
+
+// A source reads posts, the newest first, and gives them one by one.
+type source func(ctx context.Context, before uint64, limit int, each func(row)) error
 
 // fromPool keeps connections for the next request, each set up as app's are.
 func fromPool(config *mysql.Config) (source, error) {
-	config.ClientFoundRows, config.RejectReadOnly = true, true
+	config.InterpolateParams, config.ClientFoundRows, config.RejectReadOnly = true, true, true
+	config.Timeout, config.ReadTimeout, config.WriteTimeout = 2*time.Second, 5*time.Second, 5*time.Second
 	config.Params = map[string]string{"time_zone": "'+00:00'", "max_execution_time": "4000",
 		"innodb_lock_wait_timeout": "4", "transaction_isolation": "'READ-COMMITTED'"}
 	if err := config.Apply(mysql.Charset("utf8mb4", "utf8mb4_0900_ai_ci")); err != nil {
 		return nil, err
 	}
-	db, err := open(config)
-	return func() (*sql.DB, func(), error) { return db, func() {}, nil }, err
-}
-
-// fromItsOwn opens and closes for each request, as beginners' examples do (docker/awesome-compose, nginx-golang-mysql),
-// and as there nothing is set on the connection, which would take further round trips.
-func fromItsOwn(config *mysql.Config) (source, error) {
-	return func() (*sql.DB, func(), error) {
-		db, err := open(config)
-		if err != nil {
-			return nil, nil, err
-		}
-		return db, func() { db.Close() }, nil
-	}, nil
-}
-
-func open(config *mysql.Config) (*sql.DB, error) {
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
 		return nil, err
@@ -69,7 +63,46 @@ func open(config *mysql.Config) (*sql.DB, error) {
 	db.SetMaxOpenConns(poolSize)
 	db.SetMaxIdleConns(poolSize)
 	db.SetConnMaxLifetime(3 * time.Minute)
-	return db, nil
+	return func(ctx context.Context, before uint64, limit int, each func(row)) error {
+		rows, err := db.QueryContext(ctx, listPosts, before, limit)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var r row
+			if err := rows.Scan(&r.ID, &r.AuthorID, &r.Author, &r.Title, &r.CreatedAt, &r.UpdatedAt, &r.Body, &r.Cut); err != nil {
+				return err
+			}
+			each(r)
+		}
+		return rows.Err()
+	}, nil
+}
+
+// fromItsOwn opens and closes for each request, as docker/awesome-compose's nginx-golang-mysql does, with GORM as its
+// introduction has it: https://gorm.io/docs/connecting_to_the_database.html#MySQL.
+func fromItsOwn(config *mysql.Config) (source, error) {
+	dsn := config.FormatDSN()
+	return func(ctx context.Context, before uint64, limit int, each func(row)) error {
+		db, err := gorm.Open(gormmysql.Open(dsn), &gorm.Config{})
+		if err != nil {
+			return err
+		}
+		pool, err := db.DB()
+		if err != nil {
+			return err
+		}
+		defer pool.Close()
+		var all []row
+		if err := db.WithContext(ctx).Raw(listPosts, before, limit).Scan(&all).Error; err != nil {
+			return err
+		}
+		for _, r := range all {
+			each(r)
+		}
+		return nil
+	}, nil
 }
 
 // serve answers for the page of posts on the port that app has.
@@ -145,35 +178,20 @@ func page(r *http.Request, source source) ([]byte, error) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
 	defer cancel()
-	db, done, err := source()
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	rows, err := db.QueryContext(ctx, listPosts, before, limit+1)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	answer := posts{Posts: make([]post, 0, limit)}
-	for rows.Next() {
+	err = source(ctx, before, limit+1, func(r row) {
 		if len(answer.Posts) == limit {
 			answer.Next = fmt.Sprintf("/api/v1/posts?limit=%d&before=%d", limit, answer.Posts[limit-1].ID)
-			break
+			return
 		}
-		var one post
-		var by author
-		var created, updated time.Time
-		if err := rows.Scan(&one.ID, &by.ID, &by.Name, &one.Title, &created, &updated, &one.Body, &one.Excerpt); err != nil {
-			return nil, err
+		one := post{ID: r.ID, Title: r.Title, Body: r.Body, Excerpt: r.Cut,
+			CreatedAt: r.CreatedAt.Format(timeFormat), UpdatedAt: r.UpdatedAt.Format(timeFormat)}
+		if r.AuthorID != 0 {
+			one.Author = &author{ID: r.AuthorID, Name: r.Author}
 		}
-		if by.ID != 0 {
-			one.Author = &by
-		}
-		one.CreatedAt, one.UpdatedAt = created.Format(timeFormat), updated.Format(timeFormat)
 		answer.Posts = append(answer.Posts, one)
-	}
-	if err := rows.Err(); err != nil {
+	})
+	if err != nil {
 		return nil, err
 	}
 	return json.Marshal(answer)
