@@ -74,7 +74,7 @@ func Open(c Config, log *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("database settings: %w", err)
 	}
-	pool := sql.OpenDB(slowLog{connector, log})
+	pool := sql.OpenDB(slowLog{preparing{connector, listPosts}, log})
 	pool.SetMaxOpenConns(poolSize)
 	pool.SetMaxIdleConns(poolSize)           // fewer would close and open connections under load
 	pool.SetConnMaxLifetime(3 * time.Minute) // as the driver advises; below every idle limit on the way

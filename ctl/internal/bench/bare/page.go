@@ -46,9 +46,9 @@ type row struct {
 // A source reads posts, the newest first, and gives them one by one.
 type source func(ctx context.Context, before uint64, limit int, each func(row)) error
 
-// fromPool keeps connections for the next request, each set up as app's are.
+// fromPool keeps connections for the next request, each set up as app's are, and the statement prepared in them.
 func fromPool(config *mysql.Config) (source, error) {
-	config.InterpolateParams, config.ClientFoundRows, config.RejectReadOnly = true, true, true
+	config.ClientFoundRows, config.RejectReadOnly = true, true
 	config.Timeout, config.ReadTimeout, config.WriteTimeout = 2*time.Second, 5*time.Second, 5*time.Second
 	config.Params = map[string]string{"time_zone": "'+00:00'", "max_execution_time": "4000",
 		"innodb_lock_wait_timeout": "4", "transaction_isolation": "'READ-COMMITTED'"}
@@ -63,8 +63,12 @@ func fromPool(config *mysql.Config) (source, error) {
 	db.SetMaxOpenConns(poolSize)
 	db.SetMaxIdleConns(poolSize)
 	db.SetConnMaxLifetime(3 * time.Minute)
+	list, err := db.Prepare(listPosts)
+	if err != nil {
+		return nil, err
+	}
 	return func(ctx context.Context, before uint64, limit int, each func(row)) error {
-		rows, err := db.QueryContext(ctx, listPosts, before, limit)
+		rows, err := list.QueryContext(ctx, before, limit)
 		if err != nil {
 			return err
 		}
