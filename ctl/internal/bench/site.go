@@ -109,7 +109,7 @@ const authors = 1_000
 // so that pages differ in nothing but where they are. The full-text index is left out: it takes many times as long as all
 // the rest, and a page does not read it.
 func (s *site) fill(ctx context.Context, rows int, progress func(done int)) error {
-	// "A connection for each request" leaves connections behind faster than the server closes them: more than app is
+	// What connects for each request leaves connections behind faster than the server closes them: more than app is
 	// given are admitted here, so that its rate is measured and not how soon it is refused.
 	if err := s.sql(ctx, fmt.Sprintf(`
 SET GLOBAL max_connections = 1000;

@@ -35,7 +35,7 @@ func (c Config) connection(log *slog.Logger, session map[string]string) *driver.
 
 	dsn.Timeout = 2 * time.Second    // to connect
 	dsn.ClientFoundRows = true       // an UPDATE that changes nothing still says that the row is there
-	dsn.InterpolateParams = true     // one round trip a statement instead of prepare, execute, close (but see prepared.go); safe with utf8mb4
+	dsn.InterpolateParams = true     // one round trip a statement instead of prepare, execute, close (prepared.go); safe with utf8mb4
 	dsn.RejectReadOnly = true        // after a failover a former primary refuses writes: connect anew, do not fail
 	dsn.AllowNativePasswords = false // the accounts use caching_sha2_password; nothing weaker is negotiated
 	return dsn

@@ -74,6 +74,7 @@ func Open(c Config, log *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("database settings: %w", err)
 	}
+	// The page of posts is what is asked for most by far, and its statement the longest.
 	pool := sql.OpenDB(slowLog{preparing{connector, listPosts}, log})
 	pool.SetMaxOpenConns(poolSize)
 	pool.SetMaxIdleConns(poolSize)           // fewer would close and open connections under load
