@@ -85,8 +85,7 @@ func fromPool(config *mysql.Config) (source, error) {
 }
 
 // fromItsOwn opens and closes for each request, as docker/awesome-compose's nginx-golang-mysql does, by GORM as its
-// introduction has it: https://gorm.io/docs/connecting_to_the_database.html#MySQL. It gets the statement for nothing:
-// by GORM's Preload, as that introduction goes on, it would be two.
+// introduction has it: https://gorm.io/docs/connecting_to_the_database.html#MySQL.
 func fromItsOwn(config *mysql.Config) (source, error) {
 	dsn := config.FormatDSN()
 	return func(ctx context.Context, before uint64, limit int, each func(row)) error {
