@@ -71,7 +71,7 @@ restore: go ## put the data back (asks first): make restore FILE=backups/… KEY
 test: go ## unit tests, then integration tests against a second copy of the stack
 	@$(ctl) images
 	@for module in $(modules); do go -C $$module test -short ./... || exit; done
-	@echo 'integration tests, about eleven minutes ...'
+	@echo 'integration tests, about seven minutes ...'
 	@go -C ctl/e2e test -count=1 -timeout 30m
 
 lint: go ## gofmt, vet, staticcheck, shellcheck, and each program's own check of its files

@@ -20,6 +20,7 @@ const (
 	errNoTable     = 1146 // ER_NO_SUCH_TABLE
 	errLockWait    = 1205 // ER_LOCK_WAIT_TIMEOUT
 	errDeadlock    = 1213 // ER_LOCK_DEADLOCK
+	errReprepare   = 1615 // ER_NEED_REPREPARE: the table left the server's cache of definitions each time that it tried
 	errTooSlow     = 3024 // ER_QUERY_TIMEOUT: longer than max_execution_time
 	errRolledBack  = 3101 // ER_TRANSACTION_ROLLBACK_DURING_COMMIT: refused by the group of servers
 )

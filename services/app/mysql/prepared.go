@@ -47,5 +47,9 @@ func (c *preparedConn) QueryContext(ctx context.Context, statement string, args 
 		}
 		c.prepared = stmt.(driver.StmtQueryContext) // as all of the driver's are
 	}
-	return c.prepared.QueryContext(ctx, args)
+	rows, err := c.prepared.QueryContext(ctx, args)
+	if hasNumber(err, errReprepare) {
+		return c.mysqlConn.QueryContext(ctx, statement, args)
+	}
+	return rows, err
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/go-sql-driver/mysql"
+
 	"oneserver/app/timing"
 )
 
@@ -18,6 +20,7 @@ type preparable struct {
 	fakeConn
 	said *[]string
 	err  error // of preparing
+	old  error // of executing
 }
 
 func (c preparable) Connect(context.Context) (driver.Conn, error) {
@@ -27,7 +30,7 @@ func (c preparable) Connect(context.Context) (driver.Conn, error) {
 
 func (c preparable) PrepareContext(_ context.Context, statement string) (driver.Stmt, error) {
 	*c.said = append(*c.said, "prepare "+statement)
-	return preparedStmt{said: c.said, statement: statement}, c.err
+	return preparedStmt{said: c.said, statement: statement, err: c.old}, c.err
 }
 
 func (c preparable) QueryContext(_ context.Context, statement string, _ []driver.NamedValue) (driver.Rows, error) {
@@ -39,11 +42,12 @@ type preparedStmt struct {
 	driver.Stmt
 	said      *[]string
 	statement string
+	err       error
 }
 
 func (s preparedStmt) QueryContext(context.Context, []driver.NamedValue) (driver.Rows, error) {
 	*s.said = append(*s.said, "execute "+s.statement)
-	return noRows{}, nil
+	return noRows{}, s.err
 }
 
 type noRows struct{}
@@ -93,6 +97,22 @@ func TestAStatementThatCannotBePreparedIsAnError(t *testing.T) {
 		}
 	}
 	if want := []string{"connect", "prepare SELECT often", "prepare SELECT often"}; !slices.Equal(said, want) {
+		t.Errorf("MySQL was told %q, want %q", said, want)
+	}
+}
+
+// A server that drops its table definitions as fast as it reads them refuses the statement, but not the question.
+func TestAStatementThatCannotBePreparedAnewIsAskedInFull(t *testing.T) {
+	t.Parallel()
+	var said []string
+	pool := sql.OpenDB(preparing{preparable{said: &said, old: &mysql.MySQLError{Number: errReprepare}}, "SELECT often"})
+	defer pool.Close()
+	rows, err := pool.QueryContext(t.Context(), "SELECT often")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows.Close()
+	if want := []string{"connect", "prepare SELECT often", "execute SELECT often", "query SELECT often"}; !slices.Equal(said, want) {
 		t.Errorf("MySQL was told %q, want %q", said, want)
 	}
 }
