@@ -3,7 +3,6 @@ package mysql
 import (
 	"context"
 	"database/sql/driver"
-	"fmt"
 )
 
 // preparing is a connector whose connections prepare a statement when it is first asked for and keep it as long as they
@@ -16,16 +15,11 @@ type preparing struct {
 
 // Connect implements driver.Connector.
 func (p preparing) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := p.Connector.Connect(ctx)
+	conn, err := connect(ctx, p.Connector)
 	if err != nil {
 		return nil, err
 	}
-	c, ok := conn.(mysqlConn)
-	if !ok {
-		conn.Close()
-		return nil, fmt.Errorf("a connection of type %T lacks a method that mysqlConn lists", conn)
-	}
-	return &preparedConn{mysqlConn: c, statement: p.statement}, nil
+	return &preparedConn{mysqlConn: conn, statement: p.statement}, nil
 }
 
 // preparedConn needs no lock: database/sql uses a connection for one thing at a time.

@@ -25,7 +25,16 @@ type slowLog struct {
 
 // Connect implements driver.Connector.
 func (s slowLog) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := s.Connector.Connect(ctx)
+	conn, err := connect(ctx, s.Connector)
+	if err != nil {
+		return nil, err
+	}
+	return slowConn{conn, s.log}, nil
+}
+
+// connect connects for a connector that stands before another.
+func connect(ctx context.Context, connector driver.Connector) (mysqlConn, error) {
+	conn, err := connector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +43,7 @@ func (s slowLog) Connect(ctx context.Context) (driver.Conn, error) {
 		conn.Close()
 		return nil, fmt.Errorf("a connection of type %T lacks a method that mysqlConn lists", conn)
 	}
-	return slowConn{c, s.log}, nil
+	return c, nil
 }
 
 // mysqlConn is what database/sql uses of the driver's connections.
