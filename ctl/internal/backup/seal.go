@@ -14,6 +14,8 @@ import (
 
 	"filippo.io/age"
 	"github.com/klauspost/compress/zstd"
+
+	"oneserver/ctl/internal/ctxio"
 )
 
 // NewKey writes a new key for encrypted backups, in the form of age-keygen, and says where, and its public half.
@@ -166,7 +168,7 @@ func unseal(ctx context.Context, name string, identities []age.Identity, done *i
 	if err != nil {
 		return nil, err
 	}
-	var content io.Reader = io.TeeReader(untilDone{ctx, file}, countingWriter{io.Discard, done})
+	var content io.Reader = io.TeeReader(ctxio.Reader{Context: ctx, Reader: file}, countingWriter{io.Discard, done})
 	if strings.HasSuffix(name, ".age") {
 		if len(identities) == 0 {
 			return nil, errors.Join(fmt.Errorf("%s is encrypted: say where its key is, with KEY=FILE", name), file.Close())

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 const project = "oneserver-bench"
@@ -95,8 +96,7 @@ func (s *site) containers(ctx context.Context) (map[string]string, error) {
 func (s *site) sql(ctx context.Context, statements string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	cmd := s.cli.Command(ctx, "compose", "exec", "--no-TTY", "db", "sh", "-c",
-		`export MYSQL_PWD="$(cat /run/secrets/mysql_root_password)"; exec mysql --user root --default-character-set utf8mb4 foobar`)
+	cmd := s.cli.Command(ctx, "compose", "exec", "--no-TTY", "db", "sh", "-c", stack.RootMySQL+" foobar")
 	cmd.Stdin = strings.NewReader("SET sql_log_bin = 0, foreign_key_checks = 0, unique_checks = 0, cte_max_recursion_depth = 1000000;\n" + statements)
 	_, err := s.cli.OutputOf(cmd)
 	return err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 const (
@@ -102,8 +103,7 @@ func (s *site) flush(ctx context.Context, db container) error {
 func (s *site) sql(ctx context.Context, db container, statements string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, brief)
 	defer cancel()
-	cmd := s.cli.Command(ctx, "exec", "--interactive", db.ID, "sh", "-c",
-		`MYSQL_PWD="$(cat /run/secrets/mysql_root_password)" exec mysql --user root --batch --skip-column-names`)
+	cmd := s.cli.Command(ctx, "exec", "--interactive", db.ID, "sh", "-c", stack.RootMySQL)
 	cmd.Stdin = strings.NewReader(statements)
 	return s.cli.OutputOf(cmd)
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/shirou/gopsutil/v4/cpu"
 	"github.com/shirou/gopsutil/v4/process"
+
+	"oneserver/ctl/internal/stack"
 )
 
 // A meter watches what the parts of the stack use while a load is on them. It asks over connections that it opens
@@ -81,7 +83,7 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 	// would outlive it.
 	m.over.Go(func() {
 		ask := s.cli.Command(ctx, "exec", "--interactive", db, "sh", "-c",
-			`while read -r go; do `+strings.Replace(asRoot, "exec ", "", 1)+` -e "SHOW GLOBAL STATUS LIKE 'Threads_running'"; done`)
+			`while read -r go; do `+stack.RootMySQL+` -e "SHOW GLOBAL STATUS LIKE 'Threads_running'"; done`)
 		m.watch(ask, ctx.Done(), func(line string) {
 			if name, text, _ := strings.Cut(line, "\t"); name == "Threads_running" {
 				if n, err := strconv.ParseFloat(text, 64); err == nil {

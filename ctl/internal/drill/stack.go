@@ -257,13 +257,9 @@ func (s *Stack) up(ctx context.Context) error {
 	return s.compose(ctx, "up", "--detach", "--scale", "app="+strconv.Itoa(s.apps))
 }
 
-// asRoot is the shell command that runs statements as root of the database, over the socket inside db.
-const asRoot = `MYSQL_PWD="$(cat /run/secrets/mysql_root_password)" exec mysql --user root --batch --skip-column-names foobar`
-
 // sql runs statements as root of the database and returns the rows, tab-separated.
 func (s *Stack) sql(ctx context.Context, statements string) (string, error) {
-	cmd := s.cli.Command(ctx, "compose", "exec", "--no-TTY", "db", "sh", "-c",
-		asRoot)
+	cmd := s.cli.Command(ctx, "compose", "exec", "--no-TTY", "db", "sh", "-c", stack.RootMySQL+" foobar")
 	cmd.Stdin = strings.NewReader(statements)
 	out, err := s.cli.OutputOf(cmd)
 	return strings.TrimSpace(out), err

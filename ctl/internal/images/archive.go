@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 
+	"oneserver/ctl/internal/ctxio"
 	"oneserver/ctl/internal/docker"
 )
 
@@ -94,7 +95,7 @@ func Load(ctx context.Context, cli docker.CLI, out *Reporter, file string) error
 	if err != nil {
 		return step.fail(err)
 	}
-	found, err := readArchive(io.TeeReader(contextReader{ctx, archive}, &progress{step: step, total: info.Size()}))
+	found, err := readArchive(io.TeeReader(ctxio.Reader{Context: ctx, Reader: archive}, &progress{step: step, total: info.Size()}))
 	if err != nil {
 		return step.fail(err)
 	}
@@ -246,16 +247,3 @@ func (p *progress) Write(b []byte) (int, error) {
 }
 
 func megabytes(bytes int64) string { return fmt.Sprintf("%d MB", (bytes+500_000)/1_000_000) }
-
-// contextReader reads until its context ends.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c contextReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
-}

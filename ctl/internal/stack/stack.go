@@ -19,6 +19,10 @@ import (
 	"oneserver/ctl/internal/docker"
 )
 
+// RootMySQL is the shell command, in db, that runs statements as root of the database, over the socket inside. It prints
+// rows without their names, tab-separated.
+const RootMySQL = `MYSQL_PWD="$(cat /run/secrets/mysql_root_password)" mysql --user root --default-character-set utf8mb4 --batch --skip-column-names`
+
 // FindRoot returns the nearest folder at or above dir that has a compose.yaml.
 func FindRoot(dir string) (string, error) {
 	for at := dir; ; at = filepath.Dir(at) {

@@ -1,0 +1,21 @@
+// Package ctxio lets what reads long be interrupted.
+package ctxio
+
+import (
+	"context"
+	"io"
+)
+
+// Reader reads from an io.Reader until its context ends, whose error it then returns.
+type Reader struct {
+	Context context.Context
+	io.Reader
+}
+
+// Read implements io.Reader.
+func (r Reader) Read(p []byte) (int, error) {
+	if err := r.Context.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
+}
