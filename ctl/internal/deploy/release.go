@@ -392,7 +392,7 @@ func (r *release) fresh(ctx context.Context) ([]container, error) {
 func (r *release) ready(ctx context.Context, fresh []container) error {
 	var sick container
 	err := await(ctx, readyWithin, func(ctx context.Context) error {
-		now, err := r.inspect(ctx, ids(fresh)...)
+		now, err := docker.Inspect[container](ctx, r.cli, ids(fresh)...)
 		if err != nil {
 			return err
 		}

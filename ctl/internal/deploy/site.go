@@ -4,7 +4,6 @@ package deploy
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -151,25 +150,11 @@ func (s *site) composeWithin(ctx context.Context, within time.Duration, args ...
 
 // of returns the containers of a service, whatever their state, the oldest first.
 func (s *site) of(ctx context.Context, service string) ([]container, error) {
-	ids, err := s.docker(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter", "label=com.docker.compose.project="+s.project.Name,
-		"--filter", "label=com.docker.compose.service="+service, "--filter", "label=com.docker.compose.oneoff=False")
+	ctx, cancel := context.WithTimeout(ctx, brief)
+	defer cancel()
+	list, err := docker.Containers[container](ctx, s.cli, s.project.Name, service)
 	if err != nil {
 		return nil, err
-	}
-	return s.inspect(ctx, strings.Fields(ids)...)
-}
-
-func (s *site) inspect(ctx context.Context, ids ...string) ([]container, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	text, err := s.docker(ctx, append([]string{"inspect"}, ids...)...)
-	if err != nil {
-		return nil, err
-	}
-	var list []container
-	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		return nil, fmt.Errorf("docker inspect: %w", err)
 	}
 	slices.SortFunc(list, func(a, b container) int { return a.Created.Compare(b.Created) })
 	return list, nil

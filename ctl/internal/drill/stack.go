@@ -2,7 +2,6 @@ package drill
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -165,21 +164,12 @@ func published(c container, port string) (netip.AddrPort, error) {
 
 // containers returns the project's containers, one-shots that have ended included, in the order of their names.
 func (s *Stack) containers(ctx context.Context) ([]container, error) {
-	ids, err := s.cli.Output(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter", "label=com.docker.compose.project="+s.project.Name,
-		"--filter", "label=com.docker.compose.oneoff=False")
+	list, err := docker.Containers[container](ctx, s.cli, s.project.Name, "")
 	if err != nil {
 		return nil, err
 	}
-	if strings.TrimSpace(ids) == "" {
+	if len(list) == 0 {
 		return nil, fmt.Errorf("the project %s has no container", s.project.Name)
-	}
-	out, err := s.cli.Output(ctx, append([]string{"inspect"}, strings.Fields(ids)...)...)
-	if err != nil {
-		return nil, err
-	}
-	var list []container
-	if err := json.Unmarshal([]byte(out), &list); err != nil {
-		return nil, fmt.Errorf("docker inspect: %w", err)
 	}
 	slices.SortFunc(list, func(a, b container) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil

@@ -3,7 +3,6 @@ package lifecycle
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -133,18 +132,11 @@ func inspect(ctx context.Context, cli docker.CLI) ([]container, error) {
 	if err != nil {
 		return nil, err
 	}
-	if strings.TrimSpace(ids) == "" {
-		return nil, errors.New("there is no container")
+	list, err := docker.Inspect[container](ctx, cli, strings.Fields(ids)...)
+	if err == nil && len(list) == 0 {
+		err = errors.New("there is no container")
 	}
-	text, err := cli.Output(ctx, append([]string{"inspect"}, strings.Fields(ids)...)...)
-	if err != nil {
-		return nil, err
-	}
-	var list []container
-	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		return nil, fmt.Errorf("docker inspect: %w", err)
-	}
-	return list, nil
+	return list, err
 }
 
 // failure says what went wrong with a container; nothing if it is well, or waits for another.
