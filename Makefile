@@ -1,6 +1,6 @@
 # oneserver's control panel: `make` alone prints this list. The logic lives in compose.yaml and in ctl/.
 .DEFAULT_GOAL := help
-.PHONY: help up down reset logs ps doctor trace bench drill-spof drill-maintenance drill-upkeep drill-scale drills deploy rollback reload restart-db backup restore test lint images bundle load go
+.PHONY: help up down reset logs ps doctor trace bench drill-spof drill-maintenance drill-upkeep drill-scale drills deploy rollback reload restart-db backup restore test test-all lint images bundle load go
 
 ctl := go run -C ctl .
 hint := echo 'make doctor says what is wrong, and what to do about it' >&2; exit 1
@@ -72,7 +72,11 @@ test: go ## unit tests, then integration tests against a second copy of the stac
 	@$(ctl) images
 	@for module in $(modules); do go -C $$module test -short ./... || exit; done
 	@echo 'integration tests, about seven minutes ...'
-	@go -C ctl/e2e test -count=1 -timeout 30m
+	@go -C ctl/e2e test -count=1 -timeout 30m -skip '^TestLong'
+
+test-all: go ## what is too long for make test: repeated kills, large data, attacks
+	@$(ctl) images
+	@go -C ctl/e2e test -count=1 -timeout 60m -v -run '^TestLong'
 
 lint: go ## gofmt, vet, staticcheck, shellcheck, and each program's own check of its files
 	@command -v shellcheck >/dev/null || { echo "make lint needs shellcheck: apt-get install shellcheck, or https://www.shellcheck.net" >&2; exit 1; }

@@ -74,13 +74,16 @@ func TestMain(m *testing.M) {
 }
 
 // running ends when somebody interrupts the tests or their time is over; every command of a test ends with it.
-var running, stopRunning = context.WithTimeout(context.Background(), 28*time.Minute) // below go test's -timeout, which cleans nothing up
+var running, stopRunning = context.WithCancel(context.Background())
 
 // run gives the tests a fresh copy and takes it away again, also after Ctrl-C.
 func run(m *testing.M) int {
 	interrupted, stop := signal.NotifyContext(running, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(interrupted, stopRunning)
+	if limit := flag.Lookup("test.timeout").Value.(flag.Getter).Get().(time.Duration); limit > 0 {
+		defer time.AfterFunc(limit-2*time.Minute, stopRunning).Stop() // go test's own end cleans nothing up
+	}
 
 	var err error
 	if scratch, err = os.MkdirTemp("", "oneserver-test"); err != nil {
@@ -126,7 +129,7 @@ func run(m *testing.M) int {
 	}
 	fmt.Printf("the test copy is healthy %.1f s after it had nothing but images\n", time.Since(begun).Seconds())
 	code := m.Run()
-	if interrupted.Err() != nil {
+	if running.Err() != nil {
 		fmt.Fprintln(os.Stderr, "interrupted, or out of time: removing the test copy")
 	}
 	return code
