@@ -19,7 +19,6 @@ import (
 
 	"oneserver/ctl/internal/ctxio"
 	"oneserver/ctl/internal/docker"
-	"oneserver/ctl/internal/stack"
 )
 
 // Bundle writes every image that the stack runs into one archive, for Load or, on any system, `docker load`. An empty
@@ -87,11 +86,7 @@ func Load(ctx context.Context, cli docker.CLI, out *Reporter, file string) error
 	if err != nil {
 		return err
 	}
-	project, err := stack.ReadProject(ctx, cli)
-	if err != nil {
-		return err
-	}
-	uses, err := Uses(ctx, cli, project)
+	uses, err := published(ctx, cli, names)
 	if err != nil {
 		return err
 	}
@@ -116,14 +111,17 @@ func Load(ctx context.Context, cli docker.CLI, out *Reporter, file string) error
 	if err := check(found, names, system, arch); err != nil {
 		return step.fail(err)
 	}
+	var foreign []string
 	for i, use := range uses {
-		uses[i].Here = found[use.Name].origin
+		loaded := found[use.Name].origin
+		if use.Here != "" && use.Here != loaded {
+			foreign = append(foreign, use.Name)
+			err = fmt.Errorf("%s is %s here and %s in this archive, and only make images exchanges the two.\nTo have the archive's all the same: make down, docker image rm %s, and then make load again", use.Name, use.Here, loaded, strings.Join(foreign, " "))
+		}
+		uses[i].Here = loaded
 	}
-	if err := Exchanged(uses); err != nil {
+	if err != nil {
 		return step.fail(err)
-	}
-	for i := range uses {
-		uses[i].Service = "" // what is said in the end is of the archive
 	}
 	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd { return cli.Command(ctx, "load", "--input", file) }); err != nil {
 		return step.fail(err)

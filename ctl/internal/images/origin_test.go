@@ -24,6 +24,8 @@ const engine = `case "$1 $2" in
 "info "*) echo '{"ClientInfo":{"Plugins":[{"Name":"buildx","Version":"v0.29.0"}]}}' ;;
 "context inspect") echo default ;;
 "compose --progress") ;;
+"version "*) echo linux arm64 ;;
+"load --input") ;;
 *) echo "unexpected: $*" >&2; exit 1 ;;
 esac`
 
@@ -95,6 +97,39 @@ func TestOnlyMakeImagesExchangesAStandInAndNotUnderAContainer(t *testing.T) {
 				t.Errorf("it is %s, want %s; printed %q, want %q in it; docker was called with\n%s", now["mysql:9.7"].ID, c.want, out.String(), c.says, text)
 			}
 		})
+	}
+}
+
+func TestAnArchiveExchangesNothing(t *testing.T) {
+	const (
+		labelled   = `{"os":"linux","architecture":"arm64","config":{"Labels":{"org.oneserver.stand-in":"0123"}}}`
+		unlabelled = `{"os":"linux","architecture":"arm64"}`
+	)
+	const standIn, official = `{"Id":"sha256:old","Config":{"Labels":{"org.oneserver.stand-in":"0123"}}}`, `{"Id":"sha256:old"}`
+	for _, c := range []struct{ here, inArchive, says string }{
+		{standIn, labelled, ""},
+		{official, unlabelled, ""},
+		{"", unlabelled, ""},
+		{standIn, unlabelled, "mysql:9.7 is a stand-in from Debian packages here and the official image in this archive"},
+		{official, labelled, "mysql:9.7 is the official image here and a stand-in from Debian packages in this archive"},
+	} {
+		cli, calls := fake(t, engine)
+		archive := archiveOf(t, map[string]string{"manifest.json": `[{"Config":"aa.json","RepoTags":["mysql:9.7"]}]`, "aa.json": c.inArchive})
+		files := map[string]string{"archive": string(archive), "history": ""}
+		if c.here != "" {
+			files["mysql:9.7"] = "[" + c.here + "]"
+		}
+		for name, text := range files {
+			if err := os.WriteFile(filepath.Join(cli.Dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, out := plain(t)
+		err := Load(t.Context(), cli, r, "archive")
+		text, _ := os.ReadFile(calls)
+		if (err == nil) != (c.says == "") || err != nil && (!strings.Contains(err.Error(), c.says) || strings.Contains(string(text), "load")) {
+			t.Errorf("%s, and %s in the archive: %v, want %q; printed %q, docker was called with\n%s", c.here, c.inArchive, err, c.says, out, text)
+		}
 	}
 }
 
