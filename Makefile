@@ -69,13 +69,13 @@ restore: go ## put the data back (asks first): make restore FILE=backups/… KEY
 	@$(ctl) restore $(if $(FILE),"$(FILE)") $(if $(TO),--to "$(TO)") $(if $(KEY),--key "$(KEY)")
 
 test: go ## unit tests, then integration tests against a second copy of the stack
-	@$(ctl) images
+	@$(ctl) images --keep
 	@for module in $(modules); do go -C $$module test -short ./... || exit; done
 	@echo 'integration tests, about seven minutes ...'
 	@go -C ctl/e2e test -count=1 -timeout 30m -skip '^TestLong'
 
 test-all: go ## what is too long for make test: repeated kills, large data, attacks
-	@$(ctl) images
+	@$(ctl) images --keep
 	@go -C ctl/e2e test -count=1 -timeout 60m -v -run '^TestLong'
 
 lint: go ## gofmt, vet, staticcheck, shellcheck, and each program's own check of its files
@@ -83,13 +83,13 @@ lint: go ## gofmt, vet, staticcheck, shellcheck, and each program's own check of
 	@unformatted=$$(gofmt -l $(modules)); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	@for module in $(modules); do (cd $$module && go vet ./... && go run $(staticcheck) ./...) || exit; done
 	@shellcheck .ci/run $$(git ls-files '*.sh')
-	@$(ctl) images
+	@$(ctl) images --keep
 	@docker compose config --quiet
 	@export COMPOSE_PROJECT_NAME=oneserver-lint SUBNET=172.28.2; trap 'docker compose --progress quiet down' EXIT; \
 	  docker compose --progress quiet run --rm --no-deps dns check && \
 	  docker compose --progress quiet run --rm --no-deps web nginx -t -c /run/nginx/nginx.conf
 
-images: go ## pull or build every image; without a registry, build stand-ins from Debian packages
+images: go ## pull or build every image, official ones in place of stand-ins; without a registry, build these from Debian packages
 	@$(ctl) images
 
 bundle: go ## write all images into one archive, for machines without a network

@@ -102,6 +102,18 @@ func command() *cobra.Command {
 		},
 	}
 	follow.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	var keep bool
+	renew := &cobra.Command{
+		Use:   "images",
+		Short: "Pull or build every image; without a registry, build stand-ins from Debian packages",
+		Long: "Pull or build every image; without a registry, build stand-ins from Debian packages. Official images take the place of\n" +
+			"stand-ins where they can now be pulled, here and in no other command, and not while a container runs on the stand-in.",
+		Args: cobra.NoArgs,
+		RunE: onImages(func(ctx context.Context, out *images.Reporter, _ string) error {
+			return images.Renew(ctx, cli, out, !keep)
+		}),
+	}
+	renew.Flags().BoolVar(&keep, "keep", false, "leave a stand-in a stand-in, of these sources")
 	reset.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	root.AddCommand(
 		&cobra.Command{
@@ -122,14 +134,7 @@ func command() *cobra.Command {
 				return lifecycle.Up(cmd.Context(), cli, os.Stdout)
 			},
 		},
-		&cobra.Command{
-			Use:   "images",
-			Short: "Pull or build every image; without a registry, build stand-ins from Debian packages",
-			Args:  cobra.NoArgs,
-			RunE: onImages(func(ctx context.Context, out *images.Reporter, _ string) error {
-				return images.Ensure(ctx, cli, out)
-			}),
-		},
+		renew,
 		&cobra.Command{
 			Use:   "bundle [FILE]",
 			Short: "Write all images of the stack into one archive",

@@ -167,7 +167,7 @@ if [ "$1" = mysqld ] && ! wants_help "$@"; then
         mkdir -p "$DATADIR"
         find "$DATADIR" ! -user mysql -exec chown --no-dereference mysql '{}' +
         chown mysql "$(dirname "$SOCKET")"
-        exec setpriv --reuid=mysql --regid=mysql --init-groups "$0" "$@"
+        exec gosu mysql "$0" "$@"
     fi
 
     from_file MYSQL_ROOT_HOST %

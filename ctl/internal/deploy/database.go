@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/images"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -42,6 +44,15 @@ func RestartDatabase(ctx context.Context, cli docker.CLI, out io.Writer) error {
 	}
 	if _, found := here[image]; !found {
 		return fmt.Errorf("%s is not here: make images", image)
+	}
+	if db.Image != here[image].ID {
+		uses, err := images.Uses(ctx, cli, s.project)
+		if err != nil {
+			return err
+		}
+		if err := images.Exchanged(slices.DeleteFunc(uses, func(u images.Use) bool { return u.Service != "db" })); err != nil {
+			return err
+		}
 	}
 	again, did := []string{"restart", "--no-deps", "db"}, "restarted"
 	if db.configHash() != hash || db.Image != here[image].ID {

@@ -13,6 +13,9 @@ type Image struct {
 	ID           string `json:"Id"`
 	Architecture string // as Go names it
 	Size         int64  // bytes
+	Config       struct {
+		Labels map[string]string
+	}
 }
 
 // Images returns those of the images that the engine has, by the names that were asked for.

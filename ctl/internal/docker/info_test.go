@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -88,7 +89,7 @@ new) echo '[]'; echo 'Error response from daemon: no such image: new: No such im
 *) echo '[]'; echo 'Cannot connect to the Docker daemon' >&2; exit 1 ;;
 esac`)
 	got, err := cli.Images(t.Context(), "old", "here", "new")
-	if want := (Image{"sha256:1", "arm64", 7}); err != nil || len(got) != 1 || got["here"] != want {
+	if want := (Image{ID: "sha256:1", Architecture: "arm64", Size: 7}); err != nil || len(got) != 1 || !reflect.DeepEqual(got["here"], want) {
 		t.Errorf("it finds %+v, %v; want %+v alone", got, err, want)
 	}
 	if got, err := cli.Images(t.Context(), "here", "gone"); err == nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/shirou/gopsutil/v4/disk"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/images"
 )
 
 const (
@@ -89,7 +90,7 @@ func missingImages(f *facts) ([]string, error) {
 // machines maps what docker info calls an architecture (uname -m) to what images call it (GOARCH).
 var machines = map[string]string{"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
-func checkImages(_ context.Context, f *facts) ([]Finding, error) {
+func checkImages(ctx context.Context, f *facts) ([]Finding, error) {
 	here, err := f.images()
 	if err != nil {
 		return nil, err
@@ -119,5 +120,17 @@ func checkImages(_ context.Context, f *facts) ([]Finding, error) {
 	if len(missing) > 0 {
 		return []Finding{{Note, "images", "not here: " + strings.Join(missing, ", "), "nothing: make up pulls or builds them"}}, nil
 	}
-	return []Finding{{OK, "images", "all here, made for " + machine, ""}}, nil
+	project, err := f.project()
+	if err != nil {
+		return nil, err
+	}
+	uses, err := images.Uses(ctx, f.cli, project)
+	if err != nil {
+		return nil, err
+	}
+	if err := images.Exchanged(uses); err != nil {
+		says, do, _ := strings.Cut(err.Error(), "\n")
+		return []Finding{{Warning, "images", says, do}}, nil
+	}
+	return []Finding{{OK, "images", "all here, made for " + machine + "; " + images.Describe(uses), ""}}, nil
 }

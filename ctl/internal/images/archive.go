@@ -72,12 +72,21 @@ func Bundle(ctx context.Context, cli docker.CLI, out *Reporter, file string) err
 		return step.fail(err)
 	}
 	step.done("wrote %s, %s: %s", file, megabytes(written.Size()), list(names))
+	uses, err := published(ctx, cli, names)
+	if err != nil {
+		return err
+	}
+	out.say("%s", Describe(uses))
 	return nil
 }
 
 // Load reads an archive that Bundle wrote. The whole of it is looked through before the engine is given any.
 func Load(ctx context.Context, cli docker.CLI, out *Reporter, file string) error {
 	names, system, arch, err := runtimeImages(ctx, cli)
+	if err != nil {
+		return err
+	}
+	uses, err := published(ctx, cli, names)
 	if err != nil {
 		return err
 	}
@@ -102,10 +111,23 @@ func Load(ctx context.Context, cli docker.CLI, out *Reporter, file string) error
 	if err := check(found, names, system, arch); err != nil {
 		return step.fail(err)
 	}
+	var foreign []string
+	for i, use := range uses {
+		loaded := found[use.Name].origin
+		if use.Here != "" && use.Here != loaded {
+			foreign = append(foreign, use.Name)
+			err = fmt.Errorf("%s is %s here and %s in this archive, and only make images exchanges the two.\nTo have the archive's all the same: make down, docker image rm %s, and then make load again", use.Name, use.Here, loaded, strings.Join(foreign, " "))
+		}
+		uses[i].Here = loaded
+	}
+	if err != nil {
+		return step.fail(err)
+	}
 	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd { return cli.Command(ctx, "load", "--input", file) }); err != nil {
 		return step.fail(err)
 	}
 	step.done("loaded %s", list(names))
+	out.say("%s", Describe(uses))
 	return nil
 }
 
@@ -138,8 +160,14 @@ var (
 	errCut     = errors.New("this file ends too early: copy it again, whole")
 )
 
-// readArchive reads an archive of images to its end and returns the platform (os/arch) of each by name.
-func readArchive(r io.Reader) (map[string]string, error) {
+// archived is what an archive says of an image.
+type archived struct {
+	platform string // os/arch
+	origin   Origin
+}
+
+// readArchive reads an archive of images to its end and returns what it says of each by name.
+func readArchive(r io.Reader) (map[string]archived, error) {
 	decompressor, err := gzip.NewReader(r)
 	switch {
 	case errors.Is(err, gzip.ErrHeader), err == io.EOF:
@@ -191,7 +219,7 @@ func unreadable(err error) error {
 
 // describe finds the images in an archive's manifest.json (Docker image specification v1.2, "Combined Image JSON +
 // Filesystem Changeset Format").
-func describe(descriptions map[string][]byte) (map[string]string, error) {
+func describe(descriptions map[string][]byte) (map[string]archived, error) {
 	var manifest []struct {
 		Config   string
 		RepoTags []string
@@ -202,28 +230,38 @@ func describe(descriptions map[string][]byte) (map[string]string, error) {
 	if err := json.Unmarshal(descriptions["manifest.json"], &manifest); err != nil {
 		return nil, fmt.Errorf("this archive's manifest.json: %w", err)
 	}
-	found := map[string]string{}
+	found := map[string]archived{}
 	for _, image := range manifest {
-		var config struct{ OS, Architecture string }
+		var config struct {
+			OS, Architecture string
+			Config           struct{ Labels map[string]string }
+			History          []struct {
+				CreatedBy string `json:"created_by"`
+			}
+		}
 		if err := json.Unmarshal(descriptions[image.Config], &config); err != nil {
 			return nil, fmt.Errorf("this archive's %q: %w", image.Config, err)
 		}
+		var history strings.Builder
+		for _, layer := range config.History {
+			history.WriteString(layer.CreatedBy + "\n")
+		}
 		for _, tag := range image.RepoTags {
-			found[tag] = config.OS + "/" + config.Architecture
+			found[tag] = archived{config.OS + "/" + config.Architecture, origin(config.Config.Labels, history.String())}
 		}
 	}
 	return found, nil
 }
 
 // check says what would keep the stack from running from the images found, on an engine of this platform.
-func check(found map[string]string, names []string, system, arch string) error {
+func check(found map[string]archived, names []string, system, arch string) error {
 	engine := system + "/" + arch
 	for _, name := range names {
 		tagged := name
 		if !strings.Contains(name[strings.LastIndex(name, "/")+1:], ":") {
 			tagged += ":latest"
 		}
-		switch platform := found[tagged]; platform {
+		switch platform := found[tagged].platform; platform {
 		case engine:
 		case "":
 			return fmt.Errorf("%s is not in this archive: write a new one with `make bundle` from the same version of this repository", name)

@@ -38,8 +38,9 @@ func archiveOf(t *testing.T, files map[string]string) []byte {
 }
 
 var saved = map[string]string{
-	"manifest.json":     `[{"Config":"blobs/sha256/aa","RepoTags":["mysql:9.7"]},{"Config":"bb.json","RepoTags":["oneserver-app:latest"]}]`,
-	"blobs/sha256/aa":   `{"os":"linux","architecture":"arm64"}`,
+	"manifest.json":     `[{"Config":"blobs/sha256/aa","RepoTags":["mysql:9.7"]},{"Config":"blobs/sha256/bb","RepoTags":["nginx:1.30"]},{"Config":"bb.json","RepoTags":["oneserver-app:latest"]}]`,
+	"blobs/sha256/aa":   `{"os":"linux","architecture":"arm64","config":{"Labels":{"org.oneserver.stand-in":"0123"}}}`,
+	"blobs/sha256/bb":   `{"os":"linux","architecture":"arm64","config":{"Labels":{"maintainer":"somebody"}}}`,
 	"bb.json":           `{"os":"linux","architecture":"arm64"}`,
 	"repositories":      `{}`,
 	"index.json":        `{}`,
@@ -49,7 +50,7 @@ var saved = map[string]string{
 func TestArchiveTellsItsImagesAndTheirPlatform(t *testing.T) {
 	t.Parallel()
 	got, err := readArchive(bytes.NewReader(archiveOf(t, saved)))
-	want := map[string]string{"mysql:9.7": "linux/arm64", "oneserver-app:latest": "linux/arm64"}
+	want := map[string]archived{"mysql:9.7": {"linux/arm64", StandIn}, "nginx:1.30": {"linux/arm64", Official}, "oneserver-app:latest": {"linux/arm64", Official}}
 	if err != nil || !maps.Equal(got, want) {
 		t.Errorf("the archive has %v, %v; want %v", got, err, want)
 	}
@@ -102,13 +103,13 @@ func TestOnlyWhatTheStackCanRunOnThisEngineIsLoaded(t *testing.T) {
 	needed := []string{"mysql:9.7", "oneserver-app"}
 	for _, c := range []struct {
 		what  string
-		found map[string]string
+		found map[string]archived
 		says  string // empty: it can be loaded
 	}{
-		{"all there", map[string]string{"mysql:9.7": "linux/amd64", "oneserver-app:latest": "linux/amd64", "other:1": "linux/s390x"}, ""},
-		{"another architecture", map[string]string{"mysql:9.7": "linux/arm64", "oneserver-app:latest": "linux/arm64"}, "for linux/arm64 and this machine's engine runs linux/amd64"},
-		{"one missing", map[string]string{"mysql:9.7": "linux/amd64"}, "oneserver-app is not in this archive"},
-		{"an older release", map[string]string{"mysql:9.6": "linux/amd64", "oneserver-app:latest": "linux/amd64"}, "mysql:9.7 is not in this archive"},
+		{"all there", map[string]archived{"mysql:9.7": {platform: "linux/amd64"}, "oneserver-app:latest": {platform: "linux/amd64"}, "other:1": {platform: "linux/s390x"}}, ""},
+		{"another architecture", map[string]archived{"mysql:9.7": {platform: "linux/arm64"}, "oneserver-app:latest": {platform: "linux/arm64"}}, "for linux/arm64 and this machine's engine runs linux/amd64"},
+		{"one missing", map[string]archived{"mysql:9.7": {platform: "linux/amd64"}}, "oneserver-app is not in this archive"},
+		{"an older release", map[string]archived{"mysql:9.6": {platform: "linux/amd64"}, "oneserver-app:latest": {platform: "linux/amd64"}}, "mysql:9.7 is not in this archive"},
 	} {
 		err := check(c.found, needed, "linux", "amd64")
 		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {

@@ -34,7 +34,8 @@ type plan struct {
 //
 // Whether they have is BuildKit's to say: with everything cached `docker compose build` takes about a second, and it is
 // the same build that `docker compose up --build` does, so that nothing can be stale and nothing is kept beside it.
-// Where ours are here and what they are built from can not be had, as after Load, they are left as they are.
+// Where ours are here and what they are built from can not be had, as after Load, they are left as they are. What is here
+// is not exchanged for another: that is Renew's.
 func Ensure(ctx context.Context, cli docker.CLI, out *Reporter, services ...string) error {
 	plan, err := readPlan(ctx, cli, services...)
 	if err != nil {
@@ -61,7 +62,7 @@ func Ensure(ctx context.Context, cli docker.CLI, out *Reporter, services ...stri
 		missing = append(missing, bases...)
 	}
 	if len(missing) > 0 {
-		if err := standIns(ctx, cli, out, missing, unreachable); err != nil {
+		if err := standIns(ctx, cli, out, missing, "cannot be pulled ("+unreachable+")"); err != nil {
 			return err
 		}
 	}

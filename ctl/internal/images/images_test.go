@@ -63,6 +63,7 @@ func TestLoadedImagesAreTakenAsTheyAreWhereNothingCanBePulled(t *testing.T) {
 "image golang:1.26") echo '[]'; echo 'Error: No such image: golang:1.26' >&2; exit 1 ;;
 "image "*) echo '[{"Id":"sha256:1"}]' ;;
 "pull "*) `+c.pull+` ;;
+"info "*) echo '{"ClientInfo":{"Plugins":[{"Name":"buildx","Version":"v0.29.0"}]}}' ;;
 *) echo "unexpected: $*" >&2; exit 1 ;;
 esac`)
 		if err := os.WriteFile(filepath.Join(cli.Dir, "Dockerfile"), []byte("FROM golang:1.26\n"), 0o600); err != nil {

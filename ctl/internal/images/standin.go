@@ -21,6 +21,9 @@ const (
 	// toolchain is what the stand-in for golang has inside. Its modules are checked by Go's checksum database.
 	toolchain = "golang.org/toolchain@v0.0.1-go1.26.8.linux-"
 
+	// keepOnly takes out of a stand-in what the official image has not.
+	keepOnly = "offline/keep-only.sh"
+
 	defaultMirror = "http://deb.debian.org/debian"
 )
 
@@ -31,14 +34,14 @@ var folders = map[string]string{
 	"nginx:1.30":  "offline/nginx",
 }
 
-// standIns builds a stand-in for each of the images, which could not be pulled for the reason given.
+// standIns builds a stand-in for each of the images. The reason completes a sentence about them: "cannot be pulled".
 func standIns(ctx context.Context, cli docker.CLI, out *Reporter, names []string, reason string) error {
 	for _, name := range names {
 		if folders[name] == "" && name != baseImage {
-			return fmt.Errorf("%s cannot be pulled (%s), and there is no stand-in for it: write an archive with `make bundle` on a machine that has it, and read it here with `make load`", name, reason)
+			return fmt.Errorf("%s %s, and there is no stand-in for it: write an archive with `make bundle` on a machine that has it, and read it here with `make load`", name, reason)
 		}
 	}
-	out.say("%s cannot be pulled (%s): building from Debian packages", list(names), reason)
+	out.say("%s %s: building from Debian packages", list(names), reason)
 	if _, err := EnsurePlugin(ctx, cli, out, docker.Buildx); err != nil {
 		return err
 	}
@@ -61,16 +64,21 @@ func standIns(ctx context.Context, cli docker.CLI, out *Reporter, names []string
 			continue
 		}
 		step := out.begin("building a stand-in for " + name)
-		args := []string{"build", "--progress=plain", "--tag", name, "--file", filepath.Join(folders[name], "Dockerfile")}
+		sum, err := sources(cli.Dir, name)
+		if err != nil {
+			return step.fail(err)
+		}
+		args := []string{"build", "--progress=plain", "--tag", name, "--label", standInLabel + "=" + sum, "--file", filepath.Join(folders[name], "Dockerfile")}
 		if name == "golang:1.26" {
 			toolchain, err := downloadToolchain(ctx, cli, step)
 			if err != nil {
 				return step.fail(err)
 			}
 			// BuildKit does not look at a secret's content when it decides whether a step is cached.
-			args = append(args, "--no-cache", "--secret", "id=certificates,src="+certificates(cli), toolchain)
+			args = append(args, "--no-cache", "--secret", "id=certificates,src="+certificates(cli),
+				"--secret", "id=keep-only,src="+keepOnly, "--secret", "id=programs,src="+filepath.Join(folders[name], "programs"), toolchain)
 		} else {
-			args = append(args, folders[name])
+			args = append(args, filepath.Dir(folders[name]))
 		}
 		if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd { return building.Command(ctx, args...) }); err != nil {
 			return step.fail(err)

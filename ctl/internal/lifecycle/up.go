@@ -43,6 +43,17 @@ func Up(ctx context.Context, cli docker.CLI, out *os.File) error {
 	if err := images.Ensure(ctx, cli, reporter); err != nil {
 		return err
 	}
+	project, err := stack.ReadProject(ctx, cli)
+	if err != nil {
+		return err
+	}
+	uses, err := images.Uses(ctx, cli, project)
+	if err != nil {
+		return err
+	}
+	if err := images.Exchanged(uses); err != nil {
+		return err
+	}
 	if err := start(ctx, cli, out); err != nil {
 		if ctx.Err() == nil {
 			explain(ctx, cli, out)
@@ -55,7 +66,11 @@ func Up(ctx context.Context, cli docker.CLI, out *os.File) error {
 	if err != nil {
 		return err
 	}
-	return printAddresses(out, settings)
+	if err := printAddresses(out, settings); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "images    %s\n", images.Describe(uses))
+	return err
 }
 
 // examine runs the doctor and shows what is not well.

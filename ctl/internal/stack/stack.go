@@ -40,15 +40,18 @@ func FindRoot(dir string) (string, error) {
 // Project is what `docker compose config` says, as far as this tool asks.
 type Project struct {
 	Name     string
-	Services map[string]struct {
-		Image    string
-		Build    *struct{ Context, Dockerfile string } // nil where others made the image
-		User     string
-		Restart  string
-		MemLimit int64 `json:"mem_limit,string"` // bytes
-	}
+	Services map[string]Service
 	Networks map[string]struct{ Name string }
 	Volumes  map[string]struct{ Name string }
+}
+
+// Service is one service of a project.
+type Service struct {
+	Image    string
+	Build    *struct{ Context, Dockerfile string } // nil where others made the image
+	User     string
+	Restart  string
+	MemLimit int64 `json:"mem_limit,string"` // bytes
 }
 
 // ReadProject asks Compose for the project with all its settings filled in.

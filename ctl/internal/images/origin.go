@@ -1,0 +1,267 @@
+package images
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
+)
+
+// standInLabel is what a stand-in has and an official image has not: the sum of the sources that it was built from.
+const standInLabel = "org.oneserver.stand-in"
+
+// Origin is who made an image.
+type Origin string
+
+const (
+	Official Origin = "the official image"
+	StandIn  Origin = "a stand-in from Debian packages"
+)
+
+// beforeTheLabel is what the stand-ins that had no label yet were built with; each such line is in its image's history.
+var beforeTheLabel = []string{"mysql-server-core mysql-client-core", "curl gettext-base nginx", "cp -r /toolchain /usr/local/go"}
+
+// origin says who made an image with these labels and steps of its build.
+func origin(labels map[string]string, history string) Origin {
+	if labels[standInLabel] != "" || slices.ContainsFunc(beforeTheLabel, func(line string) bool { return strings.Contains(history, line) }) {
+		return StandIn
+	}
+	return Official
+}
+
+// originOf says who made an image that others publish.
+func originOf(ctx context.Context, cli docker.CLI, image docker.Image) (Origin, error) {
+	history, err := cli.Output(ctx, "image", "history", "--no-trunc", "--format", "{{.CreatedBy}}", image.ID)
+	return origin(image.Config.Labels, history), err
+}
+
+// Use is an image that others publish, and what of it is in use.
+type Use struct {
+	Name    string // mysql:9.7
+	Here    Origin // empty where the image is not here
+	Service string // that runs on it: db; empty where none does
+	Runs    Origin // of the image that it runs on, which another may since have taken the place of
+}
+
+// Uses returns the images of others that the services of a project take, in the order of their names.
+func Uses(ctx context.Context, cli docker.CLI, project stack.Project) ([]Use, error) {
+	type container struct {
+		Image  string // its id
+		State  struct{ Running bool }
+		Config struct{ Labels map[string]string }
+	}
+	containers, err := docker.Containers[container](ctx, cli, project.Name, "")
+	if err != nil {
+		return nil, err
+	}
+	plan, err := planOf(project)
+	if err != nil {
+		return nil, err
+	}
+	uses, err := published(ctx, cli, plan.pulled)
+	if err != nil {
+		return nil, err
+	}
+	for i, use := range uses {
+		for _, c := range containers {
+			service := c.Config.Labels["com.docker.compose.service"]
+			if !c.State.Running || project.Services[service].Image != use.Name {
+				continue
+			}
+			running, err := cli.Images(ctx, c.Image)
+			if err != nil {
+				return nil, err
+			}
+			if uses[i].Runs, err = originOf(ctx, cli, running[c.Image]); err != nil {
+				return nil, err
+			}
+			uses[i].Service = service
+		}
+	}
+	return uses, nil
+}
+
+// published returns those of the images that others publish, and who made what is here under their names.
+func published(ctx context.Context, cli docker.CLI, names []string) ([]Use, error) {
+	here, err := cli.Images(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	var uses []Use
+	for _, name := range names {
+		if folders[name] == "" {
+			continue
+		}
+		use := Use{Name: name}
+		if image, is := here[name]; is {
+			if use.Here, err = originOf(ctx, cli, image); err != nil {
+				return nil, err
+			}
+		}
+		uses = append(uses, use)
+	}
+	return uses, nil
+}
+
+// Exchanged is an error where a service runs on an image of one origin, and the next start would take one of another: the
+// two are alike as far as the stack asks, and a running database is no place to find out how far that is.
+func Exchanged(uses []Use) error {
+	for _, use := range uses {
+		if use.Service != "" && use.Here != "" && use.Runs != use.Here {
+			return fmt.Errorf("%s runs on %s, and %s is now %s: neither takes the other's place under a running container.\nmake backup, make down, and make up starts on the new one with the same data", use.Service, use.Runs, use.Name, use.Here)
+		}
+	}
+	return nil
+}
+
+// Describe says of each image who made it: mysql:9.7 and nginx:1.30 are the official images.
+func Describe(uses []Use) string {
+	var official, standIns []string
+	for _, use := range uses {
+		origin := use.Here
+		if use.Service != "" {
+			origin = use.Runs
+		}
+		switch origin {
+		case Official:
+			official = append(official, use.Name)
+		case StandIn:
+			standIns = append(standIns, use.Name)
+		}
+	}
+	var says []string
+	for _, of := range []struct {
+		names        []string
+		one, several string
+	}{{standIns, "is a stand-in from Debian packages", "are stand-ins from Debian packages"}, {official, "is the official image", "are the official images"}} {
+		switch len(of.names) {
+		case 0:
+		case 1:
+			says = append(says, of.names[0]+" "+of.one)
+		default:
+			says = append(says, list(of.names)+" "+of.several)
+		}
+	}
+	return strings.Join(says, ", ")
+}
+
+// sources is the sum of the files that a stand-in is built from.
+func sources(root, name string) (string, error) {
+	files := []string{keepOnly}
+	entries, err := os.ReadDir(filepath.Join(root, folders[name]))
+	if err != nil {
+		return "", err
+	}
+	for _, entry := range entries {
+		files = append(files, filepath.Join(folders[name], entry.Name()))
+	}
+	sum := sha256.New()
+	fmt.Fprintln(sum, toolchain)
+	for _, file := range files {
+		content, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(sum, "%s %d\n%s", filepath.Base(file), len(content), content)
+	}
+	return fmt.Sprintf("%x", sum.Sum(nil)), nil
+}
+
+// standInsAmong returns those of the images that are stand-ins here, and for each whether other sources than these made it.
+func standInsAmong(ctx context.Context, cli docker.CLI, names []string) (outdated map[string]bool, err error) {
+	uses, err := published(ctx, cli, names)
+	if err != nil {
+		return nil, err
+	}
+	here, err := cli.Images(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	outdated = map[string]bool{}
+	for _, use := range uses {
+		if use.Here != StandIn {
+			continue
+		}
+		sum, err := sources(cli.Dir, use.Name)
+		if err != nil {
+			return nil, err
+		}
+		outdated[use.Name] = here[use.Name].Config.Labels[standInLabel] != sum
+	}
+	return outdated, nil
+}
+
+// idle returns those of the images that no container runs on, whosever it is, and says of the others that they stay.
+func idle(ctx context.Context, cli docker.CLI, out *Reporter, names []string) ([]string, error) {
+	here, err := cli.Images(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	var free []string
+	for _, name := range names {
+		running, err := cli.Output(ctx, "ps", "--filter", "ancestor="+here[name].ID, "--format", "{{.Names}}")
+		if err != nil {
+			return nil, err
+		}
+		if users := strings.Fields(running); len(users) > 0 {
+			out.say("%s is a stand-in, and stays: %s runs on it (make down first)", name, list(users))
+			continue
+		}
+		free = append(free, name)
+	}
+	return free, nil
+}
+
+// Renew is Ensure for who asks for the images themselves: it also builds those stand-ins anew whose sources have changed,
+// and with official set, puts official images in the place of stand-ins where they can now be pulled. An image that a
+// container runs on stays.
+func Renew(ctx context.Context, cli docker.CLI, out *Reporter, official bool) error {
+	plan, err := readPlan(ctx, cli)
+	if err != nil {
+		return err
+	}
+	all := slices.Concat(plan.pulled, plan.bases)
+	outdated, err := standInsAmong(ctx, cli, all)
+	if err != nil {
+		return err
+	}
+	candidates := slices.DeleteFunc(slices.Sorted(maps.Keys(outdated)), func(name string) bool { return !official && !outdated[name] })
+	if candidates, err = idle(ctx, cli, out, candidates); err != nil {
+		return err
+	}
+	reason := "have other sources now"
+	if official && len(candidates) > 0 {
+		unreachable, err := pull(ctx, cli, out, candidates)
+		if err != nil {
+			return err
+		}
+		if unreachable != "" {
+			reason = "cannot be pulled (" + unreachable + ")"
+		}
+	}
+	if outdated, err = standInsAmong(ctx, cli, candidates); err != nil {
+		return err
+	}
+	stale := slices.DeleteFunc(candidates, func(name string) bool { return !outdated[name] })
+	if len(stale) > 0 {
+		if err := standIns(ctx, cli, out, stale, reason); err != nil {
+			return err
+		}
+	}
+	if err := Ensure(ctx, cli, out); err != nil {
+		return err
+	}
+	uses, err := published(ctx, cli, all)
+	if err != nil {
+		return err
+	}
+	out.say("%s", Describe(uses))
+	return nil
+}

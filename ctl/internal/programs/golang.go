@@ -1,0 +1,396 @@
+package programs
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Call is one program that is called in an image.
+type Call struct {
+	At      string // file and line
+	Program string
+	Images  []string // any of these
+}
+
+// A source is a module's Go files, as far as they start something in a container.
+type source struct {
+	files    *token.FileSet
+	packages map[string]*pkg
+	calls    []Call
+	unseen   []string // where it cannot be seen what is called
+}
+
+type pkg struct {
+	name   string
+	values map[string]ast.Expr // of its constants and variables
+	funcs  []*ast.FuncDecl
+}
+
+// carrier is a function that is given a script to run in an image.
+type carrier struct {
+	pkg, name string
+	index     int
+	images    []string
+}
+
+// InGo returns what the Go files below dir call in the containers that they start or enter, through the docker command. It
+// follows the arguments of docker's exec and run, and a script through parameters, constants and variables of a function.
+// What it cannot follow is an error, except in tests: those run.
+func InGo(dir string) ([]Call, error) {
+	s := &source{files: token.NewFileSet(), packages: map[string]*pkg{}}
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" {
+			return err
+		}
+		file, err := parser.ParseFile(s.files, path, nil, 0)
+		if err != nil {
+			return err
+		}
+		s.add(filepath.Dir(path), file)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	carriers := []carrier{}
+	for known := -1; known < len(carriers); { // a script may be handed on several times
+		known = len(carriers)
+		s.calls, s.unseen = nil, nil
+		for _, p := range s.packages {
+			for _, f := range p.funcs {
+				carriers = s.look(p, f, carriers)
+			}
+		}
+	}
+	if len(s.unseen) > 0 {
+		slices.Sort(s.unseen)
+		return nil, fmt.Errorf("it cannot be seen what these call:\n%s", strings.Join(slices.Compact(s.unseen), "\n"))
+	}
+	return s.calls, nil
+}
+
+func (s *source) add(dir string, file *ast.File) {
+	p := s.packages[dir]
+	if p == nil {
+		p = &pkg{name: file.Name.Name, values: map[string]ast.Expr{}}
+		s.packages[dir] = p
+	}
+	for _, declaration := range file.Decls {
+		switch d := declaration.(type) {
+		case *ast.FuncDecl:
+			p.funcs = append(p.funcs, d)
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				value, is := spec.(*ast.ValueSpec)
+				if !is {
+					continue
+				}
+				for i, name := range value.Names {
+					if i < len(value.Values) {
+						p.values[name.Name] = value.Values[i]
+					}
+				}
+			}
+		}
+	}
+}
+
+// a scope is a function that is looked at.
+type scope struct {
+	*source
+	pkg    *pkg
+	f      *ast.FuncDecl
+	locals map[string][]ast.Expr // what is assigned to its variables
+}
+
+// look finds the calls in one function, and returns the carriers with it, if it is one.
+func (s *source) look(p *pkg, f *ast.FuncDecl, carriers []carrier) []carrier {
+	if f.Body == nil {
+		return carriers
+	}
+	in := scope{s, p, f, map[string][]ast.Expr{}}
+	ast.Inspect(f.Body, func(node ast.Node) bool {
+		switch n := node.(type) {
+		case *ast.AssignStmt:
+			for i, to := range n.Lhs {
+				if name, is := to.(*ast.Ident); is && len(n.Lhs) == len(n.Rhs) {
+					in.locals[name.Name] = append(in.locals[name.Name], n.Rhs[i])
+				}
+			}
+		case *ast.ValueSpec:
+			for i, name := range n.Names {
+				if i < len(n.Values) {
+					in.locals[name.Name] = append(in.locals[name.Name], n.Values[i])
+				}
+			}
+		}
+		return true
+	})
+	run := func(at ast.Node, script ast.Expr, images []string) {
+		if name, is := script.(*ast.Ident); is && in.locals[name.Name] == nil {
+			if i := parameter(f, name.Name); i >= 0 {
+				if !slices.ContainsFunc(carriers, func(c carrier) bool { return c.pkg == p.name && c.name == f.Name.Name && c.index == i }) {
+					carriers = append(carriers, carrier{p.name, f.Name.Name, i, images})
+				}
+				return
+			}
+		}
+		for _, text := range in.texts(script, 0) {
+			programs, err := inShell(text, false)
+			if err != nil {
+				in.blind(at, err.Error())
+			}
+			for _, program := range programs {
+				s.calls = append(s.calls, Call{s.at(at), program, images})
+			}
+		}
+	}
+	ast.Inspect(f.Body, func(node ast.Node) bool {
+		switch n := node.(type) {
+		case *ast.CompositeLit:
+			in.docker(n, in.flat(n.Elts, 0), run)
+		case *ast.CallExpr:
+			args := n.Args
+			if n.Ellipsis.IsValid() {
+				args = append(slices.Clone(args[:len(args)-1]), &ast.CompositeLit{Elts: in.flat([]ast.Expr{args[len(args)-1]}, 0)})
+			}
+			in.docker(n, in.flat(args, 0), run)
+			for _, c := range carriers {
+				if name, from := callee(n); name == c.name && (from == c.pkg || c.pkg == p.name) && c.index < len(n.Args) {
+					run(n, n.Args[c.index], c.images)
+				}
+			}
+		}
+		return true
+	})
+	return carriers
+}
+
+// switches are the options of docker's run and exec that take no value.
+var switches = strings.Fields("--rm --no-TTY -T --interactive -i --tty -t --no-deps --read-only --detach -d --init --privileged --quiet-pull --build")
+
+// docker looks at a list of arguments that may be those of docker exec, docker run or the same of Compose.
+func (in scope) docker(at ast.Node, args []ast.Expr, run func(ast.Node, ast.Expr, []string)) {
+	i := slices.IndexFunc(args, func(e ast.Expr) bool { return text(e) == "exec" || text(e) == "run" })
+	if i < 0 {
+		return
+	}
+	for _, e := range args[:i] { // git run, "go", "run": another program's
+		if word := text(e); word != "" && word != "docker" && word != "compose" && !strings.HasPrefix(word, "--progress") && word != "quiet" && word != "plain" {
+			return
+		}
+	}
+	var entrypoint ast.Expr
+	for i++; i < len(args) && strings.HasPrefix(text(args[i]), "-"); i++ {
+		option := text(args[i])
+		if slices.Contains(switches, option) || strings.Contains(option, "=") {
+			continue
+		}
+		if i++; i < len(args) && option == "--entrypoint" {
+			entrypoint = args[i]
+		}
+	}
+	if i >= len(args) {
+		return // the rest is added elsewhere
+	}
+	images, rest := imagesOf(args[i]), args[i+1:]
+	if len(images) == 0 {
+		return
+	}
+	if entrypoint != nil {
+		rest = append([]ast.Expr{entrypoint}, rest...)
+	}
+	if len(rest) == 0 {
+		return
+	}
+	program := text(rest[0])
+	switch {
+	case program == "":
+		in.blind(at, "the program is "+types.ExprString(rest[0]))
+		return
+	case ours(program):
+		return
+	}
+	in.calls = append(in.calls, Call{in.at(at), program, images})
+	if slices.Contains(shells, program) && len(rest) > 2 && text(rest[1]) == "-c" {
+		run(at, rest[2], images)
+	}
+}
+
+// ours says whether a program is a file that we put there: the binary of our own image, or one in a folder of ours.
+func ours(program string) bool {
+	return strings.HasPrefix(program, "/") && !regexp.MustCompile(`^(/usr)?(/local)?/s?bin/`).MatchString(program)
+}
+
+var mentions = regexp.MustCompile(`(?i)\b(\w*web\w*|\w*nginx\S*)\b|\b(\w*db|\w*mysql\S*)\b|\b(dns|app|migrate|secrets|load|oneserver-\w+|\w*browser\w*|victim)\b`)
+
+// imagesOf says which images a container or an image that is named in an argument may be; none, if it is one of ours.
+func imagesOf(target ast.Expr) []string {
+	written := types.ExprString(target)
+	switch match := mentions.FindStringSubmatch(written); {
+	case match == nil:
+		return []string{"nginx", "mysql"} // it could be either, so both must have it
+	case match[1] != "":
+		return []string{"nginx"}
+	case match[2] != "":
+		return []string{"mysql"}
+	}
+	return nil
+}
+
+// flat resolves lists in a list: append, slices.Concat, literals, and local variables of them.
+func (in scope) flat(list []ast.Expr, depth int) []ast.Expr {
+	var all []ast.Expr
+	if depth > 8 {
+		return list
+	}
+	for _, e := range list {
+		switch x := e.(type) {
+		case *ast.CompositeLit:
+			all = append(all, in.flat(x.Elts, depth+1)...)
+			continue
+		case *ast.CallExpr:
+			if name, _ := callee(x); name == "append" || name == "Concat" {
+				all = append(all, in.flat(x.Args, depth+1)...)
+				continue
+			}
+		case *ast.SliceExpr:
+			all = append(all, in.flat([]ast.Expr{x.X}, depth+1)...)
+			continue
+		case *ast.Ident:
+			if assigned := in.locals[x.Name]; len(assigned) > 0 && isList(assigned[0]) {
+				for _, value := range assigned {
+					if call, is := value.(*ast.CallExpr); is && len(call.Args) > 0 { // v = append(v, …)
+						if self, is := call.Args[0].(*ast.Ident); is && self.Name == x.Name {
+							all = append(all, in.flat(call.Args[1:], depth+1)...)
+							continue
+						}
+					}
+					all = append(all, in.flat([]ast.Expr{value}, depth+1)...)
+				}
+				continue
+			}
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+func isList(e ast.Expr) bool {
+	switch x := e.(type) {
+	case *ast.CompositeLit:
+		_, is := x.Type.(*ast.ArrayType)
+		return is
+	case *ast.CallExpr:
+		name, _ := callee(x)
+		return name == "append" || name == "Concat"
+	}
+	return false
+}
+
+// texts returns what a string expression may be, with a hole for each part that is known only when it runs.
+func (in scope) texts(e ast.Expr, depth int) []string {
+	unknown := []string{hole}
+	if depth > 20 {
+		return unknown
+	}
+	switch x := e.(type) {
+	case *ast.BasicLit:
+		return []string{text(x)}
+	case *ast.ParenExpr:
+		return in.texts(x.X, depth+1)
+	case *ast.BinaryExpr:
+		var all []string
+		for _, left := range in.texts(x.X, depth+1) {
+			for _, right := range in.texts(x.Y, depth+1) {
+				all = append(all, left+right)
+			}
+		}
+		return all
+	case *ast.Ident:
+		if assigned := in.locals[x.Name]; len(assigned) > 0 {
+			var all []string
+			for _, value := range assigned {
+				all = append(all, in.texts(value, depth+1)...)
+			}
+			return all
+		}
+		if value := in.pkg.values[x.Name]; value != nil {
+			return in.texts(value, depth+1)
+		}
+	case *ast.SelectorExpr:
+		from, is := x.X.(*ast.Ident)
+		for _, p := range in.packages {
+			if is && p.name == from.Name && p.values[x.Sel.Name] != nil {
+				return scope{in.source, p, in.f, nil}.texts(p.values[x.Sel.Name], depth+1)
+			}
+		}
+	case *ast.CallExpr:
+		if name, from := callee(x); name == "Sprintf" && from == "fmt" && len(x.Args) > 0 {
+			var all []string
+			for _, format := range in.texts(x.Args[0], depth+1) {
+				all = append(all, regexp.MustCompile(`%[^%a-zA-Z]*[a-zA-Z]`).ReplaceAllString(format, hole))
+			}
+			return all
+		}
+	}
+	return unknown
+}
+
+func (in scope) blind(at ast.Node, why string) {
+	where := in.at(at)
+	if !strings.Contains(where, "_test.go:") {
+		in.unseen = append(in.unseen, where+": "+why)
+	}
+}
+
+func (s *source) at(node ast.Node) string {
+	position := s.files.Position(node.Pos())
+	return fmt.Sprintf("%s:%d", position.Filename, position.Line)
+}
+
+// text is that of a string literal.
+func text(e ast.Expr) string {
+	if literal, is := e.(*ast.BasicLit); is && literal.Kind == token.STRING {
+		value, _ := strconv.Unquote(literal.Value)
+		return value
+	}
+	return ""
+}
+
+// callee is the name of the function that is called, and what it is called on.
+func callee(call *ast.CallExpr) (name, from string) {
+	switch f := call.Fun.(type) {
+	case *ast.Ident:
+		return f.Name, ""
+	case *ast.SelectorExpr:
+		if x, is := f.X.(*ast.Ident); is {
+			from = x.Name
+		}
+		return f.Sel.Name, from
+	}
+	return "", ""
+}
+
+// parameter is the place of a parameter, or -1.
+func parameter(f *ast.FuncDecl, name string) int {
+	i := 0
+	for _, field := range f.Type.Params.List {
+		for _, parameter := range field.Names {
+			if parameter.Name == name {
+				return i
+			}
+			i++
+		}
+	}
+	return -1
+}

@@ -1,0 +1,169 @@
+// Package programs finds out which programs our files call in the images of others, so that a test can hold them against
+// what those images are known to have (offline/*/programs).
+package programs
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// hole stands in a script for what is known only when it runs.
+const hole = "_hole_"
+
+// builtins are what bash and dash do themselves. [ , echo, kill, printf, pwd, test and true are programs too, and nobody
+// can tell which of the two is meant.
+var builtins = strings.Fields(". : alias bg break cd command continue eval exit export fg getopts hash jobs kill local read readonly " +
+	"return set shift shopt source times trap type ulimit umask unalias unset wait declare typeset builtin let mapfile printf echo pwd test [ true false")
+
+// before are the programs that start another one, and their options that take a value in a word of its own.
+var before = map[string][]string{
+	"exec": {"-a"}, "timeout": {"-k", "-s"}, "nice": {"-n"}, "env": {"-u", "-C"}, "xargs": {"-d", "-n", "-P", "-I", "-L", "-s", "-a"}, "nohup": nil,
+	"setsid": nil, "setpriv": nil, "gosu": nil, "chroot": nil, "command": nil, "builtin": nil, "flock": {"-w", "--timeout", "-E"}, "time": nil, "stdbuf": {"-i", "-o", "-e"},
+}
+
+var shells = []string{"sh", "bash", "dash"}
+
+// operands are words that some of them take before the program.
+var operands = map[string]int{"timeout": 1, "gosu": 1, "chroot": 1, "flock": 1}
+
+// inShell returns the programs that a script calls. A word that is known only when it runs is an error, except the
+// script's own arguments where given says that these name a program.
+func inShell(script string, given bool) ([]string, error) {
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(script), "")
+	if err != nil {
+		return nil, err
+	}
+	functions := map[string]bool{}
+	syntax.Walk(file, func(node syntax.Node) bool {
+		if f, is := node.(*syntax.FuncDecl); is {
+			functions[f.Name.Value] = true
+		}
+		return true
+	})
+	var found []string
+	syntax.Walk(file, func(node syntax.Node) bool {
+		call, is := node.(*syntax.CallExpr)
+		if !is || err != nil {
+			return err == nil
+		}
+		var programs []string
+		programs, err = inCall(call.Args, functions, given)
+		found = append(found, programs...)
+		return err == nil
+	})
+	slices.Sort(found)
+	return slices.Compact(found), err
+}
+
+// inCall returns the programs that one command starts: timeout 5 curl starts two.
+func inCall(words []*syntax.Word, functions map[string]bool, given bool) ([]string, error) {
+	var found []string
+	for len(words) > 0 {
+		name := literal(words[0])
+		switch {
+		case name == "" && given && isArgument(words[0]):
+			return found, nil
+		case name == "" || strings.Contains(name, hole):
+			var text strings.Builder
+			_ = syntax.NewPrinter().Print(&text, words[0])
+			return nil, fmt.Errorf("what it calls as %s is known only when it runs", text.String())
+		case name == "eval":
+			return nil, fmt.Errorf("what eval calls is known only when it runs")
+		case functions[name]:
+			return found, nil
+		}
+		valued, starts := before[name]
+		if name != "exec" && !slices.Contains(builtins, name) {
+			found = append(found, name)
+		}
+		if name == "find" {
+			more, err := inFind(words[1:], functions, given)
+			return append(found, more...), err
+		}
+		if !starts {
+			if i := slices.IndexFunc(words, func(w *syntax.Word) bool { return literal(w) == "-c" }); i > 0 && i+1 < len(words) && slices.Contains(shells, name) {
+				more, err := inShell(literal(words[i+1]), given)
+				return append(found, more...), err
+			}
+			return found, nil
+		}
+		words = words[1:]
+		for len(words) > 0 {
+			option := literal(words[0])
+			if !strings.HasPrefix(option, "-") && !(name == "env" && strings.Contains(option, "=")) {
+				break
+			}
+			words = words[1:]
+			if slices.Contains(valued, option) && len(words) > 0 {
+				words = words[1:]
+			}
+			if name == "command" { // -v asks where a program is
+				return found, nil
+			}
+		}
+		words = words[min(operands[name], len(words)):]
+	}
+	return found, nil
+}
+
+// inFind returns what find starts for what it finds.
+func inFind(words []*syntax.Word, functions map[string]bool, given bool) ([]string, error) {
+	var found []string
+	for i, word := range words {
+		if slices.Contains([]string{"-exec", "-execdir", "-ok"}, literal(word)) {
+			end := i + 1
+			for end < len(words) && literal(words[end]) != ";" && literal(words[end]) != "+" {
+				end++
+			}
+			more, err := inCall(words[i+1:end], functions, given)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, more...)
+		}
+	}
+	return found, nil
+}
+
+// literal is a word as the shell takes it, or empty where that is known only when it runs.
+func literal(word *syntax.Word) string {
+	var text strings.Builder
+	var add func(parts []syntax.WordPart) bool
+	add = func(parts []syntax.WordPart) bool {
+		for _, part := range parts {
+			switch part := part.(type) {
+			case *syntax.Lit:
+				text.WriteString(strings.ReplaceAll(part.Value, `\`, ""))
+			case *syntax.SglQuoted:
+				text.WriteString(part.Value)
+			case *syntax.DblQuoted:
+				if !add(part.Parts) {
+					return false
+				}
+			default:
+				return false
+			}
+		}
+		return true
+	}
+	if !add(word.Parts) {
+		return ""
+	}
+	return text.String()
+}
+
+// isArgument says whether a word is one of the script's own arguments, or a file that a loop found: "$@", "$0", "$file".
+func isArgument(word *syntax.Word) bool {
+	if len(word.Parts) != 1 {
+		return false
+	}
+	quoted, is := word.Parts[0].(*syntax.DblQuoted)
+	if !is || len(quoted.Parts) != 1 {
+		return false
+	}
+	_, is = quoted.Parts[0].(*syntax.ParamExp)
+	return is
+}
