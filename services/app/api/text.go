@@ -215,7 +215,10 @@ func hasUse(text []rune, i int) bool {
 		emoji := isSymbol(previous) || unicode.Is(unicode.Variation_Selector, previous) && isSymbol(before(2)) || isTag(previous)
 		return inWord || r == joiner && emoji && isSymbol(after)
 	case unicode.Is(unicode.Variation_Selector, r):
-		if unicode.IsLetter(previous) && previous != 'ℹ' { // and not the emoji "information"
+		if previous == 'ℹ' { // an emoji, and by its category a letter
+			return true
+		}
+		if unicode.IsLetter(previous) {
 			return unicode.In(previous, unicode.Han, unicode.Mongolian, unicode.Myanmar, unicode.Phags_Pa, unicode.Manichaean)
 		}
 		return unicode.In(previous, unicode.S, unicode.P, unicode.N) || isSymbol(previous)
