@@ -162,6 +162,11 @@ func TestAgainstMySQL(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("the site comes without accounts", func(t *testing.T) {
+		if n := count(t, db, "SELECT COUNT(*) FROM users"); n != 0 {
+			t.Errorf("there are %d", n)
+		}
+	})
 	t.Run("a migration that was cut off after its DDL is taken up again", func(t *testing.T) {
 		exec("DELETE FROM goose_db_version WHERE version_id > 0")
 		exec("DELETE FROM posts")
