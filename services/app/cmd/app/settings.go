@@ -31,9 +31,12 @@ type settingsError struct{ error }
 
 // LogValue shows the effective settings without the password.
 func (s settings) LogValue() slog.Value {
-	proxy := "none"
+	proxy, network := "none", "none"
 	if s.trustedProxy.IsValid() {
 		proxy = s.trustedProxy.String()
+	}
+	if s.ownNetwork.IsValid() {
+		network = s.ownNetwork.String()
 	}
 	return slog.GroupValue(
 		slog.String("listen", s.listen),
@@ -41,7 +44,7 @@ func (s settings) LogValue() slog.Value {
 		slog.String("domain", s.domain),
 		slog.String("dns_address", s.dnsAddress),
 		slog.String("trusted_proxy", proxy),
-		slog.String("own_network", s.ownNetwork.String()),
+		slog.String("own_network", network),
 		slog.String("mysql_address", s.database.Address),
 		slog.String("mysql_database", s.database.Database),
 		slog.String("mysql_user", s.database.User),
