@@ -181,8 +181,8 @@ func TestASignUpSaysThatAnAddressIsTaken(t *testing.T) {
 	}
 }
 
-// from is where a request comes from, as the proxy tells.
-func from(address string) change { return set("X-Forwarded-For", address) }
+// cameFrom is where a request comes from, as the proxy tells.
+func cameFrom(address string) change { return set("X-Forwarded-For", address) }
 
 // browser signs in and out and keeps its cookies, as a browser does.
 type browser struct {
@@ -197,7 +197,7 @@ func newBrowser(t *testing.T, s *Server, address string) *browser {
 }
 
 func (b *browser) ask(method, target string, changes ...change) *http.Response {
-	changes = append(changes, from(b.address))
+	changes = append(changes, cameFrom(b.address))
 	for name, value := range b.cookies {
 		changes = append(changes, with("Cookie", name+"="+value))
 	}
@@ -419,7 +419,7 @@ func TestWhereAddressesAreHiddenThereIsNoLimitForEachAddress(t *testing.T) {
 		f.join("Ada")
 		s, _ := newServer(t, f, nil)
 		newBrowser(t, s, address).signIn("ada@example.com", "wrong")
-		ask(s, "POST", "/api/v1/accounts", from(address), keyed(aKey), sending(anAccount))
+		ask(s, "POST", "/api/v1/accounts", cameFrom(address), keyed(aKey), sending(anAccount))
 		hidden := true
 		for bucket, n := range f.taken {
 			if strings.HasPrefix(bucket, "sign-in network ") || strings.HasPrefix(bucket, "sign-up network ") {
@@ -450,7 +450,7 @@ func TestConfirmationsAreCountedByBrowser(t *testing.T) {
 		if i >= 5 {
 			want = 429
 		}
-		if r := ask(s, "POST", "/api/v1/account/deletion", thief, from("203.0.113.9"), sending(`{"password":"wrong"}`)); r.StatusCode != want {
+		if r := ask(s, "POST", "/api/v1/account/deletion", thief, cameFrom("203.0.113.9"), sending(`{"password":"wrong"}`)); r.StatusCode != want {
 			t.Errorf("guess %d is %d", i+1, r.StatusCode)
 		}
 	}
