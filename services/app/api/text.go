@@ -36,7 +36,7 @@ const (
 	reserved  = "must have no characters that Unicode reserves"
 	reorders  = "must have no marks that change the direction of what follows"
 	hides     = "must have no characters that show nothing"
-	stacked   = "must not put more than 8 marks on one letter"
+	stacked   = "must not have more than 8 marks or hidden characters in a row"
 	mixed     = "must not mix letters of several alphabets in one word"
 	tooLong   = "may have at most %d characters"
 	mostMarks = 8 // as Tibetan needs; Hebrew with its accents has five
@@ -49,13 +49,12 @@ const (
 // and the blanks between hieroglyphs.
 var (
 	ignorable = []*unicode.RangeTable{unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, unicode.Cf}
-	shown     = rangetable.New('\ufff9', '\ufffa', '\ufffb') // of category Cf, and yet to be shown; as the next are
-	prefixes  = unicode.Prepended_Concatenation_Mark
+	prefixes  = unicode.Prepended_Concatenation_Mark // of category Cf, and signs that are seen
 	blank     = rangetable.New('\u2800', '\ufffc', '\U0001d159', '\U00013441', '\U00013442')
 	unseen    = []*unicode.RangeTable{unicode.White_Space, unicode.Cc, unicode.Cs, unicode.Co, unicode.M, unicode.Noncharacter_Code_Point, blank}
 )
 
-func isIgnorable(r rune) bool { return unicode.In(r, ignorable...) && !unicode.In(r, shown, prefixes) }
+func isIgnorable(r rune) bool { return unicode.In(r, ignorable...) && !unicode.Is(prefixes, r) }
 
 // visible reports whether text shows anything at all. A mark alone does not: it needs something to stand on.
 func visible(text string) bool {
@@ -133,20 +132,21 @@ func checkLength(text string, most int) string {
 	return ""
 }
 
-// checkCharacters is what holds of every text.
+// checkCharacters is what holds of every text. Selectors and tags of no use would be a text that nobody sees and programs
+// read.
 func checkCharacters(text []rune) string {
 	marks := 0
 	for i, r := range text {
 		switch {
 		case unicode.Is(unicode.Noncharacter_Code_Point, r):
 			return reserved
-		case isTag(r) && !hasUse(text, i): // text that nobody sees and programs read
+		case (isTag(r) || unicode.Is(unicode.Variation_Selector, r)) && !hasUse(text, i):
 			return hides
-		case unicode.In(r, unicode.Mn, unicode.Me) && !isIgnorable(r):
+		case unicode.In(r, unicode.Mn, unicode.Me) || isIgnorable(r):
 			if marks++; marks > mostMarks {
 				return stacked
 			}
-		case !isIgnorable(r): // nothing between two marks: it does not part them
+		default:
 			marks = 0
 		}
 	}
