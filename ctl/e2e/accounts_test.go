@@ -17,7 +17,7 @@ func TestTheLifeOfAnAccountAndItsPosts(t *testing.T) {
 	}
 	ada.signUp()
 	if who := ada.signedIn(); who != nil {
-		t.Fatalf("signing up signed %+v in, which tells who had no account", who)
+		t.Fatalf("signing up signed %+v in", who)
 	}
 	ada.signIn()
 	me := ada.signedIn()
@@ -116,6 +116,29 @@ func TestTheLifeOfAnAccountAndItsPosts(t *testing.T) {
 	phone.password = ada.password
 	phone.signIn()
 
+	// she sees where she is signed in, and ends what she does not know; others cannot
+	type listed struct {
+		ID, Browser string
+		Current     bool
+	}
+	list := func(v *visitor) []listed {
+		return decode[struct{ Sessions []listed }](v, http.StatusOK, v.ask("GET", "/api/v1/sessions", nil)).Sessions
+	}
+	lost := ada.elsewhere()
+	lost.want(http.StatusOK, lost.ask("PUT", "/api/v1/session", object{"email": ada.email, "password": ada.password}, "User-Agent: Mozilla/5.0 (Android 16) Firefox/150.0"))
+	all := list(ada)
+	if len(all) != 3 || all[0].Browser != "Firefox on Android" || all[0].Current {
+		t.Fatalf("of three browsers the list is %+v", all)
+	}
+	eve.want(http.StatusNotFound, eve.ask("DELETE", "/api/v1/sessions/"+all[0].ID, nil))
+	ada.want(http.StatusNoContent, ada.ask("DELETE", "/api/v1/sessions/"+all[0].ID, nil))
+	if who := lost.signedIn(); who != nil {
+		t.Errorf("the session that was ended is %+v", who)
+	}
+	if left := list(ada); len(left) != 2 || phone.signedIn() == nil {
+		t.Errorf("left are %+v", left)
+	}
+
 	// she signs out, and the cookie that she had is worth nothing
 	had := phone.cookie
 	phone.want(http.StatusNoContent, phone.ask("DELETE", "/api/v1/session", nil))
@@ -133,14 +156,14 @@ func TestTheLifeOfAnAccountAndItsPosts(t *testing.T) {
 		t.Errorf("deletion with a wrong password: %+v", refused)
 	}
 	ada.want(http.StatusNoContent, ada.ask("POST", "/api/v1/account/deletion", object{"password": ada.password}))
-	if ada.cookie != "" {
-		t.Errorf("after the deletion the cookie is %s", ada.cookie)
+	if ada.cookie != "" || ada.device != "" {
+		t.Errorf("after the deletion the cookies are %s and %s", ada.cookie, ada.device)
 	}
 	ada.want(http.StatusUnauthorized, ada.ask("PUT", "/api/v1/session", object{"email": ada.email, "password": ada.password}))
 	if got := ada.found(); len(got) > 0 {
 		t.Errorf("the search still finds %+v", got)
 	}
-	for table, column := range map[string]string{"users": "id", "sessions": "user_id", "posts": "user_id"} {
+	for table, column := range map[string]string{"users": "id", "sessions": "user_id", "devices": "user_id", "posts": "user_id"} {
 		if left := site.rows(t, fmt.Sprintf("%s WHERE %s = %d", table, column, me.ID)); left != 0 {
 			t.Errorf("%d rows of %s are left", left, table)
 		}

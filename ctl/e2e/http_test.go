@@ -8,6 +8,7 @@ import (
 	"net/textproto"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -229,4 +230,34 @@ func TestOneRequestIDJoinsTheLogs(t *testing.T) {
 		t.Fatalf("X-Request-ID is %q", id)
 	}
 	newScenario(t, site).Then(5*time.Second, logsRequest("web", id, site.subnet+".1"), logsRequest("app", id, site.subnet+".1"))
+}
+
+// A password field hides what is typed, and tells a password manager which password it wants (ASVS 5.0, 6.2.6 and 6.2.7);
+// nothing of ours looks at what is pasted or keeps it short.
+func TestPasswordFieldsAreForPasswordManagers(t *testing.T) {
+	t.Parallel()
+	v := newVisitor(t, site)
+	attributes := regexp.MustCompile(`([a-z-]+)="([^"]*)"`)
+	fields := 0
+	for _, page := range []string{"/sign-up", "/sign-in", "/account"} {
+		for _, input := range regexp.MustCompile(`(?s)<input[^>]*>`).FindAllString(v.ask("GET", page, nil).body, -1) {
+			got := map[string]string{}
+			for _, one := range attributes.FindAllStringSubmatch(input, -1) {
+				got[one[1]] = one[2]
+			}
+			if !strings.Contains(got["autocomplete"], "password") && !strings.Contains(got["id"]+got["name"], "password") {
+				continue
+			}
+			fields++
+			if got["type"] != "password" || got["autocomplete"] != "current-password" && got["autocomplete"] != "new-password" || got["maxlength"] != "" || got["pattern"] != "" {
+				t.Errorf("%s: %s", page, input)
+			}
+		}
+	}
+	if fields != 5 {
+		t.Errorf("%d password fields are looked at, want 5", fields)
+	}
+	if script := v.ask("GET", "/site.js", nil).body; regexp.MustCompile(`paste|beforeinput|keydown`).MatchString(script) {
+		t.Error("the script meddles with what is typed")
+	}
 }

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -141,6 +142,44 @@ func TestPeopleUseTheSite(t *testing.T) {
 			tab.audit("with " + wrong.name)
 		}
 		_ = tab.console() // which tells of the answer 422
+	})
+
+	t.Run("see where one is signed in, and sign another browser out", func(t *testing.T) {
+		tab, me := tabs[0].as(t), *people[0]
+		me.T = t
+		me.want(http.StatusOK, me.ask("PUT", "/api/v1/session", object{"email": me.email, "password": me.password},
+			"User-Agent: Mozilla/5.0 (iPhone; CPU iPhone OS 26_0 like Mac OS X) Version/26.0 Safari/604.1"))
+		tab.open("/account")
+		tab.becomes(`document.querySelectorAll("#session-list li").length === 2`)
+		if said := tab.text("#session-list"); !strings.Contains(said, "this browser") || !strings.Contains(said, "Safari on iPhone") {
+			t.Errorf("the list: %q", said)
+		}
+		tab.audit("the list of sessions")
+		tab.screenshot("account")
+		tab.press("#session-list button")
+		tab.becomes(`document.querySelectorAll("#session-list li").length === 1 && document.activeElement.id === "sessions-title" && ` + says("#account-sessions", "Safari on iPhone is signed out."))
+		if who := me.signedIn(); who != nil {
+			t.Errorf("the other browser still is %+v", who)
+		}
+		if said := tab.console(); len(said) > 0 {
+			t.Errorf("the console: %q", said)
+		}
+	})
+
+	t.Run("are told at the sign-up that an address is taken", func(t *testing.T) {
+		tab := tabs[0].stranger(t)
+		tab.open("/sign-up")
+		for field, text := range map[string]string{"email": people[0].email, "name": "Somebody", "password": "password123"} {
+			tab.fill("#sign-up [name="+field+"]", text)
+		}
+		tab.press("#sign-up [type=submit]")
+		tab.becomes(says("#password-error", "common password"))
+		tab.fill("#sign-up [name=password]", "a password of "+people[0].word)
+		tab.press("#sign-up [type=submit]")
+		tab.becomes(says("#email-error", "has an account already") + ` && document.querySelector("#sign-up .problem a[href='/sign-in']")?.checkVisibility()`)
+		tab.audit("with an address that is taken")
+		tab.screenshot("sign-up-taken")
+		_ = tab.console() // which tells of the answers 422 and 409
 	})
 
 	t.Run("change name and password, sign out and in", func(t *testing.T) {

@@ -23,7 +23,8 @@ type visitor struct {
 	name     string
 	password string
 	word     string // in no other text of the site
-	cookie   string // "name=value"; empty for who is not signed in
+	cookie   string // of the session, "name=value"; empty for who is not signed in
+	device   string // the cookie by which a browser is known that has signed in before, likewise
 }
 
 // newVisitor is a stranger, with what it takes to sign up.
@@ -57,7 +58,7 @@ func (v *visitor) signIn() {
 // elsewhere is the same person in another browser, where nobody is signed in.
 func (v *visitor) elsewhere() *visitor {
 	other := *v
-	other.cookie = ""
+	other.cookie, other.device = "", ""
 	return &other
 }
 
@@ -120,8 +121,10 @@ func (v *visitor) try(ctx context.Context, method, path string, body any, fields
 	if kind != "" {
 		request.Header.Set("Content-Type", kind)
 	}
-	if v.cookie != "" {
-		request.Header.Set("Cookie", v.cookie)
+	for _, cookie := range []string{v.cookie, v.device} {
+		if cookie != "" {
+			request.Header.Add("Cookie", cookie)
+		}
 	}
 	for _, field := range fields {
 		name, value, _ := strings.Cut(field, ":")
@@ -140,8 +143,12 @@ func (v *visitor) try(ctx context.Context, method, path string, body any, fields
 		return reply{}, err
 	}
 	for _, cookie := range response.Cookies() {
-		if v.cookie = cookie.Name + "=" + cookie.Value; cookie.MaxAge < 0 || cookie.Value == "" {
-			v.cookie = ""
+		kept := &v.cookie
+		if strings.HasSuffix(cookie.Name, "device") {
+			kept = &v.device
+		}
+		if *kept = cookie.Name + "=" + cookie.Value; cookie.MaxAge < 0 || cookie.Value == "" {
+			*kept = ""
 		}
 	}
 	return reply{response.StatusCode, response.Header, string(received)}, nil

@@ -32,6 +32,13 @@ const (
 	SessionAbsolute = 30 * 24 * time.Hour // since the sign-in, whatever happens
 )
 
+// Bounds of what an account keeps of the browsers that it is used with. Where there is one too many, the oldest goes.
+const (
+	MaxSessions = 20
+	MaxDevices  = 20
+	DeviceLife  = 180 * 24 * time.Hour // since the last sign-in with that browser
+)
+
 // User is somebody with an account.
 type User struct {
 	ID           uint64
@@ -45,8 +52,20 @@ type User struct {
 type Session struct {
 	User      User
 	TokenHash Digest
+	Browser   string // what kind it is, in words that may be shown; empty where that is not known
 	CreatedAt time.Time
+	UsedAt    time.Time // to a few minutes
 	ExpiresAt time.Time // the absolute end
+}
+
+// SignIn is what a browser is given when its user has proved who they are, and what it had before. All are digests of
+// random tokens, which only the browser has.
+type SignIn struct {
+	Token     Digest // of the new session
+	OldToken  Digest // of the session that ends with that; the zero Digest if there is none
+	Device    Digest // tells the browser from others at its next sign-in, whether it is signed in or not
+	OldDevice Digest // gives way to Device
+	Browser   string // as in Session
 }
 
 // Post is one entry of the site.
@@ -107,8 +126,7 @@ type PostStore interface {
 
 // AccountStore keeps accounts and their sessions, and waits as a PostStore does.
 type AccountStore interface {
-	// CreateUser makes an account. Where the address has one already, it does nothing, does as much work, and
-	// returns nil all the same: nobody learns who has an account.
+	// CreateUser makes an account. Conflict if the address has one already.
 	CreateUser(ctx context.Context, once Once, user User) error
 
 	// UserByEmail returns the user with that address, or an *Error of code NotFound.
@@ -117,21 +135,27 @@ type AccountStore interface {
 	// Rename changes a user's name.
 	Rename(ctx context.Context, user uint64, name string) error
 
-	// ChangePassword replaces oldHash by newHash and ends all sessions but the one with that token. Conflict if the
-	// hash is no longer oldHash.
-	ChangePassword(ctx context.Context, user uint64, oldHash, newHash string, keep Digest) error
+	// ChangePassword replaces oldHash by newHash. The session with the token in.OldToken goes on under in.Token; all
+	// others end, and all browsers but this one are forgotten. Conflict if the hash is no longer oldHash.
+	ChangePassword(ctx context.Context, user uint64, oldHash, newHash string, in SignIn) error
 
 	// DeleteUser removes a user whose password hash still is hash, with every session and post of theirs. Conflict if
 	// it is another.
 	DeleteUser(ctx context.Context, user uint64, hash string) error
 
-	// StartSession signs a user in whose password hash still is passwordHash (Conflict otherwise), and ends the session
-	// with the token replaced, if there is one: a browser has one session, with a new token at each sign-in.
-	StartSession(ctx context.Context, user uint64, passwordHash string, token, replaced Digest) error
+	// StartSession signs a user in whose password hash still is passwordHash (Conflict otherwise). A browser has one
+	// session, with a new token at each sign-in.
+	StartSession(ctx context.Context, user uint64, passwordHash string, in SignIn) error
+
+	// KnowsDevice reports whether the user has signed in before with the browser that has that token.
+	KnowsDevice(ctx context.Context, user uint64, device Digest) (bool, error)
 
 	// Session returns the session with that token and notes that it was used, or an *Error of code NotFound if there
 	// is none or it has expired.
 	Session(ctx context.Context, token Digest) (Session, error)
+
+	// Sessions returns a user's sessions that have not ended, the one that was used last first.
+	Sessions(ctx context.Context, user uint64) ([]Session, error)
 
 	// EndSession removes the session with that token, if there is one.
 	EndSession(ctx context.Context, token Digest) error
@@ -149,4 +173,7 @@ type Throttle interface {
 	// Take counts one attempt in every bucket, before its outcome is known. Where one is full it counts nothing and
 	// returns how long to wait.
 	Take(ctx context.Context, buckets ...Bucket) (wait time.Duration, err error)
+
+	// Return takes back one attempt that Take has counted in every bucket: it turned out not to be a guess.
+	Return(ctx context.Context, buckets ...Bucket) error
 }

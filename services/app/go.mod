@@ -13,6 +13,7 @@ require (
 	github.com/pressly/goose/v3 v3.29.0
 	github.com/prometheus/client_golang v1.24.1
 	github.com/sethvargo/go-retry v0.5.0
+	github.com/trustelem/zxcvbn v1.0.1
 	golang.org/x/net v0.61.0
 	golang.org/x/text v0.44.0
 	gorm.io/driver/mysql v1.6.0

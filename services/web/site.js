@@ -11,6 +11,9 @@ function element(name, attributes = {}, ...children) {
   return node;
 }
 
+/** A text of somebody's within one of ours: in whatever direction it is written, it does not turn ours round. */
+const theirs = (text) => element("bdi", {}, text);
+
 /** Goes to another page, and never returns: what waits for it stays busy until this page is gone. */
 function leave(url) {
   location.assign(url);
@@ -97,7 +100,7 @@ function showSession(user) {
   if (user) {
     const out = element("button", { type: "button", id: "sign-out" }, "Sign out");
     out.addEventListener("click", signOut);
-    box.replaceChildren(element("a", { href: "/account", title: user.name }, user.name), out);
+    box.replaceChildren(element("a", { href: "/account", title: user.name }, theirs(user.name)), out);
     if (document.body.dataset.page === "account") box.firstChild.ariaCurrent = "page";
   }
   box.classList.add("known");
@@ -169,7 +172,7 @@ function bindForm(form, send) {
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       const others = showErrors(form, error.errors);
-      if (others.length || !error.errors.length) {
+      if (others.length || !error.errors.length || error.more) {
         const text = [error.message, ...others.map(({ field, detail }) => sentence(field, detail))].join(" ");
         showProblem(problem, { title: "", message: text, id: error.id }, ...(error.more ?? []));
       }
@@ -256,7 +259,8 @@ function time(format, text) {
 
 /** Who wrote a post, and when, in the format given. */
 function byline(post, format) {
-  const line = element("p", { class: "byline" }, time(format, post.created_at), ` · ${post.author?.name ?? "the site"}`);
+  const author = post.author ? theirs(post.author.name) : element("i", {}, "the site"); // which no name looks like
+  const line = element("p", { class: "byline" }, time(format, post.created_at), " · ", author);
   if (post.updated_at !== post.created_at) line.append(" · changed ", time(format, post.updated_at));
   return line;
 }
@@ -266,8 +270,8 @@ function item(post) {
   const title = element("a", { href: `/posts/${post.id}` }, post.title);
   return element("li", {}, element("article", {},
     byline(post, day),
-    element("h3", {}, title),
-    element("p", { class: "text" }, post.excerpt ? `${post.body}…` : post.body)));
+    element("h3", { dir: "auto" }, title),
+    element("p", { class: "text", dir: "auto" }, post.excerpt ? `${post.body}…` : post.body)));
 }
 
 /** Puts posts at the end of a list, and returns the link of the first of them. */
@@ -473,17 +477,15 @@ function signInElsewhere() {
 
 async function signUp(session) {
   bindForm(find("#sign-up"), async ({ email, name, password }, key) => {
-    await request("POST", "/api/v1/accounts", { body: { email, name, password }, key });
     try {
-      await request("PUT", "/api/v1/session", { body: { email, password } });
+      await request("POST", "/api/v1/accounts", { body: { email, name, password }, key });
     } catch (error) {
-      if (error.status !== 401) throw error;
-      // The server does not tell whether an address has an account. Its owner, who may have forgotten it, is helped.
-      const wrong = new Problem({ detail: error.message, request_id: error.id });
-      wrong.more = [element("p", {}, "If you have an account under this address already, ",
-        element("a", { href: "/sign-in" }, "sign in"), " with its own password.")];
-      throw wrong;
+      if (error.status === 409) { // its owner, who may have forgotten it, is helped
+        error.more = [element("p", {}, "Is it yours? ", element("a", { href: "/sign-in" }, "Sign in"), " with its password.")];
+      }
+      throw error;
     }
+    await request("PUT", "/api/v1/session", { body: { email, password } });
     await leave("/");
   });
   sayWhoIsSignedIn(await session);
@@ -498,11 +500,12 @@ async function signIn(session) {
 }
 
 function sayWhoIsSignedIn(user) {
-  if (user) find("#already").textContent = `You are signed in as ${user.name}.`;
+  if (user) find("#already").replaceChildren("You are signed in as ", theirs(user.name), ".");
 }
 
 async function account(session) {
   const user = await session;
+  if (user) await listSessions(); // before anything is shown, which the list would push down
   find("#account").ariaBusy = "false";
   find("#account-stranger").hidden = Boolean(user);
   find("#account-forms").hidden = !user;
@@ -520,6 +523,7 @@ async function account(session) {
   bindForm(find("#account-password"), async (content) => {
     await request("PUT", "/api/v1/account/password", { body: { current: content.current, new: content.new } });
     find("#account-password").reset();
+    await listSessions();
     return "Your password is changed. Everywhere else you are signed out.";
   });
   bindForm(find("#account-delete"), async ({ password }) => {
@@ -529,6 +533,47 @@ async function account(session) {
     await request("POST", "/api/v1/account/deletion", { body: { password } });
     gone(find("#account-forms"), "Your account is deleted, with everything in it.");
     find("#session").replaceChildren(element("a", { href: "/sign-in" }, "Sign in"), element("a", { href: "/sign-up" }, "Sign up"));
+  });
+}
+
+/** Draws where somebody is signed in, with a button for each other browser that signs it out. */
+async function listSessions() {
+  const place = find("#account-sessions");
+  const [list, problem, status] = [find("#session-list"), find('[role="alert"]', place), find('[role="status"]', place)];
+  const attempt = async (step) => {
+    problem.hidden = true;
+    try {
+      await step();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      showProblem(problem, error);
+    }
+  };
+  const draw = ({ id, browser, created_at: created, used_at: used, current }) => {
+    const name = browser || "An unknown browser";
+    const line = element("li", {}, element("div", {},
+      element("p", {}, element("b", {}, name), current ? " · this browser" : ""),
+      element("p", { class: "byline" }, "Signed in ", time(minute, created), " · last used ", time(minute, used))));
+    if (current) return line;
+    const button = element("button", { class: "button", type: "button" }, "Sign out",
+      element("span", { class: "unseen" }, ` ${name}, signed in ${minute.format(new Date(created))}`));
+    button.addEventListener("click", () => attempt(async () => {
+      try {
+        await request("DELETE", `/api/v1/sessions/${id}`);
+      } catch (error) {
+        if (error.status !== 404) throw error; // it had ended already
+      }
+      line.remove();
+      status.textContent = `${name} is signed out.`;
+      find("#sessions-title").focus();
+    }));
+    line.append(button);
+    return line;
+  };
+  await attempt(async () => {
+    const { sessions } = await request("GET", "/api/v1/sessions", { own: true });
+    sessions.sort((a, b) => b.current - a.current);
+    list.replaceChildren(...sessions.map(draw));
   });
 }
 
@@ -622,7 +667,7 @@ async function search() {
   try {
     const page = await request("GET", `/api/v1/search?${new URLSearchParams(before ? { q, before } : { q })}`);
     append(list, page.posts);
-    status.textContent = page.posts.length ? "" : `No post has all of these words: ${q}`;
+    status.replaceChildren(...(page.posts.length ? [] : ["No post has all of these words: ", theirs(q)]));
     if (page.next) older.href = `/search?${new URL(page.next, location).searchParams}`;
     older.hidden = !page.next;
     newest.href = `/search?${new URLSearchParams({ q })}`;

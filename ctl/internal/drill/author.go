@@ -41,7 +41,7 @@ func (s *Stack) signUp(ctx context.Context) (*author, error) {
 	if len(cookies) == 0 {
 		return nil, errors.New("sign the drill in: the answer sets no cookie")
 	}
-	a.cookie = cookies[0].Name + "=" + cookies[0].Value
+	a.cookie = cookies[0].Name + "=" + cookies[0].Value // the session's comes first
 	return a, nil
 }
 

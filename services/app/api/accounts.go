@@ -2,12 +2,12 @@ package api
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"oneserver/app"
+	"oneserver/app/auth"
 )
 
 type createAccountInput struct {
@@ -21,33 +21,62 @@ type createAccountInput struct {
 
 func (in *createAccountInput) Resolve(huma.Context) []error {
 	b := &in.Body
-	b.Name = strings.TrimSpace(b.Name)
-	return wrong("email", checkEmail(b.Email), "name", checkLine(b.Name), "password", checkSecret(b.Password))
+	b.Name = tidyName(b.Name)
+	return wrong("email", checkEmail(b.Email), "name", checkName(b.Name), "password", checkSecret(b.Password))
 }
 
 type created struct {
 	Status string `json:"status" enum:"created"`
 }
 
-// createAccount answers the same, after the same work, whether the address has an account already or not.
+// createAccount says where an address has an account already. To be silent would hide nothing: without a mail that only
+// the owner of the address reads, whoever tries to sign in next finds out, and the owner who forgot would not be helped.
 func (s *Server) createAccount(c *call, in *createAccountInput) (*created, error) {
 	ctx := c.Context()
-	if err := s.throttle(c, perNetwork("sign-up", c)); err != nil {
+	b := &in.Body
+	if err := s.checkName(b.Name); err != nil {
 		return nil, err
 	}
-	once, err := c.once(0, in.Body)
+	if err := s.checkPassword("password", b.Password, app.User{Email: b.Email, Name: b.Name}); err != nil {
+		return nil, err
+	}
+	if err := s.throttle(c, perVisitor("sign-up", c)...); err != nil {
+		return nil, err
+	}
+	// The password is no part of what is kept of the request: a digest of it would be quick to try passwords on, for who
+	// reads the database, and with a known key for everybody.
+	once, err := c.once("account "+strings.ToLower(b.Email), b.Name)
 	if err != nil {
 		return nil, err
 	}
-	hash, err := s.Passwords.Hash(ctx, in.Body.Password)
+	hash, err := s.Passwords.Hash(ctx, b.Password)
 	if err != nil {
 		return nil, err
 	}
-	err = s.Accounts.CreateUser(ctx, once, app.User{Email: in.Body.Email, Name: in.Body.Name, PasswordHash: hash})
+	err = s.Accounts.CreateUser(ctx, once, app.User{Email: b.Email, Name: b.Name, PasswordHash: hash})
+	if is(err, app.Conflict) {
+		err = refused(http.StatusConflict, app.FieldError{Field: "email", Detail: "has an account already"})
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &created{"created"}, nil
+}
+
+// checkPassword refuses a password that whoever guesses tries first. field is where it was given.
+func (s *Server) checkPassword(field, password string, user app.User) error {
+	if detail := auth.Weakness(password, user.Email, user.Name, "@"+s.Domain, "@www."+s.Domain); detail != "" {
+		return refused(http.StatusUnprocessableEntity, app.FieldError{Field: field, Detail: detail})
+	}
+	return nil
+}
+
+// checkName refuses a name that readers would take for the site itself.
+func (s *Server) checkName(name string) error {
+	if isSites(name, s.Domain) {
+		return refused(http.StatusUnprocessableEntity, app.FieldError{Field: "name", Detail: "is the site's own"})
+	}
+	return nil
 }
 
 type renameInput struct {
@@ -57,13 +86,16 @@ type renameInput struct {
 }
 
 func (in *renameInput) Resolve(huma.Context) []error {
-	in.Body.Name = strings.TrimSpace(in.Body.Name)
-	return wrong("name", checkLine(in.Body.Name))
+	in.Body.Name = tidyName(in.Body.Name)
+	return wrong("name", checkName(in.Body.Name))
 }
 
 func (s *Server) rename(c *call, in *renameInput) (*user, error) {
 	session, err := s.session(c)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.checkName(in.Body.Name); err != nil {
 		return nil, err
 	}
 	if err := s.Accounts.Rename(c.Context(), session.User.ID, in.Body.Name); err != nil {
@@ -80,8 +112,7 @@ func (s *Server) confirm(c *call, field, password string) (app.Session, error) {
 	if err != nil {
 		return session, err
 	}
-	account := strconv.FormatUint(session.User.ID, 10)
-	if err := s.throttle(c, perAccount("confirmation", account), perNetwork("confirmation", c)); err != nil {
+	if err := s.throttle(c, perSession("confirmation", session)); err != nil {
 		return session, err
 	}
 	right, err := s.Passwords.Verify(c.Context(), password, session.User.PasswordHash)
@@ -106,21 +137,30 @@ func (in *changePasswordInput) Resolve(huma.Context) []error {
 	return wrong("current", checkSecret(in.Body.Current), "new", checkSecret(in.Body.New))
 }
 
+// changePassword gives this browser a new session, and ends all others.
 func (s *Server) changePassword(c *call, in *changePasswordInput) (*nothing, error) {
 	ctx := c.Context()
 	session, err := s.confirm(c, "current", in.Body.Current)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.checkPassword("new", in.Body.New, session.User); err != nil {
+		return nil, err
+	}
 	hash, err := s.Passwords.Hash(ctx, in.Body.New)
 	if err != nil {
 		return nil, err
 	}
-	err = s.Accounts.ChangePassword(ctx, session.User.ID, session.User.PasswordHash, hash, c.token)
+	tokens, give := c.newSignIn()
+	err = s.Accounts.ChangePassword(ctx, session.User.ID, session.User.PasswordHash, hash, tokens)
 	if is(err, app.Conflict) { // changed just now, in another browser
 		err = wrongPassword("current")
 	}
-	return &nothing{}, err
+	if err != nil {
+		return nil, err
+	}
+	give()
+	return &nothing{}, nil
 }
 
 type deleteAccountInput struct {
@@ -145,6 +185,7 @@ func (s *Server) deleteAccount(c *call, in *deleteAccountInput) (*nothing, error
 	if err != nil {
 		return nil, err
 	}
-	c.clearSessionCookie()
+	c.clearCookie("session")
+	c.clearCookie("device")
 	return &nothing{}, nil
 }

@@ -123,7 +123,7 @@ func (s *Server) fail(c *gin.Context, err error) {
 	v := visitOf(c)
 	switch status {
 	case http.StatusUnauthorized:
-		c.Header("WWW-Authenticate", `Cookie form-action="/sign-in", cookie-name="`+v.cookieName()+`"`)
+		c.Header("WWW-Authenticate", `Cookie form-action="/sign-in", cookie-name="`+v.name("session")+`"`)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable: // a restart of the database takes about a second
 		seconds := (e.RetryAfter + time.Second - 1) / time.Second
 		c.Header("Retry-After", strconv.Itoa(max(int(seconds), 1)))

@@ -49,7 +49,7 @@ func newCheck(op *huma.Operation) check {
 func (c check) do(call *call) error {
 	request := call.gin.Request
 	for _, p := range c.path {
-		if _, valid := parsePositive(call.Param(p.Name)); !valid {
+		if _, valid := parsePositive(call.Param(p.Name)); !valid && p.Schema.Type == huma.TypeInteger {
 			return &app.Error{Code: app.NotFound, Message: "There is no such post."}
 		}
 	}

@@ -8,10 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/alexedwards/argon2id"
 
 	"oneserver/app"
 	"oneserver/app/auth"
@@ -29,9 +32,14 @@ type fake struct {
 	posts    []app.Post // by id - 1; ID 0 where one has been deleted
 	users    []app.User // by id - 1; ID 0 likewise
 	sessions map[app.Digest]uint64
+	browsers map[app.Digest]string   // of the sessions
+	devices  map[app.Digest][]uint64 // users by token
 	done     map[app.Digest]done
 	taken    map[string]int // attempts by bucket
-	asked    int            // calls of whatever kind
+	now      time.Duration  // since the first attempt; time stands still unless a test moves it on
+	arrivals map[string]time.Duration
+	worn     bool // whether everything has been tried too often
+	asked    int  // calls of whatever kind
 }
 
 type done struct {
@@ -43,7 +51,10 @@ var written = time.Date(2026, 11, 23, 11, 0, 0, 5000, time.FixedZone("", 3600))
 
 // newFake returns a fake with n posts of the site's own.
 func newFake(n int) *fake {
-	f := &fake{sessions: map[app.Digest]uint64{}, done: map[app.Digest]done{}, taken: map[string]int{}}
+	f := &fake{
+		sessions: map[app.Digest]uint64{}, browsers: map[app.Digest]string{}, devices: map[app.Digest][]uint64{},
+		done: map[app.Digest]done{}, taken: map[string]int{}, arrivals: map[string]time.Duration{},
+	}
 	for range n {
 		f.add(0, app.Draft{Title: "a < b & c", Body: "text"})
 	}
@@ -160,15 +171,18 @@ func (f *fake) CreateUser(_ context.Context, once app.Once, user app.User) error
 	if err != nil {
 		return err
 	}
-	if first, again := f.done[once.Key]; again && first.request != once.Request {
-		return &app.Error{Code: app.KeyReused, Message: "This key was used for something else."}
+	if first, again := f.done[once.Key]; again {
+		if first.request != once.Request {
+			return &app.Error{Code: app.KeyReused, Message: "This key was used for something else."}
+		}
+		return nil
 	}
-	f.done[once.Key] = done{request: once.Request}
 	for _, u := range f.users {
 		if strings.EqualFold(u.Email, user.Email) {
-			return nil
+			return &app.Error{Code: app.Conflict, Message: "There is an account already."}
 		}
 	}
+	f.done[once.Key] = done{request: once.Request}
 	user.ID, user.CreatedAt = uint64(len(f.users)+1), written
 	f.users = append(f.users, user)
 	return nil
@@ -205,7 +219,7 @@ func (f *fake) ifHash(user uint64, hash string) error {
 	return err
 }
 
-func (f *fake) ChangePassword(_ context.Context, user uint64, oldHash, newHash string, keep app.Digest) error {
+func (f *fake) ChangePassword(_ context.Context, user uint64, oldHash, newHash string, in app.SignIn) error {
 	err := f.ifHash(user, oldHash)
 	defer f.mu.Unlock()
 	if err != nil {
@@ -213,11 +227,39 @@ func (f *fake) ChangePassword(_ context.Context, user uint64, oldHash, newHash s
 	}
 	f.users[user-1].PasswordHash = newHash
 	for token, id := range f.sessions {
-		if id == user && token != keep {
+		if id == user {
 			delete(f.sessions, token)
 		}
 	}
+	for device, users := range f.devices {
+		f.devices[device] = slices.DeleteFunc(users, func(id uint64) bool { return id == user })
+	}
+	f.begun(user, in)
 	return nil
+}
+
+func (f *fake) begun(user uint64, in app.SignIn) {
+	delete(f.sessions, in.OldToken)
+	f.sessions[in.Token], f.browsers[in.Token] = user, in.Browser
+	f.devices[in.Device] = append(f.devices[in.OldDevice], user)
+	delete(f.devices, in.OldDevice)
+}
+
+func (f *fake) KnowsDevice(_ context.Context, user uint64, device app.Digest) (bool, error) {
+	err := f.begin()
+	defer f.mu.Unlock()
+	return slices.Contains(f.devices[device], user), err
+}
+
+func (f *fake) Sessions(_ context.Context, user uint64) (all []app.Session, err error) {
+	err = f.begin()
+	defer f.mu.Unlock()
+	for token, id := range f.sessions {
+		if id == user {
+			all = append(all, app.Session{TokenHash: token, Browser: f.browsers[token], CreatedAt: written, UsedAt: written})
+		}
+	}
+	return all, err
 }
 
 func (f *fake) DeleteUser(_ context.Context, user uint64, hash string) error {
@@ -235,14 +277,13 @@ func (f *fake) DeleteUser(_ context.Context, user uint64, hash string) error {
 	return nil
 }
 
-func (f *fake) StartSession(_ context.Context, user uint64, hash string, token, replaced app.Digest) error {
+func (f *fake) StartSession(_ context.Context, user uint64, hash string, in app.SignIn) error {
 	err := f.ifHash(user, hash)
 	defer f.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	delete(f.sessions, replaced)
-	f.sessions[token] = user
+	f.begun(user, in)
 	return nil
 }
 
@@ -266,19 +307,36 @@ func (f *fake) EndSession(_ context.Context, token app.Digest) error {
 	return err
 }
 
-// Take lets Burst attempts pass and no more: in a test, time stands still.
-func (f *fake) Take(_ context.Context, buckets ...app.Bucket) (time.Duration, error) {
-	err := f.begin()
+// Take is the generic cell rate algorithm, as mysql's is.
+func (f *fake) Take(_ context.Context, buckets ...app.Bucket) (wait time.Duration, err error) {
+	err = f.begin()
 	defer f.mu.Unlock()
-	for _, b := range buckets {
-		if f.taken[b.Name] >= b.Burst {
-			return b.Interval - time.Millisecond, err
-		}
+	if f.worn {
+		return time.Minute, err
 	}
-	for _, b := range buckets {
+	next := make([]time.Duration, len(buckets))
+	for i, b := range buckets {
+		next[i] = max(f.arrivals[b.Name], f.now) + b.Interval
+		wait = max(wait, next[i]-time.Duration(b.Burst)*b.Interval-f.now)
+	}
+	if wait > 0 {
+		return wait, err
+	}
+	for i, b := range buckets {
+		f.arrivals[b.Name] = next[i]
 		f.taken[b.Name]++
 	}
 	return 0, err
+}
+
+func (f *fake) Return(_ context.Context, buckets ...app.Bucket) error {
+	err := f.begin()
+	defer f.mu.Unlock()
+	for _, b := range buckets {
+		f.arrivals[b.Name] -= b.Interval
+		f.taken[b.Name]--
+	}
+	return err
 }
 
 // passwords are shared: the bound is on the whole process.
@@ -311,6 +369,8 @@ func newServer(t testing.TB, f *fake, ready error) (*Server, *logLines) {
 		},
 		Observer:     nobody{},
 		TrustedProxy: netip.MustParseAddr(proxy),
+		OwnNetwork:   netip.MustParsePrefix("192.0.2.0/24"),
+		Domain:       "foobar.com",
 		Replica:      "replica-1",
 	})
 	if err != nil {
@@ -385,9 +445,9 @@ func body(t testing.TB, response *http.Response) string {
 
 const password = "correct horse battery"
 
-// hashed is the hash of password.
+// hashed is a hash of password that costs next to nothing to compare.
 var hashed = sync.OnceValue(func() string {
-	hash, err := passwords().Hash(context.Background(), password)
+	hash, err := argon2id.CreateHash(password, &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32})
 	if err != nil {
 		panic(err)
 	}

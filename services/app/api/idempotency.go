@@ -68,19 +68,16 @@ func unescape(inner string) (text string, valid bool) {
 	return b.String(), true
 }
 
-// once says which request this is. user is 0 for a stranger. What is kept of the body is keyed by the key, which is not
-// kept, as a body can hold a password: who reads the database cannot try passwords on its digest.
-func (c *call) once(user uint64, body any) (app.Once, error) {
-	canonical, err := json.Marshal(body)
+// once says which request this is. who is whose key it is, so that nobody meets a key of somebody else's. No part of
+// content may be a secret that somebody could guess: its digest is quick to make, and the key may be known. It is keyed
+// by the key, which is not kept, all the same.
+func (c *call) once(who string, content any) (app.Once, error) {
+	canonical, err := json.Marshal(content)
 	if err != nil {
 		return app.Once{}, fmt.Errorf("encode the request: %w", err)
 	}
 	mac := hmac.New(sha256.New, []byte(c.key))
 	fmt.Fprintf(mac, "%s\n%s", c.Operation().OperationID, canonical)
-	who := "anonymous"
-	if user != 0 {
-		who = fmt.Sprintf("user %d", user)
-	}
 	return app.Once{
 		Key:     sha256.Sum256([]byte(who + "\n" + c.key)),
 		Request: app.Digest(mac.Sum(nil)),

@@ -68,6 +68,7 @@ var outcomes = []struct {
 	{"createAccount", 201, "/api/v1/accounts", anAccount, []change{keyed(aKey)}, nil},
 	{"createAccount", 400, "/api/v1/accounts", anAccount, nil, nil},
 	{"createAccount", 403, "/api/v1/accounts", anAccount, []change{keyed(aKey), elsewhere}, nil},
+	{"createAccount", 409, "/api/v1/accounts", `{"email":"ADA@example.com","name":"New","password":"` + password + `"}`, []change{keyed(aKey)}, nil},
 	{"createAccount", 413, "/api/v1/accounts", huge, []change{keyed(aKey)}, nil},
 	{"createAccount", 415, "/api/v1/accounts", anAccount, []change{keyed(aKey), form}, nil},
 	{"createAccount", 422, "/api/v1/accounts", `{}`, []change{keyed(aKey)}, nil},
@@ -116,6 +117,16 @@ var outcomes = []struct {
 	{"signOut", 400, "/api/v1/session?all=1", "", nil, nil},
 	{"signOut", 403, "/api/v1/session", "", []change{elsewhere}, nil},
 	{"signOut", 503, "/api/v1/session", "", nil, away},
+	{"listSessions", 200, "/api/v1/sessions", "", nil, signedInElsewhere},
+	{"listSessions", 400, "/api/v1/sessions?limit=1", "", nil, nil},
+	{"listSessions", 401, "/api/v1/sessions", "", []change{stranger}, nil},
+	{"listSessions", 503, "/api/v1/sessions", "", nil, away},
+	{"endSession", 204, "/api/v1/sessions/" + aSession, "", nil, signedInElsewhere},
+	{"endSession", 400, "/api/v1/sessions/" + aSession + "?all=1", "", nil, nil},
+	{"endSession", 401, "/api/v1/sessions/" + aSession, "", []change{stranger}, nil},
+	{"endSession", 403, "/api/v1/sessions/" + aSession, "", []change{elsewhere}, nil},
+	{"endSession", 404, "/api/v1/sessions/" + aSession, "", nil, nil},
+	{"endSession", 503, "/api/v1/sessions/" + aSession, "", nil, away},
 	{"getJourney", 200, "/api/v1/journey", "", nil, nil},
 	{"getJourney", 400, "/api/v1/journey?to=nowhere", "", nil, nil},
 	{"getDocument", 200, "/api/openapi.json", "", nil, nil},
@@ -141,11 +152,12 @@ func away(f *fake) {
 }
 
 // worn is a day on which everything has been tried too often.
-func worn(f *fake) {
-	for _, what := range []string{"sign-in", "sign-up", "confirmation"} {
-		f.taken[what+" network "+proxy] = 100
-	}
-}
+func worn(f *fake) { f.worn = true }
+
+// aSession is a session of Ada's in another browser.
+const aSession = "01000000000000000000000000000000"
+
+func signedInElsewhere(f *fake) { f.sessions[app.Digest{1}] = 1 }
 
 // Every operation of the document is asked for every status that the document gives it, and each answer is held against
 // the document; so is each request that succeeds.

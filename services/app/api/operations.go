@@ -33,6 +33,7 @@ func (s *Server) operations(router *gin.Engine) (encoded, error) {
 	const (
 		ok, made, gone = http.StatusOK, http.StatusCreated, http.StatusNoContent
 		notFound       = http.StatusNotFound
+		conflict       = http.StatusConflict
 		unauthorized   = http.StatusUnauthorized
 		tooMany        = http.StatusTooManyRequests
 		unavailable    = http.StatusServiceUnavailable
@@ -72,8 +73,8 @@ func (s *Server) operations(router *gin.Engine) (encoded, error) {
 	register(s, api, huma.Operation{
 		OperationID: "createAccount", Method: "POST", Path: "/api/v1/accounts", DefaultStatus: made,
 		Summary: "Sign up", Tags: []string{"Accounts"},
-		Description: "The answer is the same where the address has an account already: nobody learns who has one.",
-		Errors:      []int{tooMany, unavailable},
+		Description: "Nobody is signed in by it. 409 says that the address has an account already.",
+		Errors:      []int{conflict, tooMany, unavailable},
 	}, s.createAccount)
 	register(s, api, huma.Operation{
 		OperationID: "renameAccount", Method: "PATCH", Path: "/api/v1/account", DefaultStatus: ok,
@@ -83,7 +84,7 @@ func (s *Server) operations(router *gin.Engine) (encoded, error) {
 	register(s, api, huma.Operation{
 		OperationID: "changePassword", Method: "PUT", Path: "/api/v1/account/password", DefaultStatus: gone,
 		Summary: "Change one's password", Tags: []string{"Accounts"},
-		Description: "Ends every other session.",
+		Description: "Ends every other session. This one goes on under a new cookie.",
 		Security:    session, Errors: []int{tooMany, unavailable},
 	}, s.changePassword)
 	register(s, api, huma.Operation{
@@ -100,14 +101,26 @@ func (s *Server) operations(router *gin.Engine) (encoded, error) {
 	register(s, api, huma.Operation{
 		OperationID: "signIn", Method: "PUT", Path: "/api/v1/session", DefaultStatus: ok,
 		Summary: "Sign in", Tags: []string{"Sessions"},
-		Description: "Sets the session's cookie, a new one each time.",
-		Errors:      []int{unauthorized, tooMany, unavailable},
+		Description: "Sets the session's cookie, a new one each time, and one by which this browser is known the next time: " +
+			"it has its own count of attempts, which nobody else can use up.",
+		Errors: []int{unauthorized, tooMany, unavailable},
 	}, s.signIn)
 	register(s, api, huma.Operation{
 		OperationID: "signOut", Method: "DELETE", Path: "/api/v1/session", DefaultStatus: gone,
 		Summary: "Sign out", Tags: []string{"Sessions"},
 		Errors: []int{unavailable},
 	}, s.signOut)
+
+	register(s, api, huma.Operation{
+		OperationID: "listSessions", Method: "GET", Path: "/api/v1/sessions", DefaultStatus: ok,
+		Summary: "See where one is signed in", Tags: []string{"Sessions"},
+		Security: session, Errors: []int{unavailable},
+	}, s.listSessions)
+	register(s, api, huma.Operation{
+		OperationID: "endSession", Method: "DELETE", Path: "/api/v1/sessions/{id}", DefaultStatus: gone,
+		Summary: "Sign another browser out", Tags: []string{"Sessions"},
+		Security: session, Errors: []int{notFound, unavailable},
+	}, s.endSession)
 
 	register(s, api, huma.Operation{
 		OperationID: "getJourney", Method: "GET", Path: "/api/v1/journey", DefaultStatus: ok,

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/text/unicode/norm"
 
 	"oneserver/app"
 )
@@ -90,7 +90,7 @@ type searchInput struct {
 }
 
 func (s *Server) searchPosts(c *call, in *searchInput) (*postPage, error) {
-	text := strings.TrimSpace(in.Q)
+	text := tidy(in.Q)
 	posts, more, err := s.Posts.Search(c.Context(), text, in.page())
 	if is(err, app.Invalid) { // only the store knows which words it can look for
 		return nil, refused(http.StatusBadRequest, app.FieldError{Field: "q", Detail: app.AsError(err).Message})
@@ -126,8 +126,8 @@ type draft struct {
 }
 
 func (d *draft) check() []error {
-	d.Title = strings.TrimSpace(d.Title)
-	return wrong("title", checkLine(d.Title), "body", checkText(d.Body))
+	d.Title, d.Body = tidy(d.Title), norm.NFC.String(d.Body)
+	return wrong("title", checkTitle(d.Title), "body", checkBody(d.Body))
 }
 
 type createPostInput struct {
@@ -142,7 +142,7 @@ func (s *Server) createPost(c *call, in *createPostInput) (*post, error) {
 	if err != nil {
 		return nil, err
 	}
-	once, err := c.once(session.User.ID, in.Body)
+	once, err := c.once(fmt.Sprintf("user %d", session.User.ID), in.Body)
 	if err != nil {
 		return nil, err
 	}

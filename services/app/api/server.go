@@ -64,6 +64,13 @@ type Config struct {
 	// believed. The zero Addr trusts nobody.
 	TrustedProxy netip.Addr
 
+	// OwnNetwork is the stack's own. A client in it is no visitor: where the engine or a proxy on the host hides visitors'
+	// addresses, all of them come from its gateway.
+	OwnNetwork netip.Prefix
+
+	// Domain is the site's, which is no good password and nobody's name.
+	Domain string
+
 	// Replica is this process' name in Server-Timing, such as the host's.
 	Replica string
 }

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"encoding/hex"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -9,22 +11,34 @@ import (
 	"oneserver/app/auth"
 )
 
-// cookieName is the name of the session's cookie. Under HTTPS the browser itself keeps everybody else from setting it.
-func (v *visit) cookieName() string {
+// name is the name of a cookie. Under HTTPS the browser itself keeps everybody else from setting it.
+func (v *visit) name(cookie string) string {
 	if v.https {
-		return "__Host-session"
+		return "__Host-" + cookie
 	}
-	return "session"
+	return cookie
 }
 
-func (c *call) setSessionCookie(token string, maxAge int) {
+func (c *call) setCookie(name, value string, life time.Duration) {
 	http.SetCookie(c.gin.Writer, &http.Cookie{
-		Name: c.cookieName(), Value: token, Path: "/", MaxAge: maxAge,
+		Name: c.name(name), Value: value, Path: "/", MaxAge: int(life.Seconds()),
 		Secure: c.https, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
 }
 
-func (c *call) clearSessionCookie() { c.setSessionCookie("", -1) }
+func (c *call) clearCookie(name string) { c.setCookie(name, "", -time.Second) }
+
+// newSignIn makes new tokens for a browser, in place of those that it has. give sets its cookies, once they are kept.
+func (c *call) newSignIn() (in app.SignIn, give func()) {
+	session, device := auth.NewToken(), auth.NewToken()
+	in = app.SignIn{OldToken: c.token, OldDevice: c.device, Browser: browserOf(c.gin.Request.UserAgent())}
+	in.Token, _ = auth.TokenHash(session)
+	in.Device, _ = auth.TokenHash(device)
+	return in, func() {
+		c.setCookie("session", session, app.SessionAbsolute)
+		c.setCookie("device", device, app.DeviceLife)
+	}
+}
 
 func signedOut() error {
 	return &app.Error{Code: app.Unauthorized, Message: "You are not signed in."}
@@ -35,13 +49,13 @@ func signedOut() error {
 func (s *Server) session(c *call) (app.Session, error) {
 	if c.token == (app.Digest{}) {
 		if c.cookie {
-			c.clearSessionCookie()
+			c.clearCookie("session")
 		}
 		return app.Session{}, signedOut()
 	}
 	session, err := s.Accounts.Session(c.Context(), c.token)
 	if is(err, app.NotFound) {
-		c.clearSessionCookie()
+		c.clearCookie("session")
 		return app.Session{}, signedOut()
 	}
 	return session, err
@@ -87,29 +101,42 @@ func (in *signInInput) Resolve(huma.Context) []error {
 	return wrong("email", checkEmail(in.Body.Email), "password", checkSecret(in.Body.Password))
 }
 
-// signIn answers a wrong password and an address without an account alike, after the same work.
+// signIn answers a wrong password and an address without an account alike, after the same work. (A browser that has
+// signed in to an account before is told apart, and knows already that there is one.)
 func (s *Server) signIn(c *call, in *signInInput) (*sessionState, error) {
 	ctx := c.Context()
-	if err := s.throttle(c, perAccount("sign-in", in.Body.Email), perNetwork("sign-in", c)); err != nil {
+	found, err := s.Accounts.UserByEmail(ctx, in.Body.Email)
+	exists := err == nil
+	if err != nil && !is(err, app.NotFound) {
 		return nil, err
 	}
-	found, err := s.Accounts.UserByEmail(ctx, in.Body.Email)
-	var right bool
-	switch {
-	case err == nil:
+	known := false
+	if exists && c.device != (app.Digest{}) {
+		if known, err = s.Accounts.KnowsDevice(ctx, found.ID, c.device); err != nil {
+			return nil, err
+		}
+	}
+	limits := s.signInLimits(c, in.Body.Email, known)
+	if err := s.throttle(c, append(limits.others, limits.account...)...); err != nil {
+		return nil, err
+	}
+	right := false
+	if exists {
 		right, err = s.Passwords.Verify(ctx, in.Body.Password, found.PasswordHash)
-	case is(err, app.NotFound):
+	} else {
 		err = s.Passwords.VerifyNobody(ctx, in.Body.Password)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if right {
-		token := auth.NewToken()
-		hash, _ := auth.TokenHash(token)
-		err = s.Accounts.StartSession(ctx, found.ID, found.PasswordHash, hash, c.token)
+		if err := s.Throttle.Return(ctx, limits.account...); err != nil {
+			return nil, err
+		}
+		tokens, give := c.newSignIn()
+		err = s.Accounts.StartSession(ctx, found.ID, found.PasswordHash, tokens)
 		if err == nil {
-			c.setSessionCookie(token, int(app.SessionAbsolute.Seconds()))
+			give()
 			return &sessionState{SignedIn: true, User: showUser(found)}, nil
 		}
 		if !is(err, app.Conflict) { // the password was changed just now
@@ -125,6 +152,66 @@ func (s *Server) signOut(c *call, _ *struct{}) (*nothing, error) {
 			return nil, err
 		}
 	}
-	c.clearSessionCookie()
+	c.clearCookie("session")
 	return &nothing{}, nil
+}
+
+type openSession struct {
+	ID        string `json:"id" doc:"Names the session, and signs nobody in."`
+	Browser   string `json:"browser" doc:"What kind of browser it is; empty where that is not known."`
+	CreatedAt string `json:"created_at" format:"date-time" doc:"When it signed in."`
+	UsedAt    string `json:"used_at" format:"date-time" doc:"Its last request, to a few minutes."`
+	Current   bool   `json:"current" doc:"Whether it is the one that asks."`
+}
+
+type openSessions struct {
+	Sessions []openSession `json:"sessions"`
+}
+
+// sessionID names a session in a list. It is a part of the digest of its token, from which nobody finds the token.
+func sessionID(s app.Session) string { return hex.EncodeToString(s.TokenHash[:16]) }
+
+func (s *Server) listSessions(c *call, _ *struct{}) (*openSessions, error) {
+	here, err := s.session(c)
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.Accounts.Sessions(c.Context(), here.User.ID)
+	if err != nil {
+		return nil, err
+	}
+	shown := &openSessions{Sessions: make([]openSession, len(all))}
+	for i, one := range all {
+		shown.Sessions[i] = openSession{
+			ID: sessionID(one), Browser: one.Browser, Current: one.TokenHash == here.TokenHash,
+			CreatedAt: one.CreatedAt.UTC().Format(timeFormat), UsedAt: one.UsedAt.UTC().Format(timeFormat),
+		}
+	}
+	return shown, nil
+}
+
+// SessionID is embedded in the input of an operation on one session.
+type SessionID struct {
+	ID string `path:"id" doc:"From the list of sessions."`
+}
+
+func (s *Server) endSession(c *call, in *SessionID) (*nothing, error) {
+	here, err := s.session(c)
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.Accounts.Sessions(c.Context(), here.User.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range all {
+		if sessionID(one) != in.ID {
+			continue
+		}
+		if one.TokenHash == here.TokenHash {
+			c.clearCookie("session")
+		}
+		return &nothing{}, s.Accounts.EndSession(c.Context(), one.TokenHash)
+	}
+	return nil, &app.Error{Code: app.NotFound, Message: "There is no such session: it has ended already."}
 }

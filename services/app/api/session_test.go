@@ -1,11 +1,16 @@
 package api
 
 import (
+	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"oneserver/app"
 	"oneserver/app/auth"
 )
 
@@ -96,10 +101,15 @@ func TestASignInReplacesTheSessionOfItsBrowser(t *testing.T) {
 	}
 }
 
-func TestNothingTellsWhoHasAnAccount(t *testing.T) {
+func TestASignInDoesNotTellWhoHasAnAccount(t *testing.T) {
 	t.Parallel()
 	f := newFake(0)
 	f.join("Ada")
+	hash, err := passwords().Hash(t.Context(), password) // at its full cost
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.users[0].PasswordHash = hash
 	s, _ := newServer(t, f, nil)
 	same := func(what string, known, unknown *http.Response) {
 		t.Helper()
@@ -150,12 +160,211 @@ func TestNothingTellsWhoHasAnAccount(t *testing.T) {
 			t.Errorf("sign-in %d is %d", i+4, a.StatusCode)
 		}
 	}
-	signUp := func(email, key string) *http.Response {
-		return ask(s, "POST", "/api/v1/accounts", keyed(key), sending(`{"email":"`+email+`","name":"X","password":"something else"}`))
+	if right := ask(s, "PUT", "/api/v1/session", sending(credentials)); right.StatusCode != 429 {
+		t.Errorf("the right password is %d after too many wrong ones", right.StatusCode)
 	}
-	same("a sign-up", signUp("ADA@example.com", "0123456789abcde1"), signUp("bob@example.com", "0123456789abcde2"))
-	if right := ask(s, "PUT", "/api/v1/session", sending(`{"email":"bob@example.com","password":"something else"}`)); right.StatusCode != 429 {
-		t.Errorf("the count was forgotten: %d", right.StatusCode)
+}
+
+func TestASignUpSaysThatAnAddressIsTaken(t *testing.T) {
+	t.Parallel()
+	f := newFake(0)
+	f.join("Ada")
+	s, _ := newServer(t, f, nil)
+	for range 2 { // with the same key: nothing was done under it
+		r := ask(s, "POST", "/api/v1/accounts", keyed(aKey), sending(`{"email":"ADA@example.com","name":"X","password":"something else"}`))
+		if text := body(t, r); r.StatusCode != 409 || !strings.Contains(text, `"errors":[{"field":"email","detail":"has an account already"}]`) {
+			t.Errorf("got %d %s", r.StatusCode, text)
+		}
+	}
+	if len(f.users) != 1 || f.users[0].PasswordHash != hashed() {
+		t.Errorf("the account is %+v", f.users)
+	}
+}
+
+// cameFrom is where a request comes from, as the proxy tells.
+func cameFrom(address string) change { return set("X-Forwarded-For", address) }
+
+// browser signs in and out and keeps its cookies, as a browser does.
+type browser struct {
+	*testing.T
+	server  *Server
+	address string
+	cookies map[string]string
+}
+
+func newBrowser(t *testing.T, s *Server, address string) *browser {
+	return &browser{t, s, address, map[string]string{}}
+}
+
+func (b *browser) ask(method, target string, changes ...change) *http.Response {
+	changes = append(changes, cameFrom(b.address))
+	for name, value := range b.cookies {
+		changes = append(changes, with("Cookie", name+"="+value))
+	}
+	r := ask(b.server, method, target, changes...)
+	for _, c := range r.Cookies() {
+		if b.cookies[c.Name] = c.Value; c.MaxAge < 0 {
+			delete(b.cookies, c.Name)
+		}
+	}
+	return r
+}
+
+func (b *browser) signIn(email, password string) int {
+	return b.ask("PUT", "/api/v1/session", sending(`{"email":"`+email+`","password":"`+password+`"}`)).StatusCode
+}
+
+// A stranger guesses at an account five times a second. Its owner, who signs in every five seconds, is let in each time:
+// from a network where nobody guesses, and in a browser known from before wherever it is, even in the stranger's network,
+// where addresses are hidden, and when strangers in many networks have filled the account's own bucket.
+func TestNobodyLocksAnotherOut(t *testing.T) {
+	t.Parallel()
+	const email, hidden = "ada@example.com", "192.0.2.1"
+	for _, test := range []struct {
+		name      string
+		strangers []string // where the guesses come from in turn
+		owner     string
+		known     bool // whether the owner's browser is
+		in        bool
+	}{
+		{"from a network of one's own", []string{"203.0.113.9"}, "198.51.100.7", false, true},
+		{"from a network of one's own, IPv6", []string{"2001:db8:1:2::1", "2001:db8:1:2:ffff::1"}, "2001:db8:1:3::1", false, true},
+		{"two strangers", []string{"203.0.113.9", "203.0.113.10"}, "198.51.100.7", false, true},
+		{"in the stranger's network", []string{"203.0.113.9"}, "203.0.113.9", true, true},
+		{"where addresses are hidden", []string{hidden}, hidden, true, true},
+		{"from many networks", manyAddresses(200), "198.51.100.7", true, true},
+		{"from many networks, in a browser that nobody knows", manyAddresses(200), "198.51.100.7", false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(0)
+			f.join("Ada")
+			s, _ := newServer(t, f, nil)
+			owner := newBrowser(t, s, test.owner)
+			if test.known {
+				if owner.signIn(email, password) != 200 {
+					t.Fatal("not signed in")
+				}
+				owner.ask("DELETE", "/api/v1/session")
+				if owner.cookies["session"] != "" || owner.cookies["device"] == "" {
+					t.Fatalf("after signing out the cookies are %v", owner.cookies)
+				}
+			}
+			compared, in := 0, 0
+			for i := range 26 * 25 {
+				f.now += 200 * time.Millisecond
+				address := test.strangers[i%len(test.strangers)]
+				if newBrowser(t, s, address).signIn(email, "wrong") == 401 {
+					compared++
+				}
+				if i%25 != 24 {
+					continue
+				}
+				if owner.signIn(email, password) == 200 {
+					in++
+				}
+				if !test.known {
+					clear(owner.cookies)
+				}
+			}
+			if test.in && in != 26 || !test.in && in == 26 {
+				t.Errorf("the owner was let in %d of 26 times", in)
+			}
+			if most := min(60+130/15, len(test.strangers)*(5+130/60)); compared > most+1 {
+				t.Errorf("%d guesses were compared in 130 s, want at most %d", compared, most)
+			}
+		})
+	}
+}
+
+func manyAddresses(n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf("203.0.113.%d", i))
+	}
+	return all
+}
+
+func TestAKnownBrowserIsKnownForItsAccountsOnlyAndUntilThePasswordChanges(t *testing.T) {
+	t.Parallel()
+	f := newFake(0)
+	f.join("Ada")
+	f.join("Bob")
+	s, _ := newServer(t, f, nil)
+	here, there := newBrowser(t, s, "203.0.113.9"), newBrowser(t, s, "203.0.113.9")
+	for _, b := range []*browser{here, there} {
+		if b.signIn("ada@example.com", password) != 200 {
+			t.Fatal("not signed in")
+		}
+	}
+	known := func(b *browser, email string) bool { // by the bucket that a wrong password is counted in
+		before := f.taken["sign-in account "+email]
+		b.signIn(email, "wrong")
+		return f.taken["sign-in account "+email] == before
+	}
+	if !known(here, "ada@example.com") || !known(here, "ADA@example.com") {
+		t.Error("who has signed in is not known")
+	}
+	if known(here, "bob@example.com") || known(here, "nobody@example.com") {
+		t.Error("who signed in as Ada is known as somebody else")
+	}
+	first := maps.Clone(here.cookies)
+	if here.signIn("bob@example.com", password) != 200 || first["device"] == here.cookies["device"] {
+		t.Error("a sign-in leaves the browser its old token")
+	}
+	if !known(here, "ada@example.com") || !known(here, "bob@example.com") {
+		t.Error("a browser that two people use is not known to both")
+	}
+	if old := newBrowser(t, s, "203.0.113.9"); true {
+		old.cookies = first
+		if known(old, "ada@example.com") {
+			t.Error("the old token still is known")
+		}
+	}
+	for i := range 8 { // a browser that was stolen has few guesses of its own
+		want := 401
+		if i >= 5 {
+			want = 429
+		}
+		if got := there.signIn("ada@example.com", "wrong"); got != want {
+			t.Errorf("guess %d from a known browser is %d, want %d", i+1, got, want)
+		}
+	}
+	if r := there.ask("PUT", "/api/v1/account/password", sending(newPassword)); r.StatusCode != 204 {
+		t.Fatalf("got %d %s", r.StatusCode, body(t, r))
+	}
+	if known(here, "ada@example.com") || !known(there, "ada@example.com") || !known(here, "bob@example.com") {
+		t.Error("a new password makes its own browser unknown, leaves another known, or touches another account")
+	}
+}
+
+func TestTheCookieOfAKnownBrowserIsGuarded(t *testing.T) {
+	t.Parallel()
+	f := newFake(0)
+	f.join("Ada")
+	s, lines := newServer(t, f, nil)
+	for _, https := range []bool{false, true} {
+		how := func(r *http.Request) {
+			if https {
+				r.Header.Set("X-Forwarded-Proto", "https")
+			}
+		}
+		response := ask(s, "PUT", "/api/v1/session", sending(credentials), how)
+		i := slices.IndexFunc(response.Cookies(), func(c *http.Cookie) bool {
+			return c.Name == map[bool]string{false: "device", true: "__Host-device"}[https]
+		})
+		if i < 0 {
+			t.Fatalf("Set-Cookie: %q", response.Header["Set-Cookie"])
+		}
+		c := response.Cookies()[i]
+		if !c.HttpOnly || c.Secure != https || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" || c.MaxAge != 180*24*60*60 || len(c.Value) != 43 {
+			t.Errorf("the cookie is %s", c.Raw)
+		}
+		if _, kept := f.devices[mustHash(t, c.Value)]; !kept || strings.Contains(lines.String(), c.Value) {
+			t.Error("the token is not kept by its hash, or logged")
+		}
+		if who := body(t, ask(s, "GET", "/api/v1/session", how, with("Cookie", c.Name+"="+c.Value))); !strings.Contains(who, `"signed_in":false`) {
+			t.Errorf("it signs in: %s", who)
+		}
 	}
 }
 
@@ -165,18 +374,21 @@ func TestAttemptsAreCountedByAccountAndByNetwork(t *testing.T) {
 	hers := f.join("Ada")
 	f.join("Bob")
 	s, _ := newServer(t, f, nil)
-	from := func(address string) change { return set("X-Forwarded-For", address) }
 	signIn := func(email, password, address string) int {
-		r := ask(s, "PUT", "/api/v1/session", from(address), sending(`{"email":"`+email+`","password":"`+password+`"}`))
-		return r.StatusCode
+		return newBrowser(t, s, address).signIn(email, password)
 	}
 	for i, email := range []string{"ada@example.com", "ADA@example.com", "Ada@Example.com", "ada@EXAMPLE.com", "adA@example.com"} {
 		if got := signIn(email, "wrong", "203.0.113.9"); got != 401 {
 			t.Errorf("attempt %d: %d", i, got)
 		}
 	}
-	if got := signIn("ada@example.com", password, "198.51.100.7"); got != 429 {
-		t.Errorf("the sixth attempt on an account, from elsewhere, is %d: want 429, though the password is right", got)
+	if got := signIn("ada@example.com", password, "203.0.113.9"); got != 429 {
+		t.Errorf("the sixth attempt on an account from a network is %d: want 429, though the password is right", got)
+	}
+	for range 10 { // a right password is no guess
+		if got := signIn("ada@example.com", password, "198.51.100.7"); got != 200 {
+			t.Errorf("an attempt from elsewhere is %d", got)
+		}
 	}
 	if got := signIn("bob@example.com", password, "203.0.113.9"); got != 200 {
 		t.Errorf("another account is %d", got)
@@ -185,11 +397,6 @@ func TestAttemptsAreCountedByAccountAndByNetwork(t *testing.T) {
 		t.Errorf("who is signed in is kept from changing the password by another's attempts: %d", got.StatusCode)
 	}
 
-	for bucket := range f.taken {
-		if strings.Contains(bucket, "2001:db8") {
-			t.Errorf("there is %s before anything came from there", bucket)
-		}
-	}
 	signIn("bob@example.com", "wrong", "2001:db8:1:2:3:4:5:6")
 	signIn("bob@example.com", "wrong", "2001:db8:1:2:ffff::1")
 	signIn("bob@example.com", "wrong", "::ffff:203.0.113.9")
@@ -198,6 +405,60 @@ func TestAttemptsAreCountedByAccountAndByNetwork(t *testing.T) {
 	}
 	if n := f.taken["sign-in network 203.0.113.9"]; n != 7 {
 		t.Errorf("attempts from 203.0.113.9 count %d times, want 7; buckets are %v", n, f.taken)
+	}
+}
+
+// Where all visitors have one address, the limit of each address would be one for all of them.
+func TestWhereAddressesAreHiddenThereIsNoLimitForEachAddress(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]bool{
+		"192.0.2.1": true, "127.0.0.1": true, "::1": true, "::ffff:192.0.2.1": true, // the gateway, the health check
+		"203.0.113.9": false, "10.0.0.7": false, "2001:db8::1": false, // a neighbour in a private network has an address
+	} {
+		f := newFake(0)
+		f.join("Ada")
+		s, _ := newServer(t, f, nil)
+		newBrowser(t, s, address).signIn("ada@example.com", "wrong")
+		ask(s, "POST", "/api/v1/accounts", cameFrom(address), keyed(aKey), sending(anAccount))
+		hidden := true
+		for bucket, n := range f.taken {
+			if strings.HasPrefix(bucket, "sign-in network ") || strings.HasPrefix(bucket, "sign-up network ") {
+				hidden = false
+			}
+			if n != 1 {
+				t.Errorf("%s: %s has %d", address, bucket, n)
+			}
+		}
+		if hidden != want || f.taken["sign-in account ada@example.com"] != 1 || f.taken["sign-in site"] != 1 || f.taken["sign-up site"] != 1 {
+			t.Errorf("%s: hidden %t, want %t; buckets are %v", address, hidden, want, f.taken)
+		}
+	}
+}
+
+// A thief with one session must not keep the owner from the change of password that would end it.
+func TestConfirmationsAreCountedByBrowser(t *testing.T) {
+	t.Parallel()
+	f := newFake(0)
+	thief := f.join("Ada")
+	s, _ := newServer(t, f, nil)
+	owner := newBrowser(t, s, "203.0.113.9")
+	if owner.signIn("ada@example.com", password) != 200 {
+		t.Fatal("not signed in")
+	}
+	for i := range 8 {
+		want := 422
+		if i >= 5 {
+			want = 429
+		}
+		if r := ask(s, "POST", "/api/v1/account/deletion", thief, cameFrom("203.0.113.9"), sending(`{"password":"wrong"}`)); r.StatusCode != want {
+			t.Errorf("guess %d is %d", i+1, r.StatusCode)
+		}
+	}
+	if r := owner.ask("PUT", "/api/v1/account/password", sending(newPassword)); r.StatusCode != 204 {
+		t.Errorf("the owner's change is %d", r.StatusCode)
+	}
+	if r := ask(s, "GET", "/api/v1/session", thief); !strings.Contains(body(t, r), "false") {
+		t.Error("the thief is still signed in")
 	}
 }
 
@@ -253,28 +514,104 @@ func TestSignOut(t *testing.T) {
 	}
 }
 
-func TestANewPasswordEndsTheOtherSessions(t *testing.T) {
+func TestANewPasswordEndsEverySessionButThisOneWhichGetsANewToken(t *testing.T) {
 	t.Parallel()
 	f := newFake(0)
-	here := f.join("Ada")
-	c := cookieOf(func() *http.Response {
-		s, _ := newServer(t, f, nil)
-		return ask(s, "PUT", "/api/v1/session", sending(credentials))
-	}())
-	there := with("Cookie", "session="+c.Value)
+	f.join("Ada")
 	s, _ := newServer(t, f, nil)
-	if r := ask(s, "PUT", "/api/v1/account/password", here, sending(newPassword)); r.StatusCode != 204 {
+	here, there := newBrowser(t, s, "203.0.113.9"), newBrowser(t, s, "203.0.113.9")
+	for _, b := range []*browser{here, there} {
+		if b.signIn("ada@example.com", password) != 200 {
+			t.Fatal("not signed in")
+		}
+	}
+	old := here.cookies["session"]
+	if r := here.ask("PUT", "/api/v1/account/password", sending(newPassword)); r.StatusCode != 204 {
 		t.Fatalf("got %d %s", r.StatusCode, body(t, r))
 	}
-	if a, b := body(t, ask(s, "GET", "/api/v1/session", here)), body(t, ask(s, "GET", "/api/v1/session", there)); !strings.Contains(a, "true") || !strings.Contains(b, "false") {
-		t.Errorf("here: %s there: %s", a, b)
+	for name, test := range map[string]struct {
+		response *http.Response
+		want     string
+	}{
+		"here":               {here.ask("GET", "/api/v1/session"), "true"},
+		"there":              {there.ask("GET", "/api/v1/session"), "false"},
+		"with the old token": {ask(s, "GET", "/api/v1/session", with("Cookie", "session="+old)), "false"},
+	} {
+		if text := body(t, test.response); !strings.Contains(text, `"signed_in":`+test.want) {
+			t.Errorf("%s: %s", name, text)
+		}
 	}
-	if r := ask(s, "PUT", "/api/v1/session", sending(credentials)); r.StatusCode != 401 {
-		t.Errorf("the old password is %d", r.StatusCode)
+	if there.signIn("ada@example.com", password) != 401 {
+		t.Error("the old password is still right")
 	}
-	if r := ask(s, "POST", "/api/v1/account/deletion", here, sending(`{"password":"another horse battery"}`)); r.StatusCode != 204 || !cleared(r) || len(f.sessions) != 0 {
-		t.Errorf("deletion with the new password is %d, %q", r.StatusCode, r.Header["Set-Cookie"])
+	if r := here.ask("POST", "/api/v1/account/deletion", sending(`{"password":"another horse battery"}`)); r.StatusCode != 204 || len(here.cookies) != 0 || len(f.sessions) != 0 {
+		t.Errorf("deletion with the new password is %d, cookies are %v", r.StatusCode, here.cookies)
 	}
+}
+
+func TestSessionsAreListedAndEnded(t *testing.T) {
+	t.Parallel()
+	f := newFake(0)
+	his := f.join("Bob")
+	f.join("Ada")
+	delete(f.sessions, firstOf(f.sessions, 2))
+	s, _ := newServer(t, f, nil)
+	here, there := newBrowser(t, s, "203.0.113.9"), newBrowser(t, s, "198.51.100.7")
+	for b, agent := range map[*browser]string{here: "Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Firefox/150.0", there: "<script>alert(1)</script>"} {
+		if r := b.ask("PUT", "/api/v1/session", sending(credentials), set("User-Agent", agent)); r.StatusCode != 200 {
+			t.Fatal("not signed in")
+		}
+	}
+	list := func(b *browser) (all []openSession) {
+		var got openSessions
+		text := body(t, b.ask("GET", "/api/v1/sessions"))
+		if err := json.Unmarshal([]byte(text), &got); err != nil || strings.Contains(text, b.cookies["session"]) {
+			t.Fatalf("%v: %s", err, text)
+		}
+		return got.Sessions
+	}
+	all := list(here)
+	if len(all) != 2 {
+		t.Fatalf("the list is %+v", all)
+	}
+	for _, one := range all {
+		if want := map[bool]string{true: "Firefox on Linux", false: ""}[one.Current]; one.Browser != want || one.CreatedAt == "" || one.UsedAt == "" {
+			t.Errorf("%+v, want %q", one, want)
+		}
+	}
+	other := all[0]
+	if other.Current {
+		other = all[1]
+	}
+	if r := ask(s, "DELETE", "/api/v1/sessions/"+other.ID, his); r.StatusCode != 404 || len(f.sessions) != 3 {
+		t.Errorf("somebody else ends it: %d", r.StatusCode)
+	}
+	for _, id := range []string{"x", "0", strings.Repeat("0", 32), strings.ToUpper(other.ID) + "X", other.ID[:31]} {
+		if r := here.ask("DELETE", "/api/v1/sessions/"+id); r.StatusCode != 404 {
+			t.Errorf("%s is %d", id, r.StatusCode)
+		}
+	}
+	if r := here.ask("DELETE", "/api/v1/sessions/"+other.ID); r.StatusCode != 204 || here.cookies["session"] == "" {
+		t.Errorf("got %d, cookies %v", r.StatusCode, here.cookies)
+	}
+	if text := body(t, there.ask("GET", "/api/v1/session")); !strings.Contains(text, "false") {
+		t.Errorf("the other browser is %s", text)
+	}
+	if left := list(here); len(left) != 1 || !left[0].Current {
+		t.Fatalf("left are %+v", left)
+	}
+	if r := here.ask("DELETE", "/api/v1/sessions/"+list(here)[0].ID); r.StatusCode != 204 || here.cookies["session"] != "" {
+		t.Errorf("to end one's own is %d, cookies %v", r.StatusCode, here.cookies)
+	}
+}
+
+func firstOf(sessions map[app.Digest]uint64, user uint64) app.Digest {
+	for token, id := range sessions {
+		if id == user {
+			return token
+		}
+	}
+	return app.Digest{}
 }
 
 func TestTheSameKeyIsTheSameRequest(t *testing.T) {
@@ -309,19 +646,42 @@ func TestTheSameKeyIsTheSameRequest(t *testing.T) {
 	}
 }
 
-func TestWhatIsKeptOfARequestDependsOnItsKey(t *testing.T) {
+// A digest of a password that is quick to make would undo the slow one: for who reads the database, and, where the key
+// is known or can be guessed, for who sends the request again with another password and looks whether it is the same.
+func TestWhatIsKeptOfARequestHelpsNobodyGuessAPassword(t *testing.T) {
 	t.Parallel()
+	kept := func(key, email, password string) (app.Digest, app.Digest) {
+		f := newFake(0)
+		s, _ := newServer(t, f, nil)
+		if r := ask(s, "POST", "/api/v1/accounts", keyed(key), sending(`{"email":"`+email+`","name":"New","password":"`+password+`"}`)); r.StatusCode != 201 {
+			t.Fatalf("got %d %s", r.StatusCode, body(t, r))
+		}
+		for key, d := range f.done {
+			return key, d.request
+		}
+		t.Fatal("nothing is kept")
+		return app.Digest{}, app.Digest{}
+	}
+	key, request := kept(aKey, "new@example.com", password)
+	if k, r := kept(aKey, "NEW@example.com", "something else"); k != key || r != request {
+		t.Error("what is kept depends on the password")
+	}
+	if k, r := kept(aKey+"1", "new@example.com", password); k == key || r == request {
+		t.Error("what is kept does not depend on the key")
+	}
+	if k, _ := kept(aKey, "other@example.com", password); k == key {
+		t.Error("a stranger who has the same key is in the way")
+	}
+
 	f := newFake(0)
 	s, _ := newServer(t, f, nil)
-	for _, key := range []string{"0123456789abcde1", "0123456789abcde2"} {
-		ask(s, "POST", "/api/v1/accounts", keyed(key), sending(anAccount))
+	for _, p := range []string{password, "something else"} { // the answer tells no more
+		if r := ask(s, "POST", "/api/v1/accounts", keyed(aKey), sending(`{"email":"new@example.com","name":"New","password":"`+p+`"}`)); r.StatusCode != 201 {
+			t.Errorf("got %d %s", r.StatusCode, body(t, r))
+		}
 	}
-	seen := map[[32]byte]bool{}
-	for key, d := range f.done {
-		seen[key], seen[d.request] = true, true
-	}
-	if len(seen) != 4 {
-		t.Errorf("two sign-ups alike leave %d different digests, want 4: the digest of a password could be looked up", len(seen))
+	if r := ask(s, "PUT", "/api/v1/session", sending(`{"email":"new@example.com","password":"something else"}`)); r.StatusCode != 401 {
+		t.Errorf("the second sign-up changed the password: %d", r.StatusCode)
 	}
 }
 

@@ -1,12 +1,20 @@
 package api
 
 import (
+	"cmp"
+	"fmt"
 	"net/mail"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/text/unicode/norm"
+	"golang.org/x/text/unicode/rangetable"
+
+	"oneserver/app"
 )
 
 // wrong makes errors of pairs of a body's member and what is wrong with it, where something is.
@@ -20,26 +28,241 @@ func wrong(pairs ...string) []error {
 	return errs
 }
 
+// What is wrong with a text.
+const (
+	empty     = "must not be empty"
+	notOne    = "must be one line without control characters"
+	control   = "must have no control characters but newlines and tabs"
+	reserved  = "must have no characters that Unicode reserves"
+	reorders  = "must have no marks that change the direction of what follows"
+	hides     = "must have no characters that show nothing"
+	stacked   = "must not have more than 8 marks or hidden characters in a row"
+	mixed     = "must not mix letters of several alphabets in one word"
+	tooLong   = "may have at most %d characters"
+	mostMarks = 8 // as Tibetan needs; Hebrew with its accents has five
+)
+
+// Characters that show nothing, besides spaces and controls. Unicode has a property for those that a program should show
+// nothing for where it does not know them (DerivedCoreProperties.txt says how it follows from these), which takes the
+// fillers of Hangul, joiners, variation selectors, tags and marks of direction in. The named ones have a category that
+// says otherwise: the braille cell without dots, what stands for an object that is not there, the note without a head,
+// and the blanks between hieroglyphs.
+var (
+	ignorable = []*unicode.RangeTable{unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, unicode.Cf}
+	prefixes  = unicode.Prepended_Concatenation_Mark // of category Cf, and signs that are seen
+	blank     = rangetable.New('\u2800', '\ufffc', '\U0001d159', '\U00013441', '\U00013442')
+	unseen    = []*unicode.RangeTable{unicode.White_Space, unicode.Cc, unicode.Cs, unicode.Co, unicode.M, unicode.Noncharacter_Code_Point, blank}
+)
+
+func isIgnorable(r rune) bool { return unicode.In(r, ignorable...) && !unicode.Is(prefixes, r) }
+
+// visible reports whether text shows anything at all. A mark alone does not: it needs something to stand on.
+func visible(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool { return !unicode.In(r, unseen...) && !isIgnorable(r) })
+}
+
+// tidy is text in its one spelling, without spaces around it.
+func tidy(text string) string { return strings.TrimSpace(norm.NFC.String(text)) }
+
+// tidyName is tidy for a name, with one plain space where there are several of whatever kind.
+func tidyName(text string) string {
+	words := strings.FieldsFunc(tidy(text), func(r rune) bool { return unicode.Is(unicode.Zs, r) })
+	return strings.Join(words, " ")
+}
+
 // checkLine returns what is wrong with a text of one line, nothing if it is right.
 func checkLine(text string) string {
 	switch {
 	case strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }):
-		return "must be one line without control characters"
-	case !visible(text):
-		return "must not be empty"
+		return notOne
+	case strings.ContainsFunc(text, isBidi):
+		return reorders
+	}
+	return checkCharacters([]rune(text))
+}
+
+// checkTitle is checkLine for the title of a post.
+func checkTitle(text string) string { return cmp.Or(checkLine(text), checkLength(text, app.MaxTitle)) }
+
+// checkBody is checkLine for a text of several lines. Each is a paragraph to a browser, in which what is turned round must
+// be turned back; what overrides the direction of letters is for nobody's language.
+func checkBody(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }) {
+		return control
+	}
+	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\n' || r == '\u2029' }) {
+		if !balanced(line) {
+			return reorders
+		}
+	}
+	return cmp.Or(checkCharacters([]rune(text)), checkLength(text, app.MaxBody))
+}
+
+// checkName is checkLine for a name, which must be what it looks like: it has nothing in it that does not show, and no
+// letters in one word that look like those of another alphabet.
+func checkName(text string) string {
+	if wrong := checkLine(text); wrong != "" {
+		return wrong
+	}
+	runes := []rune(text)
+	for i, r := range runes {
+		if unicode.In(r, unicode.Co, blank) || isIgnorable(r) && !hasUse(runes, i) {
+			return hides
+		}
+	}
+	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return !unicode.In(r, unicode.L, unicode.M, unicode.N) }) {
+		alphabets := 0
+		for _, alphabet := range []*unicode.RangeTable{unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Armenian, unicode.Cherokee} {
+			if strings.ContainsFunc(word, func(r rune) bool { return unicode.Is(alphabet, r) }) {
+				alphabets++
+			}
+		}
+		if alphabets > 1 {
+			return mixed
+		}
+	}
+	return checkLength(text, app.MaxName)
+}
+
+// checkLength is for what has been brought into its one spelling, which can be longer than what came.
+func checkLength(text string, most int) string {
+	if utf8.RuneCountInString(text) > most {
+		return fmt.Sprintf(tooLong, most)
 	}
 	return ""
 }
 
-// checkText is checkLine for a text of several lines.
-func checkText(text string) string {
-	switch {
-	case strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }):
-		return "must have no control characters but newlines and tabs"
-	case !visible(text):
-		return "must not be empty"
+// checkCharacters is what holds of every text. Selectors and tags of no use would be a text that nobody sees and programs
+// read.
+func checkCharacters(text []rune) string {
+	marks := 0
+	for i, r := range text {
+		switch {
+		case unicode.Is(unicode.Noncharacter_Code_Point, r):
+			return reserved
+		case (isTag(r) || unicode.Is(unicode.Variation_Selector, r)) && !hasUse(text, i):
+			return hides
+		case unicode.In(r, unicode.Mn, unicode.Me) || isIgnorable(r):
+			if marks++; marks > mostMarks {
+				return stacked
+			}
+		default:
+			marks = 0
+		}
+	}
+	if !visible(string(text)) {
+		return empty
 	}
 	return ""
+}
+
+// isBidi: the controls of Unicode Standard Annex #9 that last until something ends them. The marks of direction, which
+// only count as a letter of theirs, are not among them.
+func isBidi(r rune) bool { return '\u202a' <= r && r <= '\u202e' || '\u2066' <= r && r <= '\u2069' }
+
+// balanced reports whether a line ends all embeddings and isolates that it begins, and overrides nothing.
+func balanced(line string) bool {
+	var open []rune
+	for _, r := range line {
+		switch r {
+		case '\u202d', '\u202e':
+			return false
+		case '\u202a', '\u202b':
+			open = append(open, '\u202c')
+		case '\u2066', '\u2067', '\u2068':
+			open = append(open, '\u2069')
+		case '\u202c', '\u2069':
+			if len(open) == 0 || open[len(open)-1] != r {
+				return false
+			}
+			open = open[:len(open)-1]
+		}
+	}
+	return len(open) == 0
+}
+
+const (
+	nonJoiner = '\u200c'
+	joiner    = '\u200d'
+	blackFlag = '\U0001f3f4'
+	endTag    = '\U000e007f'
+)
+
+func isTag(r rune) bool { return '\U000e0000' <= r && r <= endTag }
+
+// isSymbol: what emoji are made of. Those that are newer than Go's tables are where the others are.
+func isSymbol(r rune) bool {
+	return unicode.In(r, unicode.So, unicode.Sm) || '\U0001f000' <= r && r <= '\U0001faff'
+}
+
+// hasUse reports whether the ignorable character at text[i] does what it is for. (PRECIS, RFC 8264, knows that of joiners
+// only, and refuses joined emoji: golang.org/x/text/secure/precis would refuse a technologist, a red heart and Scotland.)
+func hasUse(text []rune, i int) bool {
+	before := func(n int) rune {
+		if i < n {
+			return 0
+		}
+		return text[i-n]
+	}
+	var after rune
+	if i+1 < len(text) {
+		after = text[i+1]
+	}
+	previous := before(1)
+	switch r := text[i]; {
+	case r == joiner || r == nonJoiner:
+		inWord := unicode.In(previous, joining...) && (r == joiner || unicode.In(after, joining...))
+		emoji := isSymbol(previous) || unicode.Is(unicode.Variation_Selector, previous) && isSymbol(before(2)) || isTag(previous)
+		return inWord || r == joiner && emoji && isSymbol(after)
+	case unicode.Is(unicode.Variation_Selector, r):
+		if previous == 'ℹ' { // an emoji, and by its category a letter
+			return true
+		}
+		if unicode.IsLetter(previous) {
+			return unicode.In(previous, unicode.Han, unicode.Mongolian, unicode.Myanmar, unicode.Phags_Pa, unicode.Manichaean)
+		}
+		return unicode.In(previous, unicode.S, unicode.P, unicode.N) || isSymbol(previous)
+	case isTag(r):
+		return inFlag(text, i)
+	}
+	return false
+}
+
+// inFlag reports whether the tag at text[i] is in a black flag, its subdivision in tags and their end.
+func inFlag(text []rune, i int) bool {
+	first, last := i, i
+	for first > 0 && isTag(text[first-1]) {
+		first--
+	}
+	for last+1 < len(text) && isTag(text[last+1]) {
+		last++
+	}
+	return first > 0 && text[first-1] == blackFlag && text[last] == endTag && last-first >= 3 && last-first <= 6
+}
+
+// joining are the scripts in which joiners choose the form of a letter: the cursive ones, and those of India and its
+// neighbours.
+var joining = []*unicode.RangeTable{
+	unicode.Arabic, unicode.Syriac, unicode.Mongolian, unicode.Nko, unicode.Adlam, unicode.Mandaic, unicode.Hanifi_Rohingya,
+	unicode.Devanagari, unicode.Bengali, unicode.Gurmukhi, unicode.Gujarati, unicode.Oriya, unicode.Tamil, unicode.Telugu,
+	unicode.Kannada, unicode.Malayalam, unicode.Sinhala, unicode.Khmer, unicode.Myanmar, unicode.Tibetan, unicode.Balinese,
+	unicode.Javanese, unicode.Grantha, unicode.Meetei_Mayek, unicode.Ol_Chiki, unicode.Chakma, unicode.Newa, unicode.Brahmi,
+}
+
+// isSites reports whether readers would take name for the site's own.
+func isSites(name, domain string) bool {
+	bare := func(text string) string { return letters(strings.ToLower(norm.NFKC.String(text))) }
+	return slices.Contains([]string{"thesite", bare(domain), bare("www." + domain)}, bare(name))
+}
+
+// letters is text without what stands between letters and digits.
+func letters(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.L, unicode.N) {
+			return r
+		}
+		return -1
+	}, text)
 }
 
 // checkSecret is for a password: whatever can be typed.
@@ -48,11 +271,6 @@ func checkSecret(text string) string {
 		return "must have no control characters"
 	}
 	return ""
-}
-
-// visible reports whether text shows anything at all.
-func visible(text string) bool {
-	return strings.ContainsFunc(text, func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) })
 }
 
 // domain is a name of the public DNS: with a dot, since an address without one works in somebody's own network only.

@@ -1,20 +1,53 @@
 package api
 
 import (
+	"encoding/hex"
 	"strings"
 	"time"
 
 	"oneserver/app"
 )
 
-// perAccount bounds how fast one account's password can be guessed, from wherever.
-func perAccount(what, account string) app.Bucket {
-	return app.Bucket{Name: what + " account " + strings.ToLower(account), Burst: 5, Interval: time.Minute}
+// limits are what a sign-in is counted in. Guesses of a stranger's must not keep the owner of the account out, wherever
+// the stranger is, and must stay few. So each network has a bucket of its own for an account, and each browser that has
+// signed in to it before has one that nobody else can fill, and no other: the stranger may sit in the same network, or
+// in so many that the account's wide bucket is full.
+type limits struct {
+	account []app.Bucket // what a right password takes its attempt back from, since it was no guess
+	others  []app.Bucket
 }
 
-// perNetwork bounds what one network may try with all accounts. A school behind one address has room.
-func perNetwork(what string, c *call) app.Bucket {
-	return app.Bucket{Name: what + " network " + c.network(), Burst: 100, Interval: 6 * time.Second}
+func (s *Server) signInLimits(c *call, email string, known bool) limits {
+	account := strings.ToLower(email)
+	if known {
+		return limits{account: []app.Bucket{
+			{Name: "sign-in account " + account + " device " + hex.EncodeToString(c.device[:]), Burst: 5, Interval: time.Minute},
+		}}
+	}
+	return limits{
+		account: []app.Bucket{
+			{Name: "sign-in account " + account + " network " + c.network(), Burst: 5, Interval: time.Minute},
+			{Name: "sign-in account " + account, Burst: 60, Interval: 15 * time.Second}, // four networks at work fill it
+		},
+		others: perVisitor("sign-in", c),
+	}
+}
+
+// perSession bounds the guesses at a password of who is signed in: somebody who found the browser open. Nobody can fill
+// it for another browser of the same account, whose owner may want to put an end to just that.
+func perSession(what string, session app.Session) app.Bucket {
+	return app.Bucket{Name: what + " session " + hex.EncodeToString(session.TokenHash[:]), Burst: 5, Interval: time.Minute}
+}
+
+// perVisitor bounds what strangers may try with all accounts: each network, and the whole site, which spends a third of a
+// core on it at the most. A school behind one address has room. Where visitors' addresses are hidden, one of them would
+// fill the bucket of all, so there is none.
+func perVisitor(what string, c *call) []app.Bucket {
+	site := app.Bucket{Name: what + " site", Burst: 300, Interval: 100 * time.Millisecond}
+	if c.hidden {
+		return []app.Bucket{site}
+	}
+	return []app.Bucket{{Name: what + " network " + c.network(), Burst: 100, Interval: 6 * time.Second}, site}
 }
 
 // throttle counts an attempt, before its outcome is known, so that a burst of guesses cannot outrun the count.

@@ -18,10 +18,12 @@ import (
 type visit struct {
 	id         string
 	client     netip.Addr
+	hidden     bool // whether client is not the visitor's own address but one of the stack's, as all visitors have it
 	https      bool
 	webVersion string
 	token      app.Digest // of the session's token; zero if the request has none that is well-formed
 	cookie     bool       // whether there is a session cookie, of whatever form
+	device     app.Digest // of the token that tells a browser which has signed in before; zero likewise
 	timing     *timing.Record
 }
 
@@ -47,14 +49,18 @@ func (s *Server) visit(r *http.Request) *visit {
 			v.id = id
 		}
 	}
+	v.hidden = v.client.IsLoopback() || s.OwnNetwork.IsValid() && s.OwnNetwork.Contains(v.client)
 	if v.id == "" {
 		v.id = newID()
 	}
 	if r.Header["Cookie"] != nil {
-		cookies := r.CookiesNamed(v.cookieName())
+		cookies := r.CookiesNamed(v.name("session"))
 		v.cookie = len(cookies) > 0
 		if len(cookies) == 1 { // of two, nobody knows which one is the site's
 			v.token, _ = auth.TokenHash(cookies[0].Value)
+		}
+		if devices := r.CookiesNamed(v.name("device")); len(devices) == 1 {
+			v.device, _ = auth.TokenHash(devices[0].Value)
 		}
 	}
 	return v

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/trustelem/zxcvbn/frequency"
+
 	"oneserver/app"
 )
 
@@ -107,6 +109,59 @@ func TestWhoWaitsCanLeave(t *testing.T) {
 	}
 	if n := len(p.admitted); n != 0 {
 		t.Errorf("%d slots are lost", n)
+	}
+}
+
+func TestPasswordsThatAreTriedFirstAreRefused(t *testing.T) {
+	t.Parallel()
+	personal := []string{"ada.lovelace@engines.example", "Ada Lovelace", "@foobar.com", "@www.foobar.com"}
+	for want, passwords := range map[string][]string{
+		isCommon: {
+			"password", "Password", "PASSWORD1", "password123", "p@ssw0rd", "passw0rd", "qwertyuiop", "qwerty123", "iloveyou", "sunshine", "princess",
+			"football", "baseball", "1q2w3e4r", "1qaz2wsx", "letmein1", "welcome1", "abcd1234", "trustno1", "superman", "michelle", "jennifer",
+			"basketball", "changeme", "administrator", "zaq12wsx", "internet", "starwars", "password!", "monkey123", "asdfghjkl",
+		},
+		isPattern: {
+			"12345678", "123456789", "1234567890", "87654321", "9876543210", "11111111", "00000000", "aaaaaaaa", "        ", "😀😀😀😀😀😀😀😀",
+			"12341234", "abcabcab", "abababab", "abcdefgh", "hgfedcba", "абвгдежз", "67890123",
+		},
+		isPersonal: {
+			"ada.lovelace@engines.example", "ADA.LOVELACE@ENGINES.EXAMPLE", "ada.lovelace", "adalovelace", "Ada Lovelace", "ada-lovelace", "AdaLovelace1815!",
+			"engines.example", "enginesexample", "foobar.com", "www.foobar.com", "FooBar.com", "foobar.com2026",
+		},
+		"": {
+			"an engine of thought", "correct horse battery", "another horse battery", "a word 78", strings.Repeat("a", 64), strings.Repeat("1234", 4), "lovelace ada k.",
+			"xk7 q92 m", "Übergrößenträger", "ключ от дома", "ädä lövelace", "😀🎉🚀🌍🍞🎸🦊🧀", "12435687 no",
+		},
+	} {
+		for _, password := range passwords {
+			if got := Weakness(password, personal...); got != want {
+				t.Errorf("%q %q, want %q", password, got, want)
+			}
+		}
+	}
+	if got := Weakness("20010101", "20010101@example.com", ""); got != isPersonal {
+		t.Errorf("an address of digits %q", got)
+	}
+	if got := Weakness("!!!???!!x?!?", "", "", "@"); got != "" {
+		t.Errorf("where nothing is known of somebody, a password %q", got)
+	}
+
+	// ASVS 5.0, 6.2.4: at least the 3,000 most common ones that are long enough for us.
+	long := 0
+	for _, word := range frequency.FrequencyLists["passwords"] {
+		if len(word) >= app.MinPassword {
+			long++
+		}
+	}
+	if long < 3000 {
+		t.Errorf("the list has %d passwords of %d characters or more, want 3000", long, app.MinPassword)
+	}
+}
+
+func BenchmarkWeakness(b *testing.B) {
+	for b.Loop() {
+		Weakness("an engine of thought", "ada@example.com", "Ada")
 	}
 }
 

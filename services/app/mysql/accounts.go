@@ -16,8 +16,10 @@ const useNoted = 5 * time.Minute
 
 const (
 	readSession = "SELECT users.id, email, name, password_hash, users.created_at, " +
-		"sessions.created_at AS session_created_at, used_at, expires_at " +
+		"browser, sessions.created_at AS session_created_at, used_at, expires_at " +
 		"FROM sessions JOIN users ON users.id = sessions.user_id WHERE token = ? AND used_at > ? AND expires_at > ?"
+	readSessions = "SELECT token, browser, created_at, used_at, expires_at FROM sessions " +
+		"WHERE user_id = ? AND used_at > ? AND expires_at > ? ORDER BY used_at DESC, token"
 	readUser = "SELECT id, email, name, password_hash, created_at FROM users WHERE "
 )
 
@@ -38,8 +40,8 @@ func (db *DB) CreateUser(ctx context.Context, once app.Once, user app.User) erro
 		}
 		err := tx.Exec("INSERT INTO users (email, name, password_hash, created_at) VALUES (?, ?, ?, ?)",
 			user.Email, user.Name, user.PasswordHash, now).Error
-		if errors.Is(err, gorm.ErrDuplicatedKey) { // the key is kept all the same
-			return nil
+		if errors.Is(err, gorm.ErrDuplicatedKey) { // the key is not kept: nothing was done
+			return &app.Error{Code: app.Conflict, Message: "There is an account with this address already."}
 		}
 		return err
 	})
@@ -69,7 +71,8 @@ func (db *DB) Rename(ctx context.Context, user uint64, name string) error {
 }
 
 // ChangePassword implements app.AccountStore.
-func (db *DB) ChangePassword(ctx context.Context, user uint64, oldHash, newHash string, keep app.Digest) error {
+func (db *DB) ChangePassword(ctx context.Context, user uint64, oldHash, newHash string, in app.SignIn) error {
+	now := db.gorm.NowFunc()
 	return db.transaction(ctx, "change password", true, func(tx *gorm.DB, maybeDone bool) error {
 		have, err := lockUser(tx, user, "FOR UPDATE")
 		switch {
@@ -80,10 +83,20 @@ func (db *DB) ChangePassword(ctx context.Context, user uint64, oldHash, newHash 
 		case have.PasswordHash != oldHash:
 			return passwordChanged()
 		}
-		if err := tx.Exec("UPDATE users SET password_hash = ? WHERE id = ?", newHash, user).Error; err != nil {
-			return err
+		for _, s := range []struct {
+			statement string
+			args      []any
+		}{
+			{"UPDATE users SET password_hash = ? WHERE id = ?", []any{newHash, user}},
+			{"DELETE FROM sessions WHERE user_id = ? AND token <> ?", []any{user, digest(in.OldToken)}},
+			{"UPDATE sessions SET token = ?, used_at = ? WHERE user_id = ? AND token = ?", []any{digest(in.Token), now, user, digest(in.OldToken)}},
+			{"DELETE FROM devices WHERE user_id = ?", []any{user}},
+		} {
+			if err := tx.Exec(s.statement, s.args...).Error; err != nil {
+				return err
+			}
 		}
-		return tx.Exec("DELETE FROM sessions WHERE user_id = ? AND token <> ?", user, digest(keep)).Error
+		return noteDevice(tx, user, in, now)
 	})
 }
 
@@ -99,33 +112,90 @@ func (db *DB) DeleteUser(ctx context.Context, user uint64, hash string) error {
 }
 
 // StartSession implements app.AccountStore. The user stays locked until the session is there: a change of the password
-// comes before, and is noticed, or after, and ends the session.
-func (db *DB) StartSession(ctx context.Context, user uint64, passwordHash string, token, replaced app.Digest) error {
+// comes before, and is noticed, or after, and ends the session; and of two sign-ins at once the second counts the
+// session of the first.
+func (db *DB) StartSession(ctx context.Context, user uint64, passwordHash string, in app.SignIn) error {
 	now := db.gorm.NowFunc()
 	return db.transaction(ctx, "start session", true, func(tx *gorm.DB, _ bool) error {
-		have, err := lockUser(tx, user, "FOR SHARE")
+		have, err := lockUser(tx, user, "FOR UPDATE")
 		if err != nil {
 			return err
 		}
 		if have.PasswordHash != passwordHash {
 			return passwordChanged()
 		}
-		if replaced != (app.Digest{}) {
-			if err := tx.Exec("DELETE FROM sessions WHERE token = ?", digest(replaced)).Error; err != nil {
+		if in.OldToken != (app.Digest{}) {
+			if err := tx.Exec("DELETE FROM sessions WHERE token = ?", digest(in.OldToken)).Error; err != nil {
 				return err
 			}
 		}
-		err = tx.Exec("INSERT INTO sessions (token, user_id, created_at, used_at, expires_at) VALUES (?, ?, ?, ?, ?)",
-			digest(token), user, now, now, now.Add(app.SessionAbsolute)).Error
+		err = tx.Exec("INSERT INTO sessions (token, user_id, browser, created_at, used_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+			digest(in.Token), user, in.Browser, now, now, now.Add(app.SessionAbsolute)).Error
 		if errors.Is(err, gorm.ErrDuplicatedKey) { // by an earlier try: nobody else has this token
 			return nil
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		if err := removeOldest(tx, "sessions", user, app.MaxSessions); err != nil {
+			return err
+		}
+		return noteDevice(tx, user, in, now)
 	})
+}
+
+// noteDevice remembers that the user has signed in with a browser, and gives it its new token for all its users.
+func noteDevice(tx *gorm.DB, user uint64, in app.SignIn, now time.Time) error {
+	if in.OldDevice != (app.Digest{}) {
+		if err := tx.Exec("UPDATE devices SET token = ? WHERE token = ?", digest(in.Device), digest(in.OldDevice)).Error; err != nil {
+			return err
+		}
+	}
+	err := tx.Exec("INSERT INTO devices (token, user_id, created_at) VALUES (?, ?, ?) AS new ON DUPLICATE KEY UPDATE created_at = new.created_at",
+		digest(in.Device), user, now).Error
+	if err != nil {
+		return err
+	}
+	return removeOldest(tx, "devices", user, app.MaxDevices)
+}
+
+// removeOldest leaves a user at most that many rows of a table. (MySQL wants a subquery with LIMIT in one of its own.)
+func removeOldest(tx *gorm.DB, table string, user uint64, most int) error {
+	return tx.Exec("DELETE FROM "+table+" WHERE user_id = ? AND token NOT IN (SELECT token FROM "+
+		"(SELECT token FROM "+table+" WHERE user_id = ? ORDER BY created_at DESC, token LIMIT ?) AS newest)", user, user, most).Error
+}
+
+// KnowsDevice implements app.AccountStore.
+func (db *DB) KnowsDevice(ctx context.Context, user uint64, device app.Digest) (known bool, err error) {
+	err = db.run(ctx, "look for a browser", func(tx *gorm.DB) error {
+		return tx.Raw("SELECT EXISTS (SELECT 1 FROM devices WHERE token = ? AND user_id = ? AND created_at > ?)",
+			digest(device), user, db.gorm.NowFunc().Add(-app.DeviceLife)).Row().Scan(&known)
+	})
+	return known, err
+}
+
+// Sessions implements app.AccountStore.
+func (db *DB) Sessions(ctx context.Context, user uint64) (sessions []app.Session, err error) {
+	now := db.gorm.NowFunc()
+	var rows []struct {
+		Token                        digest
+		Browser                      string
+		CreatedAt, UsedAt, ExpiresAt time.Time
+	}
+	err = db.run(ctx, "list sessions", func(tx *gorm.DB) error {
+		return tx.Raw(readSessions, user, now.Add(-app.SessionIdle), now).Find(&rows).Error
+	})
+	for _, row := range rows {
+		sessions = append(sessions, app.Session{
+			TokenHash: app.Digest(row.Token), Browser: row.Browser, CreatedAt: row.CreatedAt, UsedAt: row.UsedAt, ExpiresAt: row.ExpiresAt,
+		})
+	}
+	return sessions, err
 }
 
 type sessionRow struct {
 	app.User
+	Browser                             string
 	SessionCreatedAt, UsedAt, ExpiresAt time.Time
 }
 
@@ -146,7 +216,10 @@ func (db *DB) Session(ctx context.Context, token app.Digest) (app.Session, error
 	if now.Sub(row.UsedAt) > useNoted {
 		db.noteUse(token, now)
 	}
-	return app.Session{User: row.User, TokenHash: token, CreatedAt: row.SessionCreatedAt, ExpiresAt: row.ExpiresAt}, nil
+	return app.Session{
+		User: row.User, TokenHash: token, Browser: row.Browser,
+		CreatedAt: row.SessionCreatedAt, UsedAt: row.UsedAt, ExpiresAt: row.ExpiresAt,
+	}, nil
 }
 
 // EndSession implements app.AccountStore.

@@ -246,12 +246,16 @@ func testAccounts(t *testing.T, db *DB) {
 		other := app.User{Email: strings.ToUpper(ada.Email), Name: "Somebody else", PasswordHash: "other"}
 		once := newOnce()
 		for range 2 {
-			if err := db.CreateUser(ctx, once, other); err != nil {
-				t.Errorf("for an address that is taken: %v", err)
+			wantCode(t, "an address that is taken", db.CreateUser(ctx, once, other), app.Conflict)
+		}
+		bob := app.User{Email: "b" + ada.Email, Name: "Bob", PasswordHash: "x"}
+		for range 2 { // nothing was done under that key
+			if err := db.CreateUser(ctx, once, bob); err != nil {
+				t.Errorf("another address: %v", err)
 			}
 		}
 		once.Request[0]++
-		wantCode(t, "another request with the same key", db.CreateUser(ctx, once, other), app.KeyReused)
+		wantCode(t, "another request with the same key", db.CreateUser(ctx, once, bob), app.KeyReused)
 		if got, err := db.UserByEmail(ctx, other.Email); err != nil || got != ada {
 			t.Errorf("got %+v, %v; want %+v", got, err, ada)
 		}
@@ -278,18 +282,18 @@ func testAccounts(t *testing.T, db *DB) {
 		ctx := t.Context()
 		ada := newUser(t, db, "Ada")
 		first, second := newDigest(), newDigest()
-		wantCode(t, "with another password", db.StartSession(ctx, ada.ID, "other", first, app.Digest{}), app.Conflict)
-		wantCode(t, "of nobody", db.StartSession(ctx, 1<<40, "x", first, app.Digest{}), app.Conflict)
+		wantCode(t, "with another password", db.StartSession(ctx, ada.ID, "other", app.SignIn{Token: first}), app.Conflict)
+		wantCode(t, "of nobody", db.StartSession(ctx, 1<<40, "x", app.SignIn{Token: first}), app.Conflict)
 		for range 2 { // as after a commit whose answer was lost
-			if err := db.StartSession(ctx, ada.ID, ada.PasswordHash, first, app.Digest{}); err != nil {
+			if err := db.StartSession(ctx, ada.ID, ada.PasswordHash, app.SignIn{Token: first, Browser: "Firefox on Linux"}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		session, err := db.Session(ctx, first)
-		if err != nil || session.User != ada || session.TokenHash != first || session.ExpiresAt.Sub(session.CreatedAt) != app.SessionAbsolute {
+		if err != nil || session.User != ada || session.Browser != "Firefox on Linux" || session.TokenHash != first || session.ExpiresAt.Sub(session.CreatedAt) != app.SessionAbsolute {
 			t.Errorf("got %+v, %v", session, err)
 		}
-		if err := db.StartSession(ctx, ada.ID, ada.PasswordHash, second, first); err != nil {
+		if err := db.StartSession(ctx, ada.ID, ada.PasswordHash, app.SignIn{Token: second, OldToken: first}); err != nil {
 			t.Fatal(err)
 		}
 		_, err = db.Session(ctx, first)
@@ -332,38 +336,128 @@ func testAccounts(t *testing.T, db *DB) {
 			}
 		}
 	})
-	t.Run("a new password ends all other sessions", func(t *testing.T) {
+	t.Run("a new password ends all other sessions, and gives this one a new token", func(t *testing.T) {
 		ctx := t.Context()
 		ada := newUser(t, db, "Ada")
-		keep, other := newDigest(), newDigest()
+		keep, other, in := newDigest(), newDigest(), newSignIn()
 		for _, token := range []app.Digest{keep, other} {
-			if err := db.StartSession(ctx, ada.ID, ada.PasswordHash, token, app.Digest{}); err != nil {
+			if err := db.StartSession(ctx, ada.ID, ada.PasswordHash, app.SignIn{Token: token, Device: token}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		wantCode(t, "with another old password", db.ChangePassword(ctx, ada.ID, "other", "new", keep), app.Conflict)
-		if err := db.ChangePassword(ctx, ada.ID, ada.PasswordHash, "new", keep); err != nil {
+		in.OldToken, in.OldDevice = keep, keep
+		wantCode(t, "with another old password", db.ChangePassword(ctx, ada.ID, "other", "new", in), app.Conflict)
+		if err := db.ChangePassword(ctx, ada.ID, ada.PasswordHash, "new", in); err != nil {
 			t.Fatal(err)
 		}
-		if session, err := db.Session(ctx, keep); err != nil || session.User.PasswordHash != "new" {
+		if session, err := db.Session(ctx, in.Token); err != nil || session.User.PasswordHash != "new" {
 			t.Errorf("the session that is kept: %+v, %v", session, err)
 		}
-		_, err := db.Session(ctx, other)
-		wantCode(t, "the other session", err, app.NotFound)
-		wantCode(t, "with the old password", db.StartSession(ctx, ada.ID, ada.PasswordHash, other, app.Digest{}), app.Conflict)
+		for name, token := range map[string]app.Digest{"its old token": keep, "the other session": other} {
+			_, err := db.Session(ctx, token)
+			wantCode(t, name, err, app.NotFound)
+			if known, err := db.KnowsDevice(ctx, ada.ID, token); known || err != nil {
+				t.Errorf("%s: the browser is known: %t, %v", name, known, err)
+			}
+		}
+		if known, err := db.KnowsDevice(ctx, ada.ID, in.Device); !known || err != nil {
+			t.Errorf("this browser is known: %t, %v", known, err)
+		}
+		wantCode(t, "with the old password", db.StartSession(ctx, ada.ID, ada.PasswordHash, newSignIn()), app.Conflict)
+	})
+	t.Run("a browser is known to those who signed in with it, by its newest token, for a time", func(t *testing.T) {
+		ctx := t.Context()
+		ada, bob := newUser(t, db, "Ada"), newUser(t, db, "Bob")
+		first, second := newSignIn(), newSignIn()
+		second.OldToken, second.OldDevice = first.Token, first.Device
+		for range 2 { // as after a commit whose answer was lost
+			if err := db.StartSession(ctx, ada.ID, ada.PasswordHash, first); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 {
+			if err := db.StartSession(ctx, bob.ID, bob.PasswordHash, second); err != nil {
+				t.Fatal(err)
+			}
+		}
+		knows := func(user app.User, device app.Digest) bool {
+			known, err := db.KnowsDevice(ctx, user.ID, device)
+			if err != nil {
+				t.Error(err)
+			}
+			return known
+		}
+		if !knows(ada, second.Device) || !knows(bob, second.Device) || knows(ada, first.Device) || knows(newUser(t, db, "Eve"), second.Device) {
+			t.Error("the wrong ones know the browser")
+		}
+		exec(t, db, "UPDATE devices SET created_at = ? WHERE user_id = ?", db.gorm.NowFunc().Add(-app.DeviceLife-time.Minute), ada.ID)
+		if knows(ada, second.Device) || !knows(bob, second.Device) {
+			t.Error("it is known for ever, or to nobody")
+		}
+	})
+	t.Run("an account has so many sessions, of which the oldest ends, and shows them", func(t *testing.T) {
+		ctx := t.Context()
+		ada, bob := newUser(t, db, "Ada"), newUser(t, db, "Bob")
+		his := newSignIn()
+		if err := db.StartSession(ctx, bob.ID, bob.PasswordHash, his); err != nil {
+			t.Fatal(err)
+		}
+		begun := make([]app.SignIn, app.MaxSessions+3)
+		for i := range begun {
+			begun[i] = newSignIn()
+			if err := db.StartSession(ctx, ada.ID, ada.PasswordHash, begun[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var want, got []app.Digest
+		for _, in := range begun[3:] {
+			want = append([]app.Digest{in.Token}, want...)
+		}
+		sessions, err := db.Sessions(ctx, ada.ID)
+		for _, one := range sessions {
+			got = append(got, one.TokenHash)
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%d sessions are left, %v; want the newest %d, newest first", len(got), err, len(want))
+		}
+		if n := count(t, db, "SELECT COUNT(*) FROM devices WHERE user_id = ?", ada.ID); n != app.MaxDevices {
+			t.Errorf("%d browsers are known, want %d", n, app.MaxDevices)
+		}
+		if _, err := db.Session(ctx, his.Token); err != nil {
+			t.Errorf("somebody else's session: %v", err)
+		}
+		exec(t, db, "UPDATE sessions SET used_at = ? WHERE token = ?", db.gorm.NowFunc().Add(-app.SessionIdle), digest(want[0]))
+		if left, err := db.Sessions(ctx, ada.ID); err != nil || len(left) != app.MaxSessions-1 {
+			t.Errorf("with one that has expired %d are shown, %v", len(left), err)
+		}
+	})
+	t.Run("of sign-ins at the same time, no more sessions are left than there may be", func(t *testing.T) {
+		ada := newUser(t, db, "Ada")
+		var all sync.WaitGroup
+		for range app.MaxSessions + 10 {
+			all.Go(func() {
+				if err := db.StartSession(t.Context(), ada.ID, ada.PasswordHash, newSignIn()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if n := count(t, db, "SELECT COUNT(*) FROM sessions WHERE user_id = ?", ada.ID); n != app.MaxSessions {
+			t.Errorf("%d sessions are left, want %d", n, app.MaxSessions)
+		}
 	})
 	t.Run("of sign-ins during a change of password, none with the old one survives", func(t *testing.T) {
 		ada := newUser(t, db, "Ada")
 		var all sync.WaitGroup
 		for range 8 {
 			all.Go(func() {
-				if err := db.StartSession(t.Context(), ada.ID, ada.PasswordHash, newDigest(), app.Digest{}); err != nil {
+				if err := db.StartSession(t.Context(), ada.ID, ada.PasswordHash, newSignIn()); err != nil {
 					wantCode(t, "a sign-in", err, app.Conflict)
 				}
 			})
 		}
 		all.Go(func() {
-			if err := db.ChangePassword(t.Context(), ada.ID, ada.PasswordHash, "new", newDigest()); err != nil {
+			if err := db.ChangePassword(t.Context(), ada.ID, ada.PasswordHash, "new", newSignIn()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -379,7 +473,7 @@ func testAccounts(t *testing.T, db *DB) {
 			if _, err := db.Create(ctx, newOnce(), user.ID, app.Draft{Title: "x", Body: "x"}); err != nil {
 				t.Fatal(err)
 			}
-			if err := db.StartSession(ctx, user.ID, user.PasswordHash, newDigest(), app.Digest{}); err != nil {
+			if err := db.StartSession(ctx, user.ID, user.PasswordHash, newSignIn()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -432,6 +526,15 @@ func testThrottle(t *testing.T, db *DB) {
 				t.Fatalf("attempt %d: wait %s, %v", n, wait, err)
 			}
 		}
+		if err := db.Return(t.Context(), wide, narrow, app.Bucket{Name: "never tried " + rand.Text(), Interval: time.Hour}); err != nil {
+			t.Error(err)
+		}
+		for n := range 2 { // one attempt was given back
+			wait, err := db.Take(t.Context(), wide, narrow)
+			if err != nil || (wait == 0) != (n < 1) {
+				t.Errorf("attempt %d after one was given back: wait %s, %v", n, wait, err)
+			}
+		}
 		if wait, err := db.Take(t.Context()); wait != 0 || err != nil {
 			t.Errorf("no bucket: wait %s, %v", wait, err)
 		}
@@ -459,7 +562,7 @@ func testSearchForAWordThatIsEverywhere(t *testing.T, db *DB) {
 
 func testSweep(t *testing.T, db *DB) {
 	t.Run("what has served is removed, and nothing else", func(t *testing.T) {
-		for _, table := range []string{"sessions", "idempotency_keys", "throttle"} {
+		for _, table := range []string{"sessions", "devices", "idempotency_keys", "throttle"} {
 			exec(t, db, "DELETE FROM "+table)
 		}
 		user, now := newUser(t, db, "Ada"), db.gorm.NowFunc()
@@ -470,10 +573,13 @@ func testSweep(t *testing.T, db *DB) {
 			exec(t, db, "INSERT INTO sessions (token, user_id, created_at, used_at, expires_at) VALUES (?, ?, ?, ?, ?)", digest(d), user.ID, now, now.Add(-age), now)
 			exec(t, db, "INSERT INTO throttle (bucket, arrival) VALUES (?, ?)", digest(d), now.Add(time.Hour-age))
 		}
+		for _, age := range []time.Duration{app.DeviceLife - time.Minute, app.DeviceLife + time.Minute} {
+			exec(t, db, "INSERT INTO devices (token, user_id, created_at) VALUES (?, ?, ?)", digest(newDigest()), user.ID, now.Add(-age))
+		}
 		if err := db.sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for table, want := range map[string]int{"idempotency_keys": 3, "sessions": 2, "throttle": 1} { // newUser has left a key
+		for table, want := range map[string]int{"idempotency_keys": 3, "sessions": 2, "devices": 1, "throttle": 1} { // newUser has left a key
 			if n := count(t, db, "SELECT COUNT(*) FROM "+table); n != want {
 				t.Errorf("%s has %d rows left, want %d", table, n, want)
 			}
@@ -497,7 +603,7 @@ func testPlans(t *testing.T, db *DB) {
 		t.Fatal(err)
 	}
 	token := newDigest()
-	if err := db.StartSession(t.Context(), user.ID, user.PasswordHash, token, app.Digest{}); err != nil {
+	if err := db.StartSession(t.Context(), user.ID, user.PasswordHash, app.SignIn{Token: token}); err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now().Add(-time.Minute)
@@ -578,7 +684,7 @@ func testDatabaseAway(t *testing.T, direct *DB, config Config) {
 			}
 		})
 		all.Go(func() {
-			if err := db.StartSession(t.Context(), ada.ID, ada.PasswordHash, token, app.Digest{}); err != nil {
+			if err := db.StartSession(t.Context(), ada.ID, ada.PasswordHash, app.SignIn{Token: token}); err != nil {
 				t.Errorf("a sign-in: %v", err)
 			}
 		})
@@ -627,14 +733,14 @@ func testDatabaseAway(t *testing.T, direct *DB, config Config) {
 			},
 			"a new password": func() error {
 				user := newUser(t, direct, "x")
-				return db.ChangePassword(ctx, user.ID, user.PasswordHash, "new", app.Digest{})
+				return db.ChangePassword(ctx, user.ID, user.PasswordHash, "new", newSignIn())
 			},
 			"a deleted account": func() error {
 				user := newUser(t, direct, "x")
 				return db.DeleteUser(ctx, user.ID, user.PasswordHash)
 			},
 			"a session": func() error {
-				return db.StartSession(ctx, ada.ID, ada.PasswordHash, newDigest(), app.Digest{})
+				return db.StartSession(ctx, ada.ID, ada.PasswordHash, newSignIn())
 			},
 		} {
 			through.loseAnswerTo("COMMIT")
@@ -669,6 +775,8 @@ func newDigest() (d app.Digest) {
 	rand.Read(d[:])
 	return d
 }
+
+func newSignIn() app.SignIn { return app.SignIn{Token: newDigest(), Device: newDigest()} }
 
 func newOnce() app.Once { return app.Once{Key: newDigest(), Request: newDigest()} }
 

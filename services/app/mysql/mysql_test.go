@@ -78,11 +78,16 @@ func TestOpenNeedsNoDatabase(t *testing.T) {
 		"CreateUser":     func(ctx context.Context) error { return db.CreateUser(ctx, app.Once{}, user) },
 		"UserByEmail":    func(ctx context.Context) error { _, err := db.UserByEmail(ctx, user.Email); return err },
 		"Rename":         func(ctx context.Context) error { return db.Rename(ctx, 1, "Ada") },
-		"ChangePassword": func(ctx context.Context) error { return db.ChangePassword(ctx, 1, "old", "new", app.Digest{}) },
+		"ChangePassword": func(ctx context.Context) error { return db.ChangePassword(ctx, 1, "old", "new", app.SignIn{}) },
 		"DeleteUser":     func(ctx context.Context) error { return db.DeleteUser(ctx, 1, "hash") },
-		"StartSession":   func(ctx context.Context) error { return db.StartSession(ctx, 1, "hash", app.Digest{1}, app.Digest{}) },
-		"Session":        func(ctx context.Context) error { _, err := db.Session(ctx, app.Digest{1}); return err },
-		"EndSession":     func(ctx context.Context) error { return db.EndSession(ctx, app.Digest{1}) },
+		"StartSession": func(ctx context.Context) error {
+			return db.StartSession(ctx, 1, "hash", app.SignIn{Token: app.Digest{1}})
+		},
+		"KnowsDevice": func(ctx context.Context) error { _, err := db.KnowsDevice(ctx, 1, app.Digest{1}); return err },
+		"Sessions":    func(ctx context.Context) error { _, err := db.Sessions(ctx, 1); return err },
+		"Return":      func(ctx context.Context) error { return db.Return(ctx, app.Bucket{Name: "x", Interval: time.Second}) },
+		"Session":     func(ctx context.Context) error { _, err := db.Session(ctx, app.Digest{1}); return err },
+		"EndSession":  func(ctx context.Context) error { return db.EndSession(ctx, app.Digest{1}) },
 		"Take": func(ctx context.Context) error {
 			_, err := db.Take(ctx, app.Bucket{Name: "x", Burst: 1, Interval: time.Second})
 			return err
@@ -130,7 +135,7 @@ func TestAgainstMySQL(t *testing.T) {
 		t.Fatalf("database %s holds %d tables: this test wants an empty one", config.Database, tables)
 	}
 	t.Cleanup(func() {
-		exec("DROP TABLE IF EXISTS sessions, posts, idempotency_keys, users, throttle, goose_db_version")
+		exec("DROP TABLE IF EXISTS sessions, devices, posts, idempotency_keys, users, throttle, goose_db_version")
 		db.Close()
 	})
 
@@ -155,6 +160,11 @@ func TestAgainstMySQL(t *testing.T) {
 		all.Wait()
 		if err := db.Ready(t.Context()); err != nil {
 			t.Error(err)
+		}
+	})
+	t.Run("the site comes without accounts", func(t *testing.T) {
+		if n := count(t, db, "SELECT COUNT(*) FROM users"); n != 0 {
+			t.Errorf("there are %d", n)
 		}
 	})
 	t.Run("a migration that was cut off after its DDL is taken up again", func(t *testing.T) {

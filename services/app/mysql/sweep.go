@@ -33,7 +33,7 @@ func (db *DB) sweepUntilClosed() {
 	}
 }
 
-// sweep removes sessions, idempotency keys and buckets that mean nothing any more.
+// sweep removes sessions, browsers, idempotency keys and buckets that mean nothing any more.
 func (db *DB) sweep(ctx context.Context) error {
 	now := db.gorm.NowFunc()
 	for _, old := range []struct {
@@ -41,6 +41,7 @@ func (db *DB) sweep(ctx context.Context) error {
 		args             []any
 	}{
 		{"sessions", "used_at < ?", []any{now.Add(-app.SessionIdle)}},
+		{"devices", "created_at < ?", []any{now.Add(-app.DeviceLife)}},
 		{"idempotency_keys", "created_at < ?", []any{now.Add(-keyLife)}},
 		{"throttle", "arrival < UTC_TIMESTAMP(6)", nil}, // the clock that Take goes by
 	} {

@@ -57,6 +57,20 @@ func (db *DB) Take(ctx context.Context, buckets ...app.Bucket) (wait time.Durati
 	return wait, err
 }
 
+// Return implements app.Throttle. Each bucket is a statement of its own, which waits for no other.
+func (db *DB) Return(ctx context.Context, buckets ...app.Bucket) error {
+	for _, b := range buckets {
+		err := db.run(ctx, "throttle", func(tx *gorm.DB) error {
+			return tx.Exec("UPDATE throttle SET arrival = arrival - INTERVAL ? MICROSECOND WHERE bucket = ?",
+				b.Interval.Microseconds(), digest(sha256.Sum256([]byte(b.Name)))).Error
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // arrival is the theoretical arrival time of a bucket's next attempt, and the database's time.
 type arrival struct {
 	Bucket       digest

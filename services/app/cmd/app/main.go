@@ -31,6 +31,7 @@ Settings come from the environment:
   LISTEN               address to listen on (default :8080)         serve, healthcheck, probe
   METRICS_LISTEN       address for the operator (default :9090)     serve, request
   TRUSTED_PROXY        IP address of the one proxy in front         serve
+  OWN_NETWORK          the stack's own network                      serve
   DOMAIN               the site is www.DOMAIN (default foobar.com)  serve
   DNS_ADDRESS          host:port of dns (default dns:53)            serve
   MYSQL_ADDRESS        host:port of the database                    serve, migrate, pending

@@ -55,6 +55,8 @@ func serveWith(ctx context.Context, s settings, db *mysql.DB, log *slog.Logger) 
 		}).Look,
 		Observer:     observer,
 		TrustedProxy: s.trustedProxy,
+		OwnNetwork:   s.ownNetwork,
+		Domain:       s.domain,
 		Replica:      replica,
 	})
 	if err != nil {

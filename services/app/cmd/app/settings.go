@@ -20,7 +20,8 @@ type settings struct {
 	metrics      string // address to listen on for the operator
 	domain       string
 	dnsAddress   string
-	trustedProxy netip.Addr // the zero Addr: nobody is trusted
+	trustedProxy netip.Addr   // the zero Addr: nobody is trusted
+	ownNetwork   netip.Prefix // the zero Prefix: none is known
 	database     mysql.Config
 	passwordFile string
 }
@@ -30,9 +31,12 @@ type settingsError struct{ error }
 
 // LogValue shows the effective settings without the password.
 func (s settings) LogValue() slog.Value {
-	proxy := "none"
+	proxy, network := "none", "none"
 	if s.trustedProxy.IsValid() {
 		proxy = s.trustedProxy.String()
+	}
+	if s.ownNetwork.IsValid() {
+		network = s.ownNetwork.String()
 	}
 	return slog.GroupValue(
 		slog.String("listen", s.listen),
@@ -40,6 +44,7 @@ func (s settings) LogValue() slog.Value {
 		slog.String("domain", s.domain),
 		slog.String("dns_address", s.dnsAddress),
 		slog.String("trusted_proxy", proxy),
+		slog.String("own_network", network),
 		slog.String("mysql_address", s.database.Address),
 		slog.String("mysql_database", s.database.Database),
 		slog.String("mysql_user", s.database.User),
@@ -78,6 +83,13 @@ func readSettings(getenv func(string) string) (settings, error) {
 			check(fmt.Errorf("TRUSTED_PROXY is %q: it must be one IP address, such as 172.28.0.80", text))
 		}
 		s.trustedProxy = proxy.Unmap()
+	}
+	if text := getenv("OWN_NETWORK"); text != "" {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			check(fmt.Errorf("OWN_NETWORK is %q: it must be a network, such as 172.28.0.0/24", text))
+		}
+		s.ownNetwork = network.Masked()
 	}
 	s.database.Address = required("MYSQL_ADDRESS", "the database's host:port, such as db:3306")
 	if s.database.Address != "" {

@@ -1,0 +1,83 @@
+package auth
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/trustelem/zxcvbn/frequency"
+	"golang.org/x/text/unicode/norm"
+)
+
+// What is wrong with a password that is tried early by whoever guesses (NIST SP 800-63B, section 5.1.1.2).
+const (
+	isCommon   = "is one of those that are tried first: a common password, a name or a single word"
+	isPattern  = "is a pattern that is tried first"
+	isPersonal = "is your own address or name, or the site's"
+)
+
+// patternLimit is the length, in characters, from which on a pattern is as good as any other password: nobody tries all
+// patterns of all lengths.
+const patternLimit = 16
+
+// Weakness returns what is wrong with a password that somebody chooses, nothing if it is good enough. personal is what
+// others know of them: their address and name, and the site's. The lists are zxcvbn's: 30,000 of the passwords most
+// found in leaks, and the words and names that are used most. Looking through them costs far less than hashing.
+func Weakness(password string, personal ...string) string {
+	folded := strings.ToLower(norm.NFC.String(password))
+	if utf8.RuneCountInString(folded) < patternLimit && pattern([]rune(folded)) {
+		return isPattern
+	}
+	for _, list := range frequency.FrequencyLists {
+		if slices.Contains(list, folded) {
+			return isCommon
+		}
+	}
+	bare := letters(folded)
+	for _, text := range personal {
+		local, domain, _ := strings.Cut(text, "@")
+		for _, known := range []string{text, local, domain, strings.TrimPrefix(domain, "www.")} {
+			known = strings.ToLower(norm.NFC.String(known))
+			if own := letters(known); folded == known || own != "" && bare == own {
+				return isPersonal
+			}
+		}
+	}
+	return ""
+}
+
+// pattern reports whether text is a piece of at most four characters over and over, or a walk through the alphabet or
+// the digits, up or down.
+func pattern(text []rune) bool {
+	for size := 1; size <= min(4, len(text)/2); size++ {
+		if len(text) > size && slices.Equal(text[size:], text[:len(text)-size]) {
+			return true
+		}
+	}
+	if len(text) < 2 {
+		return true
+	}
+	step := text[1] - text[0]
+	if step != 1 && step != -1 {
+		return false
+	}
+	for i := 2; i < len(text); i++ {
+		wraps := text[i-1] == '9' && text[i] == '0' && step == 1 || text[i-1] == '0' && text[i] == '9' && step == -1
+		if text[i]-text[i-1] != step && !wraps {
+			return false
+		}
+	}
+	return true
+}
+
+// letters is text without what is put between and behind: "Ada Lovelace1815!" is what "ada.lovelace" is.
+func letters(text string) string {
+	text = strings.TrimRightFunc(text, func(r rune) bool { return !unicode.IsLetter(r) })
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return r
+		}
+		return -1
+	}, text)
+}
