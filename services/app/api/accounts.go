@@ -35,6 +35,9 @@ func (s *Server) createAccount(c *call, in *createAccountInput) (*created, error
 	if err := s.throttle(c, perNetwork("sign-up", c)); err != nil {
 		return nil, err
 	}
+	if err := s.countSignUp(c); err != nil {
+		return nil, err
+	}
 	once, err := c.once(0, in.Body)
 	if err != nil {
 		return nil, err
