@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +12,16 @@ import (
 
 // The application's own tests of what it says to MySQL (migrations, pages, text, times) want a real one: they are
 // compiled for the engine and run on the stack's network, against a database and an account that exist for them only.
-func TestTheApplicationsSQLAgainstMySQL(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+func TestTheApplicationsSQLAgainstMySQL(t *testing.T) { runAdapter(t, 3*time.Minute) }
+
+// An author of 100,000 posts deletes the account, and whoever removes them is killed on the way.
+func TestLongAProlificAuthorIsRemovedInPieces(t *testing.T) {
+	runAdapter(t, 5*time.Minute, "--env", "MYSQL_TEST_PROLIFIC=100000")
+}
+
+func runAdapter(t *testing.T, limit time.Duration, options ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	platform, err := site.output(ctx, "docker", "version", "--format", "{{.Server.Os}} {{.Server.Arch}}")
 	if err != nil {
@@ -33,9 +42,10 @@ func TestTheApplicationsSQLAgainstMySQL(t *testing.T) {
 	if _, err := site.sql(ctx, "root", "CREATE DATABASE adapter; CREATE USER adapter IDENTIFIED BY '"+password+"'; GRANT ALL ON adapter.* TO adapter"); err != nil {
 		t.Fatal(err)
 	}
-	out, err := site.output(ctx, "docker", "run", "--rm", "--network", site.project+"_default", "--volume", scratch+":/tests:ro",
-		"--env", "MYSQL_TEST_ADDRESS=db:3306", "--env", "MYSQL_TEST_DATABASE=adapter", "--env", "MYSQL_TEST_USER=adapter", "--env", "MYSQL_TEST_PASSWORD="+password,
-		"--entrypoint", "/tests/mysql.test", "nginx:1.30", "-test.v", "-test.run", "TestAgainstMySQL")
+	run := slices.Concat([]string{"run", "--rm", "--network", site.project + "_default", "--volume", scratch + ":/tests:ro",
+		"--env", "MYSQL_TEST_ADDRESS=db:3306", "--env", "MYSQL_TEST_DATABASE=adapter", "--env", "MYSQL_TEST_USER=adapter", "--env", "MYSQL_TEST_PASSWORD=" + password},
+		options, []string{"--entrypoint", "/tests/mysql.test", "nginx:1.30", "-test.v", "-test.run", "TestAgainstMySQL"})
+	out, err := site.output(ctx, "docker", run...)
 	if err != nil || strings.Contains(out, "SKIP") {
 		t.Fatalf("%v\n%s", err, out)
 	}

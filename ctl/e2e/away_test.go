@@ -32,6 +32,7 @@ const patience = 9 * time.Second
 
 // startStream begins to write as v. It ends with the test.
 func startStream(v *visitor, writers int) *stream {
+	v.withoutQuotas()
 	ctx, stop := context.WithCancel(v.Context())
 	s := &stream{word: v.word, ended: make(chan struct{}), answers: map[string]reply{}}
 	var all sync.WaitGroup

@@ -104,6 +104,7 @@ func TestABackupRestoresOnAnEmptyServer(t *testing.T) {
 		return err
 	}})
 	v := newMember(t, site)
+	v.withoutQuotas()
 	leaver := newMember(t, site)
 	defer func() {
 		v.want(http.StatusNoContent, v.ask("POST", "/api/v1/account/deletion", object{"password": v.password}))

@@ -35,6 +35,7 @@ type visits struct {
 func startVisits(t *testing.T, rate float64) *visits {
 	t.Helper()
 	v := newMember(t, site)
+	v.withoutQuotas()
 	cookie := http.Header{"Cookie": {v.cookie}}
 	ctx, stop := context.WithCancel(t.Context())
 	attack, err := load.Start(ctx, load.Config{

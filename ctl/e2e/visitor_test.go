@@ -47,6 +47,14 @@ func (v *visitor) signUp() {
 	v.want(http.StatusCreated, v.ask("POST", "/api/v1/accounts", object{"email": v.email, "name": v.name, "password": v.password}, "Idempotency-Key: "+rand.Text()))
 }
 
+// withoutQuotas lets somebody with an account write as much as they like, as whoever runs the site may.
+func (v *visitor) withoutQuotas() {
+	v.Helper()
+	if _, err := v.stack.sql(v.Context(), "root", "UPDATE foobar.users SET unbounded = 1 WHERE email = '"+v.email+"'"); err != nil {
+		v.Fatal(err)
+	}
+}
+
 func (v *visitor) signIn() {
 	v.Helper()
 	v.want(http.StatusOK, v.ask("PUT", "/api/v1/session", object{"email": v.email, "password": v.password}))

@@ -114,10 +114,12 @@ type PostStore interface {
 	// Get returns one post, or an *Error of code NotFound.
 	Get(ctx context.Context, id uint64) (Post, error)
 
-	// Create keeps a new post. A second call with the same once returns the first answer.
+	// Create keeps a new post. A second call with the same once returns the first answer. TooMany where a quota is used
+	// up, Forbidden where the author has as many posts as there may be, Full where the disk has no room.
 	Create(ctx context.Context, once Once, author uint64, draft Draft) (Post, error)
 
-	// Update changes a post of author's. NotFound if there is none, Forbidden if it is somebody else's.
+	// Update changes a post of author's. NotFound if there is none, Forbidden if it is somebody else's, TooMany where a
+	// quota is used up, Full where it would grow and the disk has no room.
 	Update(ctx context.Context, author, id uint64, draft Draft) (Post, error)
 
 	// Delete removes a post of author's. NotFound if there is none, Forbidden if it is somebody else's.
@@ -132,15 +134,15 @@ type AccountStore interface {
 	// UserByEmail returns the user with that address, or an *Error of code NotFound.
 	UserByEmail(ctx context.Context, email string) (User, error)
 
-	// Rename changes a user's name.
+	// Rename changes a user's name. TooMany where a quota is used up.
 	Rename(ctx context.Context, user uint64, name string) error
 
 	// ChangePassword replaces oldHash by newHash. The session with the token in.OldToken goes on under in.Token; all
 	// others end, and all browsers but this one are forgotten. Conflict if the hash is no longer oldHash.
 	ChangePassword(ctx context.Context, user uint64, oldHash, newHash string, in SignIn) error
 
-	// DeleteUser removes a user whose password hash still is hash, with every session and post of theirs. Conflict if
-	// it is another.
+	// DeleteUser removes a user whose password hash still is hash, with every session and post of theirs. For everybody
+	// they are gone at once, and the address is free; the store may take longer. Conflict if the hash is another.
 	DeleteUser(ctx context.Context, user uint64, hash string) error
 
 	// StartSession signs a user in whose password hash still is passwordHash (Conflict otherwise). A browser has one
@@ -166,6 +168,7 @@ type Bucket struct {
 	Name     string // such as "sign-in network 203.0.113.7"; the store keeps only a digest of it
 	Burst    int
 	Interval time.Duration
+	Weight   int // how often one attempt counts, at most Burst; 0 is once
 }
 
 // Throttle counts attempts, for all replicas together.

@@ -16,6 +16,7 @@ const (
 	Conflict     Code = "conflict"     // what was asked for has changed meanwhile
 	KeyReused    Code = "key_reused"   // an idempotency key came with another request than at first
 	TooMany      Code = "too_many"     // too many attempts; after RetryAfter one more is allowed
+	Full         Code = "full"         // there is no room to keep more; reading and removing go on
 	Unavailable  Code = "unavailable"  // something that is needed is away; the same call may succeed later
 	Internal     Code = "internal"     // a fault of ours
 )

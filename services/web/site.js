@@ -68,7 +68,8 @@ async function request(method, url, { body, key, own = false } = {}) {
   }
   if (!response.ok) {
     const seconds = response.headers.get("Retry-After");
-    const wait = response.status === 429 && seconds ? ` The next one is allowed in ${seconds} s.` : "";
+    const soon = seconds < 120 ? `${seconds} s` : `${Math.ceil(seconds / 60)} minutes`;
+    const wait = response.status === 429 && seconds ? ` The next one is allowed in ${soon}.` : "";
     const problem = { title: `Error ${response.status}`, detail: "The request failed.", ...answer };
     throw new Problem({ ...problem, status: response.status, detail: problem.detail + wait });
   }

@@ -54,6 +54,7 @@ var checks = []struct {
 	{"network", checkNetwork},
 	{"memory", checkMemory},
 	{"disk", checkDisk},
+	{"room", checkRoom},
 	{"images", checkImages},
 	{"data", checkData},
 }

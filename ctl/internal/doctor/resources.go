@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/shirou/gopsutil/v4/disk"
@@ -45,6 +46,52 @@ func checkMemory(_ context.Context, f *facts) ([]Finding, error) {
 		return []Finding{{Warning, "memory", says, do}}, nil
 	}
 	return []Finding{{OK, "memory", says, ""}}, nil
+}
+
+// checkRoom asks the running database how much room its disk has, which may be another than the engine's, and on another
+// machine.
+func checkRoom(ctx context.Context, f *facts) ([]Finding, error) {
+	settings, err := f.settings()
+	if err != nil {
+		return nil, err
+	}
+	reserve, err := strconv.ParseUint(settings["DISK_RESERVE"], 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("%w: needs valid settings", errUnknown)
+	}
+	containers, err := f.containers()
+	if err != nil {
+		return nil, err
+	}
+	for _, container := range containers {
+		if container.Project != f.projectName() || container.Service != "db" {
+			continue
+		}
+		out, err := f.cli.Output(ctx, "exec", container.Name, "stat", "--file-system", "--format=%a %S", "/var/lib/mysql")
+		if err != nil {
+			return nil, err
+		}
+		var blocks, size uint64
+		if _, err := fmt.Sscan(out, &blocks, &size); err != nil {
+			return nil, fmt.Errorf("stat in %s says %q: %w", container.Name, out, err)
+		}
+		return []Finding{judgeRoom(blocks*size/megabyte, reserve)}, nil
+	}
+	return []Finding{{OK, "room", "db is not running, so nothing is written", ""}}, nil
+}
+
+// judgeRoom compares what is free on the database's disk with the reserve, both in megabytes.
+func judgeRoom(free, reserve uint64) Finding {
+	says := fmt.Sprintf("the database's disk has %d MB free", free)
+	switch {
+	case free < reserve:
+		return Finding{Warning, "room", fmt.Sprintf("%s, less than DISK_RESERVE=%d: new posts and accounts are refused until there is more", says, reserve),
+			"make room on it, or give it a larger disk; docker system df shows what Docker itself holds"}
+	case free < 2*reserve:
+		return Finding{Warning, "room", fmt.Sprintf("%s; below %d MB (DISK_RESERVE) new posts and accounts are refused", says, reserve),
+			"make room on it while there is time; docker system df shows what Docker itself holds"}
+	}
+	return Finding{OK, "room", says, ""}
 }
 
 func checkDisk(ctx context.Context, f *facts) ([]Finding, error) {

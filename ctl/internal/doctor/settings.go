@@ -80,6 +80,17 @@ func judge(settings stack.Settings, here []netip.Addr) []Finding {
 		report(Warning, "SERVER_IP", "others are told to look on their own machines", "write the server's public address as SERVER_IP in .env")
 	}
 
+	for _, name := range []string{"POSTS_PER_ACCOUNT", "WRITES_A_DAY", "TEXT_A_DAY", "ACCOUNTS_A_DAY", "DISK_RESERVE"} {
+		const most = 1_000_000 // as the application takes it
+		n, err := strconv.Atoi(settings[name])
+		switch {
+		case err != nil || n < 0 || n > most:
+			report(Error, name, fmt.Sprintf("that is not a number from 0 to %d", most), ".env.example says what it is for; leave it out for the default")
+		case n == 0 && !loopback:
+			report(Warning, name, "others can reach this server (BIND="+settings["BIND"]+"), and what they make it keep has no bound", "leave it out of .env for the default")
+		}
+	}
+
 	portsValid := true
 	for _, name := range []string{"HTTP_PORT", "DNS_PORT"} {
 		if port, err := strconv.ParseUint(settings[name], 10, 16); err != nil || port == 0 {

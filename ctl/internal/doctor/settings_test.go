@@ -12,7 +12,8 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-var laptop = stack.Settings{"DOMAIN": "foobar.com", "SERVER_IP": "8.8.8.8", "BIND": "127.0.0.1", "HTTP_PORT": "80", "DNS_PORT": "1053", "SUBNET": "172.28.0"}
+var laptop = stack.Settings{"DOMAIN": "foobar.com", "SERVER_IP": "8.8.8.8", "BIND": "127.0.0.1", "HTTP_PORT": "80", "DNS_PORT": "1053", "SUBNET": "172.28.0",
+	"POSTS_PER_ACCOUNT": "5000", "WRITES_A_DAY": "300", "TEXT_A_DAY": "100", "ACCOUNTS_A_DAY": "1000", "DISK_RESERVE": "1000"}
 
 func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
 	t.Parallel()
@@ -50,6 +51,12 @@ func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
 		{"a port too high", stack.Settings{"DNS_PORT": "65536"}, Error, "DNS_PORT", "not a port"},
 		{"a range of ports", stack.Settings{"HTTP_PORT": "80-81"}, Error, "HTTP_PORT", "not a port"},
 		{"one port for both", stack.Settings{"HTTP_PORT": "1053"}, Error, "HTTP_PORT", "DNS_PORT is the same"},
+
+		{"no bound, on a laptop", stack.Settings{"WRITES_A_DAY": "0", "DISK_RESERVE": "0"}, OK, "", ""},
+		{"no bound, open to others", stack.Settings{"BIND": "192.168.1.5", "SERVER_IP": "192.168.1.5", "TEXT_A_DAY": "0"}, Warning, "TEXT_A_DAY", "no bound"},
+		{"a quota with its unit", stack.Settings{"TEXT_A_DAY": "100MB"}, Error, "TEXT_A_DAY", "not a number"},
+		{"a quota below nothing", stack.Settings{"POSTS_PER_ACCOUNT": "-1"}, Error, "POSTS_PER_ACCOUNT", "not a number"},
+		{"a reserve beyond measure", stack.Settings{"DISK_RESERVE": "10000000"}, Error, "DISK_RESERVE", "not a number"},
 
 		{"two numbers for a subnet", stack.Settings{"SUBNET": "172.28"}, Error, "SUBNET", "first three numbers"},
 		{"a whole network", stack.Settings{"SUBNET": "172.28.0.0/24"}, Error, "SUBNET", "first three numbers"},

@@ -43,6 +43,9 @@ func (s *Server) createAccount(c *call, in *createAccountInput) (*created, error
 	if err := s.throttle(c, perVisitor("sign-up", c)...); err != nil {
 		return nil, err
 	}
+	if err := s.countSignUp(c); err != nil {
+		return nil, err
+	}
 	// The password is no part of what is kept of the request: a digest of it would be quick to try passwords on, for who
 	// reads the database, and with a known key for everybody.
 	once, err := c.once("account "+strings.ToLower(b.Email), b.Name)

@@ -99,6 +99,7 @@ var statusOf = map[app.Code]int{
 	app.Conflict:     http.StatusConflict,
 	app.KeyReused:    http.StatusUnprocessableEntity,
 	app.TooMany:      http.StatusTooManyRequests,
+	app.Full:         http.StatusInsufficientStorage,
 	app.Unavailable:  http.StatusServiceUnavailable,
 	app.Internal:     http.StatusInternalServerError,
 }

@@ -28,6 +28,8 @@ type fake struct {
 	err error
 	hit func()
 
+	searching func() // called by a search, if there is one
+
 	mu       sync.Mutex
 	posts    []app.Post // by id - 1; ID 0 where one has been deleted
 	users    []app.User // by id - 1; ID 0 likewise
@@ -81,11 +83,18 @@ func (f *fake) begin() error {
 
 func missingPost() error { return &app.Error{Code: app.NotFound, Message: "There is no such post."} }
 
-func (f *fake) List(ctx context.Context, page app.Page) (posts []app.Post, more bool, err error) {
-	return f.Search(ctx, "", page)
+func (f *fake) List(_ context.Context, page app.Page) (posts []app.Post, more bool, err error) {
+	return f.containing("", page)
 }
 
 func (f *fake) Search(_ context.Context, text string, page app.Page) (posts []app.Post, more bool, err error) {
+	if f.searching != nil {
+		f.searching()
+	}
+	return f.containing(text, page)
+}
+
+func (f *fake) containing(text string, page app.Page) (posts []app.Post, more bool, err error) {
 	err = f.begin()
 	defer f.mu.Unlock()
 	id := uint64(len(f.posts))

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -37,6 +38,7 @@ var outcomes = []struct {
 	{"listPosts", 503, "/api/v1/posts", "", nil, away},
 	{"searchPosts", 200, "/api/v1/search?q=text&limit=1", "", nil, nil},
 	{"searchPosts", 400, "/api/v1/search", "", nil, nil},
+	{"searchPosts", 429, "/api/v1/search?q=text", "", nil, spent},
 	{"searchPosts", 503, "/api/v1/search?q=text", "", nil, away},
 	{"getPost", 200, "/api/v1/posts/1", "", nil, nil},
 	{"getPost", 400, "/api/v1/posts/1?full=1", "", nil, nil},
@@ -49,7 +51,9 @@ var outcomes = []struct {
 	{"createPost", 413, "/api/v1/posts", huge, []change{keyed(aKey)}, nil},
 	{"createPost", 415, "/api/v1/posts", aDraft, []change{keyed(aKey), form}, nil},
 	{"createPost", 422, "/api/v1/posts", `{}`, []change{keyed(aKey)}, nil},
+	{"createPost", 429, "/api/v1/posts", aDraft, []change{keyed(aKey)}, spent},
 	{"createPost", 503, "/api/v1/posts", aDraft, []change{keyed(aKey)}, away},
+	{"createPost", 507, "/api/v1/posts", aDraft, []change{keyed(aKey)}, full},
 	{"updatePost", 200, "/api/v1/posts/2", aDraft, nil, nil},
 	{"updatePost", 400, "/api/v1/posts/2", `{`, nil, nil},
 	{"updatePost", 401, "/api/v1/posts/2", aDraft, []change{stranger}, nil},
@@ -58,7 +62,9 @@ var outcomes = []struct {
 	{"updatePost", 413, "/api/v1/posts/2", huge, nil, nil},
 	{"updatePost", 415, "/api/v1/posts/2", aDraft, []change{form}, nil},
 	{"updatePost", 422, "/api/v1/posts/2", `{}`, nil, nil},
+	{"updatePost", 429, "/api/v1/posts/2", aDraft, nil, spent},
 	{"updatePost", 503, "/api/v1/posts/2", aDraft, nil, away},
+	{"updatePost", 507, "/api/v1/posts/2", aDraft, nil, full},
 	{"deletePost", 204, "/api/v1/posts/2", "", nil, nil},
 	{"deletePost", 400, "/api/v1/posts/2?really=1", "", nil, nil},
 	{"deletePost", 401, "/api/v1/posts/2", "", []change{stranger}, nil},
@@ -74,6 +80,7 @@ var outcomes = []struct {
 	{"createAccount", 422, "/api/v1/accounts", `{}`, []change{keyed(aKey)}, nil},
 	{"createAccount", 429, "/api/v1/accounts", anAccount, []change{keyed(aKey)}, worn},
 	{"createAccount", 503, "/api/v1/accounts", anAccount, []change{keyed(aKey)}, away},
+	{"createAccount", 507, "/api/v1/accounts", anAccount, []change{keyed(aKey)}, full},
 	{"renameAccount", 200, "/api/v1/account", `{"name":"Ada L."}`, nil, nil},
 	{"renameAccount", 400, "/api/v1/account", `{`, nil, nil},
 	{"renameAccount", 401, "/api/v1/account", `{"name":"Ada L."}`, []change{stranger}, nil},
@@ -81,6 +88,7 @@ var outcomes = []struct {
 	{"renameAccount", 413, "/api/v1/account", huge, nil, nil},
 	{"renameAccount", 415, "/api/v1/account", `{"name":"Ada L."}`, []change{form}, nil},
 	{"renameAccount", 422, "/api/v1/account", `{"name":" "}`, nil, nil},
+	{"renameAccount", 429, "/api/v1/account", `{"name":"Ada L."}`, nil, spent},
 	{"renameAccount", 503, "/api/v1/account", `{"name":"Ada L."}`, nil, away},
 	{"changePassword", 204, "/api/v1/account/password", newPassword, nil, nil},
 	{"changePassword", 400, "/api/v1/account/password", `{`, nil, nil},
@@ -150,6 +158,12 @@ func form(r *http.Request)      { r.Header.Set("Content-Type", "application/x-ww
 func away(f *fake) {
 	f.err = &app.Error{Code: app.Unavailable, Message: "The database cannot be reached.", Err: errors.New("dial tcp: refused")}
 }
+
+func spent(f *fake) {
+	f.err = &app.Error{Code: app.TooMany, Message: "This account has written as much as may be kept for now.", RetryAfter: time.Hour}
+}
+
+func full(f *fake) { f.err = &app.Error{Code: app.Full, Message: "The site's disk is nearly full."} }
 
 // worn is a day on which everything has been tried too often.
 func worn(f *fake) { f.worn = true }

@@ -37,6 +37,7 @@ func (s *Server) operations(router *gin.Engine) (encoded, error) {
 		unauthorized   = http.StatusUnauthorized
 		tooMany        = http.StatusTooManyRequests
 		unavailable    = http.StatusServiceUnavailable
+		full           = http.StatusInsufficientStorage
 	)
 
 	register(s, api, huma.Operation{
@@ -47,7 +48,7 @@ func (s *Server) operations(router *gin.Engine) (encoded, error) {
 	register(s, api, huma.Operation{
 		OperationID: "searchPosts", Method: "GET", Path: "/api/v1/search", DefaultStatus: ok,
 		Summary: "Search posts, newest first", Tags: []string{"Posts"},
-		Errors: []int{unavailable},
+		Errors: []int{tooMany, unavailable},
 	}, s.searchPosts)
 	register(s, api, huma.Operation{
 		OperationID: "getPost", Method: "GET", Path: "/api/v1/posts/{id}", DefaultStatus: ok,
@@ -57,12 +58,12 @@ func (s *Server) operations(router *gin.Engine) (encoded, error) {
 	register(s, api, huma.Operation{
 		OperationID: "createPost", Method: "POST", Path: "/api/v1/posts", DefaultStatus: made,
 		Summary: "Write a post", Tags: []string{"Posts"},
-		Security: session, Errors: []int{unavailable},
+		Security: session, Errors: []int{tooMany, unavailable, full},
 	}, s.createPost)
 	register(s, api, huma.Operation{
 		OperationID: "updatePost", Method: "PUT", Path: "/api/v1/posts/{id}", DefaultStatus: ok,
 		Summary: "Change a post of one's own", Tags: []string{"Posts"},
-		Security: session, Errors: []int{notFound, unavailable},
+		Security: session, Errors: []int{notFound, tooMany, unavailable, full},
 	}, s.updatePost)
 	register(s, api, huma.Operation{
 		OperationID: "deletePost", Method: "DELETE", Path: "/api/v1/posts/{id}", DefaultStatus: gone,
@@ -74,12 +75,12 @@ func (s *Server) operations(router *gin.Engine) (encoded, error) {
 		OperationID: "createAccount", Method: "POST", Path: "/api/v1/accounts", DefaultStatus: made,
 		Summary: "Sign up", Tags: []string{"Accounts"},
 		Description: "Nobody is signed in by it. 409 says that the address has an account already.",
-		Errors:      []int{conflict, tooMany, unavailable},
+		Errors:      []int{conflict, tooMany, unavailable, full},
 	}, s.createAccount)
 	register(s, api, huma.Operation{
 		OperationID: "renameAccount", Method: "PATCH", Path: "/api/v1/account", DefaultStatus: ok,
 		Summary: "Change one's name", Tags: []string{"Accounts"},
-		Security: session, Errors: []int{unavailable},
+		Security: session, Errors: []int{tooMany, unavailable},
 	}, s.rename)
 	register(s, api, huma.Operation{
 		OperationID: "changePassword", Method: "PUT", Path: "/api/v1/account/password", DefaultStatus: gone,
@@ -140,6 +141,7 @@ func (s *Server) operations(router *gin.Engine) (encoded, error) {
 
 const about = `Reads need nothing. Writes need a session: sign in, and send the cookie back. ` +
 	`What creates something takes an Idempotency-Key, with which it can be sent again without being done again. ` +
+	`What one account and the whole site may keep is bounded: 429 says when to go on, 507 that the disk is nearly full. ` +
 	`Every error is a problem detail (RFC 9457) that names the fields that are not right.`
 
 // Schema describes the OpenAPI document no further than that.

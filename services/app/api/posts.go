@@ -90,6 +90,11 @@ type searchInput struct {
 }
 
 func (s *Server) searchPosts(c *call, in *searchInput) (*postPage, error) {
+	done, err := s.oneSearch(c)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	text := tidy(in.Q)
 	posts, more, err := s.Posts.Search(c.Context(), text, in.page())
 	if is(err, app.Invalid) { // only the store knows which words it can look for

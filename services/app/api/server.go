@@ -60,6 +60,9 @@ type Config struct {
 	// Observer is told of each request, the probes left out.
 	Observer Observer
 
+	// Quotas bound how many accounts are made; the store keeps to those of who writes.
+	Quotas app.Quotas
+
 	// TrustedProxy is the one peer whose X-Forwarded-For, X-Forwarded-Proto, X-Request-ID and X-Web-Version are
 	// believed. The zero Addr trusts nobody.
 	TrustedProxy netip.Addr
@@ -87,6 +90,8 @@ type Server struct {
 	crossOrigin *http.CrossOriginProtection
 	replica     string // as Server-Timing has it
 	document    encoded
+
+	searches searches
 
 	http     http.Server
 	draining atomic.Bool

@@ -17,10 +17,10 @@ const useNoted = 5 * time.Minute
 const (
 	readSession = "SELECT users.id, email, name, password_hash, users.created_at, " +
 		"browser, sessions.created_at AS session_created_at, used_at, expires_at " +
-		"FROM sessions JOIN users ON users.id = sessions.user_id WHERE token = ? AND used_at > ? AND expires_at > ?"
+		"FROM sessions JOIN users ON users.id = sessions.user_id WHERE token = ? AND used_at > ? AND expires_at > ? AND deleted_at IS NULL"
 	readSessions = "SELECT token, browser, created_at, used_at, expires_at FROM sessions " +
 		"WHERE user_id = ? AND used_at > ? AND expires_at > ? ORDER BY used_at DESC, token"
-	readUser = "SELECT id, email, name, password_hash, created_at FROM users WHERE "
+	readUser = "SELECT id, email, name, password_hash, created_at, COALESCE(unbounded, 0) AS unbounded FROM users WHERE deleted_at IS NULL AND "
 )
 
 func noSuchUser() error {
@@ -36,6 +36,9 @@ func (db *DB) CreateUser(ctx context.Context, once app.Once, user app.User) erro
 	now := db.gorm.NowFunc()
 	return db.transaction(ctx, "create account", once != (app.Once{}), func(tx *gorm.DB, _ bool) error {
 		if done, err := begin(tx, once, now, nil); done || err != nil {
+			return err
+		}
+		if err := db.room(); err != nil {
 			return err
 		}
 		err := tx.Exec("INSERT INTO users (email, name, password_hash, created_at) VALUES (?, ?, ?, ?)",
@@ -61,12 +64,19 @@ func (db *DB) UserByEmail(ctx context.Context, email string) (user app.User, err
 
 // Rename implements app.AccountStore. An *app.Error of code NotFound says that there is no such user.
 func (db *DB) Rename(ctx context.Context, user uint64, name string) error {
-	return db.run(ctx, "rename account", func(tx *gorm.DB) error {
-		tx = tx.Exec("UPDATE users SET name = ? WHERE id = ?", name, user)
-		if tx.Error == nil && tx.RowsAffected == 0 {
+	now := db.gorm.NowFunc()
+	return db.transaction(ctx, "rename account", true, func(tx *gorm.DB, _ bool) error {
+		have, err := lockUser(tx, user, "FOR UPDATE")
+		if err != nil {
+			return err
+		}
+		if have.ID == 0 {
 			return noSuchUser()
 		}
-		return tx.Error
+		if err := db.countEdit(tx, have, len(name), now); err != nil {
+			return err
+		}
+		return tx.Exec("UPDATE users SET name = ? WHERE id = ?", name, user).Error
 	})
 }
 
@@ -97,17 +107,6 @@ func (db *DB) ChangePassword(ctx context.Context, user uint64, oldHash, newHash 
 			}
 		}
 		return noteDevice(tx, user, in, now)
-	})
-}
-
-// DeleteUser implements app.AccountStore. The sessions and posts go by their foreign keys.
-func (db *DB) DeleteUser(ctx context.Context, user uint64, hash string) error {
-	return db.transaction(ctx, "delete account", true, func(tx *gorm.DB, maybeDone bool) error {
-		tx = tx.Exec("DELETE FROM users WHERE id = ? AND password_hash = ?", user, hash)
-		if tx.Error == nil && tx.RowsAffected == 0 && !maybeDone {
-			return passwordChanged()
-		}
-		return tx.Error
 	})
 }
 
@@ -229,9 +228,15 @@ func (db *DB) EndSession(ctx context.Context, token app.Digest) error {
 	})
 }
 
+// lockedUser is a user whose row is locked.
+type lockedUser struct {
+	app.User
+	Unbounded bool // no quota applies
+}
+
 // lockUser reads a user and locks it against changes ("FOR SHARE") or against any other lock ("FOR UPDATE"), until the
-// transaction ends. Where there is none, it returns the zero User.
-func lockUser(tx *gorm.DB, id uint64, lock string) (user app.User, err error) {
+// transaction ends. Where there is none, or none any more, it returns the zero lockedUser.
+func lockUser(tx *gorm.DB, id uint64, lock string) (user lockedUser, err error) {
 	err = tx.Raw(readUser+"id = ? "+lock, id).Find(&user).Error
 	return user, err
 }

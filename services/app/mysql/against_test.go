@@ -482,12 +482,14 @@ func testAccounts(t *testing.T, db *DB) {
 			t.Fatal(err)
 		}
 		for user, want := range map[uint64]int{ada.ID: 0, bob.ID: 1} {
-			posts := count(t, db, "SELECT COUNT(*) FROM posts WHERE user_id = ?", user)
-			sessions := count(t, db, "SELECT COUNT(*) FROM sessions WHERE user_id = ?", user)
-			answers := count(t, db, "SELECT COUNT(*) FROM idempotency_keys WHERE user_id = ?", user) // they repeat what was written
-			if posts != want || sessions != want || answers != want {
-				t.Errorf("user %d has %d posts, %d sessions and %d answers to repeat, want %d", user, posts, sessions, answers, want)
+			for _, table := range []string{"posts", "sessions", "idempotency_keys"} {
+				eventually(t, fmt.Sprintf("user %d has %d rows in %s", user, want, table), func() bool {
+					return count(t, db, "SELECT COUNT(*) FROM "+table+" WHERE user_id = ?", user) == want
+				})
 			}
+			eventually(t, fmt.Sprintf("there are %d users %d", want, user), func() bool {
+				return count(t, db, "SELECT COUNT(*) FROM users WHERE id = ?", user) == want
+			})
 		}
 		wantCode(t, "the second deletion", db.DeleteUser(ctx, ada.ID, ada.PasswordHash), app.Conflict)
 	})
@@ -626,7 +628,7 @@ func testPlans(t *testing.T, db *DB) {
 			if err := db.pool.QueryRow("EXPLAIN FORMAT=TREE "+test.statement, test.args...).Scan(&plan); err != nil {
 				t.Fatal(err)
 			}
-			looked := strings.ReplaceAll(strings.ReplaceAll(plan, "Index range scan", ""), "Sort row IDs: posts.id DESC, limit input", "")
+			looked := strings.ReplaceAll(strings.ReplaceAll(plan, "Index range scan", ""), "Sort row IDs: posts.id DESC", "")
 			if !strings.Contains(plan, test.want) || bad.MatchString(looked) || test.sorts != strings.Contains(plan, "Sort") {
 				t.Errorf("%s\n%s", test.statement, plan)
 			}

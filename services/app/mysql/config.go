@@ -8,6 +8,8 @@ import (
 	"time"
 
 	driver "github.com/go-sql-driver/mysql"
+
+	"oneserver/app"
 )
 
 // Config says which database to use and as whom.
@@ -16,6 +18,9 @@ type Config struct {
 	Database string
 	User     string
 	Password string
+
+	Quotas app.Quotas  // of those who write
+	Full   func() bool // whether the server's disk is so full that nothing new may be kept; nil: it never is
 }
 
 // connection is what every connection of ours has in common; session adds system variables to set on it.

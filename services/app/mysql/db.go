@@ -26,6 +26,10 @@ const poolSize = 10
 // innodb_ft_result_cache_limit counts: with that at 4M it was 6 MB, and eighty at once took mysqld past its 512 MB.
 const searchLimit = 2
 
+// searchTries is how long a search tries one word after another for the first, which takes milliseconds each: with the
+// last statement (selectLimit) it is how long others wait for it.
+const searchTries = time.Second
+
 // Time limits of a statement. The server gives up first, on a SELECT and on the wait for a row, then the connection, and
 // both before the request does (api.requestLimit): cancelling a request closes its connection, but does not stop the
 // server.
@@ -47,6 +51,10 @@ type DB struct {
 	noting     atomic.Bool    // whether a session's use is being written
 
 	searching chan struct{} // holds one for each search that runs
+
+	quotas app.Quotas
+	full   func() bool
+	erase  chan struct{} // holds one where a user has been deleted whose rows are still there
 }
 
 var (
@@ -94,9 +102,17 @@ func Open(c Config, log *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the database: %w", err), pool.Close())
 	}
-	opened := &DB{pool: pool, gorm: db, want: want, log: log, searching: make(chan struct{}, searchLimit)}
+	full := c.Full
+	if full == nil {
+		full = func() bool { return false }
+	}
+	opened := &DB{
+		pool: pool, gorm: db, want: want, log: log, searching: make(chan struct{}, searchLimit),
+		quotas: c.Quotas, full: full, erase: make(chan struct{}, 1),
+	}
 	opened.life, opened.end = context.WithCancel(context.Background())
 	opened.background.Go(opened.sweepUntilClosed)
+	opened.background.Go(opened.eraseUntilClosed)
 	return opened, nil
 }
 

@@ -104,15 +104,19 @@ func TestOpenNeedsNoDatabase(t *testing.T) {
 	}
 }
 
-// TestAgainstMySQL runs against the server at MYSQL_TEST_ADDRESS, as MYSQL_TEST_USER with MYSQL_TEST_PASSWORD, who may
-// create tables in MYSQL_TEST_DATABASE. That database must be empty and is emptied afterwards.
-func TestAgainstMySQL(t *testing.T) {
-	config := Config{
+func testConfig() Config {
+	return Config{
 		Address:  os.Getenv("MYSQL_TEST_ADDRESS"),
 		Database: os.Getenv("MYSQL_TEST_DATABASE"),
 		User:     os.Getenv("MYSQL_TEST_USER"),
 		Password: os.Getenv("MYSQL_TEST_PASSWORD"),
 	}
+}
+
+// TestAgainstMySQL runs against the server at MYSQL_TEST_ADDRESS, as MYSQL_TEST_USER with MYSQL_TEST_PASSWORD, who may
+// create tables in MYSQL_TEST_DATABASE. That database must be empty and is emptied afterwards.
+func TestAgainstMySQL(t *testing.T) {
+	config := testConfig()
 	if config.Address == "" {
 		t.Skip("MYSQL_TEST_ADDRESS is not set")
 	}
@@ -312,8 +316,11 @@ func TestAgainstMySQL(t *testing.T) {
 	testSearch(t, db)
 	testAccounts(t, db)
 	testThrottle(t, db)
+	testQuotas(t, db, config)
+	testAnswersOfBothReleases(t, db)
 	testPlans(t, db)
 	testSweep(t, db)
 	testDatabaseAway(t, db, config)
 	testSearchForAWordThatIsEverywhere(t, db)
+	testErase(t, db, config)
 }

@@ -46,8 +46,8 @@ func begin(tx *gorm.DB, once app.Once, now time.Time, answer any) (done bool, er
 	return true, nil
 }
 
-// finish notes what to answer to whoever comes with the same key again. The answer goes with the user, whose words it
-// holds; 0 is nobody.
+// finish notes what to answer to whoever comes with the same key again: as little as begin must add to what the request
+// itself says. It goes with the user; 0 is nobody.
 func finish(tx *gorm.DB, once app.Once, user uint64, answer any) error {
 	if once == (app.Once{}) {
 		return nil

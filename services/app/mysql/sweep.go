@@ -21,17 +21,19 @@ const (
 // sweepUntilClosed sweeps now and then. Replicas need not agree on who does it: a row is removed once.
 func (db *DB) sweepUntilClosed() {
 	for {
-		pause := sweepInterval/2 + rand.N(sweepInterval)
 		select {
 		case <-db.life.Done():
 			return
-		case <-time.After(pause):
+		case <-time.After(sweepPause()):
 		}
 		if err := db.sweep(db.life); err != nil && !errors.Is(err, context.Canceled) {
 			db.log.Warn("old rows are not removed; the next sweep tries again", "error", err.Error())
 		}
 	}
 }
+
+// sweepPause is the time to the next sweep. It is random, so that replicas do not all come at once.
+func sweepPause() time.Duration { return sweepInterval/2 + rand.N(sweepInterval) }
 
 // sweep removes sessions, browsers, idempotency keys and buckets that mean nothing any more.
 func (db *DB) sweep(ctx context.Context) error {

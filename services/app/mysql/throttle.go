@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -14,47 +15,65 @@ import (
 	"oneserver/app"
 )
 
-// Take implements app.Throttle. The clock is the database's, which all replicas have in common. All calls lock the rows
-// in the same order, so that they wait for one another and never in a circle.
+// Take implements app.Throttle. A refusal is rolled back: who is refused, however often, leaves no row, no event in the
+// binary log and no wait for the disk.
 func (db *DB) Take(ctx context.Context, buckets ...app.Bucket) (wait time.Duration, err error) {
 	if len(buckets) == 0 {
 		return 0, nil
 	}
+	err = db.transaction(ctx, "throttle", true, func(tx *gorm.DB, _ bool) (err error) {
+		wait, _, err = take(tx, buckets)
+		if err == nil && wait > 0 {
+			err = errRefused
+		}
+		return err
+	})
+	if errors.Is(err, errRefused) {
+		return wait, nil
+	}
+	return 0, err
+}
+
+var errRefused = errors.New("a bucket is full")
+
+// take is Take inside a transaction, which must be rolled back where there is a wait; fullest is then the bucket that
+// has the longest. The clock is the database's, which all replicas have in common. All calls lock the rows in the same
+// order, and other rows before them, so that they wait for one another and never in a circle.
+func take(tx *gorm.DB, buckets []app.Bucket) (wait time.Duration, fullest app.Bucket, err error) {
 	limits := make(map[digest]app.Bucket, len(buckets))
 	for _, b := range buckets {
 		limits[sha256.Sum256([]byte(b.Name))] = b
 	}
 	digests := slices.SortedFunc(maps.Keys(limits), func(a, b digest) int { return bytes.Compare(a[:], b[:]) })
 
-	err = db.transaction(ctx, "throttle", true, func(tx *gorm.DB, _ bool) error {
-		// Makes the rows that are missing, and locks all of them. A new row says what no row says.
-		var values []any
-		for _, d := range digests {
-			values = append(values, d)
+	// Makes the rows that are missing, and locks all of them. A new row says what no row says.
+	var values []any
+	for _, d := range digests {
+		values = append(values, d)
+	}
+	lock := "INSERT INTO throttle (bucket, arrival) VALUES " + list("(?, UTC_TIMESTAMP(6))", len(values)) +
+		" ON DUPLICATE KEY UPDATE bucket = throttle.bucket"
+	if err := tx.Exec(lock, values...).Error; err != nil {
+		return 0, app.Bucket{}, err
+	}
+	var rows []arrival
+	if err := tx.Raw("SELECT bucket, arrival, UTC_TIMESTAMP(6) AS now FROM throttle WHERE bucket IN ? FOR UPDATE", digests).Find(&rows).Error; err != nil {
+		return 0, app.Bucket{}, err
+	}
+	values = nil
+	for _, row := range rows {
+		next, full := conform(limits[row.Bucket], row.Arrival, row.Now)
+		if full > wait {
+			wait, fullest = full, limits[row.Bucket]
 		}
-		lock := "INSERT INTO throttle (bucket, arrival) VALUES " + list("(?, UTC_TIMESTAMP(6))", len(values)) +
-			" ON DUPLICATE KEY UPDATE bucket = throttle.bucket"
-		if err := tx.Exec(lock, values...).Error; err != nil {
-			return err
-		}
-		var rows []arrival
-		if err := tx.Raw("SELECT bucket, arrival, UTC_TIMESTAMP(6) AS now FROM throttle WHERE bucket IN ? FOR UPDATE", digests).Find(&rows).Error; err != nil {
-			return err
-		}
-		wait, values = 0, nil
-		for _, row := range rows {
-			next, full := conform(limits[row.Bucket], row.Arrival, row.Now)
-			wait = max(wait, full)
-			values = append(values, row.Bucket, next)
-		}
-		if wait > 0 {
-			return nil
-		}
-		count := "INSERT INTO throttle (bucket, arrival) VALUES " + list("(?, ?)", len(rows)) +
-			" AS new ON DUPLICATE KEY UPDATE arrival = new.arrival"
-		return tx.Exec(count, values...).Error
-	})
-	return wait, err
+		values = append(values, row.Bucket, next)
+	}
+	if wait > 0 {
+		return wait, fullest, nil
+	}
+	count := "INSERT INTO throttle (bucket, arrival) VALUES " + list("(?, ?)", len(rows)) +
+		" AS new ON DUPLICATE KEY UPDATE arrival = new.arrival"
+	return 0, app.Bucket{}, tx.Exec(count, values...).Error
 }
 
 // Return implements app.Throttle. Each bucket is a statement of its own, which waits for no other.
@@ -83,7 +102,7 @@ func conform(b app.Bucket, arrival, now time.Time) (next time.Time, wait time.Du
 	if arrival.Before(now) {
 		arrival = now
 	}
-	next = arrival.Add(b.Interval)
+	next = arrival.Add(time.Duration(min(max(b.Weight, 1), b.Burst)) * b.Interval)
 	return next, max(0, next.Add(-time.Duration(b.Burst)*b.Interval).Sub(now))
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"oneserver/app/disk"
 	"oneserver/app/timing"
 )
 
@@ -36,9 +37,9 @@ type Observer struct {
 	recent     ring
 }
 
-// New returns an Observer of the requests of this process, which is known as replica, and of its pool of connections to
-// the database.
-func New(pool *sql.DB, replica string, log *slog.Logger) (*Observer, error) {
+// New returns an Observer of the requests of this process, which is known as replica, of its pool of connections to the
+// database, and of the database's disk.
+func New(pool *sql.DB, room *disk.Gauge, replica string, log *slog.Logger) (*Observer, error) {
 	o := &Observer{
 		log: log, replica: replica, registry: prometheus.NewRegistry(),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -55,6 +56,17 @@ func New(pool *sql.DB, replica string, log *slog.Logger) (*Observer, error) {
 	for _, c := range []prometheus.Collector{
 		o.durations, o.inFlight, o.statements,
 		collectors.NewDBStatsCollector(pool, "foobar"),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "database_disk_free_bytes", Help: "What is free on the database's disk; -1 where that is not known.",
+		}, func() float64 { return float64(room.Free()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "database_disk_low", Help: "1 while new posts and accounts are refused because that disk is nearly full.",
+		}, func() float64 {
+			if room.Low() {
+				return 1
+			}
+			return 0
+		}),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		collectors.NewBuildInfoCollector(),

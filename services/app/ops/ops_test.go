@@ -18,6 +18,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"oneserver/app/disk"
 	"oneserver/app/timing"
 )
 
@@ -29,7 +30,7 @@ func newObserver(t *testing.T) *Observer {
 	}
 	pool := sql.OpenDB(connector) // connects to nothing
 	t.Cleanup(func() { pool.Close() })
-	o, err := New(pool, "the-replica", slog.New(slog.DiscardHandler))
+	o, err := New(pool, new(disk.Gauge), "the-replica", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +71,7 @@ func TestMetrics(t *testing.T) {
 		`http_request_duration_seconds_bucket{method="GET",route="/api/v1/posts/:id",status="200",le="12"} 2`,
 		`http_requests_in_flight 1`,
 		`database_statements_total 3`,
+		`database_disk_free_bytes 0`, `database_disk_low 0`,
 		`go_sql_max_open_connections{db_name="foobar"} 0`,
 		`go_sql_wait_duration_seconds_total{db_name="foobar"} 0`,
 		`go_goroutines `, `process_resident_memory_bytes `, `go_build_info{`,
@@ -184,7 +186,7 @@ func TestServeAnswersUntilItsEnd(t *testing.T) {
 
 func BenchmarkEnd(b *testing.B) {
 	connector, _ := mysql.NewConnector(mysql.NewConfig())
-	o, err := New(sql.OpenDB(connector), "the-replica", slog.New(slog.DiscardHandler))
+	o, err := New(sql.OpenDB(connector), new(disk.Gauge), "the-replica", slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}

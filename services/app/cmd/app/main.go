@@ -38,6 +38,14 @@ Settings come from the environment:
   MYSQL_DATABASE       its name                                     serve, migrate, pending
   MYSQL_USER           the account                                  serve, migrate, pending
   MYSQL_PASSWORD_FILE  the file that holds the account's password   serve, migrate, pending
+  POSTS_PER_ACCOUNT    posts that an account may have               serve
+  WRITES_A_DAY         how often an account may write               serve
+  TEXT_A_DAY           megabytes that all accounts may write        serve
+  ACCOUNTS_A_DAY       sign-ups                                     serve
+  DISK_RESERVE         megabytes that must stay free (all five:     serve
+                       no bound by default)
+  DISK_FILE            where db says how many bytes are free        serve
+                       (default /run/disk/free)
 `
 
 // Exit codes.

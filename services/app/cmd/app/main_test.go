@@ -56,6 +56,11 @@ func TestSettings(t *testing.T) {
 		{"no user", "MYSQL_USER", "", "MYSQL_USER is not set"},
 		{"no password file", "MYSQL_PASSWORD_FILE", "", "MYSQL_PASSWORD_FILE is not set"},
 		{"password file that is not there", "MYSQL_PASSWORD_FILE", "/nowhere/password", "does not exist"},
+		{"quotas", "WRITES_A_DAY", "300", ""},
+		{"no quota", "TEXT_A_DAY", "0", ""},
+		{"a quota that is no number", "POSTS_PER_ACCOUNT", "many", "POSTS_PER_ACCOUNT is"},
+		{"a quota below nothing", "ACCOUNTS_A_DAY", "-1", "ACCOUNTS_A_DAY is"},
+		{"a reserve beyond measure", "DISK_RESERVE", "1000001", "DISK_RESERVE is"},
 		{"empty password file", "MYSQL_PASSWORD_FILE", empty, "is empty"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"oneserver/app/api"
 	"oneserver/app/auth"
+	"oneserver/app/disk"
 	"oneserver/app/journey"
 	"oneserver/app/mysql"
 	"oneserver/app/ops"
@@ -23,14 +24,19 @@ func serve(ctx context.Context, getenv func(string) string, log *slog.Logger) er
 	if err != nil {
 		return err
 	}
+	room := disk.New(s.diskFile, s.diskReserve, log)
+	s.database.Full = room.Low
 	db, err := mysql.Open(s.database, log)
 	if err != nil {
 		return err
 	}
-	return errors.Join(serveWith(ctx, s, db, log), db.Close())
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	go room.Watch(watching)
+	return errors.Join(serveWith(ctx, s, db, room, log), db.Close())
 }
 
-func serveWith(ctx context.Context, s settings, db *mysql.DB, log *slog.Logger) error {
+func serveWith(ctx context.Context, s settings, db *mysql.DB, room *disk.Gauge, log *slog.Logger) error {
 	replica, err := os.Hostname()
 	if err != nil {
 		return fmt.Errorf("the name of this replica: %w", err)
@@ -39,7 +45,7 @@ func serveWith(ctx context.Context, s settings, db *mysql.DB, log *slog.Logger) 
 	if err != nil {
 		return err
 	}
-	observer, err := ops.New(db.Pool(), replica, log)
+	observer, err := ops.New(db.Pool(), room, replica, log)
 	if err != nil {
 		return err
 	}
@@ -54,6 +60,7 @@ func serveWith(ctx context.Context, s settings, db *mysql.DB, log *slog.Logger) 
 			Domain: s.domain, DNSAddress: s.dnsAddress, Replica: replica, DatabaseVersion: db.Version,
 		}).Look,
 		Observer:     observer,
+		Quotas:       s.quotas,
 		TrustedProxy: s.trustedProxy,
 		OwnNetwork:   s.ownNetwork,
 		Domain:       s.domain,

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"oneserver/app"
 	"oneserver/app/mysql"
 )
 
@@ -24,7 +25,13 @@ type settings struct {
 	ownNetwork   netip.Prefix // the zero Prefix: none is known
 	database     mysql.Config
 	passwordFile string
+	quotas       app.Quotas
+	diskFile     string // what it says: disk.Gauge
+	diskReserve  uint64 // bytes
 }
+
+// maxQuota bounds a setting that is a number; ctl/internal/doctor has the same.
+const maxQuota = 1_000_000
 
 // settingsError says everything that is wrong with the settings, a line each.
 type settingsError struct{ error }
@@ -49,6 +56,9 @@ func (s settings) LogValue() slog.Value {
 		slog.String("mysql_database", s.database.Database),
 		slog.String("mysql_user", s.database.User),
 		slog.String("mysql_password", "*** from "+s.passwordFile),
+		slog.Any("quotas", s.quotas),
+		slog.String("disk_file", s.diskFile),
+		slog.Uint64("disk_reserve", s.diskReserve),
 	)
 }
 
@@ -103,6 +113,26 @@ func readSettings(getenv func(string) string) (settings, error) {
 		check(err)
 		s.database.Password = password
 	}
+	number := func(name string, fallback int) int {
+		text := getenv(name)
+		if text == "" {
+			return fallback
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 || n > maxQuota {
+			check(fmt.Errorf("%s is %q: it must be a number from 0, which is no bound, to %d", name, text, maxQuota))
+		}
+		return n
+	}
+	s.quotas = app.Quotas{
+		AccountPosts:  number("POSTS_PER_ACCOUNT", 0),
+		AccountWrites: number("WRITES_A_DAY", 0),
+		SiteText:      number("TEXT_A_DAY", 0) * 1000,
+		SiteAccounts:  number("ACCOUNTS_A_DAY", 0),
+	}
+	s.diskFile = cmp.Or(getenv("DISK_FILE"), "/run/disk/free")
+	s.diskReserve = uint64(number("DISK_RESERVE", 0)) * 1000 * 1000
+	s.database.Quotas = s.quotas
 	if len(errs) > 0 {
 		return s, settingsError{errors.Join(errs...)}
 	}

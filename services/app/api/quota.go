@@ -1,0 +1,93 @@
+package api
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"oneserver/app"
+)
+
+// countSignUp counts a sign-up in the quotas of accounts.
+func (s *Server) countSignUp(c *call) error {
+	wait, err := s.Throttle.Take(c.Context(), s.Quotas.SignUps(networkOf(c))...)
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		return &app.Error{Code: app.TooMany, Message: "As many accounts have been made as may be for now. Please come again later.", RetryAfter: wait}
+	}
+	return nil
+}
+
+// networkOf is c.network, or empty where the visitor's address is hidden from the stack.
+func networkOf(c *call) string {
+	if c.hidden {
+		return ""
+	}
+	return c.network()
+}
+
+// networkSearches is how many searches of one network run or wait at a time, those of accounts included. A school behind
+// one address has room; and who makes many accounts keeps another visitor waiting for one search, and not for all of them.
+const networkSearches = 3
+
+// searches counts those that run or wait, by who asked. Only a few run at a time (mysql.DB), and the others wait in turn:
+// as each visitor has one, nobody has to wait for more than one of anybody else's.
+type searches struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+// oneSearch lets a visitor search, or says that another search of theirs is still running. A visitor is an account, or
+// else a network; one whose address is hidden cannot be told from others. done ends the search.
+func (s *Server) oneSearch(c *call) (done func(), err error) {
+	limits := map[string]int{}
+	network := networkOf(c)
+	session, err := s.session(c)
+	switch {
+	case is(err, app.Unauthorized):
+		if network != "" {
+			limits["stranger "+network] = 1
+		}
+	case err != nil:
+		return nil, err
+	default:
+		limits[fmt.Sprintf("account %d", session.User.ID)] = 1
+	}
+	if network != "" {
+		limits["network "+network] = networkSearches
+	}
+	if !s.searches.begin(limits) {
+		return nil, &app.Error{Code: app.TooMany, Message: "Another search of yours is still running. Please wait for it.", RetryAfter: time.Second}
+	}
+	return func() { s.searches.end(limits) }, nil
+}
+
+// begin counts a search for each who is limited, unless one of them has as many already.
+func (s *searches) begin(limits map[string]int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of == nil {
+		s.of = map[string]int{}
+	}
+	for who, most := range limits {
+		if s.of[who] >= most {
+			return false
+		}
+	}
+	for who := range limits {
+		s.of[who]++
+	}
+	return true
+}
+
+func (s *searches) end(limits map[string]int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for who := range limits {
+		if s.of[who]--; s.of[who] == 0 {
+			delete(s.of, who)
+		}
+	}
+}

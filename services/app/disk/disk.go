@@ -1,0 +1,104 @@
+// Package disk knows how much room the database's disk has. The application cannot see that disk: services/db/healthcheck.sh
+// looks every few seconds and writes what it finds, in bytes, into a file that both containers have.
+package disk
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	interval = 2 * time.Second
+	// stale is how old the file may be. While the database is away nobody looks, and nobody can write anything either.
+	stale = time.Minute
+)
+
+// Gauge says whether there is room. The zero Gauge has no file, and always has room.
+type Gauge struct {
+	file    string
+	reserve uint64
+	log     *slog.Logger
+
+	free atomic.Int64 // bytes; -1 where that is not known
+	low  atomic.Bool
+}
+
+// New returns a Gauge of what the file says. There is room as long as more than reserve bytes are free; a reserve of 0 is
+// none. Nothing is known before Watch runs.
+func New(file string, reserve uint64, log *slog.Logger) *Gauge {
+	g := &Gauge{file: file, reserve: reserve, log: log}
+	g.free.Store(-1)
+	return g
+}
+
+// Low reports whether the disk is so full that nothing new may be kept.
+func (g *Gauge) Low() bool { return g.low.Load() }
+
+// Free returns the bytes that are free, or -1 where that is not known.
+func (g *Gauge) Free() int64 { return g.free.Load() }
+
+// Watch looks until ctx ends. Each change is logged once.
+func (g *Gauge) Watch(ctx context.Context) {
+	began, said := time.Now(), false
+	for {
+		free, err := g.read(time.Now())
+		if err == nil {
+			said = false
+			g.note(free)
+		} else if known := g.free.Swap(-1) >= 0; !said && (known || time.Since(began) > stale) { // db may start later than app
+			said = true
+			g.log.Warn("how full the database's disk is is not known; what was known last is taken to hold", "error", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(interval):
+		}
+	}
+}
+
+// note decides anew whether there is room. What has been full must have a tenth more than the reserve before it counts as
+// empty again, so that it does not change with every file that comes and goes.
+func (g *Gauge) note(free int64) {
+	g.free.Store(free)
+	was, limit := g.low.Load(), g.reserve
+	if was {
+		limit += limit / 10
+	}
+	low := g.reserve > 0 && uint64(free) < limit
+	if low == was {
+		return
+	}
+	g.low.Store(low)
+	if low {
+		g.log.Warn("the database's disk is nearly full: new posts, edits that grow and new accounts are refused until there is room again",
+			"free_bytes", free, "reserve_bytes", g.reserve)
+	} else {
+		g.log.Info("the database's disk has room again", "free_bytes", free, "reserve_bytes", g.reserve)
+	}
+}
+
+func (g *Gauge) read(now time.Time) (int64, error) {
+	info, err := os.Stat(g.file)
+	if err != nil {
+		return 0, err
+	}
+	if age := now.Sub(info.ModTime()); age > stale {
+		return 0, fmt.Errorf("%s was written %s ago", g.file, age.Round(time.Second))
+	}
+	text, err := os.ReadFile(g.file)
+	if err != nil {
+		return 0, err
+	}
+	free, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil || free < 0 {
+		return 0, fmt.Errorf("%s says %.100q, which is no number of bytes", g.file, text)
+	}
+	return free, nil
+}

@@ -1,0 +1,89 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// eraseBatch is how many rows of a deleted user are removed at a time. So many of the longest posts take a fraction of a
+// second, well within a statement's time limit, and lock nothing that anybody else uses. Until they are removed, a page
+// passes over those that lie on its way, which takes a few microseconds each.
+const eraseBatch = 1000
+
+// DeleteUser implements app.AccountStore. It takes away the user's name, address and password, which is one row however
+// much they have written. That hides the rest from everybody, and eraseUntilClosed removes it.
+func (db *DB) DeleteUser(ctx context.Context, user uint64, hash string) error {
+	now := db.gorm.NowFunc()
+	err := db.transaction(ctx, "delete account", true, func(tx *gorm.DB, maybeDone bool) error {
+		// The space keeps what stands for the address from being one. It is unique, as an address must be.
+		gone := tx.Exec("UPDATE users SET deleted_at = ?, email = CONCAT('deleted ', id), name = '', password_hash = '' "+
+			"WHERE id = ? AND password_hash = ? AND deleted_at IS NULL", now, user, hash)
+		if gone.Error == nil && gone.RowsAffected == 0 && !maybeDone {
+			return passwordChanged()
+		}
+		return gone.Error
+	})
+	if err == nil {
+		select {
+		case db.erase <- struct{}{}:
+		default: // it has been asked for already
+		}
+	}
+	return err
+}
+
+// eraseUntilClosed removes what is left of deleted users: as soon as this replica has deleted one, and now and then, as
+// another may have been stopped before it was done.
+func (db *DB) eraseUntilClosed() {
+	for {
+		select {
+		case <-db.life.Done():
+			return
+		case <-db.erase:
+		case <-time.After(sweepPause()):
+		}
+		if err := db.eraseAll(db.life); err != nil && !errors.Is(err, context.Canceled) {
+			db.log.Warn("deleted accounts are not removed yet; they are hidden, and the next try is in a minute", "error", err.Error())
+		}
+	}
+}
+
+// eraseAll removes all that is left of all deleted users.
+func (db *DB) eraseAll(ctx context.Context) error {
+	for more := true; more; {
+		if err := db.transaction(ctx, "remove a deleted account", true, func(tx *gorm.DB, _ bool) (err error) {
+			more, err = eraseSome(tx)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eraseSome removes a batch of rows of one deleted user, or at last the user, and reports whether there may be more to
+// do. The user is locked, so that replicas that come at the same time see to different users. The newest posts go first:
+// they are on the pages that are read most, which pass over the posts that are hidden.
+func eraseSome(tx *gorm.DB) (more bool, err error) {
+	var user uint64
+	err = tx.Raw("SELECT id FROM users WHERE deleted_at IS NOT NULL ORDER BY deleted_at LIMIT 1 FOR UPDATE SKIP LOCKED").Scan(&user).Error
+	if err != nil || user == 0 {
+		return false, err
+	}
+	for _, rows := range []struct{ table, first string }{
+		{"sessions", "token"},
+		{"devices", "token"},
+		{"idempotency_keys", "digest"},
+		{"posts", "id DESC"},
+	} {
+		done := tx.Exec(fmt.Sprintf("DELETE FROM %s WHERE user_id = ? ORDER BY %s LIMIT %d", rows.table, rows.first, eraseBatch), user)
+		if done.Error != nil || done.RowsAffected > 0 {
+			return true, done.Error
+		}
+	}
+	return true, tx.Exec("DELETE FROM users WHERE id = ?", user).Error // and by its foreign keys what came meanwhile
+}

@@ -1,0 +1,10 @@
+-- +goose Up
+-- To find those who are marked. An index is added in place, beside reads and writes.
+SET @ddl = IF(
+  EXISTS (SELECT 1 FROM information_schema.statistics
+          WHERE table_schema = DATABASE() AND table_name = 'users' AND index_name = 'deleted_at'),
+  'DO 0',
+  'ALTER TABLE users ADD KEY deleted_at (deleted_at), ALGORITHM = INPLACE, LOCK = NONE');
+PREPARE ddl FROM @ddl;
+EXECUTE ddl;
+DEALLOCATE PREPARE ddl;
