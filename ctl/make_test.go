@@ -50,8 +50,7 @@ func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 		"`touch " + ran + "`", "$(shell touch " + ran + ")", "$(touch " + ran + ")", "$$(touch " + ran + ")", "${shell touch " + ran + "}",
 		`"; touch ` + ran + `; "`, `'; touch ` + ran + `; '`, "; touch " + ran,
 	}
-	odd := []string{"x\ttwo  words", `\`, `\"`, `"`, "'", "$", "$$HOME", "$(URL)", "#x", "*", "~", "%", "-x", "--help", "é\u202e",
-	}
+	odd := []string{"x\ttwo  words", `\`, `\"`, `"`, "'", "$", "$$HOME", "$(URL)", "#x", "*", "~", "%", "-x", "--help", "é\u202e"}
 	uses := []makeUse{
 		{"trace", "URL", func(v string) []string { return []string{"--", v} }},
 		{"bench", "ROWS", func(v string) []string { return []string{"--rows=" + v} }},
