@@ -188,3 +188,60 @@ func TestUnfinishedUploadsAreInNobodysWay(t *testing.T) {
 		return err
 	}})
 }
+
+// Who sends half a request holds a connection for five seconds, however slowly the half arrives, and nobody else waits.
+func TestHalfARequestIsHeldForFiveSeconds(t *testing.T) {
+	t.Parallel()
+	const each = 15
+	var all sync.WaitGroup
+	for name, half := range map[string]struct{ begin, drip string }{
+		"nothing":                         {"", ""},
+		"half a header":                   {"GET / HTTP/1.1\r\nHost: www.foobar.com\r\nX-", ""},
+		"a header that does not end":      {"GET / HTTP/1.1\r\nHost: www.foobar.com\r\nX-", "x"},
+		"a request line that does not":    {"GET /", "x"},
+		"half a body":                     {"PUT /api/v1/session HTTP/1.1\r\nHost: www.foobar.com\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", ""},
+		"half a body for nobody":          {"POST / HTTP/1.1\r\nHost: www.example.com\r\nContent-Length: 100\r\n\r\n{", ""},
+		"the second request after a good": {"GET /robots.txt HTTP/1.1\r\nHost: www.foobar.com\r\n\r\nGET /", "x"},
+	} {
+		for range each {
+			all.Go(func() {
+				connection, err := net.Dial("tcp", "127.0.0.1:"+site.httpPort)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer connection.Close()
+				begun := time.Now()
+				if _, err := io.WriteString(connection, half.begin); err != nil {
+					t.Errorf("%s: %v", name, err)
+					return
+				}
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended)
+					_, _ = io.Copy(io.Discard, connection) // until Nginx ends it, in whatever way
+				}()
+				for {
+					select {
+					case <-ended:
+						if took := time.Since(begun); took < 3*time.Second && half.begin != "" && !strings.HasPrefix(half.begin, "POST") {
+							t.Errorf("%s: only %s", name, took)
+						}
+						return
+					case <-time.After(time.Second):
+						if time.Since(begun) > 12*time.Second { // what is granted to a busy machine included
+							t.Errorf("%s is still held after 12 s", name)
+							return
+						}
+						_, _ = io.WriteString(connection, half.drip)
+					}
+				}
+			})
+		}
+	}
+	v := newVisitor(t, site)
+	for range 10 {
+		v.want(http.StatusOK, v.ask("GET", "/", nil))
+	}
+	all.Wait()
+}
