@@ -2,14 +2,18 @@
 .DEFAULT_GOAL := help
 .PHONY: help up down reset logs ps doctor trace bench drill-spof drill-maintenance drill-upkeep drill-scale drills deploy rollback reload restart-db backup restore test test-all lint images bundle load go
 
-ctl := go run -C ctl .
-hint := echo 'make doctor says what is wrong, and what to do about it' >&2; exit 1
-modules := services/dns services/app ctl
+override ctl := go run -C ctl .
+override hint := echo 'make doctor says what is wrong, and what to do about it' >&2; exit 1
+override modules := services/dns services/app ctl
 # pinned here and not in go.mod, so that a linter's dependencies never reach an application
-staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+override staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# What is given on the command line (URL=…, FILE=…, DOMAIN=…) is text: make does not expand it, which would run $(shell …),
+# and a recipe finds it in its environment, where no shell runs `…`.
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
 up: go ## check, make what is missing, start everything, wait until it is healthy
 	@$(ctl) up
@@ -30,10 +34,10 @@ doctor: go ## say what would keep the stack from starting, and what to do about 
 	@$(ctl) doctor
 
 trace: go ## follow one request through every part: make trace URL=http://www.foobar.com/
-	@$(ctl) trace $(if $(URL),"$(URL)")
+	@$(ctl) trace $${URL:+-- "$$URL"}
 
 bench: go ## measure the figures that this project promises, on a copy of the stack: make bench ROWS=10000000
-	@$(ctl) bench $(if $(ROWS),--rows "$(ROWS)")
+	@$(ctl) bench $${ROWS:+--rows="$$ROWS"}
 
 drill-spof: go ## kill and freeze each part in turn, and measure what visitors notice
 	@$(ctl) drill spof
@@ -51,7 +55,7 @@ drills: go ## all of them, in one report
 	@$(ctl) drill all
 
 deploy: go ## build app and replace what runs, unnoticed: make deploy REPLICAS=2
-	@$(ctl) deploy $(if $(REPLICAS),--replicas "$(REPLICAS)")
+	@$(ctl) deploy $${REPLICAS:+--replicas="$$REPLICAS"}
 
 rollback: go ## go back to the release before
 	@$(ctl) rollback
@@ -63,10 +67,10 @@ restart-db: go ## restart MySQL while requests wait for it
 	@$(ctl) restart-db
 
 backup: go ## copy the data into a folder of backups/, beside the running site: make backup KEEP=7 KEY=FILE
-	@$(ctl) backup $(if $(KEEP),--keep "$(KEEP)") $(if $(KEY),--key "$(KEY)")
+	@$(ctl) backup $${KEEP:+--keep="$$KEEP"} $${KEY:+--key="$$KEY"}
 
 restore: go ## put the data back (asks first): make restore FILE=backups/… KEY=FILE, or TO="2026-11-23 10:00:00" in UTC
-	@$(ctl) restore $(if $(FILE),"$(FILE)") $(if $(TO),--to "$(TO)") $(if $(KEY),--key "$(KEY)")
+	@$(ctl) restore $${TO:+--to="$$TO"} $${KEY:+--key="$$KEY"} $${FILE:+-- "$$FILE"}
 
 test: go ## unit tests, then integration tests against a second copy of the stack
 	@$(ctl) images --keep
@@ -96,7 +100,7 @@ bundle: go ## write all images into one archive, for machines without a network
 	@$(ctl) bundle
 
 load: go ## read such an archive: make load FILE=oneserver-images-….tar.gz
-	@$(ctl) load $(if $(FILE),"$(FILE)")
+	@$(ctl) load $${FILE:+-- "$$FILE"}
 
 go:
 	@command -v go >/dev/null || { echo "This needs Go 1.26 or newer: https://go.dev/dl. To start the stack without Go: docker compose up" >&2; exit 1; }

@@ -3,6 +3,7 @@ package deploy
 import (
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -54,5 +55,28 @@ func TestAConfigurationWithoutTheApplicationIsRefused(t *testing.T) {
 	conf := strings.ReplaceAll(realConf(t), "server app:8080", "server other:8080")
 	if _, err := pin(conf, routing{servers: []string{"172.28.0.130"}}); err == nil || !strings.Contains(err.Error(), "server app:8080 resolve") {
 		t.Errorf("it says %v", err)
+	}
+}
+
+// A decoded address holds line ends where a visitor wrote %0d%0a: it chooses between words of ours, and no part of it is
+// handed on.
+func TestNothingOfADecodedAddressIsHandedOn(t *testing.T) {
+	t.Parallel()
+	decoded := regexp.MustCompile(`\$(\{)?(uri|document_uri|request_filename|query_string|args|arg_\w+)\b`)
+	conf := regexp.MustCompile(`(?m)^\s*#.*$`).ReplaceAllString(realConf(t), "")
+	chosen := regexp.MustCompile(`(?s)\bmap\s+("[^"]*"|\S+)\s+\$\w+\s*\{(.*?)\n    \}`)
+	for _, one := range chosen.FindAllStringSubmatch(conf, -1) {
+		if decoded.MatchString(one[1]) && (strings.Contains(one[2], "(?<") || regexp.MustCompile(`\$\d`).MatchString(one[2])) {
+			t.Errorf("a part of %s is captured: %s", one[1], one[0])
+		}
+	}
+	for line := range strings.Lines(chosen.ReplaceAllString(conf, "")) {
+		line = strings.TrimSpace(line)
+		if decoded.MatchString(line) && !strings.HasPrefix(line, "try_files ") {
+			t.Errorf("a decoded address is handed on: %s", line)
+		}
+		if strings.HasPrefix(line, "rewrite ") || strings.HasPrefix(line, "proxy_pass ") && line != "proxy_pass http://app;" {
+			t.Errorf("this decodes an address: %s", line)
+		}
 	}
 }

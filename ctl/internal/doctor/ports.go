@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	connections "github.com/shirou/gopsutil/v4/net"
 	"github.com/shirou/gopsutil/v4/process"
@@ -64,6 +65,10 @@ func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
 		if container, held := containerOn(port, containers); held {
 			if container.Project == f.projectName() {
 				running = true
+				if refused(ctx, port) {
+					findings = append(findings, Finding{Warning, port.setting, fmt.Sprintf("nobody listens on TCP %s, though %s runs and publishes it: the engine's proxy for that port has ended, as it does when it runs out of files",
+						port.address, container.Name), "docker compose restart " + container.Service + "; docs/security.md says what keeps it from happening again"})
+				}
 				continue
 			}
 			holder := "the container " + container.Name
@@ -176,6 +181,24 @@ func listen(ctx context.Context, port published) error {
 		return err
 	}
 	return socket.Close()
+}
+
+// refused says that a TCP port is closed. What cannot be tried is not.
+func refused(ctx context.Context, port published) bool {
+	if port.network != "tcp" {
+		return false
+	}
+	address := port.address
+	if address.Addr().IsUnspecified() {
+		address = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), address.Port())
+	}
+	connection, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address.String())
+	if err != nil {
+		const windows = syscall.Errno(10061) // WSAECONNREFUSED
+		return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, windows)
+	}
+	connection.Close()
+	return false
 }
 
 func inUse(err error) bool {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"net"
 	"net/netip"
 	"testing"
 
@@ -50,5 +51,30 @@ func TestAnEngineWithoutRootGetsNoLowPort(t *testing.T) {
 	}
 	if got := lowPorts(stack.Settings{"HTTP_PORT": "80", "DNS_PORT": "1053"}, 80); len(got) > 0 {
 		t.Errorf("with port 80 allowed, found %+v", got)
+	}
+}
+
+// A port that the engine publishes and that is closed all the same is told from one that somebody serves.
+func TestAClosedPortIsNoticed(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := netip.MustParseAddrPort(listener.Addr().String())
+	everywhere := netip.AddrPortFrom(netip.IPv4Unspecified(), address.Port())
+	for _, at := range []netip.AddrPort{address, everywhere} {
+		if refused(t.Context(), published{"HTTP_PORT", "tcp", at}) {
+			t.Errorf("%s is open", at)
+		}
+	}
+	listener.Close()
+	for _, at := range []netip.AddrPort{address, everywhere} {
+		if !refused(t.Context(), published{"HTTP_PORT", "tcp", at}) {
+			t.Errorf("%s is closed", at)
+		}
+	}
+	if refused(t.Context(), published{"DNS_PORT", "udp", address}) {
+		t.Error("UDP refuses nobody")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -261,5 +262,27 @@ func TestIdempotencyKeys(t *testing.T) {
 				t.Errorf("names %q", fieldsOf(err))
 			}
 		})
+	}
+}
+
+// Whatever is asked for, the log's line is short, and printable as it stands.
+func TestThePathInTheLogIsPrintable(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/api/%0d%0a%1b%5b2J", "/api/%7f", "/api/%c2%9b2J", "/api/%e2%80%ae", "/api/%ff", "/api/\x7f", "/api/\u009b", "/api/\xff", "/api/" + strings.Repeat("%01", 2000)} {
+		s, lines := newServer(t, newFake(0), nil)
+		ask(s, "GET", "/api/", func(r *http.Request) {
+			u, err := url.ParseRequestURI(strings.ReplaceAll(path, "\x7f", "%7f"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(path, "\x7f") {
+				u.RawPath = path
+			}
+			r.URL = u
+		})
+		line := strings.ReplaceAll(lines.String(), "…", "")
+		if line == "" || len(line) > 2000 || strings.ContainsFunc(strings.TrimSuffix(line, "\n"), func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Errorf("%.100q is logged with %d bytes as %.1000q", path, len(line), line)
+		}
 	}
 }

@@ -47,7 +47,7 @@ func (s *Server) observe(c *gin.Context) {
 	s.Observer.Begin()
 	defer func() { // also when the connection is aborted by a panic
 		status := s.logAccess(c, v)
-		s.Observer.End(v.timing, c.Request.Method, c.Request.URL.Path, c.FullPath(), status)
+		s.Observer.End(v.timing, c.Request.Method, c.Request.URL.EscapedPath(), c.FullPath(), status)
 	}()
 	c.Next()
 }
@@ -75,7 +75,7 @@ func (s *Server) logAccess(c *gin.Context, v *visit) int {
 		slog.String("request_id", v.id),
 		slog.String("client", v.client.String()),
 		slog.String("method", c.Request.Method),
-		slog.String("path", c.Request.URL.Path),
+		slog.String("path", shownPath(c.Request)),
 		slog.String("route", c.FullPath()),
 		slog.Int("status", status),
 		slog.Int("bytes", max(c.Writer.Size(), 0)),
@@ -89,6 +89,19 @@ func (s *Server) logAccess(c *gin.Context, v *visit) int {
 	}
 	s.Log.LogAttrs(c.Request.Context(), level, "request", shown...)
 	return status
+}
+
+// maxShownPath bounds a line of the log, so that a pipe takes it in one piece (4 kB).
+const maxShownPath = 1000
+
+// shownPath is the path as an address has it, which is printable ASCII whatever was asked for: decoded it holds what a
+// terminal or a program that reads the log could obey.
+func shownPath(r *http.Request) string {
+	path := r.URL.EscapedPath()
+	if len(path) > maxShownPath {
+		return path[:maxShownPath] + "…"
+	}
+	return path
 }
 
 // recoverPanic answers a panic as an internal error, or cuts the connection if the answer has begun, so that nobody
