@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	clog "github.com/coredns/coredns/plugin/pkg/log"
+)
+
+const (
+	// maxConnections is how many TCP connections are kept. Each takes 4 kB, and a resolver's lives for some milliseconds.
+	maxConnections = 1000
+	// lookEvery bounds what comes on top: what the kernel hands over in that time, some hundred.
+	lookEvery = 20 * time.Millisecond
+)
+
+// boundConnections closes TCP connections beyond maxConnections until ctx ends: the oldest one of the address that has the
+// most. So nobody is refused, and a flood pushes out its own. CoreDNS itself takes what comes, until memory or the file
+// descriptors end, and offers no place to put a listener of one's own: hence from the process's open files.
+func boundConnections(ctx context.Context) error {
+	files, err := os.Open("/dev/fd") // once, since opening takes a descriptor
+	if err != nil {
+		return fmt.Errorf("list the open files: %w", err)
+	}
+	go func() {
+		defer files.Close()
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		var open []connection
+		var told time.Time
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			found, err := look(files, open)
+			if err != nil {
+				clog.Errorf("count the TCP connections: %v", err)
+				continue
+			}
+			open = found
+			closing := surplus(open, maxConnections)
+			for _, one := range closing {
+				one.reset()
+			}
+			if len(closing) > 0 && time.Since(told) > time.Minute {
+				told = time.Now()
+				clog.Warningf("more than %d TCP connections: closing the oldest ones of %s, which has most", maxConnections, closing[0].peer.Addr())
+			}
+		}
+	}()
+	return nil
+}
+
+// connection is a TCP connection with the file descriptor that it has.
+type connection struct {
+	fd   int
+	peer netip.AddrPort
+}
+
+// look lists the TCP connections in the order in which it saw them first; before is what it returned last.
+func look(files *os.File, before []connection) ([]connection, error) {
+	if _, err := files.Seek(0, 0); err != nil {
+		return nil, err
+	}
+	names, err := files.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	open := make(map[connection]bool, len(names))
+	for _, name := range names {
+		fd, err := strconv.Atoi(name)
+		if err != nil {
+			return nil, err
+		}
+		if peer, connected := peerOf(fd); connected {
+			open[connection{fd, peer}] = true
+		}
+	}
+	after := make([]connection, 0, len(open))
+	for _, one := range before {
+		if open[one] {
+			after = append(after, one)
+			delete(open, one)
+		}
+	}
+	for one := range open {
+		after = append(after, one)
+	}
+	return after, nil
+}
+
+// peerOf says who is at the other end of a connection; not connected is whatever else has a file descriptor.
+func peerOf(fd int) (peer netip.AddrPort, connected bool) {
+	address, err := syscall.Getpeername(fd)
+	if err != nil {
+		return peer, false
+	}
+	switch address := address.(type) {
+	case *syscall.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(address.Addr), uint16(address.Port)), true
+	case *syscall.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(address.Addr).Unmap(), uint16(address.Port)), true
+	}
+	return peer, false
+}
+
+// surplus picks of the connections, the oldest of which comes first, as many as there are beyond room.
+func surplus(open []connection, room int) []connection {
+	if len(open) <= room {
+		return nil
+	}
+	byAddress := map[netip.Addr][]connection{}
+	var addresses []netip.Addr
+	for _, one := range open {
+		address := one.peer.Addr()
+		if byAddress[address] == nil {
+			addresses = append(addresses, address)
+		}
+		byAddress[address] = append(byAddress[address], one)
+	}
+	var picked []connection
+	for len(picked) < len(open)-room {
+		most := slices.MaxFunc(addresses, func(a, b netip.Addr) int { return len(byAddress[a]) - len(byAddress[b]) })
+		picked = append(picked, byAddress[most][0])
+		byAddress[most] = byAddress[most][1:]
+	}
+	return picked
+}
+
+// reset ends a connection if its descriptor still is the same one's: the goroutine that serves it then reads its end and closes
+// it, at once and without waiting for the other side.
+func (c connection) reset() {
+	if peer, connected := peerOf(c.fd); !connected || peer != c.peer {
+		return
+	}
+	// It may have gone since; then there is nothing left to do.
+	_ = syscall.SetsockoptLinger(c.fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+	_ = syscall.Shutdown(c.fd, syscall.SHUT_RD)
+}
