@@ -151,7 +151,7 @@ func command() *cobra.Command {
 		follow,
 		reset,
 		drillCommand(&cli),
-		benchCommand(&cli),
+		benchCommand(&cli), abuseCommand(&cli),
 		backupCommand(&cli),
 		restoreCommand(&cli),
 	)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -20,7 +21,7 @@ const (
 	lookEvery = 20 * time.Millisecond
 )
 
-// boundConnections closes TCP connections beyond maxConnections until ctx ends: the oldest one of the address that has the
+// boundConnections closes TCP connections beyond maxConnections until ctx ends: the oldest ones of the addresses that have
 // most. So nobody is refused, and a flood pushes out its own. CoreDNS itself takes what comes, until memory or the file
 // descriptors end, and offers no place to put a listener of one's own: hence from the process's open files.
 func boundConnections(ctx context.Context) error {
@@ -52,7 +53,7 @@ func boundConnections(ctx context.Context) error {
 			}
 			if len(closing) > 0 && time.Since(told) > time.Minute {
 				told = time.Now()
-				clog.Warningf("more than %d TCP connections: closing the oldest ones of %s, which has most", maxConnections, closing[0].peer.Addr())
+				clog.Warningf("more than %d TCP connections: closing the oldest ones of those who have most, such as %s", maxConnections, closing[0].peer.Addr())
 			}
 		}
 	}()
@@ -112,27 +113,35 @@ func peerOf(fd int) (peer netip.AddrPort, connected bool) {
 	return peer, false
 }
 
-// surplus picks of the connections, the oldest of which comes first, as many as there are beyond room.
+// surplus picks of the connections, the oldest of which comes first, those that are beyond room: each address keeps as many of
+// its newest as there is room for if all get the same.
 func surplus(open []connection, room int) []connection {
 	if len(open) <= room {
 		return nil
 	}
-	byAddress := map[netip.Addr][]connection{}
-	var addresses []netip.Addr
+	held := map[netip.Addr]int{}
 	for _, one := range open {
-		address := one.peer.Addr()
-		if byAddress[address] == nil {
-			addresses = append(addresses, address)
+		held[one.peer.Addr()]++
+	}
+	counts := slices.Sorted(maps.Values(held))
+	share, left := 0, room // what each may keep, and what is then left of the room
+	for i, count := range counts {
+		if more := count - share; more*(len(counts)-i) <= left {
+			share, left = count, left-more*(len(counts)-i)
+		} else {
+			share, left = share+left/(len(counts)-i), left%(len(counts)-i)
+			break
 		}
-		byAddress[address] = append(byAddress[address], one)
 	}
 	var picked []connection
-	for len(picked) < len(open)-room {
-		most := slices.MaxFunc(addresses, func(a, b netip.Addr) int { return len(byAddress[a]) - len(byAddress[b]) })
-		picked = append(picked, byAddress[most][0])
-		byAddress[most] = byAddress[most][1:]
+	for _, one := range open {
+		if address := one.peer.Addr(); held[address] > share {
+			held[address]--
+			picked = append(picked, one)
+		}
 	}
-	return picked
+	// What is left of the room is for the newest of these.
+	return picked[:len(picked)-min(left, len(picked))]
 }
 
 // reset ends a connection if its descriptor still is the same one's: the goroutine that serves it then reads its end and closes

@@ -33,6 +33,8 @@ func TestTheOldestOfTheAddressWithMostConnectionsGiveWay(t *testing.T) {
 		{"one address has all", many("192.0.2.1", 5), 3, "[192.0.2.1:0 192.0.2.1:1]"},
 		{"one has most, and others were there before it", append(many("192.0.2.1", 2), many("2001:db8::1", 4)...), 4, "[[2001:db8::1]:0 [2001:db8::1]:1]"},
 		{"none has more than another", append(many("192.0.2.1", 1), many("192.0.2.2", 1)...), 1, "[192.0.2.1:0]"},
+		{"two have more than a third", append(many("192.0.2.1", 1), append(many("192.0.2.2", 3), many("192.0.2.3", 3)...)...), 5, "[192.0.2.2:0 192.0.2.3:0]"},
+		{"no room at all", many("192.0.2.1", 2), 0, "[192.0.2.1:0 192.0.2.1:1]"},
 	}
 	for _, test := range tests {
 		var got []netip.AddrPort
