@@ -151,7 +151,8 @@ func command() *cobra.Command {
 		follow,
 		reset,
 		drillCommand(&cli),
-		benchCommand(&cli), abuseCommand(&cli),
+		benchCommand(&cli),
+		abuseCommand(&cli),
 		backupCommand(&cli),
 		restoreCommand(&cli),
 	)

@@ -165,7 +165,7 @@ func (s *site) play(ctx context.Context, who, from string, length time.Duration,
 	// The addresses that the copy trusts are .64 to .127; .80 is web's.
 	address := fmt.Sprintf("%s.%d", subnet, 81+s.visits%46)
 	cmd := s.cli.Command(ctx, "run", "--rm", "--label", project, "--network", project+"_default", "--ip", address, "--read-only", "--cap-drop", "ALL",
-		"--security-opt", "no-new-privileges", "--memory", "768m", "--pids-limit", "256", "--ulimit", "nofile=65536:65536", "oneserver-abuse",
+		"--security-opt", "no-new-privileges", "--memory", "768m", "--pids-limit", "256", "oneserver-abuse",
 		"-web", subnet+".80:80", "-dns", subnet+".53:53", "-host", "www."+domain, "-from", from, "-posts", strconv.Itoa(posts),
 		"-for", length.String(), "-rate", strconv.FormatFloat(rate, 'f', 1, 64), who)
 	out, err := s.cli.OutputOf(cmd)

@@ -162,7 +162,7 @@ func Run(ctx context.Context, cli docker.CLI, progress *os.File, options Options
 type bench struct {
 	site   *site
 	meters map[string]*docker.Meter // by service
-	small  bool              // which table is in place
+	small  bool                     // which table is in place
 
 	stop    context.CancelFunc // ends the load at once
 	loadEnd func() error       // ends it in good order
