@@ -149,9 +149,9 @@ func (s *site) beside(ctx context.Context, visitor, who, from string, length tim
 	begun := time.Now()
 	var wait sync.WaitGroup
 	var failed, otherFailed error
-	wait.Go(func() { of, failed = s.play(ctx, "visitor", visitor, length, 0) })
+	wait.Go(func() { of, failed = s.play(ctx, "visitor", visitor, "", length, 0) })
 	if who != "" {
-		wait.Go(func() { other, otherFailed = s.play(ctx, who, from, length, rate) })
+		wait.Go(func() { other, otherFailed = s.play(ctx, who, from, visitor, length, rate) })
 	}
 	wait.Wait()
 	if err := errors.Join(failed, otherFailed); err != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"oneserver/ctl/internal/abuse/attack"
@@ -28,7 +29,7 @@ const (
 type site struct {
 	cli    docker.CLI
 	meters map[string]*docker.Meter // by service
-	visits int                      // how many containers there have been: each has an address of its own
+	visits atomic.Int32             // how many containers there have been: each has an address of its own
 }
 
 // describe says what the copy is, and starts nothing. Settings of the machine (.env, exported variables) do not reach it.
@@ -158,15 +159,14 @@ func (s *site) disk(ctx context.Context) (int64, error) {
 }
 
 // play runs a visitor in a container of its own.
-func (s *site) play(ctx context.Context, who, from string, length time.Duration, rate float64) (attack.Result, error) {
+func (s *site) play(ctx context.Context, who, from, victim string, length time.Duration, rate float64) (attack.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, length+time.Minute)
 	defer cancel()
-	s.visits++
 	// The addresses that the copy trusts are .64 to .127; .80 is web's.
-	address := fmt.Sprintf("%s.%d", subnet, 81+s.visits%46)
+	address := fmt.Sprintf("%s.%d", subnet, 81+s.visits.Add(1)%46)
 	cmd := s.cli.Command(ctx, "run", "--rm", "--label", project, "--network", project+"_default", "--ip", address, "--read-only", "--cap-drop", "ALL",
 		"--security-opt", "no-new-privileges", "--memory", "768m", "--pids-limit", "256", "oneserver-abuse",
-		"-web", subnet+".80:80", "-dns", subnet+".53:53", "-host", "www."+domain, "-from", from, "-posts", strconv.Itoa(posts),
+		"-web", subnet+".80:80", "-dns", subnet+".53:53", "-host", "www."+domain, "-from", from, "-victim", victim, "-posts", strconv.Itoa(posts),
 		"-for", length.String(), "-rate", strconv.FormatFloat(rate, 'f', 1, 64), who)
 	out, err := s.cli.OutputOf(cmd)
 	if err != nil {

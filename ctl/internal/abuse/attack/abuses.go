@@ -106,7 +106,7 @@ var All = []Abuse{
 	}},
 	{"lock-out", "passwords of the visitor's account guessed, every 0.2 s", func(ctx context.Context, s *session) {
 		loop(ctx, 1, 5, func(int) {
-			s.ask(ctx, http.MethodPut, "/api/v1/session", map[string]string{"email": visitorEmail, "password": rand.Text()}, nil)
+			s.ask(ctx, http.MethodPut, "/api/v1/session", map[string]string{"email": account(s.Victim), "password": rand.Text()}, nil)
 		})
 	}},
 	{"posts", "one account that writes long posts as fast as it is let", func(ctx context.Context, s *session) {

@@ -23,6 +23,7 @@ type Target struct {
 	Host     string // the site's name
 	Posts    int    // how many there are
 	From     string // the visitor's address, as a trusted proxy tells it
+	Victim   string // the address of the visitor who is there meanwhile; its account has the same name
 }
 
 // Result is what came of it.
@@ -161,17 +162,15 @@ func anywhere() string {
 	return fmt.Sprintf("198.%d.%d.%d", 18+rand.IntN(2), rand.IntN(256), 1+rand.IntN(254))
 }
 
-const (
-	visitorEmail    = "visitor@example.com"
-	visitorPassword = "a visitor like any other"
-)
+// account is the e-mail address of the visitor who comes from that address. Each run has another, so that none has a past.
+func account(address string) string { return "visitor-" + address + "@example.com" }
 
 // Visit is what a visitor does, 20 requests a second: pages, posts, searches, and now and then signing in and writing. It does
 // not wait for an answer before it sends the next.
 func Visit(ctx context.Context, target Target) Result {
 	s := newSession(target)
-	setup := newSession(target)
-	cookie := setup.signIn(ctx, visitorEmail, visitorPassword)
+	email, password := account(target.From), "a visitor like any other"
+	cookie := s.signIn(ctx, email, password)
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	var took []time.Duration
@@ -189,9 +188,9 @@ func Visit(ctx context.Context, target Target) Result {
 			defer cancel()
 			begun := time.Now()
 			switch {
-			case i%100 == 50:
-				s.ask(limited, http.MethodPut, "/api/v1/session", map[string]string{"email": visitorEmail, "password": visitorPassword}, func(r *http.Request) { r.Header.Set("Cookie", cookie) })
-			case i%200 == 100:
+			case i%200 == 150:
+				s.ask(limited, http.MethodPut, "/api/v1/session", map[string]string{"email": email, "password": password}, func(r *http.Request) { r.Header.Set("Cookie", cookie) })
+			case i%200 == 50:
 				s.ask(limited, http.MethodPost, "/api/v1/posts", map[string]string{"title": "A note", "body": "Of a visitor."}, func(r *http.Request) { r.Header.Set("Cookie", cookie) })
 			case i%10 == 5:
 				s.ask(limited, http.MethodGet, fmt.Sprintf("/api/v1/search?q=number%d", 1+rand.IntN(target.Posts)), nil, nil)

@@ -29,6 +29,7 @@ func run() error {
 	flag.StringVar(&target.DNS, "dns", "", "host:port of dns")
 	flag.StringVar(&target.Host, "host", "", "the site's name")
 	flag.StringVar(&target.From, "from", "", "the visitor's address")
+	flag.StringVar(&target.Victim, "victim", "", "the address of the visitor who is there meanwhile")
 	flag.IntVar(&target.Posts, "posts", 1, "how many posts there are")
 	length := flag.Duration("for", 0, "how long")
 	rate := flag.Float64("rate", 0, "requests a second of the visitors who may")
