@@ -140,7 +140,7 @@ func (a Abuse) Play(ctx context.Context, target Target) Result {
 // hold keeps so many connections to an address open, and opens each again when it is closed: it sends first, and then more every
 // so often. With nothing more to send it reads until the other side ends it or, if every is set, reads nothing for as long.
 func (s *session) hold(ctx context.Context, address string, many int, first, more string, every time.Duration) {
-	loop(ctx, many, 10, func(int) {
+	loop(ctx, many, 1, func(int) {
 		connection, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", address)
 		if err != nil {
 			s.count("not connected", true)
@@ -197,17 +197,20 @@ func (s *session) lookups(ctx context.Context, rate int, kind uint16, name func(
 	}()
 	loop(ctx, 1, 100, func(i int) {
 		for range rate / 100 {
-			query := binary.BigEndian.AppendUint16(nil, uint16(random.Uint32()))
-			query = append(query, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)
-			for label := range strings.SplitSeq(name(), ".") {
-				query = append(append(query, byte(len(label))), label...)
-			}
-			query = append(query, 0)
-			query = binary.BigEndian.AppendUint16(query, kind)
-			query = binary.BigEndian.AppendUint16(query, 1)
-			if _, err := connection.Write(query); err != nil && ctx.Err() == nil {
+			if _, err := connection.Write(query(name(), kind)); err != nil && ctx.Err() == nil {
 				s.count("not sent", true)
 			}
 		}
 	})
+}
+
+// query is a DNS message that asks for a name (RFC 1035, section 4.1).
+func query(name string, kind uint16) []byte {
+	message := binary.BigEndian.AppendUint16(nil, uint16(random.Uint32()))
+	message = append(message, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+	for label := range strings.SplitSeq(name, ".") {
+		message = append(append(message, byte(len(label))), label...)
+	}
+	message = binary.BigEndian.AppendUint16(append(message, 0), kind)
+	return binary.BigEndian.AppendUint16(message, 1)
 }

@@ -5,6 +5,7 @@ package attack
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -157,6 +158,43 @@ func (s *session) signIn(ctx context.Context, email, password string) string {
 	return ""
 }
 
+// lookUp asks for the site's address as a resolver does: three times if need be, since a datagram can be lost.
+func (s *session) lookUp(ctx context.Context, network string) {
+	for range 3 {
+		if err := s.lookUpOnce(ctx, network); err == nil {
+			s.count("found", false)
+			return
+		}
+	}
+	s.count("no address over "+network, true)
+}
+
+func (s *session) lookUpOnce(ctx context.Context, network string) error {
+	connection, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, network, s.DNS)
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	if err := connection.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		return err
+	}
+	message, header := query(s.Host, 1), 4 // the id and the flags
+	if network == "tcp" {
+		message, header = append(binary.BigEndian.AppendUint16(nil, uint16(len(message))), message...), 6
+	}
+	if _, err := connection.Write(message); err != nil {
+		return err
+	}
+	answer := make([]byte, 1500)
+	if _, err := io.ReadAtLeast(connection, answer, header); err != nil {
+		return err
+	}
+	if code := answer[header-1] & 0xf; code != 0 {
+		return fmt.Errorf("code %d", code)
+	}
+	return nil
+}
+
 // anywhere is some address (RFC 2544's range for benchmarks).
 func anywhere() string {
 	return fmt.Sprintf("198.%d.%d.%d", 18+rand.IntN(2), rand.IntN(256), 1+rand.IntN(254))
@@ -165,7 +203,7 @@ func anywhere() string {
 // account is the e-mail address of the visitor who comes from that address. Each run has another, so that none has a past.
 func account(address string) string { return "visitor-" + address + "@example.com" }
 
-// Visit is what a visitor does, 20 requests a second: pages, posts, searches, and now and then signing in and writing. It does
+// Visit is what a visitor does, 20 requests a second: names, pages, posts, searches, and now and then signing in and writing. It does
 // not wait for an answer before it sends the next.
 func Visit(ctx context.Context, target Target) Result {
 	s := newSession(target)
@@ -192,6 +230,8 @@ func Visit(ctx context.Context, target Target) Result {
 				s.ask(limited, http.MethodPut, "/api/v1/session", map[string]string{"email": email, "password": password}, func(r *http.Request) { r.Header.Set("Cookie", cookie) })
 			case i%200 == 50:
 				s.ask(limited, http.MethodPost, "/api/v1/posts", map[string]string{"title": "A note", "body": "Of a visitor."}, func(r *http.Request) { r.Header.Set("Cookie", cookie) })
+			case i%20 == 7:
+				s.lookUp(limited, map[bool]string{true: "tcp", false: "udp"}[i%40 == 7])
 			case i%10 == 5:
 				s.ask(limited, http.MethodGet, fmt.Sprintf("/api/v1/search?q=number%d", 1+rand.IntN(target.Posts)), nil, nil)
 			case i%4 == 0:
