@@ -204,7 +204,9 @@ func (s *site) hold(ctx context.Context, one attack.Abuse, i int, each time.Dura
 	}
 	o.Disk = diskAfter - diskBefore
 	if len(o.Killed) > 0 { // the control is for a stack that is whole, and the meters are of containers that are there
-		if err := s.recover(ctx); err != nil {
+		limited, cancel := context.WithTimeout(ctx, 2*time.Minute)
+		defer cancel()
+		if err := s.up(limited); err != nil {
 			return o, err
 		}
 	}

@@ -48,7 +48,7 @@ func describe(cli docker.CLI) *site {
 func (s *site) start(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	defer cancel()
-	if _, err := s.cli.Output(limited, "compose", "--progress", "quiet", "up", "--detach", "--wait", "dns", "web", "app"); err != nil {
+	if err := s.up(limited); err != nil {
 		return err
 	}
 	cmd := s.cli.Command(limited, "compose", "exec", "--no-TTY", "db", "sh", "-c", stack.RootMySQL+" foobar")
@@ -73,6 +73,22 @@ SELECT i, CONCAT('Post number', i), CONCAT('What is written here is one of many 
 		}
 	}
 	return nil
+}
+
+// up waits until all services are well, as long as ctx lasts. Compose gives up on the first that is unhealthy, which on a busy
+// machine may be so only until the database has made its files.
+func (s *site) up(ctx context.Context) error {
+	for {
+		_, err := s.cli.Output(ctx, "compose", "--progress", "quiet", "up", "--detach", "--wait", "dns", "web", "app")
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(3 * time.Second):
+		}
+	}
 }
 
 // remove takes the copy away with its data, also when the run was interrupted.

@@ -36,11 +36,3 @@ func (s *site) killed(ctx context.Context, before map[string]container, since ti
 	slices.Sort(killed)
 	return slices.Compact(killed), nil
 }
-
-// recover waits until all services are well again.
-func (s *site) recover(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	_, err := s.cli.Output(ctx, "compose", "--progress", "quiet", "up", "--detach", "--wait", "dns", "web", "app")
-	return err
-}
