@@ -1,6 +1,6 @@
 # oneserver's control panel: `make` alone prints this list. The logic lives in compose.yaml and in ctl/.
 .DEFAULT_GOAL := help
-.PHONY: help up down reset logs ps doctor trace bench drill-spof drill-maintenance drill-upkeep drill-scale drills deploy rollback reload restart-db backup restore test test-all lint images bundle load go
+.PHONY: help up down reset logs ps doctor trace bench abuse drill-spof drill-maintenance drill-upkeep drill-scale drills deploy rollback reload restart-db backup restore test test-all lint images bundle load go
 
 override ctl := go run -C ctl .
 override hint := echo 'make doctor says what is wrong, and what to do about it' >&2; exit 1
@@ -38,6 +38,9 @@ trace: go ## follow one request through every part: make trace URL=http://www.fo
 
 bench: go ## measure the figures that this project promises, on a copy of the stack: make bench ROWS=10000000
 	@$(ctl) bench $${ROWS:+--rows="$$ROWS"}
+
+abuse: go ## play what hostile visitors do, on a copy of the stack, and measure what others notice; 45 minutes
+	@$(ctl) abuse
 
 drill-spof: go ## kill and freeze each part in turn, and measure what visitors notice
 	@$(ctl) drill spof

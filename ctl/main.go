@@ -157,6 +157,7 @@ func command() *cobra.Command {
 		reset,
 		drillCommand(&cli),
 		benchCommand(&cli),
+		abuseCommand(&cli),
 		backupCommand(&cli),
 		restoreCommand(&cli),
 	)

@@ -40,6 +40,7 @@ func TestBadSettingsGetAClearError(t *testing.T) {
 		{"a port that is none", []string{"DNS_PORT=66000"}, []string{"DNS_PORT"}},
 		{"an address of another machine", []string{"BIND=192.0.2.1"}, []string{"BIND"}},
 		{"a subnet that is none", []string{"SUBNET=172.28"}, []string{"SUBNET"}},
+		{"everybody as trusted proxy", []string{"TRUSTED_PROXIES=0.0.0.0/0"}, []string{"TRUSTED_PROXIES", "everybody"}},
 		{"a subnet that another network has", []string{"COMPOSE_PROJECT_NAME=oneserver-test-other", "HTTP_PORT=18099", "DNS_PORT=11099", "SUBNET=" + site.subnet}, []string{"SUBNET", site.project}},
 		{"no Docker", []string{"PATH=" + t.TempDir()}, []string{"docker", "https://docs.docker.com"}},
 		{"Docker not running", []string{"DOCKER_HOST=unix://" + filepath.Join(t.TempDir(), "docker.sock")}, []string{"engine does not answer", "start"}},
@@ -90,6 +91,24 @@ func TestBadSettingsAreRefusedByTheirOwnService(t *testing.T) {
 			out, err := site.output(t.Context(), "docker", append(args, "oneserver-dns")...)
 			if err == nil || !strings.Contains(out, setting) || !strings.Contains(out, value) || !strings.Contains(out, ".env") {
 				t.Errorf("dns with %s=%s: %v: %s", setting, value, err, out)
+			}
+		})
+	}
+}
+
+// What is no address never opens the door: Nginx does not start, and the log says which setting it was.
+func TestABadTrustedProxyIsRefusedByWeb(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{"proxy.example.com", "203.0.113.7,203.0.113.8", "0.0.0.0/0", "::/00", "10.1.2.3;allow", "*", "$SUBNET", "cafe", "10.1.2", "10.1.2.3/33", "", "203.0.113.7 2001:db8::/32"} {
+		good := map[string]bool{"": true, "203.0.113.7 2001:db8::/32": true}
+		t.Run(value, func(t *testing.T) {
+			t.Parallel()
+			out, err := site.output(t.Context(), "docker", "run", "--rm", "--network", "none", "--user", "101:101", "--read-only", "--tmpfs", "/run/nginx:uid=101,gid=101",
+				"--volume", filepath.Join(root, "services/web-init/trusted-proxies.sh")+":/docker-entrypoint.d/15-trusted-proxies.sh:ro", "--volume", filepath.Join(root, "nginx.conf")+":/etc/nginx/templates/nginx.conf.template:ro",
+				"--env", "NGINX_ENVSUBST_OUTPUT_DIR=/run/nginx", "--env", "NGINX_ENVSUBST_FILTER=^(DOMAIN|SUBNET)$", "--env", "DOMAIN=foobar.com", "--env", "SUBNET="+site.subnet,
+				"--env", "TRUSTED_PROXIES="+value, "nginx:1.30", "nginx", "-t", "-c", "/run/nginx/nginx.conf")
+			if refused := err != nil && strings.Contains(out, value) && strings.Contains(out, "trusted-proxies"); refused == good[value] {
+				t.Errorf("%v: %s", err, out)
 			}
 		})
 	}

@@ -226,3 +226,39 @@ func types(records []dns.RR) string {
 	}
 	return strings.Join(names, " ")
 }
+
+// So that nobody is worth flooding through this server: whatever is asked for with a forged sender, the answer that goes to
+// that sender is a few times as long at most. (RFC 8482 is about the worst of them, ANY.)
+func TestAnswersOverUDPAmplifyLittle(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	const most = 4 // times the query
+	for _, name := range []string{"foobar.com.", "www.foobar.com.", "ns1.foobar.com.", "nothing.foobar.com.", "example.com.", ".", strings.Repeat(strings.Repeat("a", 60)+".", 3) + "foobar.com."} {
+		for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeNS, dns.TypeSOA, dns.TypeTXT, dns.TypeDNSKEY, dns.TypeRRSIG, dns.TypeANY, dns.TypeAXFR} {
+			ask := question(name, kind).SetEdns0(4096, true)
+			asked, err := ask.Pack()
+			if err != nil {
+				t.Fatal(err)
+			}
+			connection, err := net.Dial("udp", "127.0.0.1:"+s.port)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer connection.Close()
+			if err := connection.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := connection.Write(asked); err != nil {
+				t.Fatal(err)
+			}
+			answer := make([]byte, 65_535)
+			size, err := connection.Read(answer)
+			if err != nil {
+				t.Fatalf("%s %s: %v", name, dns.TypeToString[kind], err)
+			}
+			if size > most*len(asked) {
+				t.Errorf("%s %s: a query of %d bytes is answered with %d", name, dns.TypeToString[kind], len(asked), size)
+			}
+		}
+	}
+}

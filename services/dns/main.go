@@ -95,6 +95,9 @@ func serve(ctx context.Context, s settings) error {
 	if err != nil {
 		return fmt.Errorf("start CoreDNS: %w", err)
 	}
+	if err := boundConnections(ctx); err != nil {
+		return err
+	}
 	clog.Infof("answering for %s on port %s: %s, and %s.80 inside %s.0/24", s.domain, dnsserver.Port, s.serverIP, s.subnet, s.subnet)
 
 	died := make(chan struct{})

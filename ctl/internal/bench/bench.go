@@ -161,8 +161,8 @@ func Run(ctx context.Context, cli docker.CLI, progress *os.File, options Options
 // bench is a copy that is ready to be measured.
 type bench struct {
 	site   *site
-	meters map[string]*meter // by service
-	small  bool              // which table is in place
+	meters map[string]*docker.Meter // by service
+	small  bool                     // which table is in place
 
 	stop    context.CancelFunc // ends the load at once
 	loadEnd func() error       // ends it in good order
@@ -176,12 +176,12 @@ func (s *site) open(ctx context.Context) (*bench, error) {
 	cmd := s.cli.Command(ctx, "compose", "run", "--rm", "--no-TTY", "--no-deps", "load")
 	var said bytes.Buffer
 	cmd.Stderr = &said
-	in, out, err := startPiped(cmd)
+	in, out, err := docker.StartPiped(cmd)
 	if err != nil {
 		stop()
 		return nil, err
 	}
-	b := &bench{site: s, meters: map[string]*meter{}, stop: stop, jobs: json.NewEncoder(in), results: json.NewDecoder(out)}
+	b := &bench{site: s, meters: map[string]*docker.Meter{}, stop: stop, jobs: json.NewEncoder(in), results: json.NewDecoder(out)}
 	b.loadEnd = sync.OnceValue(func() error {
 		if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
 			return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, bytes.TrimSpace(said.Bytes()))
@@ -196,7 +196,7 @@ func (s *site) open(ctx context.Context) (*bench, error) {
 		return nil, errors.Join(err, b.close())
 	}
 	for service, id := range ids {
-		meter, err := newMeter(ctx, s.cli, id)
+		meter, err := docker.NewMeter(ctx, s.cli, id)
 		if err != nil {
 			return nil, errors.Join(err, b.close())
 		}
@@ -227,7 +227,7 @@ func (b *bench) close() error {
 	defer b.stop()
 	err := b.loadEnd()
 	for _, m := range b.meters {
-		err = errors.Join(err, m.close())
+		err = errors.Join(err, m.Close())
 	}
 	return err
 }
@@ -382,7 +382,7 @@ func (b *bench) cpu() (map[string]time.Duration, error) {
 	)
 	for service, m := range b.meters {
 		meters.Go(func() {
-			one, err := m.read()
+			one, err := m.Read()
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {

@@ -43,7 +43,7 @@ func describe(cli docker.CLI) (*site, error) {
 	}
 	s.cli.Env = append(slices.Clone(env), "COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_PROJECT_NAME="+project,
 		"COMPOSE_FILE="+filepath.Join(cli.Dir, "compose.yaml")+string(os.PathListSeparator)+filepath.Join(cli.Dir, "ctl/internal/bench/compose.yaml"),
-		"DOMAIN="+domain, "SERVER_IP=8.8.8.8", "BIND=127.0.0.1", "SUBNET=172.28.7", "BENCH_DIR="+dir)
+		"DOMAIN="+domain, "SERVER_IP=8.8.8.8", "BIND=127.0.0.1", "SUBNET=172.28.7", "TRUSTED_PROXIES=", "BENCH_DIR="+dir)
 	if err := os.Chmod(dir, 0o755); err != nil { // Nginx reads it as another user
 		return nil, err
 	}

@@ -52,6 +52,7 @@ var checks = []struct {
 	{"ports", checkPorts},
 	{"privileges", checkPrivileged},
 	{"network", checkNetwork},
+	{"visitors", checkVisitors},
 	{"memory", checkMemory},
 	{"disk", checkDisk},
 	{"room", checkRoom},

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -159,6 +160,18 @@ func (refusal) Unwrap() error   { return errUnknown }
 // networks are then not this machine's.
 func (e engine) inVM() bool {
 	return runtime.GOOS != "linux" || strings.Contains(e.OperatingSystem, "Docker Desktop")
+}
+
+// hidesAddresses says in words why containers do not see where a connection comes from; empty if they do. One more kind is not
+// told by `docker info`: an engine with "iptables": false.
+func (e engine) hidesAddresses() string {
+	switch {
+	case e.inVM():
+		return "the Docker Engine runs in a virtual machine, which hides visitors' addresses"
+	case slices.Contains(e.SecurityOptions, "name=rootless"):
+		return "the Docker Engine runs without root, which hides visitors' addresses"
+	}
+	return ""
 }
 
 // isLocal says whether an engine's endpoint is on this machine.

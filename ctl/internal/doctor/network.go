@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -75,6 +76,47 @@ func checkNetwork(_ context.Context, f *facts) ([]Finding, error) {
 		}
 	}
 	return judgeSubnet(subnet, used), nil
+}
+
+// checkVisitors says where every visitor seems to come from the gateway of the stack's network, so that nothing that depends
+// on a visitor's address can protect others from one of them.
+func checkVisitors(_ context.Context, f *facts) ([]Finding, error) {
+	settings, err := f.settings()
+	if err != nil {
+		return nil, err
+	}
+	bind, err := netip.ParseAddr(settings["BIND"])
+	if err != nil {
+		return nil, fmt.Errorf("%w: needs a valid BIND", errUnknown)
+	}
+	proxies, err := parseProxies(settings["TRUSTED_PROXIES"])
+	if err != nil {
+		return nil, fmt.Errorf("%w: needs valid TRUSTED_PROXIES", errUnknown)
+	}
+	subnet, err := parseSubnet(settings["SUBNET"])
+	if err != nil {
+		return nil, fmt.Errorf("%w: needs a valid SUBNET", errUnknown)
+	}
+	info, err := f.engine()
+	if err != nil {
+		return nil, err
+	}
+	return []Finding{judgeVisitors(bind, subnet.Addr().Next(), proxies, info.hidesAddresses())}, nil
+}
+
+// judgeVisitors takes why the engine hides addresses behind the gateway, empty where it does not.
+func judgeVisitors(bind, gateway netip.Addr, proxies []netip.Prefix, hides string) Finding {
+	named := slices.ContainsFunc(proxies, func(proxy netip.Prefix) bool { return proxy.Contains(gateway) })
+	switch {
+	case hides != "" && !bind.IsLoopback() && !named:
+		return Finding{Warning, "visitors", fmt.Sprintf("%s: all seem to come from %s, so limits for each address are off; those for each account and for the whole site hold", hides, gateway),
+			fmt.Sprintf("put a proxy on this machine before the site, and write BIND=127.0.0.1 and TRUSTED_PROXIES=%s in .env (docs/security.md, Trusted proxy)", gateway)}
+	case len(proxies) > 0:
+		return Finding{OK, "visitors", "have the addresses that the trusted proxies tell", ""}
+	case bind.IsLoopback():
+		return Finding{OK, "visitors", "come from this machine only", ""}
+	}
+	return Finding{OK, "visitors", "their addresses can be seen, unless this engine has \"iptables\": false", ""}
 }
 
 // judgeSubnet says what the stack's network would collide with, and names one that is free.

@@ -64,3 +64,36 @@ func TestARouteIsRead(t *testing.T) {
 		}
 	}
 }
+
+func TestHiddenVisitorsAreSaid(t *testing.T) {
+	t.Parallel()
+	const rootless, desktop, plain = "name=rootless", "Docker Desktop", ""
+	tests := []struct {
+		name, engine, bind, proxies string
+		level                       Level
+	}{
+		{"an ordinary server", plain, "0.0.0.0", "", OK},
+		{"a server behind a load balancer", plain, "0.0.0.0", "203.0.113.7", OK},
+		{"a laptop with Docker Desktop", desktop, "127.0.0.1", "", OK},
+		{"Docker Desktop, open to others", desktop, "0.0.0.0", "", Warning},
+		{"an engine without root, on this machine", rootless, "127.0.0.1", "", OK},
+		{"an engine without root, open to others", rootless, "192.0.2.1", "", Warning},
+		{"an engine without root, and a proxy whose address it hides", rootless, "0.0.0.0", "203.0.113.7", Warning},
+		{"an engine without root, behind the machine's own proxy", rootless, "127.0.0.1", "172.28.0.1", OK},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var info engine
+			info.OperatingSystem, info.SecurityOptions = test.engine, []string{"name=seccomp,profile=builtin", test.engine}
+			proxies, err := parseProxies(test.proxies)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := judgeVisitors(netip.MustParseAddr(test.bind), netip.MustParseAddr("172.28.0.1"), proxies, info.hidesAddresses())
+			if got.Level != test.level || (got.Do != "") != (test.level == Warning) {
+				t.Errorf("found %+v, want a %s", got, test.level)
+			}
+		})
+	}
+}

@@ -110,7 +110,40 @@ func judge(settings stack.Settings, here []netip.Addr) []Finding {
 	} else if ip, err := netip.ParseAddr(settings["SERVER_IP"]); err == nil && subnet.Contains(ip) {
 		report(Error, "SERVER_IP", "that address is inside the containers' own network", "write the server's public address as SERVER_IP in .env")
 	}
+
+	proxies, err := parseProxies(settings["TRUSTED_PROXIES"])
+	if err != nil {
+		report(Error, "TRUSTED_PROXIES", err.Error(), `write for example TRUSTED_PROXIES="203.0.113.7 2001:db8::/32" in .env`)
+	} else if gateway, err := netip.ParseAddr(settings["SUBNET"] + ".1"); err == nil && !loopback &&
+		slices.ContainsFunc(proxies, func(proxy netip.Prefix) bool { return proxy.Contains(gateway) }) {
+		report(Warning, "TRUSTED_PROXIES", "whoever reaches "+settings["BIND"]+" from this machine, or on some engines from anywhere, is believed like the proxy",
+			"write BIND=127.0.0.1 in .env: a proxy on this machine reaches the site there")
+	}
 	return findings
+}
+
+// parseProxies reads addresses and networks with spaces between them. services/web-init/trusted-proxies.sh and Nginx refuse what it
+// refuses, and a container of web then does not start.
+func parseProxies(text string) ([]netip.Prefix, error) {
+	var proxies []netip.Prefix
+	for word := range strings.FieldsSeq(text) {
+		proxy, err := netip.ParsePrefix(word)
+		if address, failed := netip.ParseAddr(word); failed == nil && address.Zone() == "" {
+			proxy, err = netip.PrefixFrom(address, address.BitLen()), nil
+		}
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%s is neither an address nor a network", word)
+		case proxy.Bits() == 0:
+			return nil, fmt.Errorf("%s is everybody", word)
+		case proxy.Addr().Is4In6():
+			return nil, fmt.Errorf("%s is an IPv4 address in the form of IPv6: write it as IPv4", word)
+		case proxy != proxy.Masked():
+			return nil, fmt.Errorf("%s has an address where a network is expected: %s is meant, or the address alone", word, proxy.Masked())
+		}
+		proxies = append(proxies, proxy)
+	}
+	return proxies, nil
 }
 
 // fallback is the port to try where the default is taken.

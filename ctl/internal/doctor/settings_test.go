@@ -13,7 +13,7 @@ import (
 )
 
 var laptop = stack.Settings{"DOMAIN": "foobar.com", "SERVER_IP": "8.8.8.8", "BIND": "127.0.0.1", "HTTP_PORT": "80", "DNS_PORT": "1053", "SUBNET": "172.28.0",
-	"POSTS_PER_ACCOUNT": "5000", "WRITES_A_DAY": "300", "TEXT_A_DAY": "100", "ACCOUNTS_A_DAY": "1000", "DISK_RESERVE": "1000"}
+	"POSTS_PER_ACCOUNT": "5000", "WRITES_A_DAY": "300", "TEXT_A_DAY": "100", "ACCOUNTS_A_DAY": "1000", "DISK_RESERVE": "1000", "TRUSTED_PROXIES": ""}
 
 func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
 	t.Parallel()
@@ -61,6 +61,18 @@ func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
 		{"two numbers for a subnet", stack.Settings{"SUBNET": "172.28"}, Error, "SUBNET", "first three numbers"},
 		{"a whole network", stack.Settings{"SUBNET": "172.28.0.0/24"}, Error, "SUBNET", "first three numbers"},
 		{"somebody's public addresses", stack.Settings{"SUBNET": "8.8.4"}, Error, "SUBNET", "public"},
+		{"proxies", stack.Settings{"TRUSTED_PROXIES": "203.0.113.7  198.51.100.0/24 2001:db8::/32 2001:db8::1"}, OK, "", ""},
+		{"a proxy on this machine", stack.Settings{"TRUSTED_PROXIES": "172.28.0.1"}, OK, "", ""},
+		{"a proxy on this machine, and a door beside it", stack.Settings{"TRUSTED_PROXIES": "172.28.0.0/24", "BIND": "0.0.0.0", "SERVER_IP": "203.0.113.10"}, Warning, "TRUSTED_PROXIES", "believed like the proxy"},
+		{"a proxy's name", stack.Settings{"TRUSTED_PROXIES": "proxy.example.com"}, Error, "TRUSTED_PROXIES", "neither an address"},
+		{"a name of hexadecimal digits", stack.Settings{"TRUSTED_PROXIES": "cafe"}, Error, "TRUSTED_PROXIES", "neither an address"},
+		{"a comma between proxies", stack.Settings{"TRUSTED_PROXIES": "203.0.113.7,203.0.113.8"}, Error, "TRUSTED_PROXIES", "neither an address"},
+		{"everybody as proxy", stack.Settings{"TRUSTED_PROXIES": "0.0.0.0/0"}, Error, "TRUSTED_PROXIES", "everybody"},
+		{"everybody with IPv6 as proxy", stack.Settings{"TRUSTED_PROXIES": "::/0"}, Error, "TRUSTED_PROXIES", "everybody"},
+		{"a network with an address in it", stack.Settings{"TRUSTED_PROXIES": "10.1.2.3/8"}, Error, "TRUSTED_PROXIES", "10.0.0.0/8 is meant"},
+		{"an IPv4 proxy written as IPv6", stack.Settings{"TRUSTED_PROXIES": "::ffff:10.1.2.3"}, Error, "TRUSTED_PROXIES", "write it as IPv4"},
+		{"an interface behind the address", stack.Settings{"TRUSTED_PROXIES": "fe80::1%eth0"}, Error, "TRUSTED_PROXIES", "neither an address"},
+		{"an end of the line of nginx.conf", stack.Settings{"TRUSTED_PROXIES": "10.1.2.3;allow all"}, Error, "TRUSTED_PROXIES", "neither an address"},
 		{"just outside the private range", stack.Settings{"SUBNET": "172.32.0"}, Error, "SUBNET", "public"},
 	}
 	for _, test := range tests {

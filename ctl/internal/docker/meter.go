@@ -1,4 +1,4 @@
-package bench
+package docker
 
 import (
 	"bufio"
@@ -9,31 +9,30 @@ import (
 	"net/http"
 	"os/exec"
 	"time"
-
-	"oneserver/ctl/internal/docker"
 )
 
-// A meter asks the engine what `docker stats` does not show: the CPU time that a container has used since it started. It
+// A Meter asks the engine what `docker stats` does not show: the CPU time that a container has used since it started. It
 // speaks to it through docker's own command, and so reaches whichever engine that does; and the engine knows both
 // versions of control groups.
-type meter struct {
+type Meter struct {
 	id  string // of the container
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
 }
 
-func newMeter(ctx context.Context, cli docker.CLI, id string) (*meter, error) {
+// NewMeter begins to ask for the container with that id.
+func NewMeter(ctx context.Context, cli CLI, id string) (*Meter, error) {
 	cmd := cli.Command(ctx, "system", "dial-stdio")
-	in, out, err := startPiped(cmd)
+	in, out, err := StartPiped(cmd)
 	if err != nil {
 		return nil, err
 	}
-	return &meter{id, cmd, in, bufio.NewReader(out)}, nil
+	return &Meter{id, cmd, in, bufio.NewReader(out)}, nil
 }
 
-// startPiped starts a command to speak to.
-func startPiped(cmd *exec.Cmd) (io.WriteCloser, io.Reader, error) {
+// StartPiped starts a command to speak to.
+func StartPiped(cmd *exec.Cmd) (io.WriteCloser, io.Reader, error) {
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, nil, err
@@ -45,9 +44,9 @@ func startPiped(cmd *exec.Cmd) (io.WriteCloser, io.Reader, error) {
 	return in, out, cmd.Start()
 }
 
-// read returns the CPU time so far. The engine reads once a second, for all that ask; one-shot spares a second reading.
-func (m *meter) read() (time.Duration, error) {
-	ended := time.AfterFunc(patience, func() { m.cmd.Process.Kill() }) // the reading below then ends too
+// Read returns the CPU time so far. The engine reads once a second, for all that ask; one-shot spares a second reading.
+func (m *Meter) Read() (time.Duration, error) {
+	ended := time.AfterFunc(30*time.Second, func() { m.cmd.Process.Kill() }) // the reading below then ends too
 	defer ended.Stop()
 	request, err := http.NewRequest(http.MethodGet, "http://docker/containers/"+m.id+"/stats?stream=false&one-shot=true", nil)
 	if err != nil {
@@ -82,8 +81,8 @@ func (m *meter) read() (time.Duration, error) {
 	return stats.CPU.Usage.Total, nil
 }
 
-// close ends the conversation.
-func (m *meter) close() error {
+// Close ends the conversation.
+func (m *Meter) Close() error {
 	m.in.Close()
 	return m.cmd.Wait()
 }

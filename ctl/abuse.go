@@ -1,0 +1,51 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"oneserver/ctl/internal/abuse"
+	"oneserver/ctl/internal/docker"
+)
+
+// abuseCommand makes `ctl abuse`; cli is filled in by the time it runs.
+func abuseCommand(cli *docker.CLI) *cobra.Command {
+	var options abuse.Options
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "abuse [NAME ...]",
+		Short: "Play what hostile visitors do, on a copy of the stack, and say what it costs another one",
+		Long: `Play what hostile visitors do, on a copy of the stack, and say what it costs another one
+
+Each abuse is held beside a visitor who asks 20 times a second, and then again those who burn as much processor time by what is
+allowed are. None of the visitor's requests may fail, the median may be at most twice the one beside what is allowed, nothing may be killed
+for memory, and the database may grow by so much and no more; else it exits with 1.
+
+` + abuse.Names(),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			options.Only = names
+			outcomes, err := abuse.Run(cmd.Context(), *cli, os.Stderr, options)
+			if len(outcomes) > 0 {
+				if asJSON {
+					out := json.NewEncoder(os.Stdout)
+					out.SetIndent("", "  ")
+					if failed := out.Encode(outcomes); failed != nil {
+						return failed
+					}
+				} else if failed := abuse.Print(os.Stdout, outcomes); failed != nil {
+					return failed
+				}
+			}
+			if err == nil && abuse.Broken(outcomes) {
+				err = abuse.ErrBroken
+			}
+			return err
+		},
+	}
+	cmd.Flags().DurationVar(&options.Each, "each", time.Minute, "how long each abuse, and each control: 15s, 10m")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	return cmd
+}

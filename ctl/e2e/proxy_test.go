@@ -1,0 +1,131 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The word of a proxy that TRUSTED_PROXIES names is taken on the visitor's address and scheme, and on the request's id;
+// nobody else's is. One container of the stack's network has the address of such a proxy, another does not. What web
+// believed is in its log, and in the redirect of the bare domain.
+func TestOnlyANamedProxySpeaksForItsVisitors(t *testing.T) {
+	t.Parallel()
+	proxy, stranger := site.subnet+".90", site.subnet+".91"
+	tests := []struct {
+		name, from string
+		fields     []string
+		address    string // of the visitor, as web sees it
+		scheme     string
+		id         bool // whether the id that was handed on is taken
+	}{
+		{"a stranger", stranger, []string{"X-Forwarded-For: 192.0.2.88", "X-Forwarded-Proto: https", "Forwarded: for=192.0.2.88;proto=https", "X-Real-IP: 192.0.2.88"}, stranger, "http", false},
+		{"a stranger who says to come through the proxy", stranger, []string{"X-Forwarded-For: 192.0.2.88, " + proxy, "X-Forwarded-Proto: https"}, stranger, "http", false},
+		{"a stranger on a loopback of his own", stranger, []string{"X-Forwarded-For: 127.0.0.1"}, stranger, "http", false},
+		{"the proxy", proxy, []string{"X-Forwarded-For: 192.0.2.88", "X-Forwarded-Proto: https"}, "192.0.2.88", "https", true},
+		{"the proxy, over http", proxy, []string{"X-Forwarded-For: 192.0.2.88", "X-Forwarded-Proto: http"}, "192.0.2.88", "http", true},
+		{"the proxy for nobody", proxy, nil, proxy, "http", true},
+		{"the proxy for a visitor with IPv6", proxy, []string{"X-Forwarded-For: 2001:db8:7::1", "X-Forwarded-Proto: https"}, "2001:db8:7::1", "https", true},
+		{"the proxy with the visitor's port", proxy, []string{"X-Forwarded-For: [2001:db8:7::1]:1234"}, "2001:db8:7::1", "http", true},
+		{"a visitor who wrote an address of his own", proxy, []string{"X-Forwarded-For: 127.0.0.1, 192.0.2.88"}, "192.0.2.88", "http", true},
+		{"a visitor who wrote a field of his own", proxy, []string{"X-Forwarded-For: 127.0.0.1", "X-Forwarded-For: 192.0.2.88"}, "192.0.2.88", "http", true},
+		{"a visitor who wrote nonsense", proxy, []string{"X-Forwarded-For: unknown, , 300.1.1.1, \xff, 192.0.2.88"}, "192.0.2.88", "http", true},
+		{"two proxies", proxy, []string{"X-Forwarded-For: 192.0.2.88, 198.51.100.4"}, "192.0.2.88", "http", true},
+		{"two proxies, the outer with IPv6", proxy, []string{"X-Forwarded-For: 203.0.113.9, 192.0.2.88, 2001:db8:1::4"}, "192.0.2.88", "http", true},
+		{"two proxies, and the inner one was not named", proxy, []string{"X-Forwarded-For: 192.0.2.88, 203.0.113.4"}, "203.0.113.4", "http", true},
+		{"nonsense from the proxy", proxy, []string{"X-Forwarded-For: unknown", "X-Forwarded-Proto: gopher"}, proxy, "http", true},
+		{"schemes of a chain", proxy, []string{"X-Forwarded-For: 192.0.2.88", "X-Forwarded-Proto: https, http"}, "192.0.2.88", "http", true},
+		{"a scheme with more behind it", proxy, []string{"X-Forwarded-For: 192.0.2.88", "X-Forwarded-Proto: https://example.com"}, "192.0.2.88", "http", true},
+	}
+	// Two requests for each, all of one address in one container: docker takes longer than they do.
+	requests := map[string]string{}
+	for i, test := range tests {
+		for _, host := range []string{"foobar.com", "www.foobar.com"} {
+			requests[test.from] += fmt.Sprintf("url = http://%s.80/\nheader = \"Host: %s\"\nheader = \"X-Request-ID: from-a-proxy-%02d\"\n", site.subnet, host, i)
+			for _, field := range test.fields {
+				requests[test.from] += fmt.Sprintf("header = \"%s\"\n", field)
+			}
+			requests[test.from] += "max-time = 20\noutput = /dev/null\nwrite-out = \"%{redirect_url} %header{x-request-id}\\n\"\nnext\n"
+		}
+	}
+	answers := map[string][]string{}
+	for from, config := range requests {
+		answers[from] = strings.Split(askFrom(t, from, config), "\n")
+	}
+	for i, test := range tests {
+		redirect, direct := answers[test.from][0], answers[test.from][1]
+		answers[test.from] = answers[test.from][2:]
+		if to, _, _ := strings.Cut(redirect, " "); to != test.scheme+"://www.foobar.com/" {
+			t.Errorf("%s is sent to %q with %s", test.name, to, test.scheme)
+		}
+		id := strings.TrimSpace(direct)
+		if handedOn := fmt.Sprintf("from-a-proxy-%02d", i); (id == handedOn) != test.id {
+			t.Errorf("%s: the request has the id %q, having handed on %q", test.name, id, handedOn)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		if err := comesTrue(ctx, site, logsRequest("web", id, test.address)); err != nil {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		cancel()
+	}
+
+	// The application is told the same.
+	for from, want := range map[string]string{proxy: "__Host-session", stranger: "session"} {
+		v := newVisitor(t, site)
+		v.signUp()
+		got := askFrom(t, from, fmt.Sprintf("url = http://%s.80/api/v1/session\nheader = \"Host: www.foobar.com\"\nheader = \"X-Forwarded-For: 192.0.2.88\"\nheader = \"X-Forwarded-Proto: https\"\n"+
+			"header = \"Content-Type: application/json\"\nrequest = PUT\ndata = %q\nmax-time = 20\nwrite-out = \"%%header{set-cookie}\"\n", site.subnet, fmt.Sprintf(`{"email": %q, "password": %q}`, v.email, v.password)))
+		if !strings.Contains(got, "\n"+want+"=") {
+			t.Errorf("signing in from %s sets no cookie %s: %s", from, want, got)
+		}
+	}
+}
+
+// askFrom runs curl with that configuration (its --config) in a container that has the address, and returns what it printed.
+func askFrom(t *testing.T, address, config string) string {
+	t.Helper()
+	cmd := site.command(t.Context(), "docker", "run", "--rm", "--interactive", "--network", site.project+"_default", "--ip", address,
+		"--entrypoint", "curl", "nginx:1.30", "--silent", "--config", "-")
+	cmd.Stdin = strings.NewReader(strings.TrimSuffix(config, "next\n"))
+	out, err := combined(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// A limit for each address counts the address that a named proxy tells, of IPv6 the household's /64, and never the proxy's
+// own; it is off for the stack's own network, where every visitor would be the same one.
+func TestLimitsCountTheAddressThatAProxyTells(t *testing.T) {
+	t.Parallel()
+	const many = 250 // the burst is 100, and 50 more in each second
+	tests := []struct {
+		name, ip, forwarded string // %d: another in each request
+		limited             bool
+	}{
+		{"one visitor", "92", "192.0.2.8", true},
+		{"one household", "92", "2001:db8:8::%x", true},
+		{"many visitors", "92", "192.0.3.%d", false},
+		{"a visitor with an address of the stack's own", "92", site.subnet + ".1", true},
+		{"the proxy for nobody", "92", "", false},
+		{"somebody of the stack's own network", "93", "192.0.2.9", false},
+	}
+	for _, test := range tests {
+		var requests strings.Builder
+		for i := range many {
+			address := test.forwarded
+			if strings.Contains(address, "%") {
+				address = fmt.Sprintf(address, i)
+			}
+			fmt.Fprintf(&requests, "url = http://%s.80/api/nothing\nheader = \"Host: www.foobar.com\"\nheader = \"X-Forwarded-For: %s\"\noutput = /dev/null\nwrite-out = \"%%{http_code} \"\nmax-time = 20\nnext\n",
+				site.subnet, address)
+		}
+		out := askFrom(t, site.subnet+"."+test.ip, "parallel\n"+requests.String())
+		answered, refused := strings.Count(out, "404 "), strings.Count(out, "429 ")
+		if answered+refused != many || (refused > 0) != test.limited {
+			t.Errorf("%s: %d of %d requests were refused; limited %t", test.name, refused, many, test.limited)
+		}
+	}
+}

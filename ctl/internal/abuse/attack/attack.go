@@ -1,0 +1,271 @@
+// Package attack is what visitors of the copy of the stack do that `ctl abuse` starts: one who uses it, many who use it
+// more than others and may, and those who abuse it. All of it goes to the two addresses that a Target names.
+package attack
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Target is the copy, and who asks it.
+type Target struct {
+	Web, DNS string // host:port
+	Host     string // the site's name
+	Posts    int    // how many there are
+	From     string // the visitor's address, as a trusted proxy tells it
+	Victim   string // the address of the visitor who is there meanwhile; its account has the same name
+}
+
+// Result is what came of it.
+type Result struct {
+	Answers map[string]int // by status, or by what went wrong
+	Failed  int            // without an answer, or with a status of 400 and more
+	Median  time.Duration  // of the visitor's requests
+	P99     time.Duration
+	CPU     time.Duration // that the program itself took
+	First   string        // the first failure
+}
+
+// session does requests from one address.
+type session struct {
+	Target
+	client *http.Client
+
+	mu      sync.Mutex
+	answers map[string]int
+	failed  int
+	first   string
+}
+
+func newSession(target Target) *session {
+	return &session{Target: target, answers: map[string]int{}, client: &http.Client{
+		Timeout:       10 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			MaxIdleConnsPerHost: 512, DisableCompression: true, IdleConnTimeout: 30 * time.Second,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", target.Web)
+			},
+		},
+	}}
+}
+
+// count notes what came of a request.
+func (s *session) count(what string, failed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers[what]++
+	if failed {
+		s.failed++
+		if s.first == "" {
+			s.first = what
+		}
+	}
+}
+
+// ask sends a request and reads its answer. edit may change it before; content, if any, is sent as JSON.
+func (s *session) ask(ctx context.Context, method, path string, content any, edit func(*http.Request)) (status int, header http.Header) {
+	var body io.Reader
+	if content != nil {
+		text, err := json.Marshal(content)
+		if err != nil {
+			panic(err) // maps of strings
+		}
+		body = bytes.NewReader(text)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+s.Web+path, body)
+	if err != nil {
+		s.count(err.Error(), true)
+		return 0, nil
+	}
+	request.Host = s.Host
+	request.Header.Set("X-Forwarded-For", s.From)
+	if content != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if edit != nil {
+		edit(request)
+	}
+	response, err := s.client.Do(request)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.count(method+" "+request.URL.Path+": "+reason(err), true)
+		}
+		return 0, nil
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, io.LimitReader(response.Body, 8<<20)); err != nil && ctx.Err() == nil {
+		s.count(method+" "+request.URL.Path+": cut short", true)
+		return 0, nil
+	}
+	if response.StatusCode >= 400 {
+		s.count(method+" "+request.URL.Path+": "+strconv.Itoa(response.StatusCode), true)
+	} else {
+		s.count(strconv.Itoa(response.StatusCode), false)
+	}
+	return response.StatusCode, response.Header
+}
+
+func reason(err error) string {
+	if network, ok := err.(interface{ Timeout() bool }); ok && network.Timeout() {
+		return "timeout"
+	}
+	return "no answer"
+}
+
+// loop has so many do the same again and again, each at most rate times a second (0 for as often as it can).
+func loop(ctx context.Context, many int, rate float64, do func(i int)) {
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range many {
+		all.Go(func() {
+			pause := time.NewTicker(time.Millisecond)
+			if rate > 0 {
+				pause.Reset(time.Duration(float64(time.Second) / rate))
+			}
+			defer pause.Stop()
+			for ctx.Err() == nil {
+				do(int(next.Add(1)))
+				select {
+				case <-ctx.Done():
+				case <-pause.C:
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// signIn returns the Cookie header of a session of the account, which is made where it is not there yet.
+func (s *session) signIn(ctx context.Context, email, password string) string {
+	elsewhere := func(r *http.Request) { r.Header.Set("X-Forwarded-For", anywhere()) } // limits on signing up are for an address
+	s.ask(ctx, http.MethodPost, "/api/v1/accounts", map[string]string{"email": email, "name": "Visitor", "password": password}, elsewhere)
+	_, header := s.ask(ctx, http.MethodPut, "/api/v1/session", map[string]string{"email": email, "password": password}, elsewhere)
+	for _, cookie := range (&http.Response{Header: header}).Cookies() {
+		return cookie.Name + "=" + cookie.Value
+	}
+	return ""
+}
+
+// lookUp asks for the site's address as a resolver does: three times if need be, since a datagram can be lost.
+func (s *session) lookUp(ctx context.Context, network string) {
+	for range 3 {
+		if err := s.lookUpOnce(ctx, network); err == nil {
+			s.count("found", false)
+			return
+		}
+	}
+	s.count("no address over "+network, true)
+}
+
+func (s *session) lookUpOnce(ctx context.Context, network string) error {
+	connection, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, network, s.DNS)
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	if err := connection.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		return err
+	}
+	message, header := query(s.Host, 1), 4 // the id and the flags
+	if network == "tcp" {
+		message, header = append(binary.BigEndian.AppendUint16(nil, uint16(len(message))), message...), 6
+	}
+	if _, err := connection.Write(message); err != nil {
+		return err
+	}
+	answer := make([]byte, 1500)
+	if _, err := io.ReadAtLeast(connection, answer, header); err != nil {
+		return err
+	}
+	if code := answer[header-1] & 0xf; code != 0 {
+		return fmt.Errorf("code %d", code)
+	}
+	return nil
+}
+
+// anywhere is some address (RFC 2544's range for benchmarks).
+func anywhere() string {
+	return fmt.Sprintf("198.%d.%d.%d", 18+rand.IntN(2), rand.IntN(256), 1+rand.IntN(254))
+}
+
+// account is the e-mail address of the visitor who comes from that address. Each run has another, so that none has a past.
+func account(address string) string { return "visitor-" + address + "@example.com" }
+
+// Visit is what a visitor does, 20 requests a second: names, pages, posts, searches, and now and then signing in and writing. It does
+// not wait for an answer before it sends the next.
+func Visit(ctx context.Context, target Target) Result {
+	s := newSession(target)
+	email, password := account(target.From), "a visitor like any other"
+	cookie := s.signIn(ctx, email, password)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var took []time.Duration
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-ctx.Done():
+			all.Wait()
+			return s.result(took)
+		case <-tick.C:
+		}
+		all.Go(func() {
+			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			defer cancel()
+			begun := time.Now()
+			switch {
+			case i%200 == 150:
+				s.ask(limited, http.MethodPut, "/api/v1/session", map[string]string{"email": email, "password": password}, func(r *http.Request) { r.Header.Set("Cookie", cookie) })
+			case i%200 == 50:
+				s.ask(limited, http.MethodPost, "/api/v1/posts", map[string]string{"title": "A note", "body": "Of a visitor."}, func(r *http.Request) { r.Header.Set("Cookie", cookie) })
+			case i%20 == 7:
+				s.lookUp(limited, map[bool]string{true: "tcp", false: "udp"}[i%40 == 7])
+			case i%10 == 5:
+				s.ask(limited, http.MethodGet, fmt.Sprintf("/api/v1/search?q=number%d", 1+rand.IntN(target.Posts)), nil, nil)
+			case i%4 == 0:
+				s.ask(limited, http.MethodGet, "/", nil, nil)
+			case i%4 == 1:
+				s.ask(limited, http.MethodGet, fmt.Sprintf("/api/v1/posts/%d", 1+rand.IntN(3)), nil, nil)
+			case i%4 == 2:
+				s.ask(limited, http.MethodGet, fmt.Sprintf("/api/v1/posts?limit=20&before=%d", 100+rand.IntN(target.Posts)), nil, nil)
+			default:
+				s.ask(limited, http.MethodGet, "/api/v1/posts", nil, nil)
+			}
+			mu.Lock()
+			took = append(took, time.Since(begun))
+			mu.Unlock()
+		})
+	}
+}
+
+// Allowed is what many visitors from everywhere do who keep within every limit: so many pages of posts a second.
+func Allowed(ctx context.Context, target Target, rate float64) Result {
+	s := newSession(target)
+	slots := make(chan struct{}, 64)
+	if rate >= 0.5 {
+		loop(ctx, 1, rate, func(int) {
+			select {
+			case slots <- struct{}{}:
+				go func() {
+					defer func() { <-slots }()
+					s.ask(ctx, http.MethodGet, fmt.Sprintf("/api/v1/posts?limit=20&before=%d", 100+rand.IntN(target.Posts)), nil, func(r *http.Request) { r.Header.Set("X-Forwarded-For", anywhere()) })
+				}()
+			default:
+			}
+		})
+	}
+	<-ctx.Done()
+	return s.result(nil)
+}

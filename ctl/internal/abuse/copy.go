@@ -1,0 +1,196 @@
+package abuse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"oneserver/ctl/internal/abuse/attack"
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
+)
+
+const (
+	project = "oneserver-abuse"
+	domain  = "foobar.com"
+	subnet  = "172.28.8"
+	posts   = 20_000 // enough for a search and a page to cost something
+)
+
+// site is the copy of the stack that is abused.
+type site struct {
+	cli    docker.CLI
+	meters map[string]*docker.Meter // by service
+	visits atomic.Int32             // how many containers there have been: each has an address of its own
+}
+
+// describe says what the copy is, and starts nothing. Settings of the machine (.env, exported variables) do not reach it.
+func describe(cli docker.CLI) *site {
+	env := cli.Env
+	if env == nil {
+		env = os.Environ()
+	}
+	cli.Env = append(slices.Clone(env), "COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_PROJECT_NAME="+project,
+		"COMPOSE_FILE="+filepath.Join(cli.Dir, "compose.yaml")+string(os.PathListSeparator)+filepath.Join(cli.Dir, "ctl/internal/abuse/compose.yaml"),
+		"DOMAIN="+domain, "SERVER_IP=8.8.8.8", "BIND=127.0.0.1", "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".64/26")
+	return &site{cli: cli, meters: map[string]*docker.Meter{}}
+}
+
+// start starts the copy and fills it.
+func (s *site) start(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, 4*time.Minute)
+	defer cancel()
+	if err := s.up(limited); err != nil {
+		return err
+	}
+	cmd := s.cli.Command(limited, "compose", "exec", "--no-TTY", "db", "sh", "-c", stack.RootMySQL+" foobar")
+	cmd.Stdin = strings.NewReader(fmt.Sprintf(`SET sql_log_bin = 0, cte_max_recursion_depth = 1000000;
+INSERT INTO users (id, email, name, password_hash, created_at)
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+SELECT 1000000 + i, CONCAT('author', i, '@example.com'), CONCAT('Author ', i), '', UTC_TIMESTAMP(6) FROM n;
+INSERT INTO posts (id, title, body, created_at, user_id)
+WITH RECURSIVE n (i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+SELECT i, CONCAT('Post number', i), CONCAT('What is written here is one of many posts with these words: number', i, '. ', REPEAT('And more of it. ', i %% 30)),
+  TIMESTAMP'2020-01-01 00:00:00' + INTERVAL i SECOND, 1000001 + i %% 1000 FROM n;`, posts))
+	if _, err := s.cli.OutputOf(cmd); err != nil {
+		return fmt.Errorf("fill the copy: %w", err)
+	}
+	containers, err := s.containers(ctx)
+	if err != nil {
+		return err
+	}
+	for service, one := range containers {
+		if s.meters[service], err = docker.NewMeter(ctx, s.cli, one.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// up waits until all services are well, as long as ctx lasts. Compose gives up on the first that is unhealthy, which on a busy
+// machine may be so only until the database has made its files.
+func (s *site) up(ctx context.Context) error {
+	for {
+		_, err := s.cli.Output(ctx, "compose", "--progress", "quiet", "up", "--detach", "--wait", "dns", "web", "app")
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(3 * time.Second):
+		}
+	}
+}
+
+// remove takes the copy away with its data, also when the run was interrupted.
+func (s *site) remove() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	var errs []error
+	for service, meter := range s.meters {
+		errs = append(errs, meter.Close())
+		delete(s.meters, service)
+	}
+	// Visitors were not started by Compose.
+	ids, err := s.cli.Output(ctx, "ps", "--all", "--quiet", "--filter", "label="+project)
+	if errs = append(errs, err); strings.TrimSpace(ids) != "" {
+		_, err := s.cli.Output(ctx, append([]string{"rm", "--force"}, strings.Fields(ids)...)...)
+		errs = append(errs, err)
+	}
+	_, err = s.cli.Output(ctx, "compose", "--progress", "quiet", "down", "--volumes", "--remove-orphans", "--timeout", "5")
+	return errors.Join(append(errs, err)...)
+}
+
+// container is what the engine says of one of the copy's.
+type container struct {
+	ID           string
+	RestartCount int
+	State        struct {
+		Running   bool
+		StartedAt string
+		OOMKilled bool
+	}
+	Config struct{ Labels map[string]string }
+}
+
+// containers returns the copy's running services.
+func (s *site) containers(ctx context.Context) (map[string]container, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	list, err := docker.Containers[container](ctx, s.cli, project, "")
+	if err != nil {
+		return nil, err
+	}
+	byService := map[string]container{}
+	for _, one := range list {
+		if service := one.Config.Labels["com.docker.compose.service"]; service == "dns" || service == "web" || service == "app" || service == "db" {
+			byService[service] = one
+		}
+	}
+	if len(byService) != 4 {
+		return nil, fmt.Errorf("the copy has %d of its four services", len(byService))
+	}
+	return byService, nil
+}
+
+// cpu is the processor time that the four services have taken so far.
+func (s *site) cpu() (time.Duration, error) {
+	var sum time.Duration
+	for service, meter := range s.meters {
+		used, err := meter.Read()
+		if err != nil {
+			return 0, fmt.Errorf("the processor time of %s: %w", service, err)
+		}
+		sum += used
+	}
+	return sum, nil
+}
+
+// disk is what the database's files take, without those whose size says nothing of what is stored: the redo log and
+// temporary tables, which are reused.
+func (s *site) disk(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	// A file may go while it is counted.
+	out, err := s.cli.Output(ctx, "compose", "exec", "--no-TTY", "db", "sh", "-c",
+		`du -sk --exclude='#innodb_redo' --exclude='#innodb_temp' --exclude='ibtmp*' --exclude='undo_*' /var/lib/mysql 2>/dev/null || true`)
+	if err != nil {
+		return 0, err
+	}
+	size, _, _ := strings.Cut(out, "\t")
+	kB, err := strconv.ParseInt(size, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("the size of the database: %q", out)
+	}
+	return kB << 10, nil
+}
+
+// play runs a visitor in a container of its own.
+func (s *site) play(ctx context.Context, who, from, victim string, length time.Duration, rate float64) (attack.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, length+time.Minute)
+	defer cancel()
+	// The addresses that the copy trusts are .64 to .127; .80 is web's.
+	address := fmt.Sprintf("%s.%d", subnet, 81+s.visits.Add(1)%46)
+	cmd := s.cli.Command(ctx, "run", "--rm", "--label", project, "--network", project+"_default", "--ip", address, "--read-only", "--cap-drop", "ALL",
+		"--security-opt", "no-new-privileges", "--memory", "768m", "--pids-limit", "256", "oneserver-abuse",
+		"-web", subnet+".80:80", "-dns", subnet+".53:53", "-host", "www."+domain, "-from", from, "-victim", victim, "-posts", strconv.Itoa(posts),
+		"-for", length.String(), "-rate", strconv.FormatFloat(rate, 'f', 1, 64), who)
+	out, err := s.cli.OutputOf(cmd)
+	if err != nil {
+		return attack.Result{}, fmt.Errorf("%s: %w", who, err)
+	}
+	var result attack.Result
+	if err := json.Unmarshal([]byte(out), &result); err != nil {
+		return attack.Result{}, fmt.Errorf("%s: %w: %q", who, err, out)
+	}
+	return result, nil
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	clog "github.com/coredns/coredns/plugin/pkg/log"
+)
+
+const (
+	// maxConnections is how many TCP connections are kept. Each takes 4 kB, and a resolver's lives for some milliseconds.
+	maxConnections = 1000
+	// lookEvery bounds what comes on top: what the kernel hands over in that time, some hundred.
+	lookEvery = 20 * time.Millisecond
+)
+
+// boundConnections closes TCP connections beyond maxConnections until ctx ends: the oldest ones of the addresses that have
+// most. So nobody is refused, and a flood pushes out its own. CoreDNS itself takes what comes, until memory or the file
+// descriptors end, and offers no place to put a listener of one's own: hence from the process's open files.
+func boundConnections(ctx context.Context) error {
+	files, err := os.Open("/dev/fd") // once, since opening takes a descriptor
+	if err != nil {
+		return fmt.Errorf("list the open files: %w", err)
+	}
+	go func() {
+		defer files.Close()
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		var open []connection
+		var told time.Time
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			found, err := look(files, open)
+			if err != nil {
+				clog.Errorf("count the TCP connections: %v", err)
+				continue
+			}
+			open = found
+			closing := surplus(open, maxConnections)
+			for _, one := range closing {
+				one.reset()
+			}
+			if len(closing) > 0 && time.Since(told) > time.Minute {
+				told = time.Now()
+				clog.Warningf("more than %d TCP connections: closing the oldest ones of those who have most, such as %s", maxConnections, closing[0].peer.Addr())
+			}
+		}
+	}()
+	return nil
+}
+
+// connection is a TCP connection with the file descriptor that it has.
+type connection struct {
+	fd   int
+	peer netip.AddrPort
+}
+
+// look lists the TCP connections in the order in which it saw them first; before is what it returned last.
+func look(files *os.File, before []connection) ([]connection, error) {
+	if _, err := files.Seek(0, 0); err != nil {
+		return nil, err
+	}
+	names, err := files.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	open := make(map[connection]bool, len(names))
+	for _, name := range names {
+		fd, err := strconv.Atoi(name)
+		if err != nil {
+			return nil, err
+		}
+		if peer, connected := peerOf(fd); connected {
+			open[connection{fd, peer}] = true
+		}
+	}
+	after := make([]connection, 0, len(open))
+	for _, one := range before {
+		if open[one] {
+			after = append(after, one)
+			delete(open, one)
+		}
+	}
+	for one := range open {
+		after = append(after, one)
+	}
+	return after, nil
+}
+
+// peerOf says who is at the other end of a connection; not connected is whatever else has a file descriptor.
+func peerOf(fd int) (peer netip.AddrPort, connected bool) {
+	address, err := syscall.Getpeername(fd)
+	if err != nil {
+		return peer, false
+	}
+	switch address := address.(type) {
+	case *syscall.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(address.Addr), uint16(address.Port)), true
+	case *syscall.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(address.Addr).Unmap(), uint16(address.Port)), true
+	}
+	return peer, false
+}
+
+// surplus picks of the connections, the oldest of which comes first, those that are beyond room: each address keeps as many of
+// its newest as there is room for if all get the same.
+func surplus(open []connection, room int) []connection {
+	if len(open) <= room {
+		return nil
+	}
+	held := map[netip.Addr]int{}
+	for _, one := range open {
+		held[one.peer.Addr()]++
+	}
+	counts := slices.Sorted(maps.Values(held))
+	share, left := 0, room // what each may keep, and what is then left of the room
+	for i, count := range counts {
+		if more := count - share; more*(len(counts)-i) <= left {
+			share, left = count, left-more*(len(counts)-i)
+		} else {
+			share, left = share+left/(len(counts)-i), left%(len(counts)-i)
+			break
+		}
+	}
+	var picked []connection
+	for _, one := range open {
+		if address := one.peer.Addr(); held[address] > share {
+			held[address]--
+			picked = append(picked, one)
+		}
+	}
+	// What is left of the room is for the newest of these.
+	return picked[:len(picked)-min(left, len(picked))]
+}
+
+// reset ends a connection if its descriptor still is the same one's: the goroutine that serves it then reads its end and closes
+// it, at once and without waiting for the other side.
+func (c connection) reset() {
+	if peer, connected := peerOf(c.fd); !connected || peer != c.peer {
+		return
+	}
+	// It may have gone since; then there is nothing left to do.
+	_ = syscall.SetsockoptLinger(c.fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+	_ = syscall.Shutdown(c.fd, syscall.SHUT_RD)
+}

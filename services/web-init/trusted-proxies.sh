@@ -1,0 +1,23 @@
+#!/bin/sh
+# Writes down for Nginx whose word it takes on who a visitor is: the addresses and networks in TRUSTED_PROXIES. The image's
+# entrypoint runs this before Nginx, and starts no Nginx where it fails.
+set -euf # f: a * in the setting is no pattern for names of files
+
+for proxy in ${TRUSTED_PROXIES:-}; do
+    case $proxy in
+        *[!0-9a-fA-F.:/]*) wrong='that is neither an address nor a network' ;; # what only looks like one, Nginx refuses
+        */0*) wrong='that is everybody' ;;
+        *) continue ;;
+    esac
+    echo "$0: TRUSTED_PROXIES has $proxy, and $wrong: write for example TRUSTED_PROXIES=\"203.0.113.7 2001:db8::/32\" in .env" >&2
+    exit 1
+done
+
+{
+    # shellcheck disable=SC2016 # the variables are Nginx'
+    echo 'geo $realip_remote_addr $from_trusted_proxy {'
+    echo '    default 0;'
+    for proxy in ${TRUSTED_PROXIES:-}; do echo "    $proxy 1;"; done
+    echo '}'
+    for proxy in ${TRUSTED_PROXIES:-}; do echo "set_real_ip_from $proxy;"; done
+} >/run/nginx/trusted-proxies.conf
