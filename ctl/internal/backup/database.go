@@ -3,11 +3,13 @@ package backup
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os/exec"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -110,6 +112,70 @@ func (d database) server(ctx context.Context) (server, error) {
 	}
 	others, err := strconv.Atoi(rows[0][3])
 	return server{rows[0][0], rows[0][1], path.Dir(rows[0][2]), others}, err
+}
+
+// began is when the server began a binary log, which its first event says; zero where it has no such log.
+func (d database) began(ctx context.Context, here server, log string) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	start, err := d.cli.OutputOf(d.command(ctx, `[ ! -e "$0" ] || exec head -c 8 -- "$0"`, path.Join(here.logDir, log)))
+	if err != nil || start == "" {
+		return time.Time{}, err
+	}
+	if len(start) < 8 || !strings.HasPrefix(start, "\xfebin") {
+		return time.Time{}, fmt.Errorf("%s does not begin as a binary log does", log)
+	}
+	return time.Unix(int64(binary.LittleEndian.Uint32([]byte(start[4:8]))), 0).UTC(), nil
+}
+
+// goesOn says whether the binary log that the server has now is the one that a backup noted, given the position that it
+// has come to and the transactions in it.
+func (d database) goesOn(ctx context.Context, here server, b Backup, at Position, gtids string) (bool, error) {
+	within, err := subset(b.GTIDs, gtids)
+	if err != nil || !within || b.Log.compare(at) > 0 {
+		return false, err
+	}
+	if b.LogBegan.IsZero() {
+		return true, nil
+	}
+	began, err := d.began(ctx, here, b.Log.File)
+	return began.IsZero() || began.Equal(b.LogBegan), err // zero: it has expired
+}
+
+// where is the place in the binary log to which the server has come, and all transactions up to there.
+func (d database) where(ctx context.Context) (at Position, gtids string, err error) {
+	rows, err := d.ask(ctx, "SHOW BINARY LOG STATUS")
+	if err != nil {
+		return at, "", err
+	}
+	if len(rows) != 1 || len(rows[0]) < 5 {
+		return at, "", fmt.Errorf("the server says of its binary log %q", rows)
+	}
+	at.File = rows[0][0]
+	at.At, err = strconv.ParseUint(rows[0][1], 10, 64)
+	return at, strings.ReplaceAll(rows[0][4], `\n`, ""), err
+}
+
+// current returns those of the backups whose binary log the server is still writing, in their order.
+func (d database) current(ctx context.Context, here server, backups []Backup) ([]Backup, error) {
+	ours := of(backups, here.uuid)
+	if len(ours) == 0 {
+		return nil, nil
+	}
+	if err := contradiction(ours); err != nil {
+		return nil, err
+	}
+	last := ours[len(ours)-1]
+	at, gtids, err := d.where(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if on, err := d.goesOn(ctx, here, last, at, gtids); err != nil {
+		return nil, err
+	} else if !on {
+		return nil, fmt.Errorf("the server's binary log was begun anew after the backup %s (RESET BINARY LOGS): what was written after that backup can be restored from a later one only", last.name())
+	}
+	return slices.DeleteFunc(ours, func(b Backup) bool { return b.Epoch != last.Epoch }), nil
 }
 
 // stream runs a script in db: in goes to it, and what it prints to out. It ends when for a time nothing has moved.

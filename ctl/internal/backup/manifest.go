@@ -34,10 +34,12 @@ type Manifest struct {
 	ServerUUID    string // whose binary logs continue this backup
 	GTIDs         string // executed in that view
 	Log           Position
-	Dump          string   // the file's name
-	Size          int64    // of that file
-	Plain         int64    // of the SQL in it
-	Recipients    []string // of age; none where it is not encrypted
+	LogBegan      time.Time // when the server began that binary log, in seconds; zero in a backup from before this was noted
+	Epoch         int       // how often the server's binary log was begun anew between backups; positions count within one
+	Dump          string    // the file's name
+	Size          int64     // of that file
+	Plain         int64     // of the SQL in it
+	Recipients    []string  // of age; none where it is not encrypted
 	Tables        []Table
 }
 
@@ -77,7 +79,7 @@ type Backup struct {
 
 func (b Backup) name() string { return filepath.Base(b.Dir) }
 
-// open reads a folder's manifest; what else is in it is not looked at.
+// open reads a folder's manifest; of what else is in it, only the size of the dump is looked at.
 func open(dir string) (Backup, error) {
 	b := Backup{Dir: dir}
 	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
@@ -90,27 +92,32 @@ func open(dir string) (Backup, error) {
 	if b.Dump == "" || filepath.Base(b.Dump) != b.Dump || b.Schema != schema || b.Log.File == "" {
 		return b, fmt.Errorf("%s is not a backup of this site: %s does not name a dump of %s", dir, manifestFile, schema)
 	}
+	if info, err := os.Stat(filepath.Join(dir, b.Dump)); err != nil {
+		return b, fmt.Errorf("%s is not complete: %w", dir, err)
+	} else if info.Size() != b.Size {
+		return b, fmt.Errorf("%s is damaged: %s has %d bytes and had %d when it was made; use another copy or another backup", dir, b.Dump, info.Size(), b.Size)
+	}
 	return b, nil
 }
 
-// list returns the complete backups of a folder, the oldest first. One that cannot be read is left out, so that it is
-// not in the way of the others.
-func list(dir string) ([]Backup, error) {
+// list returns the complete backups of a folder in the order of inOrder, and why what looks like one cannot be read.
+func list(dir string) (all []Backup, unreadable []error, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+		return nil, nil, err
 	}
-	var all []Backup
 	for _, entry := range entries {
 		if _, err := time.Parse(nameLayout, entry.Name()); err != nil || !entry.IsDir() {
 			continue
 		}
-		if b, err := open(filepath.Join(dir, entry.Name())); err == nil {
+		if b, err := open(filepath.Join(dir, entry.Name())); err != nil {
+			unreadable = append(unreadable, err)
+		} else {
 			all = append(all, b)
 		}
 	}
-	slices.SortFunc(all, func(a, b Backup) int { return a.Taken.Compare(b.Taken) })
-	return all, nil
+	slices.SortFunc(all, inOrder)
+	return all, unreadable, nil
 }
 
 // writeManifest writes the manifest and the checksums of it and of the dump.
