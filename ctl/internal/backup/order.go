@@ -130,6 +130,7 @@ func subset(small, large string) (bool, error) {
 // key is the UUID with its tag.
 func parseGTIDs(text string) (map[string][]interval, error) {
 	set := map[string][]interval{}
+	text = strings.TrimPrefix(text, "+") // as a dump has it, and the manifests of older backups
 	for one := range strings.SplitSeq(text, ",") {
 		if one = strings.TrimSpace(one); one == "" {
 			continue
