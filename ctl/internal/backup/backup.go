@@ -40,8 +40,11 @@ func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) er
 	if err != nil {
 		return err
 	}
-	if here.others > 0 {
-		return fmt.Errorf("%s has %d views, triggers, routines or events, which a backup would leave out: it holds tables", schema, here.others)
+	if here.tables, err = d.tables(ctx); err != nil {
+		return fmt.Errorf("no backup was made: %w", err)
+	}
+	if here.outside, err = d.outside(ctx); err != nil {
+		return fmt.Errorf("no backup was made: %w", err)
 	}
 	if err := os.MkdirAll(options.Dir, 0o700); err != nil {
 		return err
@@ -77,6 +80,10 @@ func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) er
 		encrypted = "encrypted"
 	}
 	say.Say("%s: %d tables, %d rows, %s of SQL in %s, %s, verified; %.1f s", shown(cli, b.Dir), len(b.Tables), rows, megabytes(b.Plain), megabytes(b.Size), encrypted, time.Since(begun).Seconds())
+
+	if len(here.outside) > 0 {
+		say.Say("not in the backup: %s", strings.Join(here.outside, ", "))
+	}
 
 	all, _, err := list(options.Dir)
 	if err != nil {
@@ -119,7 +126,7 @@ func (d database) backUp(ctx context.Context, say *terminal.Teller, here server,
 	say.Now("dumping %s", schema)
 	var plain int64
 	pace := pace{awake: time.Now()}
-	s, err := d.dump(ctx, dumpScript, writerFunc(func(p []byte) (int, error) {
+	s, err := d.dumpSite(ctx, here.tables, writerFunc(func(p []byte) (int, error) {
 		n, err := sealed.Write(p)
 		plain += int64(n)
 		say.Progress("dumping %s: %s of SQL", schema, megabytes(plain))
@@ -143,7 +150,7 @@ func (d database) backUp(ctx context.Context, say *terminal.Teller, here server,
 		return b, err
 	}
 	b.Manifest = Manifest{Schema: schema, Taken: s.taken, ServerVersion: here.version, ServerUUID: here.uuid, GTIDs: s.gtids, Log: s.log,
-		LogBegan: began, Epoch: epoch, Dump: b.Dump, Size: sealed.size, Plain: s.plain, Recipients: recipients, Tables: s.tables}
+		LogBegan: began, Epoch: epoch, Outside: here.outside, Dump: b.Dump, Size: sealed.size, Plain: s.plain, Recipients: recipients, Tables: s.tables}
 	if err := b.writeManifest(sum); err != nil {
 		return b, err
 	}

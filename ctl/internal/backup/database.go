@@ -3,6 +3,7 @@ package backup
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -30,14 +31,12 @@ const (
 // Each script runs in db. A password goes from its file to the client through a pipe, so that it is in no argument, no
 // environment and no log. The limit is for the case that nobody is there any more to end the program.
 const (
-	rootFile   = `<(printf '[client]\nuser=root\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_root_password)")`
-	backupFile = `<(printf '[client]\nuser=backup\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_backup_password)")`
-	limit      = `timeout --signal=KILL 12h `
+	rootFile = `<(printf '[client]\nuser=root\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_root_password)")`
+	limit    = `timeout --signal=KILL 12h `
 
 	askScript = `exec ` + limit + `mysql --defaults-extra-file=` + rootFile + ` --batch --skip-column-names --default-character-set=utf8mb4`
 
 	dumpOptions = ` --single-transaction --no-tablespaces --skip-masking-policies --skip-triggers --hex-blob --order-by-primary --default-character-set=utf8mb4 `
-	dumpScript  = keepInput + `nice -n 19 mysqldump --defaults-extra-file=` + backupFile + dumpOptions + `--source-data=2 --set-gtid-purged=COMMENTED ` + schema + whileWanted
 	checkScript = keepInput + `mysqldump --defaults-extra-file=` + rootFile + dumpOptions + `--set-gtid-purged=OFF ` + beside + whileWanted
 	// The engine does not end a program when nobody reads its output any more, and a dump would go on to its end. Its
 	// standard input ends then.
@@ -57,6 +56,33 @@ exit $result`
 ` + limit + `mysqlbinlog --verify-binlog-checksum --disable-log-bin --skip-gtids --rewrite-db='` + schema + `->` + beside + `' --database=` + beside + ` --start-position="$0" - |
 ` + limit + `mysql --defaults-extra-file=` + rootFile + ` --init-command='SET SESSION sql_log_bin = 0' --binary-mode --max-allowed-packet=1G`
 )
+
+// dumpScript takes the statement that locks the tables, and options of mysqldump.
+//
+//go:embed dump.sh
+var dumpScript string
+
+// dumpSite writes a dump of the site's tables to sink, and their place in the binary log before it.
+func (d database) dumpSite(ctx context.Context, tables []string, sink io.Writer) (summary, error) {
+	var locks []string
+	for _, table := range tables {
+		locks = append(locks, fmt.Sprintf("%s.%s READ", schema, quote(table)))
+	}
+	args := append([]string{"dump", "LOCK TABLES " + strings.Join(locks, ", ")}, strings.Fields(dumpOptions)...)
+	s, err := d.dump(ctx, dumpScript, sink, append(args, schema)...)
+	if err != nil {
+		return s, err
+	}
+	var dumped []string
+	for _, table := range s.tables {
+		dumped = append(dumped, table.Name)
+	}
+	slices.Sort(dumped)
+	if !slices.Equal(dumped, slices.Sorted(slices.Values(tables))) {
+		return s, fmt.Errorf("the tables of %s changed meanwhile: they were %q, and the dump has %q. Make backup again", schema, tables, dumped)
+	}
+	return s, nil
+}
 
 // database is the running db service, through the programs of its own image.
 type database struct{ cli docker.CLI }
@@ -96,6 +122,8 @@ type server struct {
 	version, uuid string
 	logDir        string // where its binary logs are
 	others        int    // views, triggers, routines and events of the site
+	tables        []string
+	outside       []string // what it has and a backup leaves out
 }
 
 func (d database) server(ctx context.Context) (server, error) {
@@ -111,7 +139,48 @@ func (d database) server(ctx context.Context) (server, error) {
 		return server{}, fmt.Errorf("the database says of itself %q", rows)
 	}
 	others, err := strconv.Atoi(rows[0][3])
-	return server{rows[0][0], rows[0][1], path.Dir(rows[0][2]), others}, err
+	return server{version: rows[0][0], uuid: rows[0][1], logDir: path.Dir(rows[0][2]), others: others}, err
+}
+
+// tables returns the names of the site's tables, which all must be of the engine that gives a view of one moment.
+func (d database) tables(ctx context.Context) (names []string, err error) {
+	rows, err := d.ask(ctx, "SELECT table_name, COALESCE(engine, 'none') FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_type = 'BASE TABLE' ORDER BY 1")
+	if err != nil {
+		return nil, err
+	}
+	var others []string
+	for _, row := range rows {
+		if row[1] != "InnoDB" {
+			others = append(others, row[0]+" ("+row[1]+")")
+		}
+		names = append(names, row[0])
+	}
+	if len(others) > 0 {
+		return nil, fmt.Errorf("of tables that are not InnoDB's there is no view of one moment: %s", strings.Join(others, ", "))
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%s has no table; make up makes them", schema)
+	}
+	return names, nil
+}
+
+// outside names what the server has and a backup leaves out, beside what every stack of this kind has.
+func (d database) outside(ctx context.Context) (names []string, err error) {
+	rows, err := d.ask(ctx, `SELECT CONCAT('view ', table_schema, '.', table_name) FROM information_schema.views WHERE table_schema = '`+schema+`'
+UNION ALL SELECT CONCAT('trigger ', trigger_schema, '.', trigger_name) FROM information_schema.triggers WHERE trigger_schema = '`+schema+`'
+UNION ALL SELECT CONCAT(LOWER(routine_type), ' ', routine_schema, '.', routine_name) FROM information_schema.routines WHERE routine_schema = '`+schema+`'
+UNION ALL SELECT CONCAT('event ', event_schema, '.', event_name) FROM information_schema.events WHERE event_schema = '`+schema+`'
+UNION ALL SELECT CONCAT('schema ', schema_name) FROM information_schema.schemata
+  WHERE schema_name NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema', 'oneserver', '`+schema+`', '`+beside+`', '`+before+`')
+UNION ALL SELECT CONCAT('account ', user, '@', host) FROM mysql.user
+  WHERE CONCAT(user, '@', host) NOT IN ('root@localhost', 'app@%', 'migrate@%', 'backup@%', 'health@127.0.0.1', 'mysql.infoschema@localhost', 'mysql.session@localhost', 'mysql.sys@localhost')
+UNION ALL SELECT CONCAT('setting ', variable_name) FROM performance_schema.persisted_variables
+UNION ALL SELECT CONCAT('foreign key ', constraint_schema, '.', constraint_name) FROM information_schema.referential_constraints
+  WHERE (constraint_schema = '`+schema+`') <> (unique_constraint_schema = '`+schema+`') AND constraint_schema <> '`+before+`'`)
+	for _, row := range rows {
+		names = append(names, row[0])
+	}
+	return names, err
 }
 
 // began is when the server began a binary log, which its first event says; zero where it has no such log.
@@ -243,8 +312,8 @@ type writerFunc func([]byte) (int, error)
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // dump writes a dump to sink and says what is in it.
-func (d database) dump(ctx context.Context, script string, sink io.Writer) (s summary, err error) {
-	err = d.stream(ctx, "mysqldump", func(ctx context.Context) *exec.Cmd { return d.command(ctx, script) }, nil, func(out io.Reader) error {
+func (d database) dump(ctx context.Context, script string, sink io.Writer, args ...string) (s summary, err error) {
+	err = d.stream(ctx, "mysqldump", func(ctx context.Context) *exec.Cmd { return d.command(ctx, script, args...) }, nil, func(out io.Reader) error {
 		var err error
 		s, err = inspect(io.TeeReader(out, sink))
 		return err

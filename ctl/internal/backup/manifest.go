@@ -41,6 +41,7 @@ type Manifest struct {
 	Plain         int64     // of the SQL in it
 	Recipients    []string  // of age; none where it is not encrypted
 	Tables        []Table
+	Outside       []string // what the server had besides and is not in the backup: views, other schemas, accounts ...
 }
 
 // Position is a place in the binary log.
