@@ -8,29 +8,20 @@ import (
 	"github.com/miekg/dns"
 )
 
-// healthcheck asks the server at address for the A record of name, over UDP and over TCP, as a resolver would.
-// It wants an authoritative answer with a CNAME and the address that it leads to, within a second each.
-func healthcheck(ctx context.Context, address, name string) error {
+// healthcheck asks the server at address for the SOA record of the zone, which every zone has, over UDP and over TCP. It
+// wants an authoritative answer, within a second each.
+func healthcheck(ctx context.Context, address, zone string) error {
 	for _, network := range []string{"udp", "tcp"} {
-		question := new(dns.Msg).SetQuestion(name, dns.TypeA)
+		question := new(dns.Msg).SetQuestion(zone, dns.TypeSOA)
 		question.RecursionDesired = false
 		client := dns.Client{Net: network, Timeout: time.Second}
 		answer, _, err := client.ExchangeContext(ctx, question, address)
 		if err != nil {
-			return fmt.Errorf("ask for %s over %s: %w", name, network, err)
+			return fmt.Errorf("ask for %s over %s: %w", zone, network, err)
 		}
-		var alias, addr bool
-		for _, record := range answer.Answer {
-			switch record.(type) {
-			case *dns.CNAME:
-				alias = true
-			case *dns.A:
-				addr = true
-			}
-		}
-		if answer.Rcode != dns.RcodeSuccess || !answer.Authoritative || !alias || !addr {
-			return fmt.Errorf("asked for %s over %s and was told %s, authoritative %t, %v; want a CNAME and its address",
-				name, network, dns.RcodeToString[answer.Rcode], answer.Authoritative, answer.Answer)
+		if answer.Rcode != dns.RcodeSuccess || !answer.Authoritative || len(answer.Answer) != 1 || answer.Answer[0].Header().Rrtype != dns.TypeSOA {
+			return fmt.Errorf("asked for the SOA of %s over %s and was told %s, authoritative %t, %v; want that record",
+				zone, network, dns.RcodeToString[answer.Rcode], answer.Authoritative, answer.Answer)
 		}
 	}
 	return nil

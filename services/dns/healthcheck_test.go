@@ -33,19 +33,19 @@ func TestHealthcheckIsNotFooled(t *testing.T) {
 		}
 		return rr
 	}
-	alias, address := record("www.foobar.com. CNAME foobar.com."), record("foobar.com. A 8.8.8.8")
+	soa, address := record("foobar.com. 60 SOA ns1.foobar.com. hostmaster.foobar.com. 1 3600 600 604800 60"), record("foobar.com. A 8.8.8.8")
 	tests := []struct {
 		name    string
 		network []string // on which the server listens
 		answer  func(m *dns.Msg)
 		wrong   string
 	}{
-		{"sound", []string{"udp", "tcp"}, func(m *dns.Msg) { m.Answer = []dns.RR{alias, address} }, ""},
-		{"UDP alone", []string{"udp"}, func(m *dns.Msg) { m.Answer = []dns.RR{alias, address} }, "over tcp"},
-		{"TCP alone", []string{"tcp"}, func(m *dns.Msg) { m.Answer = []dns.RR{alias, address} }, "over udp"},
-		{"without the address", []string{"udp", "tcp"}, func(m *dns.Msg) { m.Answer = []dns.RR{alias} }, "want a CNAME"},
-		{"without the alias", []string{"udp", "tcp"}, func(m *dns.Msg) { m.Answer = []dns.RR{address} }, "want a CNAME"},
-		{"not authoritative", []string{"udp", "tcp"}, func(m *dns.Msg) { m.Answer, m.Authoritative = []dns.RR{alias, address}, false }, "authoritative false"},
+		{"sound", []string{"udp", "tcp"}, func(m *dns.Msg) { m.Answer = []dns.RR{soa} }, ""},
+		{"UDP alone", []string{"udp"}, func(m *dns.Msg) { m.Answer = []dns.RR{soa} }, "over tcp"},
+		{"TCP alone", []string{"tcp"}, func(m *dns.Msg) { m.Answer = []dns.RR{soa} }, "over udp"},
+		{"without the record", []string{"udp", "tcp"}, func(m *dns.Msg) {}, "want that record"},
+		{"another record", []string{"udp", "tcp"}, func(m *dns.Msg) { m.Answer = []dns.RR{address} }, "want that record"},
+		{"not authoritative", []string{"udp", "tcp"}, func(m *dns.Msg) { m.Answer, m.Authoritative = []dns.RR{soa}, false }, "authoritative false"},
 		{"an error", []string{"udp", "tcp"}, func(m *dns.Msg) { m.Rcode = dns.RcodeServerFailure }, "SERVFAIL"},
 		{"silence", []string{"udp", "tcp"}, nil, "timeout"},
 	}
@@ -58,7 +58,7 @@ func TestHealthcheckIsNotFooled(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
-			err := healthcheck(ctx, address, "www.foobar.com.")
+			err := healthcheck(ctx, address, "foobar.com.")
 			if test.wrong == "" && err != nil {
 				t.Errorf("refused: %v", err)
 			}

@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/caddy/caddyfile"
@@ -23,13 +24,14 @@ import (
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 )
 
-const usage = `usage: dns [serve | check | healthcheck]
+const usage = `usage: dns [serve | check | healthcheck | probe]
 
   serve        answer queries on port 53, UDP and TCP (the default)
   check        read corefile and the zone as serve does, and say what is wrong; else print what serve logs of such a corefile
-  healthcheck  ask the server on 127.0.0.1 for www.$DOMAIN, and say what is wrong
+  healthcheck  ask the server on 127.0.0.1 for the SOA of $DOMAIN, and say what is wrong
+  probe        the same for the engine, again and again: a failure is said at once, that all is well after half a minute
 
-All three read DOMAIN, SERVER_IP and SUBNET from the environment.
+All of them read DOMAIN, SERVER_IP and SUBNET from the environment.
 Exit status: 0 all is well, 1 it is not, 2 the command line is wrong.
 `
 
@@ -45,11 +47,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 {
 		command = args[0]
 	}
+	ask := func(ctx context.Context, s settings) error {
+		return healthcheck(ctx, net.JoinHostPort("127.0.0.1", dnsserver.Port), s.domain+".")
+	}
 	commands := map[string]func(context.Context, settings) error{
-		"serve": serve,
-		"check": func(context.Context, settings) error { return check(stdout) },
-		"healthcheck": func(ctx context.Context, s settings) error {
-			return healthcheck(ctx, net.JoinHostPort("127.0.0.1", dnsserver.Port), "www."+s.domain+".")
+		"serve":       serve,
+		"check":       func(context.Context, settings) error { return check(stdout) },
+		"healthcheck": ask,
+		"probe": func(ctx context.Context, s settings) error {
+			return probe(ctx, "/run/probe/told", 5*time.Second, 25*time.Second, func(ctx context.Context) error { return ask(ctx, s) })
 		},
 	}
 	switch do, known := commands[command]; {

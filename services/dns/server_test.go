@@ -83,7 +83,7 @@ func start(t *testing.T) *server {
 			t.Fatal("the server exited")
 		default:
 		}
-		return healthcheck(t.Context(), "127.0.0.1:"+s.port, "www.foobar.com.")
+		return healthcheck(t.Context(), "127.0.0.1:"+s.port, "foobar.com.")
 	})
 	return s
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 const usage = `app is the application server of the site.
@@ -22,11 +23,12 @@ Commands:
   migrate      bring the database's tables to the version that this binary needs
   pending      show, as JSON, the migrations that migrate would run now, and the columns that there are
   healthcheck  ask the server on this machine whether it is ready; exit 0 if so, else 1
+  probe        the same for the engine, again and again: a failure is said at once, readiness after half a minute
   request ID   show what this replica did for the request with that X-Request-ID, with its SQL, as JSON
   secrets DIR  make the stack's passwords in DIR; those that exist stay as they are
 
 Settings come from the environment:
-  LISTEN               address to listen on (default :8080)         serve, healthcheck
+  LISTEN               address to listen on (default :8080)         serve, healthcheck, probe
   METRICS_LISTEN       address for the operator (default :9090)     serve, request
   TRUSTED_PROXY        IP address of the one proxy in front         serve
   DOMAIN               the site is www.DOMAIN (default foobar.com)  serve
@@ -69,6 +71,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		do = func(*slog.Logger) error { return pending(ctx, getenv, stdout) }
 	case "healthcheck":
 		do = func(*slog.Logger) error { return healthcheck(ctx, getenv) }
+	case "probe":
+		do = func(*slog.Logger) error {
+			return probe(ctx, "/run/probe/told", 5*time.Second, 25*time.Second, func(ctx context.Context) error { return healthcheck(ctx, getenv) })
+		}
 	case "request":
 		operands = 1
 		do = func(*slog.Logger) error { return showRequest(ctx, getenv, flags.Arg(0), stdout) }
@@ -79,7 +85,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		fmt.Fprint(stdout, usage)
 		return exitOK
 	default:
-		fmt.Fprintf(stderr, "app: there is no command %q; there are serve, migrate, pending, healthcheck, request and secrets (app --help)\n", command)
+		fmt.Fprintf(stderr, "app: there is no command %q; there are serve, migrate, pending, healthcheck, probe, request and secrets (app --help)\n", command)
 		return exitUsage
 	}
 	switch err := flags.Parse(args); {

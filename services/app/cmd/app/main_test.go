@@ -94,7 +94,7 @@ func TestCommandLine(t *testing.T) {
 		{"help", exitOK, "Usage:", ""},
 		{"migrate --help", exitOK, "Usage:", ""},
 		{"secrets -h", exitOK, "Usage:", ""},
-		{"frobnicate", exitUsage, "", `there is no command "frobnicate"; there are serve, migrate, pending, healthcheck, request and secrets`},
+		{"frobnicate", exitUsage, "", `there is no command "frobnicate"; there are serve, migrate, pending, healthcheck, probe, request and secrets`},
 		{"serve --port 1", exitUsage, "", "flag provided but not defined: -port"},
 		{"migrate now", exitUsage, "", "takes 0 arguments, not 1"},
 		{"secrets", exitUsage, "", "takes 1 arguments, not 0"},
