@@ -10,6 +10,7 @@ import (
 	"io"
 	"os/exec"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,7 +37,7 @@ const (
 
 	askScript = `exec ` + limit + `mysql --defaults-extra-file=` + rootFile + ` --batch --skip-column-names --default-character-set=utf8mb4`
 
-	dumpOptions = ` --single-transaction --no-tablespaces --skip-masking-policies --skip-triggers --hex-blob --order-by-primary --default-character-set=utf8mb4 `
+	dumpOptions = ` --single-transaction --no-tablespaces --skip-masking-policies --skip-triggers --ignore-views --hex-blob --order-by-primary --default-character-set=utf8mb4 `
 	checkScript = keepInput + `mysqldump --defaults-extra-file=` + rootFile + dumpOptions + `--set-gtid-purged=OFF ` + beside + whileWanted
 	// The engine does not end a program when nobody reads its output any more, and a dump would go on to its end. Its
 	// standard input ends then.
@@ -68,6 +69,10 @@ func (d database) dumpSite(ctx context.Context, tables []string, sink io.Writer)
 	for _, table := range tables {
 		locks = append(locks, fmt.Sprintf("%s.%s READ", schema, quote(table)))
 	}
+	before, err := d.definitions(ctx, tables)
+	if err != nil {
+		return summary{}, err
+	}
 	args := append([]string{"dump", "LOCK TABLES " + strings.Join(locks, ", ")}, strings.Fields(dumpOptions)...)
 	s, err := d.dump(ctx, dumpScript, sink, append(args, schema)...)
 	if err != nil {
@@ -81,8 +86,39 @@ func (d database) dumpSite(ctx context.Context, tables []string, sink io.Writer)
 	if !slices.Equal(dumped, slices.Sorted(slices.Values(tables))) {
 		return s, fmt.Errorf("the tables of %s changed meanwhile: they were %q, and the dump has %q. Make backup again", schema, tables, dumped)
 	}
+	after, err := d.definitions(ctx, tables)
+	if err != nil {
+		return s, err
+	}
+	for i, table := range tables {
+		if before[i] != after[i] {
+			return s, fmt.Errorf("the table %s was altered meanwhile: make backup again", table)
+		}
+	}
 	return s, nil
 }
+
+// definitions returns how each of the tables is defined. A dump takes a definition as it is when the table's turn comes,
+// and the binary log would alter it once more.
+func (d database) definitions(ctx context.Context, tables []string) (all []string, err error) {
+	var ask strings.Builder
+	for _, table := range tables {
+		fmt.Fprintf(&ask, "SHOW CREATE TABLE %s.%s;\n", schema, quote(table))
+	}
+	rows, err := d.ask(ctx, ask.String())
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) != len(tables) {
+		return nil, fmt.Errorf("of %d tables MySQL shows %d", len(tables), len(rows))
+	}
+	for _, row := range rows {
+		all = append(all, counter.ReplaceAllString(strings.Join(row, "\t"), ""))
+	}
+	return all, nil
+}
+
+var counter = regexp.MustCompile(` AUTO_INCREMENT=\d+`) // which goes on all the time
 
 // database is the running db service, through the programs of its own image.
 type database struct{ cli docker.CLI }
