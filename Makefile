@@ -59,8 +59,8 @@ rollback: go ## go back to the release before
 reload: go ## check nginx.conf, corefile, zone and static files, and have them served
 	@$(ctl) reload
 
-restart-db: go ## restart MySQL while requests wait for it
-	@$(ctl) restart-db
+restart-db: go ## try the settings of MySQL, restart it while requests wait, go back if it does not start: make restart-db FORCE=1
+	@$(ctl) restart-db $(if $(FORCE),--force)
 
 backup: go ## copy the data into a folder of backups/, beside the running site: make backup KEEP=7 KEY=FILE
 	@$(ctl) backup $(if $(KEEP),--keep "$(KEEP)") $(if $(KEY),--key "$(KEY)")

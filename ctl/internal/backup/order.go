@@ -2,6 +2,7 @@ package backup
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -99,6 +100,22 @@ func newest(all []Backup, here string, to time.Time) (Backup, error) {
 		names = append(names, fmt.Sprintf("%s (server %s)", b.name(), b.ServerUUID))
 	}
 	return Backup{}, fmt.Errorf("there are backups of %d servers, and clocks alone say which is the newest: say which is meant with FILE=…: %s", len(found), strings.Join(names, ", "))
+}
+
+// Fresh says why a folder has no backup of the last day of a server; nothing where there is one, unharmed.
+func Fresh(ctx context.Context, dir, uuid string) error {
+	all, _, err := list(dir)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	for _, b := range slices.Backward(of(all, uuid)) {
+		if b.Taken.After(now) || now.Sub(b.Taken) > 24*time.Hour {
+			continue
+		}
+		return b.verify(ctx)
+	}
+	return fmt.Errorf("%s has no backup of the last day", dir)
 }
 
 var errNone = errors.New("no backup is that old")

@@ -42,6 +42,7 @@ type Project struct {
 	Name     string
 	Services map[string]struct {
 		Image    string
+		Command  []string
 		Build    *struct{ Context, Dockerfile string } // nil where others made the image
 		User     string
 		Restart  string
