@@ -272,7 +272,15 @@ func (s *site) finishRestart(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return s.goBack(ctx)
+	hash, err := s.configHash(ctx, "db")
+	if err != nil {
+		return err
+	}
+	err = s.goBack(ctx)
+	if errors.Is(err, ErrWentBack) && len(list) == 1 && list[0].configHash() != hash {
+		return nil // compose.yaml has been mended since
+	}
+	return err
 }
 
 // goBack makes db as it is noted: its image, flags, user and memory; what else compose.yaml says of it stays as it says now.
