@@ -66,7 +66,7 @@ backup: go ## copy the data into a folder of backups/, beside the running site: 
 	@$(ctl) backup $(if $(KEEP),--keep "$(KEEP)") $(if $(KEY),--key "$(KEY)")
 
 restore: go ## put the data back (asks first): make restore FILE=backups/… KEY=FILE, or TO="2026-11-23 10:00:00" in UTC
-	@$(ctl) restore $(if $(FILE),"$(FILE)") $(if $(TO),--to "$(TO)") $(if $(KEY),--key "$(KEY)")
+	@$(ctl) restore $(if $(FILE),"$(FILE)") $(if $(TO),--to "$(TO)") $(if $(KEY),--key "$(KEY)") $(if $(UNSIGNED),--unsigned)
 
 test: go ## unit tests, then integration tests against a second copy of the stack
 	@$(ctl) images

@@ -4,6 +4,7 @@ package backup
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"os"
@@ -31,6 +32,10 @@ func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) er
 		return fmt.Errorf("keep %d backups? It takes 1 at least", options.Keep)
 	}
 	recipients, err := readRecipients(options.Key)
+	if err != nil {
+		return fmt.Errorf("KEY: %w", err)
+	}
+	signers, err := readSigners(options.Key)
 	if err != nil {
 		return fmt.Errorf("KEY: %w", err)
 	}
@@ -67,7 +72,7 @@ func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) er
 	}
 
 	begun := time.Now()
-	b, err := d.backUp(ctx, say, here, options.Dir, of(before, here.uuid), recipients)
+	b, err := d.backUp(ctx, say, here, options.Dir, of(before, here.uuid), recipients, signers)
 	if err != nil {
 		return fmt.Errorf("no backup was made: %w", err)
 	}
@@ -76,11 +81,17 @@ func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) er
 		rows += table.Rows
 	}
 	encrypted := "not encrypted"
-	if len(recipients) > 0 {
+	switch {
+	case len(signers) > 0:
+		encrypted = "encrypted and signed"
+	case len(recipients) > 0:
 		encrypted = "encrypted"
 	}
 	say.Say("%s: %d tables, %d rows, %s of SQL in %s, %s, verified; %.1f s", shown(cli, b.Dir), len(b.Tables), rows, megabytes(b.Plain), megabytes(b.Size), encrypted, time.Since(begun).Seconds())
 
+	if len(recipients) > 0 && len(signers) == 0 {
+		say.Say("warning: KEY has no signing key, so that anybody could have made this backup and a restore asks for UNSIGNED=1: ctl backup --new-key writes a key with one")
+	}
 	if len(here.outside) > 0 {
 		say.Say("not in the backup: %s", strings.Join(here.outside, ", "))
 	}
@@ -89,7 +100,7 @@ func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) er
 	if err != nil {
 		return err
 	}
-	if err := d.archive(ctx, say, here, all, recipients); err != nil {
+	if err := d.archive(ctx, say, here, withSigners(all, signers), recipients); err != nil {
 		say.Say("warning: %v", err) // of what was before: this backup is complete
 	}
 	removed, err := rotate(options.Dir, options.Keep, b)
@@ -104,7 +115,7 @@ func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) er
 
 // backUp dumps into a folder that gets its name when all of it is there and has been compared. earlier are the backups of
 // this server that are there.
-func (d database) backUp(ctx context.Context, say *terminal.Teller, here server, dir string, earlier []Backup, recipients []string) (b Backup, err error) {
+func (d database) backUp(ctx context.Context, say *terminal.Teller, here server, dir string, earlier []Backup, recipients []string, signers []ed25519.PrivateKey) (b Backup, err error) {
 	final, err := freeName(dir, time.Now())
 	if err != nil {
 		return b, err
@@ -151,6 +162,7 @@ func (d database) backUp(ctx context.Context, say *terminal.Teller, here server,
 	}
 	b.Manifest = Manifest{Schema: schema, Taken: s.taken, ServerVersion: here.version, ServerUUID: here.uuid, GTIDs: s.gtids, Log: s.log,
 		LogBegan: began, Epoch: epoch, Outside: here.outside, Dump: b.Dump, Size: sealed.size, Plain: s.plain, Recipients: recipients, Tables: s.tables}
+	b.signers = signers
 	if err := b.writeManifest(sum); err != nil {
 		return b, err
 	}

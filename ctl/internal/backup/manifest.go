@@ -3,6 +3,7 @@ package backup
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -60,8 +61,9 @@ type Table struct {
 
 // Logs says which binary logs continue a backup.
 type Logs struct {
-	Until time.Time // whatever was committed before is in them
-	Files []Log
+	Until     time.Time // whatever was committed before is in them
+	Files     []Log
+	Signature string `json:",omitempty"` // of the rest, and of the backup's manifest; in the file, so that both change at once
 }
 
 // A Log is one archived binary log.
@@ -76,6 +78,7 @@ type Log struct {
 type Backup struct {
 	Dir string
 	Manifest
+	signers []ed25519.PrivateKey // sign and check its list of binary logs, where the backup is signed; the first signs
 }
 
 func (b Backup) name() string { return filepath.Base(b.Dir) }
@@ -121,7 +124,7 @@ func list(dir string) (all []Backup, unreadable []error, err error) {
 	return all, unreadable, nil
 }
 
-// writeManifest writes the manifest and the checksums of it and of the dump.
+// writeManifest writes the manifest, the checksums of it and of the dump, and where there is a key the signature of those.
 func (b Backup) writeManifest(dumpSum string) error {
 	text, err := json.MarshalIndent(b.Manifest, "", "  ")
 	if err != nil {
@@ -129,9 +132,13 @@ func (b Backup) writeManifest(dumpSum string) error {
 	}
 	text = append(text, '\n')
 	sums := fmt.Sprintf("%s  %s\n%x  %s\n", dumpSum, b.Dump, sha256.Sum256(text), manifestFile)
-	return errors.Join(
+	err = errors.Join(
 		writeFile(filepath.Join(b.Dir, manifestFile), text),
 		writeFile(filepath.Join(b.Dir, sumsFile), []byte(sums)))
+	if len(b.signers) > 0 {
+		err = errors.Join(err, writeFile(filepath.Join(b.Dir, signatureFile), []byte(sign(b.signers[0], ofSums+sums)+"\n")))
+	}
+	return err
 }
 
 // verify reads the whole backup and compares it with its checksums.
@@ -182,10 +189,27 @@ func (b Backup) logs() (Logs, error) {
 	if err := json.Unmarshal(text, &logs); err != nil {
 		return logs, fmt.Errorf("%s is damaged: %w", filepath.Join(b.Dir, logsFile), err)
 	}
+	if len(b.signers) > 0 && b.signed() {
+		said, err := b.logsText(logs)
+		if err != nil {
+			return logs, err
+		}
+		if !signedBy(b.signers, said, logs.Signature) {
+			return logs, fmt.Errorf("%s was not written with this key, or was changed since: its signature is another's", filepath.Join(b.Dir, logsFile))
+		}
+	}
 	return logs, nil
 }
 
 func (b Backup) writeLogs(logs Logs) error {
+	logs.Signature = ""
+	if len(b.signers) > 0 && b.signed() { // one that anybody may have made does not become better by it
+		said, err := b.logsText(logs)
+		if err != nil {
+			return err
+		}
+		logs.Signature = sign(b.signers[0], said)
+	}
 	text, err := json.MarshalIndent(logs, "", "  ")
 	if err != nil {
 		return err

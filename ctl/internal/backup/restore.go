@@ -26,6 +26,8 @@ type RestoreOptions struct {
 	To   string // a moment; none is that of the backup
 	Key  string // a file with the secret key of age
 	Yes  bool   // do not ask
+	// Unsigned also takes a backup that is not signed where there is a key.
+	Unsigned bool
 }
 
 // ParseTo reads a moment in UTC, to the microsecond.
@@ -119,6 +121,9 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 	if err := b.verify(ctx); err != nil {
 		return false, err
 	}
+	if err := b.trust(options.Key, options.Unsigned, say.Say); err != nil {
+		return false, err
+	}
 	var identities []age.Identity
 	if options.Key != "" {
 		if identities, err = readIdentities(options.Key); err != nil {
@@ -146,7 +151,11 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 		if err != nil {
 			return false, err
 		}
-		if err := d.archive(ctx, say, here, all, recipients); err != nil {
+		signers, err := readSigners(options.Key)
+		if err != nil {
+			return false, fmt.Errorf("KEY: %w", err)
+		}
+		if err := d.archive(ctx, say, here, withSigners(all, signers), recipients); err != nil {
 			say.Say("warning: %v", err) // whether it matters for this moment is seen next
 		}
 		if p, err = d.prepare(ctx, say, b, to, identities); err != nil {
