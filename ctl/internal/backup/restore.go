@@ -151,11 +151,10 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 		if err != nil {
 			return false, err
 		}
-		signers, err := readSigners(options.Key)
-		if err != nil {
-			return false, fmt.Errorf("KEY: %w", err)
+		if all, err = trusted(all, options.Key, options.Unsigned, say.Say); err != nil {
+			return false, err
 		}
-		if err := d.archive(ctx, say, here, withSigners(all, signers), recipients); err != nil {
+		if err := d.archive(ctx, say, here, all, recipients); err != nil {
 			say.Say("warning: %v", err) // whether it matters for this moment is seen next
 		}
 		if p, err = d.prepare(ctx, say, b, to, identities); err != nil {

@@ -128,6 +128,13 @@ func (b Backup) authenticate(keys []ed25519.PrivateKey) error {
 	if !signedBy(keys, ofSums+string(sums), string(signature)) {
 		return fmt.Errorf("%s was not made with this key, or was changed since: its signature is another's", b.Dir)
 	}
+	manifest, err := os.ReadFile(filepath.Join(b.Dir, manifestFile))
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(sums), fmt.Sprintf("%x  %s\n", sha256.Sum256(manifest), manifestFile)) {
+		return fmt.Errorf("%s is damaged: %s is not as it was when it was made", b.Dir, manifestFile)
+	}
 	_, err = withSigners([]Backup{b}, keys)[0].logs()
 	return err
 }
@@ -144,6 +151,27 @@ func (b Backup) logsText(logs Logs) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%s%x\n%s", ofLogs, sha256.Sum256(manifest), text), nil
+}
+
+// trusted returns those of the backups whose logs may continue another one: with a key, the ones that it has signed, ready
+// to be added to. unsigned also takes those that nobody has.
+func trusted(all []Backup, keyFile string, unsigned bool, warn func(string, ...any)) ([]Backup, error) {
+	if keyFile == "" {
+		return all, nil
+	}
+	keys, err := readSigners(keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("KEY: %w", err)
+	}
+	var some []Backup
+	for _, b := range withSigners(all, keys) {
+		if err := b.authenticate(keys); err != nil && !(unsigned && errors.Is(err, errUnsigned)) {
+			warn("warning: nothing is taken from %s: %v", b.name(), err)
+			continue
+		}
+		some = append(some, b)
+	}
+	return some, nil
 }
 
 // trust is authenticate for a restore that was given a key; unsigned lets one without a signature pass, and tells.

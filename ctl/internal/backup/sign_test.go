@@ -198,6 +198,21 @@ func TestOnlyASignedBackupIsRestoredWithAKey(t *testing.T) {
 	if err := signed.trust(newKey(t), true, warn); err == nil {
 		t.Error("one that another key has signed is taken as one that nobody has")
 	}
+	// nor do the logs of one that nobody has signed continue one that is
+	all := []Backup{signed, unsigned}
+	warned = nil
+	if some, err := trusted(all, key, false, warn); err != nil || len(some) != 1 || some[0].name() != signed.name() || len(warned) != 1 {
+		t.Errorf("logs are taken from %q, %v, %q", names(some), err, warned)
+	}
+	if some, err := trusted(all, key, true, warn); err != nil || len(some) != 2 {
+		t.Errorf("with those that nobody has signed: %q, %v", names(some), err)
+	}
+	if err := os.WriteFile(filepath.Join(signed.Dir, manifestFile), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if some, err := trusted(all, key, false, warn); err != nil || len(some) != 0 {
+		t.Errorf("with another manifest: %q, %v", names(some), err)
+	}
 	// what is not signed is not made so by adding to it
 	unsigned.signers = mustSigners(t, key)
 	if err := unsigned.writeLogs(Logs{Until: noon}); err != nil {
