@@ -126,7 +126,7 @@ func (b Backup) authenticate(keys []ed25519.PrivateKey) error {
 		return err
 	}
 	if !signedBy(keys, ofSums+string(sums), string(signature)) {
-		return fmt.Errorf("%s was not made with this key, or was changed since: its signature is another's", b.Dir)
+		return fmt.Errorf("%s was signed with another key than the one that was given, or was changed since", b.Dir)
 	}
 	manifest, err := os.ReadFile(filepath.Join(b.Dir, manifestFile))
 	if err != nil {
