@@ -66,14 +66,14 @@ rollback: go ## go back to the release before
 reload: go ## check nginx.conf, corefile, zone and static files, and have them served
 	@$(ctl) reload
 
-restart-db: go ## restart MySQL while requests wait for it
-	@$(ctl) restart-db
+restart-db: go ## try the settings of MySQL, restart it while requests wait, go back if it does not start: make restart-db FORCE=1
+	@$(ctl) restart-db $${FORCE:+--force}
 
 backup: go ## copy the data into a folder of backups/, beside the running site: make backup KEEP=7 KEY=FILE
 	@$(ctl) backup $${KEEP:+--keep="$$KEEP"} $${KEY:+--key="$$KEY"}
 
 restore: go ## put the data back (asks first): make restore FILE=backups/… KEY=FILE, or TO="2026-11-23 10:00:00" in UTC
-	@$(ctl) restore $${TO:+--to="$$TO"} $${KEY:+--key="$$KEY"} $${FILE:+-- "$$FILE"}
+	@$(ctl) restore $${TO:+--to="$$TO"} $${KEY:+--key="$$KEY"} $${UNSIGNED:+--unsigned} $${FILE:+-- "$$FILE"}
 
 test: go ## unit tests, then integration tests against a second copy of the stack
 	@$(ctl) images --keep

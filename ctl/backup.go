@@ -29,8 +29,11 @@ func backupCommand(cli *docker.CLI) *cobra.Command {
 compared with its checksum, with the binary logs that lead from the backup before to this one. A relative path is
 taken from the repository's root.
 
-A key is a file as age-keygen makes it (https://age-encryption.org), or with public keys of age, one a line. Who has
-lost the secret key has lost the backups.`,
+A key is a file as --new-key or age-keygen makes it (https://age-encryption.org). What --new-key writes beside it,
+FILE.server, is enough to make backups and to sign them, and opens none. Who has lost the secret key has lost the backups.
+
+A checksum shows damage; who changes a file can change its checksum too. A signature shows that a backup was made with
+the key: a restore with a key refuses one without. Who can write to the backups can still remove the newest ones.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if newKey != "" {
@@ -44,7 +47,7 @@ lost the secret key has lost the backups.`,
 	flags.StringVar(&options.Dir, "dir", "backups", "where the backups are")
 	flags.StringVar(&options.Key, "key", "", "encrypt to the key in this file")
 	flags.IntVar(&options.Keep, "keep", 7, "how many backups stay, this one included")
-	flags.StringVar(&newKey, "new-key", "", "make no backup, but a key for it in this new file")
+	flags.StringVar(&newKey, "new-key", "", "make no backup, but a key for it in this new file, and what a server needs of it beside it")
 	return cmd
 }
 
@@ -79,6 +82,7 @@ foobar_before, which stays until the next restore.
 	flags.StringVar(&options.Dir, "dir", "backups", "where the backups are")
 	flags.StringVar(&options.To, "to", "", `a moment in UTC: "2026-11-23 10:00:00", with a fraction where it matters`)
 	flags.StringVar(&options.Key, "key", "", "the file with the secret key, where the backup is encrypted")
+	flags.BoolVar(&options.Unsigned, "unsigned", false, "with a key, also take a backup that nobody has signed")
 	flags.BoolVar(&options.Yes, "yes", false, "do not ask")
 	flags.BoolVar(&forget, "forget", false, "restore nothing, but drop what was there before the last restore")
 	return cmd

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"oneserver/ctl/internal/backup"
 	"oneserver/ctl/internal/deploy"
 	"oneserver/ctl/internal/docker"
 )
@@ -33,10 +34,24 @@ first visitors, whom the old one would have answered, is the old one drained and
 			return deploy.Deploy(ctx, cli, os.Stdout, replicas)
 		})
 	release.Flags().IntVar(&replicas, "replicas", 0, "how many replicas there shall be (default as many as there are)")
+	var options deploy.RestartOptions
+	restart := command("restart-db", "Restart MySQL while requests wait for it",
+		`Restart MySQL while requests wait for it.
+
+What compose.yaml says of it is tried first, on no data; a MySQL that refuses it replaces nothing. One that accepts it and
+does not become healthy makes way again for the image and the flags before it. From a newer series of MySQL (9.7 to 9.8)
+there is no such way, as it changes the data: that takes a backup of the last day in backups/, or --force.`,
+		func(ctx context.Context, cli docker.CLI, out io.Writer) error {
+			options.Backed = func(ctx context.Context, uuid string) error {
+				return backup.Fresh(ctx, fromRoot(cli, "backups"), uuid)
+			}
+			return deploy.RestartDatabase(ctx, cli, out, options)
+		})
+	restart.Flags().BoolVar(&options.Force, "force", false, "also where there is no way back and no backup")
 	return []*cobra.Command{
 		release,
 		command("rollback", "Put the release before this one in its place again", "", deploy.Rollback),
 		command("reload", "Check nginx.conf, corefile, zone and static files, and have them served", "", deploy.Reload),
-		command("restart-db", "Restart MySQL while requests wait for it", "", deploy.RestartDatabase),
+		restart,
 	}
 }

@@ -6,11 +6,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON foobar.* TO 'app'@'%';
 -- Migrations also change tables, and fill them.
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON foobar.* TO 'migrate'@'%';
 
--- A backup reads the site's data in one consistent view (mysqldump --single-transaction --source-data --no-tablespaces
--- --skip-masking-policies): FLUSH_TABLES for the moment in which the view and the position in the binary log are taken
--- together, REPLICATION CLIENT for the position. TRIGGER and EVENT would also allow making them; the site has none.
+-- A backup reads the site's data in one consistent view (mysqldump --single-transaction --no-tablespaces
+-- --skip-masking-policies); what takes more, root does (ctl/internal/backup/dump.sh).
 GRANT SELECT, SHOW VIEW ON foobar.* TO 'backup'@'%';
-GRANT REPLICATION CLIENT, FLUSH_TABLES ON *.* TO 'backup'@'%';
 
 -- The health check reads one row.
 GRANT SELECT ON oneserver.initialised TO 'health'@'127.0.0.1';

@@ -116,7 +116,7 @@ func TestDatabaseAccountsHaveLeastPrivilege(t *testing.T) {
 	want := map[string][]string{
 		"app@%":            {"GRANT USAGE ON *.*", "GRANT SELECT, INSERT, UPDATE, DELETE ON `foobar`.*"},
 		"migrate@%":        {"GRANT USAGE ON *.*", "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER ON `foobar`.*"},
-		"backup@%":         {"GRANT REPLICATION CLIENT ON *.*", "GRANT FLUSH_TABLES ON *.*", "GRANT SELECT, SHOW VIEW ON `foobar`.*"},
+		"backup@%":         {"GRANT USAGE ON *.*", "GRANT SELECT, SHOW VIEW ON `foobar`.*"},
 		"health@127.0.0.1": {"GRANT USAGE ON *.*", "GRANT SELECT ON `oneserver`.`initialised`"},
 		"root@localhost":   nil, // everything
 	}

@@ -4,6 +4,7 @@ package backup
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"os"
@@ -34,14 +35,21 @@ func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) er
 	if err != nil {
 		return fmt.Errorf("KEY: %w", err)
 	}
+	signers, err := readSigners(options.Key)
+	if err != nil {
+		return fmt.Errorf("KEY: %w", err)
+	}
 	say, d := terminal.NewTeller(out), database{cli}
 	defer say.End()
 	here, err := d.server(ctx)
 	if err != nil {
 		return err
 	}
-	if here.others > 0 {
-		return fmt.Errorf("%s has %d views, triggers, routines or events, which a backup would leave out: it holds tables", schema, here.others)
+	if here.tables, err = d.tables(ctx); err != nil {
+		return fmt.Errorf("no backup was made: %w", err)
+	}
+	if here.outside, err = d.outside(ctx); err != nil {
+		return fmt.Errorf("no backup was made: %w", err)
 	}
 	if err := os.MkdirAll(options.Dir, 0o700); err != nil {
 		return err
@@ -55,8 +63,16 @@ func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) er
 		return err
 	}
 
+	before, unreadable, err := list(options.Dir)
+	if err != nil {
+		return err
+	}
+	for _, err := range unreadable {
+		say.Say("warning: an earlier backup cannot be used: %v", err)
+	}
+
 	begun := time.Now()
-	b, err := d.backUp(ctx, say, here, options.Dir, recipients)
+	b, err := d.backUp(ctx, say, here, options.Dir, of(before, here.uuid), recipients, signers)
 	if err != nil {
 		return fmt.Errorf("no backup was made: %w", err)
 	}
@@ -65,30 +81,44 @@ func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) er
 		rows += table.Rows
 	}
 	encrypted := "not encrypted"
-	if len(recipients) > 0 {
+	switch {
+	case len(signers) > 0:
+		encrypted = "encrypted and signed"
+	case len(recipients) > 0:
 		encrypted = "encrypted"
 	}
 	say.Say("%s: %d tables, %d rows, %s of SQL in %s, %s, verified; %.1f s", shown(cli, b.Dir), len(b.Tables), rows, megabytes(b.Plain), megabytes(b.Size), encrypted, time.Since(begun).Seconds())
 
-	all, err := list(options.Dir)
+	if len(recipients) > 0 && len(signers) == 0 {
+		say.Say("warning: KEY has no signing key, so that anybody could have made this backup and a restore asks for UNSIGNED=1: ctl backup --new-key writes a key with one")
+	}
+	if len(here.outside) > 0 {
+		say.Say("not in the backup: %s", strings.Join(here.outside, ", "))
+	}
+
+	all, _, err := list(options.Dir)
 	if err != nil {
 		return err
 	}
-	if err := d.archive(ctx, say, here, all, recipients); err != nil {
+	if err := d.archive(ctx, say, here, withSigners(all, signers), recipients); err != nil {
 		say.Say("warning: %v", err) // of what was before: this backup is complete
 	}
-	removed, err := rotate(options.Dir, options.Keep, b.name())
+	removed, err := rotate(options.Dir, options.Keep, b)
 	if len(removed) > 0 {
 		say.Say("removed, as %d are kept: %s", options.Keep, strings.Join(removed, ", "))
+	}
+	if others := len(all) - len(of(all, here.uuid)); others > 0 {
+		say.Say("%d backups of another server stay until somebody removes them", others)
 	}
 	return err
 }
 
-// backUp dumps into a folder that gets its name when all of it is there and has been compared.
-func (d database) backUp(ctx context.Context, say *terminal.Teller, here server, dir string, recipients []string) (b Backup, err error) {
-	final := filepath.Join(dir, time.Now().UTC().Format(nameLayout))
-	if _, err := os.Lstat(final); err == nil {
-		return b, fmt.Errorf("%s is there already; once more in a second", final)
+// backUp dumps into a folder that gets its name when all of it is there and has been compared. earlier are the backups of
+// this server that are there.
+func (d database) backUp(ctx context.Context, say *terminal.Teller, here server, dir string, earlier []Backup, recipients []string, signers []ed25519.PrivateKey) (b Backup, err error) {
+	final, err := freeName(dir, time.Now())
+	if err != nil {
+		return b, err
 	}
 	b.Dir = final + partial
 	if err := os.Mkdir(b.Dir, 0o700); err != nil {
@@ -107,7 +137,7 @@ func (d database) backUp(ctx context.Context, say *terminal.Teller, here server,
 	say.Now("dumping %s", schema)
 	var plain int64
 	pace := pace{awake: time.Now()}
-	s, err := d.dump(ctx, dumpScript, writerFunc(func(p []byte) (int, error) {
+	s, err := d.dumpSite(ctx, here.tables, writerFunc(func(p []byte) (int, error) {
 		n, err := sealed.Write(p)
 		plain += int64(n)
 		say.Progress("dumping %s: %s of SQL", schema, megabytes(plain))
@@ -126,8 +156,13 @@ func (d database) backUp(ctx context.Context, say *terminal.Teller, here server,
 	if err != nil {
 		return b, err
 	}
+	began, epoch, err := d.place(ctx, say, here, s, earlier)
+	if err != nil {
+		return b, err
+	}
 	b.Manifest = Manifest{Schema: schema, Taken: s.taken, ServerVersion: here.version, ServerUUID: here.uuid, GTIDs: s.gtids, Log: s.log,
-		Dump: b.Dump, Size: sealed.size, Plain: s.plain, Recipients: recipients, Tables: s.tables}
+		LogBegan: began, Epoch: epoch, Outside: here.outside, Dump: b.Dump, Size: sealed.size, Plain: s.plain, Recipients: recipients, Tables: s.tables}
+	b.signers = signers
 	if err := b.writeManifest(sum); err != nil {
 		return b, err
 	}
@@ -143,6 +178,48 @@ func (d database) backUp(ctx context.Context, say *terminal.Teller, here server,
 	}
 	b.Dir = final
 	return b, syncDir(dir)
+}
+
+// freeName is a folder that is not there yet, named for the time: where a clock was set back, a second may come twice.
+func freeName(dir string, now time.Time) (string, error) {
+	for {
+		name := filepath.Join(dir, now.UTC().Format(nameLayout))
+		if _, err := os.Lstat(name); errors.Is(err, os.ErrNotExist) {
+			return name, nil
+		} else if err != nil {
+			return "", err
+		}
+		now = now.Add(time.Second)
+	}
+}
+
+// place finds the dump's place in the server's binary log, which must still be the one in which it began, and in the order
+// of the earlier backups.
+func (d database) place(ctx context.Context, say *terminal.Teller, here server, s summary, earlier []Backup) (began time.Time, epoch int, err error) {
+	at, gtids, err := d.where(ctx)
+	if err != nil {
+		return began, 0, err
+	}
+	if within, err := subset(s.gtids, gtids); err != nil {
+		return began, 0, err
+	} else if !within || s.log.compare(at) > 0 {
+		return began, 0, errors.New("the binary log was begun anew meanwhile (RESET BINARY LOGS): make backup again")
+	}
+	if began, err = d.began(ctx, here, s.log.File); err != nil {
+		return began, 0, err
+	} else if began.IsZero() {
+		return began, 0, fmt.Errorf("the server has removed %s meanwhile, which leads on from the dump: make backup again", s.log.File)
+	}
+	if len(earlier) == 0 {
+		return began, 0, nil
+	}
+	last := earlier[len(earlier)-1]
+	on, err := d.goesOn(ctx, here, last, s.log, s.gtids)
+	if err != nil || on {
+		return began, last.Epoch, err
+	}
+	say.Say("the server's binary log was begun anew after %s (RESET BINARY LOGS), or that backup is of another server: no moment between the two can be restored", last.name())
+	return began, last.Epoch + 1, nil
 }
 
 // A pace leaves the machine to the site: of the time that a dump takes, MySQL and the programs that read from it work a

@@ -11,7 +11,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,7 +43,10 @@ func (d database) archive(ctx context.Context, say *terminal.Teller, here server
 	}
 	newest := number(rows[len(rows)-2][0])
 
-	ours := slices.DeleteFunc(slices.Clone(backups), func(b Backup) bool { return b.ServerUUID != here.uuid })
+	ours, err := d.current(ctx, here, backups)
+	if err != nil {
+		return err
+	}
 	var errs []error
 	for i, b := range ours {
 		last, covered := newest, until

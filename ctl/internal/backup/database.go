@@ -3,11 +3,15 @@ package backup
 import (
 	"bytes"
 	"context"
+	_ "embed"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os/exec"
 	"path"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,14 +32,12 @@ const (
 // Each script runs in db. A password goes from its file to the client through a pipe, so that it is in no argument, no
 // environment and no log. The limit is for the case that nobody is there any more to end the program.
 const (
-	rootFile   = `<(printf '[client]\nuser=root\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_root_password)")`
-	backupFile = `<(printf '[client]\nuser=backup\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_backup_password)")`
-	limit      = `timeout --signal=KILL 12h `
+	rootFile = `<(printf '[client]\nuser=root\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_root_password)")`
+	limit    = `timeout --signal=KILL 12h `
 
 	askScript = `exec ` + limit + `mysql --defaults-extra-file=` + rootFile + ` --batch --skip-column-names --default-character-set=utf8mb4`
 
-	dumpOptions = ` --single-transaction --no-tablespaces --skip-masking-policies --skip-triggers --hex-blob --order-by-primary --default-character-set=utf8mb4 `
-	dumpScript  = keepInput + `nice -n 19 mysqldump --defaults-extra-file=` + backupFile + dumpOptions + `--source-data=2 --set-gtid-purged=COMMENTED ` + schema + whileWanted
+	dumpOptions = ` --single-transaction --no-tablespaces --skip-masking-policies --skip-triggers --ignore-views --hex-blob --order-by-primary --default-character-set=utf8mb4 `
 	checkScript = keepInput + `mysqldump --defaults-extra-file=` + rootFile + dumpOptions + `--set-gtid-purged=OFF ` + beside + whileWanted
 	// The engine does not end a program when nobody reads its output any more, and a dump would go on to its end. Its
 	// standard input ends then.
@@ -55,6 +57,68 @@ exit $result`
 ` + limit + `mysqlbinlog --verify-binlog-checksum --disable-log-bin --skip-gtids --rewrite-db='` + schema + `->` + beside + `' --database=` + beside + ` --start-position="$0" - |
 ` + limit + `mysql --defaults-extra-file=` + rootFile + ` --init-command='SET SESSION sql_log_bin = 0' --binary-mode --max-allowed-packet=1G`
 )
+
+// dumpScript takes the statement that locks the tables, and options of mysqldump.
+//
+//go:embed dump.sh
+var dumpScript string
+
+// dumpSite writes a dump of the site's tables to sink, and their place in the binary log before it.
+func (d database) dumpSite(ctx context.Context, tables []string, sink io.Writer) (summary, error) {
+	var locks []string
+	for _, table := range tables {
+		locks = append(locks, fmt.Sprintf("%s.%s READ", schema, quote(table)))
+	}
+	before, err := d.definitions(ctx, tables)
+	if err != nil {
+		return summary{}, err
+	}
+	args := append([]string{"dump", "LOCK TABLES " + strings.Join(locks, ", ")}, strings.Fields(dumpOptions)...)
+	s, err := d.dump(ctx, dumpScript, sink, append(args, schema)...)
+	if err != nil {
+		return s, err
+	}
+	var dumped []string
+	for _, table := range s.tables {
+		dumped = append(dumped, table.Name)
+	}
+	slices.Sort(dumped)
+	if !slices.Equal(dumped, slices.Sorted(slices.Values(tables))) {
+		return s, fmt.Errorf("the tables of %s changed meanwhile: they were %q, and the dump has %q. Make backup again", schema, tables, dumped)
+	}
+	after, err := d.definitions(ctx, tables)
+	if err != nil {
+		return s, err
+	}
+	for i, table := range tables {
+		if before[i] != after[i] {
+			return s, fmt.Errorf("the table %s was altered meanwhile: make backup again", table)
+		}
+	}
+	return s, nil
+}
+
+// definitions returns how each of the tables is defined. A dump takes a definition as it is when the table's turn comes,
+// and the binary log would alter it once more.
+func (d database) definitions(ctx context.Context, tables []string) (all []string, err error) {
+	var ask strings.Builder
+	for _, table := range tables {
+		fmt.Fprintf(&ask, "SHOW CREATE TABLE %s.%s;\n", schema, quote(table))
+	}
+	rows, err := d.ask(ctx, ask.String())
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) != len(tables) {
+		return nil, fmt.Errorf("of %d tables MySQL shows %d", len(tables), len(rows))
+	}
+	for _, row := range rows {
+		all = append(all, counter.ReplaceAllString(strings.Join(row, "\t"), ""))
+	}
+	return all, nil
+}
+
+var counter = regexp.MustCompile(` AUTO_INCREMENT=\d+`) // which goes on all the time
 
 // database is the running db service, through the programs of its own image.
 type database struct{ cli docker.CLI }
@@ -94,6 +158,8 @@ type server struct {
 	version, uuid string
 	logDir        string // where its binary logs are
 	others        int    // views, triggers, routines and events of the site
+	tables        []string
+	outside       []string // what it has and a backup leaves out
 }
 
 func (d database) server(ctx context.Context) (server, error) {
@@ -109,7 +175,112 @@ func (d database) server(ctx context.Context) (server, error) {
 		return server{}, fmt.Errorf("the database says of itself %q", rows)
 	}
 	others, err := strconv.Atoi(rows[0][3])
-	return server{rows[0][0], rows[0][1], path.Dir(rows[0][2]), others}, err
+	return server{version: rows[0][0], uuid: rows[0][1], logDir: path.Dir(rows[0][2]), others: others}, err
+}
+
+// tables returns the names of the site's tables, which all must be of the engine that gives a view of one moment.
+func (d database) tables(ctx context.Context) (names []string, err error) {
+	rows, err := d.ask(ctx, "SELECT table_name, COALESCE(engine, 'none') FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_type = 'BASE TABLE' ORDER BY 1")
+	if err != nil {
+		return nil, err
+	}
+	var others []string
+	for _, row := range rows {
+		if row[1] != "InnoDB" {
+			others = append(others, row[0]+" ("+row[1]+")")
+		}
+		names = append(names, row[0])
+	}
+	if len(others) > 0 {
+		return nil, fmt.Errorf("of tables that are not InnoDB's there is no view of one moment: %s", strings.Join(others, ", "))
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%s has no table; make up makes them", schema)
+	}
+	return names, nil
+}
+
+// outside names what the server has and a backup leaves out, beside what every stack of this kind has.
+func (d database) outside(ctx context.Context) (names []string, err error) {
+	rows, err := d.ask(ctx, `SELECT CONCAT('view ', table_schema, '.', table_name) FROM information_schema.views WHERE table_schema = '`+schema+`'
+UNION ALL SELECT CONCAT('trigger ', trigger_schema, '.', trigger_name) FROM information_schema.triggers WHERE trigger_schema = '`+schema+`'
+UNION ALL SELECT CONCAT(LOWER(routine_type), ' ', routine_schema, '.', routine_name) FROM information_schema.routines WHERE routine_schema = '`+schema+`'
+UNION ALL SELECT CONCAT('event ', event_schema, '.', event_name) FROM information_schema.events WHERE event_schema = '`+schema+`'
+UNION ALL SELECT CONCAT('schema ', schema_name) FROM information_schema.schemata
+  WHERE schema_name NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema', 'oneserver', '`+schema+`', '`+beside+`', '`+before+`')
+UNION ALL SELECT CONCAT('account ', user, '@', host) FROM mysql.user
+  WHERE CONCAT(user, '@', host) NOT IN ('root@localhost', 'app@%', 'migrate@%', 'backup@%', 'health@127.0.0.1', 'mysql.infoschema@localhost', 'mysql.session@localhost', 'mysql.sys@localhost')
+UNION ALL SELECT CONCAT('setting ', variable_name) FROM performance_schema.persisted_variables
+UNION ALL SELECT CONCAT('foreign key ', constraint_schema, '.', constraint_name) FROM information_schema.referential_constraints
+  WHERE (constraint_schema = '`+schema+`') <> (unique_constraint_schema = '`+schema+`') AND constraint_schema <> '`+before+`'`)
+	for _, row := range rows {
+		names = append(names, row[0])
+	}
+	return names, err
+}
+
+// began is when the server began a binary log, which its first event says; zero where it has no such log.
+func (d database) began(ctx context.Context, here server, log string) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	start, err := d.cli.OutputOf(d.command(ctx, `[ ! -e "$0" ] || exec head -c 8 -- "$0"`, path.Join(here.logDir, log)))
+	if err != nil || start == "" {
+		return time.Time{}, err
+	}
+	if len(start) < 8 || !strings.HasPrefix(start, "\xfebin") {
+		return time.Time{}, fmt.Errorf("%s does not begin as a binary log does", log)
+	}
+	return time.Unix(int64(binary.LittleEndian.Uint32([]byte(start[4:8]))), 0).UTC(), nil
+}
+
+// goesOn says whether the binary log that the server has now is the one that a backup noted, given the position that it
+// has come to and the transactions in it.
+func (d database) goesOn(ctx context.Context, here server, b Backup, at Position, gtids string) (bool, error) {
+	within, err := subset(b.GTIDs, gtids)
+	if err != nil || !within || b.Log.compare(at) > 0 {
+		return false, err
+	}
+	if b.LogBegan.IsZero() {
+		return true, nil
+	}
+	began, err := d.began(ctx, here, b.Log.File)
+	return began.IsZero() || began.Equal(b.LogBegan), err // zero: it has expired
+}
+
+// where is the place in the binary log to which the server has come, and all transactions up to there.
+func (d database) where(ctx context.Context) (at Position, gtids string, err error) {
+	rows, err := d.ask(ctx, "SHOW BINARY LOG STATUS")
+	if err != nil {
+		return at, "", err
+	}
+	if len(rows) != 1 || len(rows[0]) < 5 {
+		return at, "", fmt.Errorf("the server says of its binary log %q", rows)
+	}
+	at.File = rows[0][0]
+	at.At, err = strconv.ParseUint(rows[0][1], 10, 64)
+	return at, strings.ReplaceAll(rows[0][4], `\n`, ""), err
+}
+
+// current returns those of the backups whose binary log the server is still writing, in their order.
+func (d database) current(ctx context.Context, here server, backups []Backup) ([]Backup, error) {
+	ours := of(backups, here.uuid)
+	if len(ours) == 0 {
+		return nil, nil
+	}
+	if err := contradiction(ours); err != nil {
+		return nil, err
+	}
+	last := ours[len(ours)-1]
+	at, gtids, err := d.where(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if on, err := d.goesOn(ctx, here, last, at, gtids); err != nil {
+		return nil, err
+	} else if !on {
+		return nil, fmt.Errorf("the server's binary log was begun anew after the backup %s (RESET BINARY LOGS): what was written after that backup can be restored from a later one only", last.name())
+	}
+	return slices.DeleteFunc(ours, func(b Backup) bool { return b.Epoch != last.Epoch }), nil
 }
 
 // stream runs a script in db: in goes to it, and what it prints to out. It ends when for a time nothing has moved.
@@ -177,8 +348,8 @@ type writerFunc func([]byte) (int, error)
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // dump writes a dump to sink and says what is in it.
-func (d database) dump(ctx context.Context, script string, sink io.Writer) (s summary, err error) {
-	err = d.stream(ctx, "mysqldump", func(ctx context.Context) *exec.Cmd { return d.command(ctx, script) }, nil, func(out io.Reader) error {
+func (d database) dump(ctx context.Context, script string, sink io.Writer, args ...string) (s summary, err error) {
+	err = d.stream(ctx, "mysqldump", func(ctx context.Context) *exec.Cmd { return d.command(ctx, script, args...) }, nil, func(out io.Reader) error {
 		var err error
 		s, err = inspect(io.TeeReader(out, sink))
 		return err

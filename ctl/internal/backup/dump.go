@@ -26,7 +26,7 @@ type summary struct {
 
 var (
 	position = regexp.MustCompile(`SOURCE_LOG_FILE='([^']+)', SOURCE_LOG_POS=(\d+)`)
-	executed = regexp.MustCompile(`GTID_PURGED=(?:/\*!80000 '\+'\*/ )?'([^']*)'`)
+	executed = regexp.MustCompile(`GTID_PURGED=(?:/\*!80000 '\+'\*/ )?'\+?([^']*)'`)
 	section  = regexp.MustCompile("^-- Table structure for table `(.+)`\n$")
 )
 

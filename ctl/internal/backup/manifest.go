@@ -3,6 +3,7 @@ package backup
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -34,11 +35,14 @@ type Manifest struct {
 	ServerUUID    string // whose binary logs continue this backup
 	GTIDs         string // executed in that view
 	Log           Position
-	Dump          string   // the file's name
-	Size          int64    // of that file
-	Plain         int64    // of the SQL in it
-	Recipients    []string // of age; none where it is not encrypted
+	LogBegan      time.Time // when the server began that binary log, in seconds; zero in a backup from before this was noted
+	Epoch         int       // how often the server's binary log was begun anew between backups; positions count within one
+	Dump          string    // the file's name
+	Size          int64     // of that file
+	Plain         int64     // of the SQL in it
+	Recipients    []string  // of age; none where it is not encrypted
 	Tables        []Table
+	Outside       []string // what the server had besides and is not in the backup: views, other schemas, accounts ...
 }
 
 // Position is a place in the binary log.
@@ -57,8 +61,9 @@ type Table struct {
 
 // Logs says which binary logs continue a backup.
 type Logs struct {
-	Until time.Time // whatever was committed before is in them
-	Files []Log
+	Until     time.Time // whatever was committed before is in them
+	Files     []Log
+	Signature string `json:",omitempty"` // of the rest, and of the backup's manifest; in the file, so that both change at once
 }
 
 // A Log is one archived binary log.
@@ -73,11 +78,12 @@ type Log struct {
 type Backup struct {
 	Dir string
 	Manifest
+	signers []ed25519.PrivateKey // sign and check its list of binary logs, where the backup is signed; the first signs
 }
 
 func (b Backup) name() string { return filepath.Base(b.Dir) }
 
-// open reads a folder's manifest; what else is in it is not looked at.
+// open reads a folder's manifest; of what else is in it, only the size of the dump is looked at.
 func open(dir string) (Backup, error) {
 	b := Backup{Dir: dir}
 	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
@@ -90,30 +96,35 @@ func open(dir string) (Backup, error) {
 	if b.Dump == "" || filepath.Base(b.Dump) != b.Dump || b.Schema != schema || b.Log.File == "" {
 		return b, fmt.Errorf("%s is not a backup of this site: %s does not name a dump of %s", dir, manifestFile, schema)
 	}
+	if info, err := os.Stat(filepath.Join(dir, b.Dump)); err != nil {
+		return b, fmt.Errorf("%s is not complete: %w", dir, err)
+	} else if info.Size() != b.Size {
+		return b, fmt.Errorf("%s is damaged: %s has %d bytes and had %d when it was made; use another copy or another backup", dir, b.Dump, info.Size(), b.Size)
+	}
 	return b, nil
 }
 
-// list returns the complete backups of a folder, the oldest first. One that cannot be read is left out, so that it is
-// not in the way of the others.
-func list(dir string) ([]Backup, error) {
+// list returns the complete backups of a folder in the order of inOrder, and why what looks like one cannot be read.
+func list(dir string) (all []Backup, unreadable []error, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+		return nil, nil, err
 	}
-	var all []Backup
 	for _, entry := range entries {
 		if _, err := time.Parse(nameLayout, entry.Name()); err != nil || !entry.IsDir() {
 			continue
 		}
-		if b, err := open(filepath.Join(dir, entry.Name())); err == nil {
+		if b, err := open(filepath.Join(dir, entry.Name())); err != nil {
+			unreadable = append(unreadable, err)
+		} else {
 			all = append(all, b)
 		}
 	}
-	slices.SortFunc(all, func(a, b Backup) int { return a.Taken.Compare(b.Taken) })
-	return all, nil
+	slices.SortFunc(all, inOrder)
+	return all, unreadable, nil
 }
 
-// writeManifest writes the manifest and the checksums of it and of the dump.
+// writeManifest writes the manifest, the checksums of it and of the dump, and where there is a key the signature of those.
 func (b Backup) writeManifest(dumpSum string) error {
 	text, err := json.MarshalIndent(b.Manifest, "", "  ")
 	if err != nil {
@@ -121,9 +132,13 @@ func (b Backup) writeManifest(dumpSum string) error {
 	}
 	text = append(text, '\n')
 	sums := fmt.Sprintf("%s  %s\n%x  %s\n", dumpSum, b.Dump, sha256.Sum256(text), manifestFile)
-	return errors.Join(
+	err = errors.Join(
 		writeFile(filepath.Join(b.Dir, manifestFile), text),
 		writeFile(filepath.Join(b.Dir, sumsFile), []byte(sums)))
+	if len(b.signers) > 0 {
+		err = errors.Join(err, writeFile(filepath.Join(b.Dir, signatureFile), []byte(sign(b.signers[0], ofSums+sums)+"\n")))
+	}
+	return err
 }
 
 // verify reads the whole backup and compares it with its checksums.
@@ -174,10 +189,27 @@ func (b Backup) logs() (Logs, error) {
 	if err := json.Unmarshal(text, &logs); err != nil {
 		return logs, fmt.Errorf("%s is damaged: %w", filepath.Join(b.Dir, logsFile), err)
 	}
+	if len(b.signers) > 0 && b.signed() {
+		said, err := b.logsText(logs)
+		if err != nil {
+			return logs, err
+		}
+		if !signedBy(b.signers, said, logs.Signature) {
+			return logs, fmt.Errorf("%s was not written with this key, or was changed since: its signature is another's", filepath.Join(b.Dir, logsFile))
+		}
+	}
 	return logs, nil
 }
 
 func (b Backup) writeLogs(logs Logs) error {
+	logs.Signature = ""
+	if len(b.signers) > 0 && b.signed() { // one that anybody may have made does not become better by it
+		said, err := b.logsText(logs)
+		if err != nil {
+			return err
+		}
+		logs.Signature = sign(b.signers[0], said)
+	}
 	text, err := json.MarshalIndent(logs, "", "  ")
 	if err != nil {
 		return err

@@ -26,6 +26,8 @@ type RestoreOptions struct {
 	To   string // a moment; none is that of the backup
 	Key  string // a file with the secret key of age
 	Yes  bool   // do not ask
+	// Unsigned also takes a backup that is not signed where there is a key.
+	Unsigned bool
 }
 
 // ParseTo reads a moment in UTC, to the microsecond.
@@ -39,8 +41,8 @@ func ParseTo(text string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf(`TO=%q is no moment: write it as TO="2026-11-23 10:00:00", in UTC`, text)
 }
 
-// choose returns the backup that a restore starts from.
-func choose(options RestoreOptions, to time.Time) (Backup, error) {
+// choose returns the backup that a restore starts from; here is the UUID of the running server.
+func choose(options RestoreOptions, here string, to time.Time) (Backup, error) {
 	if options.File != "" {
 		dir := options.File
 		if info, err := os.Stat(dir); err != nil {
@@ -57,19 +59,22 @@ func choose(options RestoreOptions, to time.Time) (Backup, error) {
 		}
 		return b, err
 	}
-	all, err := list(options.Dir)
+	all, unreadable, err := list(options.Dir)
 	if err != nil {
 		return Backup{}, err
+	}
+	if len(unreadable) > 0 { // which may be the newest
+		return Backup{}, fmt.Errorf("%w; say which backup is meant with FILE=…, or take that one out of %s", errors.Join(unreadable...), options.Dir)
 	}
 	if len(all) == 0 {
 		return Backup{}, fmt.Errorf("there is no backup in %s: make backup makes one, FILE=… names one elsewhere", options.Dir)
 	}
-	for _, b := range slices.Backward(all) {
-		if to.IsZero() || !to.Before(b.Taken) {
-			return b, nil
-		}
+	b, err := newest(all, here, to)
+	if errors.Is(err, errNone) {
+		oldest := slices.MinFunc(all, func(a, b Backup) int { return a.Taken.Compare(b.Taken) })
+		return b, fmt.Errorf("the oldest backup is of %s, which is after %s", stamp(oldest.Taken), stamp(to))
 	}
-	return Backup{}, fmt.Errorf("the oldest backup is of %s, which is after %s", stamp(all[0].Taken), stamp(to))
+	return b, err
 }
 
 // Restore brings the site's data back to a backup or to a moment: beside the site, which goes on meanwhile, and then, when
@@ -97,7 +102,12 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 			return false, fmt.Errorf("TO=%q has not come yet; it is in UTC, and now is %s", options.To, stamp(time.Now().Truncate(time.Second)))
 		}
 	}
-	b, err := choose(options, to)
+	d := database{cli}
+	here, err := d.server(ctx)
+	if err != nil {
+		return false, err
+	}
+	b, err := choose(options, here.uuid, to)
 	if err != nil {
 		return false, err
 	}
@@ -109,6 +119,9 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 
 	say.Now("comparing %s with its checksums", shown(cli, b.Dir))
 	if err := b.verify(ctx); err != nil {
+		return false, err
+	}
+	if err := b.trust(options.Key, options.Unsigned, say.Say); err != nil {
 		return false, err
 	}
 	var identities []age.Identity
@@ -128,19 +141,17 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 	}
 	defer dump.Close()
 
-	d := database{cli}
-	here, err := d.server(ctx)
-	if err != nil {
-		return false, err
-	}
 	if here.others > 0 {
 		return false, fmt.Errorf("%s has %d views, triggers, routines or events, which cannot be moved out of the way: drop them first", schema, here.others)
 	}
 	var p plan
 	what := "the backup " + shown(cli, b.Dir) + " of " + stamp(b.Taken)
 	if !to.IsZero() {
-		all, err := list(filepath.Dir(b.Dir))
+		all, _, err := list(filepath.Dir(b.Dir))
 		if err != nil {
+			return false, err
+		}
+		if all, err = trusted(all, options.Key, options.Unsigned, say.Say); err != nil {
 			return false, err
 		}
 		if err := d.archive(ctx, say, here, all, recipients); err != nil {

@@ -2,20 +2,25 @@ package backup
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 )
 
-// rotate removes what is older than the newest keep backups. What was just made is never among it, also where the
-// clock was set back.
-func rotate(dir string, keep int, made string) (removed []string, err error) {
-	all, err := list(dir)
+// rotate removes all but the newest keep backups of the server of the one that was just made, which always stays. Those of
+// another server stay: which of them are older is not known. In an order that contradicts itself nothing is removed.
+func rotate(dir string, keep int, made Backup) (removed []string, err error) {
+	all, _, err := list(dir)
 	if err != nil {
 		return nil, err
 	}
-	for i, b := range all {
-		if i >= len(all)-keep || b.name() == made {
+	ours := of(all, made.ServerUUID)
+	if err := contradiction(ours); err != nil {
+		return nil, fmt.Errorf("no old backup was removed: %w", err)
+	}
+	for i, b := range ours {
+		if i >= len(ours)-keep || b.name() == made.name() {
 			continue
 		}
 		if err := remove(b.Dir); err != nil {

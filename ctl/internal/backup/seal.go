@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -18,22 +19,34 @@ import (
 	"oneserver/ctl/internal/ctxio"
 )
 
-// NewKey writes a new key for encrypted backups, in the form of age-keygen, and says where, and its public half.
+// NewKey writes a new key for encrypted backups, in the form of age-keygen, and beside it what a server needs of it to make
+// backups and to sign them, and says where.
 func NewKey(out io.Writer, file string) error {
 	identity, err := age.GenerateX25519Identity()
 	if err != nil {
 		return err
 	}
-	key, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // a key that is there opens backups that are there
+	signing, err := signingKey(identity)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(key, "# created: %s\n# public key: %s\n%s\n", time.Now().UTC().Format(time.RFC3339), identity.Recipient(), identity)
-	if err := errors.Join(err, key.Sync(), key.Close()); err != nil {
+	if err := errors.Join(
+		newSecret(file, fmt.Sprintf("# created: %s\n# public key: %s\n%s\n", time.Now().UTC().Format(time.RFC3339), identity.Recipient(), identity)),
+		newSecret(file+serverSuffix, fmt.Sprintf("# makes backups for %s and signs them; opens none\n%s\n%s\n", filepath.Base(file), identity.Recipient(), signingLine(signing)))); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s holds the new key; its public key, which is enough to make backups, is\n%s\n", file, identity.Recipient())
+	_, err = fmt.Fprintf(out, "%s holds the new key, which opens backups: keep it elsewhere.\n%s is enough to make backups and to sign them: it is for the server. Its public key is\n%s\n", file, file+serverSuffix, identity.Recipient())
 	return err
+}
+
+// newSecret writes a file that only its owner reads, and never over one that is there: it may open backups that are there.
+func newSecret(name, text string) error {
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(file, text)
+	return errors.Join(err, file.Sync(), file.Close())
 }
 
 // readRecipients returns to whom a key file says to encrypt: to itself where it is a secret key (as age-keygen makes
@@ -58,7 +71,7 @@ func readRecipients(file string) ([]string, error) {
 		}
 	} else {
 		for line := range strings.Lines(string(text)) {
-			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, signingPrefix) {
 				names = append(names, line)
 			}
 		}

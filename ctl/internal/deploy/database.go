@@ -1,10 +1,13 @@
 package deploy
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,31 +25,79 @@ const (
 	fewPages    = 64 // that are written in no time
 )
 
+// ErrWentBack is a new start of the database that did not come about; what ran before runs again.
+var ErrWentBack = errors.New("MySQL runs as before")
+
+// RestartOptions say when MySQL may be replaced by a release from which there is no way back.
+type RestartOptions struct {
+	Force bool
+	// Backed says why there is no fresh backup of the server with this UUID; nil is that nobody can tell.
+	Backed func(ctx context.Context, uuid string) error
+}
+
 // RestartDatabase starts MySQL again, made anew where compose.yaml or its image has changed. The application holds
-// requests meanwhile, for at most ten seconds, so all is done beforehand that can be.
-func RestartDatabase(ctx context.Context, cli docker.CLI, out io.Writer) error {
+// requests meanwhile, for at most ten seconds, so all is done beforehand that can be. A MySQL that refuses its new
+// settings does not replace the one that runs; one that accepts them and does not become healthy makes way for it again.
+func RestartDatabase(ctx context.Context, cli docker.CLI, out io.Writer, options RestartOptions) error {
 	s, err := open(ctx, cli, out)
 	if err != nil {
+		return err
+	}
+	if err := s.finishRestart(ctx); err != nil {
 		return err
 	}
 	db, err := s.one(ctx, "db")
 	if err != nil {
 		return err
 	}
+	changed, err := s.databaseChanged(ctx, db)
+	if err != nil {
+		return err
+	}
+	return s.restartDatabase(ctx, db, changed, options)
+}
+
+// ChangeDatabase is RestartDatabase where a running MySQL is not as compose.yaml says; nothing otherwise. It comes before
+// Compose itself would replace it.
+func ChangeDatabase(ctx context.Context, cli docker.CLI, out io.Writer, options RestartOptions) error {
+	s, err := open(ctx, cli, out)
+	if err != nil {
+		return err
+	}
+	if err := s.finishRestart(ctx); err != nil {
+		return err
+	}
+	list, err := s.of(ctx, "db")
+	if err != nil || len(list) != 1 || !list[0].healthy() {
+		return err // Compose starts it, and a person watches
+	}
+	changed, err := s.databaseChanged(ctx, list[0])
+	if err != nil || !changed {
+		return err
+	}
+	return s.restartDatabase(ctx, list[0], changed, options)
+}
+
+// databaseChanged says whether compose.yaml or the image differ from what a container was made of.
+func (s *site) databaseChanged(ctx context.Context, db container) (bool, error) {
 	hash, err := s.configHash(ctx, "db")
 	if err != nil {
-		return err
+		return false, err
 	}
 	image := s.project.Services["db"].Image
-	here, err := cli.Images(ctx, image)
+	here, err := s.cli.Images(ctx, image)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if _, found := here[image]; !found {
-		return fmt.Errorf("%s is not here: make images", image)
+		return false, fmt.Errorf("%s is not here: make images", image)
 	}
-	if db.Image != here[image].ID {
-		uses, err := images.Uses(ctx, cli, s.project)
+	return db.configHash() != hash || db.Image != here[image].ID, nil
+}
+
+func (s *site) restartDatabase(ctx context.Context, db container, changed bool, options RestartOptions) error {
+	if changed {
+		uses, err := images.Uses(ctx, s.cli, s.project)
 		if err != nil {
 			return err
 		}
@@ -54,38 +105,248 @@ func RestartDatabase(ctx context.Context, cli docker.CLI, out io.Writer) error {
 			return err
 		}
 	}
+	if err := s.validate(ctx); err != nil {
+		return fmt.Errorf("%w; nothing was changed", err)
+	}
 	again, did := []string{"restart", "--no-deps", "db"}, "restarted"
-	if db.configHash() != hash || db.Image != here[image].ID {
-		again, did = []string{"up", "--detach", "--no-deps", "--no-build", "--pull", "never", "db"}, "made anew, since compose.yaml or its image has changed"
+	wayBack := false
+	if changed {
+		var err error
+		if wayBack, err = s.judge(ctx, db, options); err != nil {
+			return fmt.Errorf("%w; nothing was changed", err)
+		}
+		again, did = s.recreate(), "made anew, since compose.yaml or its image has changed"
 	}
 	if err := s.flush(ctx, db); err != nil && ctx.Err() == nil {
 		s.say("its pages could not be written beforehand, so stopping takes longer: %v", err)
 	}
+	if wayBack {
+		if err := s.remember(ctx, db); err != nil {
+			return err
+		}
+	}
 	s.say("restarting MySQL")
 	began := time.Now()
-	if _, err := s.composeWithin(ctx, stopWithin, again...); err != nil {
+	_, err := s.composeWithin(ctx, stopWithin, again...)
+	if err == nil {
+		err = s.awaitDatabase(ctx, changed)
+	}
+	if err == nil {
+		s.say("MySQL is healthy again, %.1f s after it was told to stop (%s)", time.Since(began).Seconds(), did)
+		return s.forget(ctx)
+	}
+	if ctx.Err() != nil {
+		return err // the next command finishes it
+	}
+	if now, failed := s.of(ctx, "db"); failed == nil && len(now) > 0 {
+		err = fmt.Errorf("%w\n%s", err, s.log(ctx, now[0]))
+	}
+	if !wayBack {
 		return err
 	}
-	err = await(ctx, stopWithin, func(ctx context.Context) error {
+	return errors.Join(err, s.goBack(ctx))
+}
+
+// recreate is the Compose command that makes db as it is described.
+func (s *site) recreate() []string {
+	return []string{"up", "--detach", "--no-deps", "--no-build", "--pull", "never", "db"}
+}
+
+// awaitDatabase waits until MySQL is healthy. One that was made anew and ends again and again is not waited for.
+func (s *site) awaitDatabase(ctx context.Context, anew bool) error {
+	return await(ctx, stopWithin, func(ctx context.Context) error {
 		list, err := s.of(ctx, "db")
 		switch {
 		case err != nil:
 			return err
 		case len(list) != 1:
 			return errors.New("db has no container")
-		case !list[0].healthy():
-			return list[0].ill()
+		case list[0].healthy():
+			return nil
+		case anew && list[0].RestartCount >= tooOften:
+			return hopeless{list[0].ill()}
 		}
-		return nil
+		return list[0].ill()
 	})
+}
+
+// tooOften is how often a MySQL may end as it starts until it is given up: it needs everything a first time only.
+const tooOften = 3
+
+// validate has the MySQL that would be started read its settings, with nothing of the data and nothing in its way.
+func (s *site) validate(ctx context.Context) error {
+	var flags []string
+	for _, flag := range s.project.Services["db"].Command {
+		flags = append(flags, strings.ReplaceAll(flag, "$$", "$")) // as Compose writes it
+	}
+	if len(flags) > 0 && !strings.HasPrefix(flags[0], "-") {
+		flags = flags[1:] // mysqld
+	}
+	args := append([]string{"run", "--rm", "--no-deps", "--no-TTY", "--pull", "never", "--volume", "/var/lib/mysql", "--volume", "/tmp",
+		"--entrypoint", "mysqld", "db"}, append(flags, "--validate-config")...)
+	if _, err := s.composeWithin(ctx, stopWithin, args...); err != nil {
+		return fmt.Errorf("MySQL does not accept what compose.yaml says of db: %w", errors.Unwrap(err))
+	}
+	return nil
+}
+
+// judge says whether there is a way back from the image that db would have next: MySQL goes back to an earlier release of
+// the same series, 9.7.5 to 9.7.4, and not to another series, as it has changed the data then.
+func (s *site) judge(ctx context.Context, db container, options RestartOptions) (wayBack bool, err error) {
+	row, err := s.sql(ctx, db, "SELECT VERSION(), @@server_uuid")
 	if err != nil {
-		if now, failed := s.of(ctx, "db"); failed == nil && len(now) > 0 {
-			err = fmt.Errorf("%w\n%s", err, s.log(ctx, now[0]))
+		return false, err
+	}
+	now, uuid, found := strings.Cut(strings.TrimSpace(row), "\t")
+	if !found {
+		return false, fmt.Errorf("MySQL says of itself %q", row)
+	}
+	image := s.project.Services["db"].Image
+	said, err := s.docker(ctx, "run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--tmpfs", "/var/lib/mysql", "--entrypoint", "mysqld", image, "--version")
+	if err != nil {
+		return false, err
+	}
+	next := version.FindString(said)
+	switch order, err := compareSeries(now, next); {
+	case err != nil:
+		return false, err
+	case order == 0:
+		return true, nil
+	case order > 0:
+		return false, fmt.Errorf("the data is of MySQL %s, and %s has MySQL %s, which cannot read it", now, image, next)
+	case options.Force:
+		s.say("from MySQL %s to %s there is no way back but a backup", now, next)
+		return false, nil
+	case options.Backed == nil:
+		return false, fmt.Errorf("from MySQL %s to %s there is no way back but a backup: make backup, then make restart-db", now, next)
+	}
+	if err := options.Backed(ctx, uuid); err != nil {
+		return false, fmt.Errorf("from MySQL %s to %s there is no way back but a backup, and %w: make backup first, or make restart-db FORCE=1", now, next, err)
+	}
+	s.say("from MySQL %s to %s there is no way back but the backup", now, next)
+	return false, nil
+}
+
+var version = regexp.MustCompile(`\d+\.\d+\.\d+`)
+
+// compareSeries orders two releases of MySQL by their series, as 9.7 of 9.7.4.
+func compareSeries(a, b string) (int, error) {
+	var numbers [2][2]int
+	for i, text := range []string{a, b} {
+		if _, err := fmt.Sscanf(text, "%d.%d.", &numbers[i][0], &numbers[i][1]); err != nil {
+			return 0, fmt.Errorf("%q is no release of MySQL", text)
 		}
+	}
+	return slices.Compare(numbers[0][:], numbers[1][:]), nil
+}
+
+// before names the note of how the last MySQL ran: a container that is made and never started, so that the image stays too.
+func (s *site) before() string { return s.project.Name + "-db-before" }
+
+// remember notes how a MySQL runs, until the next one is known to be healthy.
+func (s *site) remember(ctx context.Context, db container) error {
+	if err := s.forget(ctx); err != nil {
 		return err
 	}
-	s.say("MySQL is healthy again, %.1f s after it was told to stop (%s)", time.Since(began).Seconds(), did)
-	return nil
+	_, err := s.docker(ctx, append([]string{"create", "--name", s.before(), "--pull", "never", "--network", "none", "--tmpfs", "/var/lib/mysql",
+		"--user", db.Config.User, "--memory", strconv.FormatInt(db.HostConfig.Memory, 10), db.Image}, db.Config.Cmd...)...)
+	return err
+}
+
+// forget removes the note, if there is one.
+func (s *site) forget(ctx context.Context) error {
+	_, err := s.docker(context.WithoutCancel(ctx), "rm", "--force", "--volumes", s.before())
+	if err != nil && strings.Contains(strings.ToLower(err.Error()), "no such container") {
+		return nil
+	}
+	return err
+}
+
+// finishRestart does what a restart-db that was cut off has left to do: where the MySQL that it made is not healthy, the one
+// before comes back.
+func (s *site) finishRestart(ctx context.Context) error {
+	names, err := s.docker(ctx, "ps", "--all", "--quiet", "--filter", "name=^/?"+regexp.QuoteMeta(s.before())+"$")
+	if err != nil || strings.TrimSpace(names) == "" {
+		return err
+	}
+	s.say("a restart of MySQL was cut off: looking after it")
+	list, err := s.of(ctx, "db")
+	if err != nil {
+		return err
+	}
+	if len(list) == 1 && list[0].State.Status != "exited" && list[0].State.Status != "created" {
+		if s.awaitDatabase(ctx, true) == nil {
+			return s.forget(ctx)
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	hash, err := s.configHash(ctx, "db")
+	if err != nil {
+		return err
+	}
+	err = s.goBack(ctx)
+	if errors.Is(err, ErrWentBack) && len(list) == 1 && list[0].configHash() != hash {
+		return nil // compose.yaml has been mended since
+	}
+	return err
+}
+
+// goBack makes db as it is noted: its image, flags, user and memory; what else compose.yaml says of it stays as it says now.
+// It succeeds with ErrWentBack.
+func (s *site) goBack(ctx context.Context) error {
+	s.say("going back to the MySQL before")
+	err := s.comeBack(ctx)
+	if err != nil {
+		return fmt.Errorf("the way back failed: %w", err)
+	}
+	if err := s.forget(ctx); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w, with its old image and flags, which compose.yaml does not say: mend it, or the next change of db fails in the same way", ErrWentBack)
+}
+
+func (s *site) comeBack(ctx context.Context) error {
+	text, err := s.docker(ctx, "inspect", s.before())
+	if err != nil {
+		return err
+	}
+	var notes []container
+	if err := json.Unmarshal([]byte(text), &notes); err != nil || len(notes) != 1 {
+		return fmt.Errorf("docker inspect %s: %d containers, %w", s.before(), len(notes), err)
+	}
+	note := notes[0]
+	if text, err = s.composeWithin(ctx, brief, "config", "--format", "json"); err != nil {
+		return err
+	}
+	var project map[string]any
+	if err := json.Unmarshal([]byte(text), &project); err != nil {
+		return fmt.Errorf("docker compose config: %w", err)
+	}
+	services, _ := project["services"].(map[string]any)
+	db, _ := services["db"].(map[string]any)
+	if db == nil {
+		return errors.New("compose.yaml describes no db")
+	}
+	var flags []string
+	for _, flag := range note.Config.Cmd {
+		flags = append(flags, strings.ReplaceAll(flag, "$", "$$"))
+	}
+	memory := strconv.FormatInt(note.HostConfig.Memory, 10)
+	db["image"], db["command"], db["user"], db["mem_limit"], db["memswap_limit"] = note.Image, flags, note.Config.User, memory, memory
+	model, err := json.Marshal(project)
+	if err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, stopWithin)
+	defer cancel()
+	cmd := s.cli.Command(limited, append([]string{"compose", "--progress", "quiet", "--project-directory", ".", "--file", "-"}, s.recreate()...)...)
+	cmd.Stdin = bytes.NewReader(model)
+	if _, err := s.cli.OutputOf(cmd); err != nil {
+		return err
+	}
+	return s.awaitDatabase(ctx, true)
 }
 
 // flush has MySQL write the pages that it would else write while it stops. The setting goes with the restart.

@@ -45,9 +45,11 @@ type container struct {
 		}
 	}
 	Config struct {
-		Env    []string
-		Labels map[string]string
+		Cmd, Env []string
+		User     string
+		Labels   map[string]string
 	}
+	HostConfig      struct{ Memory int64 } // bytes
 	Mounts          []struct{ Source, Destination string }
 	NetworkSettings struct {
 		Networks map[string]struct{ IPAddress string }

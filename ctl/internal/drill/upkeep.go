@@ -70,7 +70,7 @@ var upkeep = []event{
 		name: "restart-db", says: "a MySQL restart", note: "make restart-db", takes: 10 * time.Second,
 		prepare: func(_ context.Context, d *drill, _ *undo) (deed, error) {
 			return deed{do: func(ctx context.Context) error {
-				return deploy.RestartDatabase(ctx, d.stack.cli, io.Discard)
+				return deploy.RestartDatabase(ctx, d.stack.cli, io.Discard, deploy.RestartOptions{})
 			}}, nil
 		},
 	},

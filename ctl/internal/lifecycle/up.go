@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"oneserver/ctl/internal/deploy"
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/doctor"
 	"oneserver/ctl/internal/images"
@@ -52,6 +53,10 @@ func Up(ctx context.Context, cli docker.CLI, out *os.File) error {
 		return err
 	}
 	if err := images.Exchanged(uses); err != nil {
+		return err
+	}
+	// Compose would replace a database that runs by one that cannot start.
+	if err := deploy.ChangeDatabase(ctx, cli, out, deploy.RestartOptions{}); err != nil {
 		return err
 	}
 	if err := start(ctx, cli, out); err != nil {

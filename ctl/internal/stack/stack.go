@@ -48,6 +48,7 @@ type Project struct {
 // Service is one service of a project.
 type Service struct {
 	Image    string
+	Command  []string
 	Build    *struct{ Context, Dockerfile string } // nil where others made the image
 	User     string
 	Restart  string

@@ -1,0 +1,188 @@
+package e2e
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// whole says what is wrong with the folders that are taken for backups: each must be as its checksums say, with all logs
+// that it lists.
+func whole(t *testing.T, dir string) {
+	t.Helper()
+	for _, folder := range backups(t, dir) {
+		sums := strings.Split(strings.TrimSpace(read(t, filepath.Join(folder, "SHA256SUMS"))), "\n")
+		if len(sums) != 2 {
+			t.Errorf("%s has %d checksums", folder, len(sums))
+		}
+		var logs struct {
+			Files []struct{ File, SHA256 string }
+		}
+		if text, err := os.ReadFile(filepath.Join(folder, "logs.json")); err == nil {
+			if err := json.Unmarshal(text, &logs); err != nil {
+				t.Errorf("%s: %v", folder, err)
+			}
+		}
+		for _, log := range logs.Files {
+			sums = append(sums, log.SHA256+"  "+log.File)
+		}
+		for _, line := range sums {
+			sum, name, _ := strings.Cut(line, "  ")
+			if got := fmt.Sprintf("%x", sha256.Sum256([]byte(read(t, filepath.Join(folder, name))))); got != sum {
+				t.Errorf("%s in %s is not as it was written", name, folder)
+			}
+		}
+	}
+}
+
+// A backup that is killed wherever it is, or stopped by Ctrl-C, leaves earlier ones as they were and no half one that is
+// taken for a backup; nothing in MySQL stays locked, and the next backup cleans up.
+func TestLongABackupThatIsCutOffLeavesNothingHalf(t *testing.T) {
+	dir := t.TempDir()
+	site.mustCtl(t, "backup", "--dir", dir)
+	first := backups(t, dir)[0]
+	for _, test := range []struct {
+		signal os.Signal
+		at     string
+	}{
+		{syscall.SIGKILL, "dumping"},
+		{syscall.SIGKILL, "reading it again"},
+		{syscall.SIGKILL, "verified"},
+		{syscall.SIGKILL, "keeping the binary log"},
+		{os.Interrupt, "dumping"},
+		{os.Interrupt, "keeping the binary log"},
+	} {
+		t.Logf("%s at %q", test.signal, test.at)
+		site.cutOff(t, test.signal, test.at, "backup", "--dir", dir, "--keep", "3")
+		whole(t, dir)
+	}
+	// and at moments that no line marks
+	for i := range 12 {
+		cmd := site.command(t.Context(), tool(), "backup", "--dir", dir, "--keep", "3")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		timer := time.AfterFunc(time.Duration(i)*500*time.Millisecond, func() { cmd.Process.Kill() })
+		cmd.Wait()
+		timer.Stop()
+		whole(t, dir)
+	}
+	if _, err := os.Stat(first); err != nil && len(backups(t, dir)) < 3 {
+		t.Errorf("the first backup is gone, and %q are there", backups(t, dir))
+	}
+
+	// what is killed inside: mysqldump, and the client that holds the locks
+	for _, program := range []string{"mysqldump", "mysql"} {
+		cmd := site.command(t.Context(), tool(), "backup", "--dir", dir)
+		killed := site.command(t.Context(), "docker", "compose", "exec", "--no-TTY", "db", "bash", "-c",
+			`for ((i = 0; i < 500; i++)); do for p in /proc/[0-9]*; do if [[ $(tr '\0' ' ' <$p/cmdline 2>/dev/null) == "$0 --defaults-extra-file="*"$1"* ]]; then kill -9 ${p#/proc/} && exit; fi; done; sleep 0.01; done; exit 1`,
+			program, map[string]string{"mysqldump": "single-transaction", "mysql": "--unbuffered"}[program])
+		if err := killed.Start(); err != nil {
+			t.Fatal(err)
+		}
+		out, err := cmd.CombinedOutput()
+		if waited := killed.Wait(); waited != nil {
+			t.Fatalf("%s was not killed: %v\n%s", program, waited, out)
+		}
+		if err == nil || !strings.Contains(string(out), "no backup was made") {
+			t.Errorf("without %s: %v\n%s", program, err, out)
+		}
+	}
+
+	site.mustCtl(t, "backup", "--dir", dir, "--keep", "2")
+	whole(t, dir)
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(left) != 2 {
+		t.Errorf("left are %q, %v", left, err)
+	}
+	if parts, err := filepath.Glob(filepath.Join(dir, "*", "*.partial")); err != nil || len(parts) != 0 {
+		t.Errorf("half files are left: %q, %v", parts, err)
+	}
+	if held := site.mustSQL(t, "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'backup' OR info LIKE '%LOCK TABLES%' AND id <> CONNECTION_ID()"); held != "0" {
+		t.Errorf("%s connections of killed backups are left", held)
+	}
+}
+
+// A disk that fills up, and tables that a migration changes meanwhile: refused with the reason, and nothing is left.
+func TestLongABackupThatCannotBeRightIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	site.mustSQL(t, `CREATE TABLE foobar.a_filler (id int PRIMARY KEY AUTO_INCREMENT, text mediumtext);
+INSERT INTO foobar.a_filler (text) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900) SELECT REPEAT(SHA2(RAND(), 256), 800) FROM n;
+CREATE TABLE foobar.zzz (i int PRIMARY KEY, j int)`)
+	defer site.mustSQL(t, "DROP TABLE IF EXISTS foobar.a_filler, foobar.zzz, foobar.zzzz")
+	for _, ddl := range []string{
+		"ALTER TABLE foobar.zzz ADD COLUMN k int, ALGORITHM = INSTANT", "ALTER TABLE foobar.zzz ADD INDEX (j)", "ALTER TABLE foobar.zzz DROP COLUMN k",
+		"TRUNCATE TABLE foobar.zzz", "ALTER TABLE foobar.a_filler COMMENT 'x'", "RENAME TABLE foobar.zzz TO foobar.zzzz", "DROP TABLE foobar.zzzz",
+	} {
+		cmd := site.command(t.Context(), tool(), "backup", "--dir", dir)
+		var out strings.Builder
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		deadline := time.Now().Add(20 * time.Second)
+		for {
+			begun, _ := filepath.Glob(filepath.Join(dir, "*.partial", "foobar.sql.zst"))
+			if len(begun) == 1 {
+				if info, err := os.Stat(begun[0]); err == nil && info.Size() > 2_000 {
+					break
+				}
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("the dump does not begin: %s", out.String())
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		site.mustSQL(t, ddl)
+		err := cmd.Wait()
+		if left, _ := filepath.Glob(filepath.Join(dir, "*")); err == nil || len(left) != 0 || !strings.Contains(out.String(), "no backup was made") {
+			t.Errorf("%s: %v, left are %q\n%s", ddl, err, left, out.String())
+			os.RemoveAll(dir)
+		}
+		t.Logf("%s: %s", ddl, out.String())
+	}
+
+	small := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small).CombinedOutput(); err != nil {
+		t.Skipf("a full disk takes root: %v %s", err, out)
+	}
+	defer exec.Command("umount", small).Run()
+	site.refuses(t, "no space left", "backup", "--dir", small)
+	if left, _ := filepath.Glob(filepath.Join(small, "*")); len(left) != 0 {
+		t.Errorf("on the full disk are %q", left)
+	}
+}
+
+// A MySQL that accepts its settings and does not become healthy makes way for the one before, also where the command is
+// killed in between.
+func TestLongAMySQLThatDoesNotStartMakesWay(t *testing.T) {
+	newScenario(t, site).When("a post is written", insertPost("Before the change"))
+	broken := site.flagged(t, "--innodb-data-file-path=ibdata1:50M:autoextend") // the data's is another, which is seen at the start
+	back := func(how string) {
+		t.Helper()
+		newScenario(t, site).Then(30*time.Second, healthy("db"), showsPost("Before the change"))
+		if note, err := site.output(t.Context(), "docker", "ps", "--all", "--quiet", "--filter", "name="+site.project+"-db-before"); err != nil || note != "" {
+			t.Errorf("%s: the note is left: %q, %v", how, note, err)
+		}
+	}
+	broken.refuses(t, "MySQL runs as before", "restart-db")
+	back("by itself")
+	broken.refuses(t, "MySQL runs as before", "up")
+	back("by up")
+	site.overridden(t, object{"user": "12345:12345"}).refuses(t, "MySQL runs as before", "restart-db")
+	back("with another user")
+
+	broken.cutOff(t, syscall.SIGKILL, "restarting MySQL", "restart-db")
+	broken.refuses(t, "MySQL runs as before", "restart-db")
+	back("after a kill")
+	broken.cutOff(t, syscall.SIGKILL, "restarting MySQL", "restart-db")
+	site.mustCtl(t, "up") // mended meanwhile
+	back("after a kill and a mended file")
+}

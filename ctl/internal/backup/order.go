@@ -1,0 +1,177 @@
+package backup
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// inOrder orders the backups of one server as they were made: by its binary log, since a clock may have been set back.
+// Backups of different servers have no order; those of each come together.
+func inOrder(a, b Backup) int {
+	return cmp.Or(
+		strings.Compare(a.ServerUUID, b.ServerUUID),
+		cmp.Compare(a.Epoch, b.Epoch),
+		a.Log.compare(b.Log),
+		a.Taken.Compare(b.Taken))
+}
+
+func (p Position) compare(q Position) int {
+	return cmp.Or(cmp.Compare(number(p.File), number(q.File)), cmp.Compare(p.At, q.At))
+}
+
+// of returns the backups of one server, in the order of the list.
+func of(all []Backup, uuid string) []Backup {
+	return slices.DeleteFunc(slices.Clone(all), func(b Backup) bool { return b.ServerUUID != uuid })
+}
+
+// contradiction names two backups of one server, given in their order, that cannot both be of the same binary log.
+func contradiction(ours []Backup) error {
+	for i := 1; i < len(ours); i++ {
+		a, b := ours[i-1], ours[i]
+		if a.Epoch != b.Epoch {
+			continue
+		}
+		why := ""
+		within, err := subset(a.GTIDs, b.GTIDs)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s or %s is damaged: %w", a.name(), b.name(), err)
+		case !within:
+			why = "lacks transactions of it"
+		case a.Log.File == b.Log.File && !a.LogBegan.IsZero() && !b.LogBegan.IsZero() && !a.LogBegan.Equal(b.LogBegan):
+			why = "is of another " + a.Log.File
+		default:
+			continue
+		}
+		return fmt.Errorf("the backups %s (%s) and %s (%s) contradict each other: by the binary log the second is the later one, and it %s. Either the binary log was begun anew between them (RESET BINARY LOGS), or they are of two servers with one UUID: keep one of them elsewhere, or say which is meant with FILE=…",
+			a.name(), a.Log, b.name(), b.Log, why)
+	}
+	return nil
+}
+
+// setBack names two backups of one server of which the later one, by the binary log, is the earlier one by the clock.
+func setBack(ours []Backup) error {
+	for i := 1; i < len(ours); i++ {
+		if a, b := ours[i-1], ours[i]; b.Taken.Before(a.Taken) {
+			return fmt.Errorf("the backup %s is later than %s by the binary log (%s, %s), and by the clock it is earlier (%s, %s): the clock was wrong or was set back. Say which is meant with FILE=…",
+				b.name(), a.name(), b.Log, a.Log, stamp(b.Taken), stamp(a.Taken))
+		}
+	}
+	return nil
+}
+
+func (p Position) String() string { return fmt.Sprintf("%s, position %d", p.File, p.At) }
+
+// newest returns the last backup that is not newer than a moment, or the last one where there is no moment. Where it is
+// not plain which one that is, it says why: nothing is restored by a guess. here is the UUID of the running server.
+func newest(all []Backup, here string, to time.Time) (Backup, error) {
+	var found []Backup // the newest of each server
+	for len(all) > 0 {
+		ours := of(all, all[0].ServerUUID)
+		all = all[len(ours):]
+		if err := errors.Join(contradiction(ours), setBack(ours)); err != nil {
+			return Backup{}, err
+		}
+		for _, b := range slices.Backward(ours) {
+			if to.IsZero() || !to.Before(b.Taken) {
+				found = append(found, b)
+				break
+			}
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Backup{}, errNone
+	case 1:
+		return found[0], nil
+	}
+	slices.SortFunc(found, func(a, b Backup) int { return b.Taken.Compare(a.Taken) })
+	if found[0].ServerUUID == here {
+		return found[0], nil
+	}
+	var names []string
+	for _, b := range found {
+		names = append(names, fmt.Sprintf("%s (server %s)", b.name(), b.ServerUUID))
+	}
+	return Backup{}, fmt.Errorf("there are backups of %d servers, and clocks alone say which is the newest: say which is meant with FILE=…: %s", len(found), strings.Join(names, ", "))
+}
+
+// Fresh says why a folder has no backup of the last day of a server; nothing where there is one, unharmed.
+func Fresh(ctx context.Context, dir, uuid string) error {
+	all, _, err := list(dir)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	for _, b := range slices.Backward(of(all, uuid)) {
+		if b.Taken.After(now) || now.Sub(b.Taken) > 24*time.Hour {
+			continue
+		}
+		return b.verify(ctx)
+	}
+	return fmt.Errorf("%s has no backup of the last day", dir)
+}
+
+var errNone = errors.New("no backup is that old")
+
+// An interval is a range of transaction numbers, both ends included.
+type interval struct{ first, last uint64 }
+
+// subset says whether all transactions of one GTID set, as MySQL writes it, are in another.
+func subset(small, large string) (bool, error) {
+	a, err := parseGTIDs(small)
+	if err != nil {
+		return false, err
+	}
+	b, err := parseGTIDs(large)
+	if err != nil {
+		return false, err
+	}
+	for source, intervals := range a {
+		for _, i := range intervals {
+			if !slices.ContainsFunc(b[source], func(j interval) bool { return j.first <= i.first && i.last <= j.last }) {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+// parseGTIDs reads a set as MySQL writes it, with intervals that neither touch nor overlap: uuid[:tag]:1-5:7, ...; the
+// key is the UUID with its tag.
+func parseGTIDs(text string) (map[string][]interval, error) {
+	set := map[string][]interval{}
+	text = strings.TrimPrefix(text, "+") // as a dump has it, and the manifests of older backups
+	for one := range strings.SplitSeq(text, ",") {
+		if one = strings.TrimSpace(one); one == "" {
+			continue
+		}
+		uuid, rest, _ := strings.Cut(one, ":")
+		source := uuid
+		for part := range strings.SplitSeq(rest, ":") {
+			low, high, ranged := strings.Cut(part, "-")
+			first, err := strconv.ParseUint(low, 10, 64)
+			if err != nil { // a tag is a word
+				if part == "" || ranged {
+					return nil, fmt.Errorf("%q is no set of GTIDs", text)
+				}
+				source = uuid + ":" + part
+				continue
+			}
+			last := first
+			if ranged {
+				if last, err = strconv.ParseUint(high, 10, 64); err != nil {
+					return nil, fmt.Errorf("%q is no set of GTIDs", text)
+				}
+			}
+			set[source] = append(set[source], interval{first, last})
+		}
+	}
+	return set, nil
+}

@@ -1,0 +1,195 @@
+package backup
+
+import (
+	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"filippo.io/age"
+)
+
+// A checksum says that a file is as it was written; whoever changes the file can change the checksum too. A signature says
+// that who wrote it had the signing key. age alone does not: anybody can encrypt to a public key.
+//
+// The signing key follows from the secret key of age and leads to no other. So the secret key checks what it has signed,
+// and a server that makes backups needs only the signing key and the public key: it can open none.
+
+const (
+	signatureFile = sumsFile + ".sig"
+	serverSuffix  = ".server"          // of the file with what a server needs of a key
+	signingPrefix = "ONESERVER-SIGN-1" // of the line with the signing key in it
+	ofSums        = "oneserver backup 1\n"
+	ofLogs        = "oneserver binary logs 1\n"
+)
+
+// signingKey derives the signing key of a secret key of age.
+func signingKey(identity fmt.Stringer) (ed25519.PrivateKey, error) {
+	seed, err := hkdf.Key(sha256.New, []byte(identity.String()), nil, "oneserver backup signing key 1", ed25519.SeedSize)
+	if err != nil {
+		return nil, err
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// signingLine is how a signing key stands in a file.
+func signingLine(key ed25519.PrivateKey) string {
+	return signingPrefix + base64.RawURLEncoding.EncodeToString(key.Seed())
+}
+
+// readSigners returns the keys that a key file signs and checks with: those of its secret keys, or the one that is written
+// there. No file, or one with public keys only, has none.
+func readSigners(file string) ([]ed25519.PrivateKey, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var keys []ed25519.PrivateKey
+	if identities, err := age.ParseIdentities(strings.NewReader(string(text))); err == nil {
+		for _, identity := range identities {
+			if secret, ok := identity.(fmt.Stringer); ok {
+				key, err := signingKey(secret)
+				if err != nil {
+					return nil, err
+				}
+				keys = append(keys, key)
+			}
+		}
+		return keys, nil
+	}
+	for line := range strings.Lines(string(text)) {
+		if code, is := strings.CutPrefix(strings.TrimSpace(line), signingPrefix); is {
+			seed, err := base64.RawURLEncoding.DecodeString(code)
+			if err != nil || len(seed) != ed25519.SeedSize {
+				return nil, fmt.Errorf("the signing key in %s is damaged", file)
+			}
+			keys = append(keys, ed25519.NewKeyFromSeed(seed))
+		}
+	}
+	return keys, nil
+}
+
+// signedBy says whether one of the keys has signed a text.
+func signedBy(keys []ed25519.PrivateKey, text, signature string) bool {
+	code, err := base64.StdEncoding.DecodeString(strings.TrimSpace(signature))
+	if err != nil {
+		return false
+	}
+	for _, key := range keys {
+		if ed25519.Verify(key.Public().(ed25519.PublicKey), []byte(text), code) {
+			return true
+		}
+	}
+	return false
+}
+
+func sign(key ed25519.PrivateKey, text string) string {
+	return base64.StdEncoding.EncodeToString(ed25519.Sign(key, []byte(text)))
+}
+
+// withSigners gives backups the keys that their lists of binary logs are checked and signed with.
+func withSigners(all []Backup, keys []ed25519.PrivateKey) []Backup {
+	for i := range all {
+		all[i].signers = keys
+	}
+	return all
+}
+
+// signed says whether a backup has a signature, right or wrong.
+func (b Backup) signed() bool {
+	_, err := os.Stat(filepath.Join(b.Dir, signatureFile))
+	return err == nil
+}
+
+var errUnsigned = errors.New("is not signed")
+
+// authenticate says why a backup is not one that the holder of one of the keys has made, the list of its binary logs
+// included. Only then do its checksums say anything about who wrote it; the files themselves are for verify and compare.
+func (b Backup) authenticate(keys []ed25519.PrivateKey) error {
+	sums, err := os.ReadFile(filepath.Join(b.Dir, sumsFile))
+	if err != nil {
+		return fmt.Errorf("%s is not complete: %w", b.Dir, err)
+	}
+	signature, err := os.ReadFile(filepath.Join(b.Dir, signatureFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%s %w: it may have been made by anybody", b.Dir, errUnsigned)
+	} else if err != nil {
+		return err
+	}
+	if !signedBy(keys, ofSums+string(sums), string(signature)) {
+		return fmt.Errorf("%s was signed with another key than the one that was given, or was changed since", b.Dir)
+	}
+	manifest, err := os.ReadFile(filepath.Join(b.Dir, manifestFile))
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(sums), fmt.Sprintf("%x  %s\n", sha256.Sum256(manifest), manifestFile)) {
+		return fmt.Errorf("%s is damaged: %s is not as it was when it was made", b.Dir, manifestFile)
+	}
+	_, err = withSigners([]Backup{b}, keys)[0].logs()
+	return err
+}
+
+// logsText is what is signed of a list of binary logs: it belongs to this backup and to no other.
+func (b Backup) logsText(logs Logs) (string, error) {
+	logs.Signature = ""
+	text, err := json.Marshal(logs)
+	if err != nil {
+		return "", err
+	}
+	manifest, err := os.ReadFile(filepath.Join(b.Dir, manifestFile))
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s%x\n%s", ofLogs, sha256.Sum256(manifest), text), nil
+}
+
+// trusted returns those of the backups whose logs may continue another one: with a key, the ones that it has signed, ready
+// to be added to. unsigned also takes those that nobody has.
+func trusted(all []Backup, keyFile string, unsigned bool, warn func(string, ...any)) ([]Backup, error) {
+	if keyFile == "" {
+		return all, nil
+	}
+	keys, err := readSigners(keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("KEY: %w", err)
+	}
+	var some []Backup
+	for _, b := range withSigners(all, keys) {
+		if err := b.authenticate(keys); err != nil && !(unsigned && errors.Is(err, errUnsigned)) {
+			warn("warning: nothing is taken from %s: %v", b.name(), err)
+			continue
+		}
+		some = append(some, b)
+	}
+	return some, nil
+}
+
+// trust is authenticate for a restore that was given a key; unsigned lets one without a signature pass, and tells.
+func (b Backup) trust(keyFile string, unsigned bool, warn func(string, ...any)) error {
+	if keyFile == "" {
+		return nil
+	}
+	keys, err := readSigners(keyFile)
+	if err != nil {
+		return fmt.Errorf("KEY: %w", err)
+	}
+	err = b.authenticate(keys)
+	if !errors.Is(err, errUnsigned) {
+		return err
+	}
+	if !unsigned {
+		return fmt.Errorf("%w; if you know where it comes from, UNSIGNED=1 takes it", err)
+	}
+	warn("warning: %v", err)
+	return nil
+}
