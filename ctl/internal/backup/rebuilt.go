@@ -15,6 +15,7 @@ import (
 
 	"filippo.io/age"
 
+	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
 	"oneserver/ctl/internal/throwaway"
 )
@@ -361,6 +362,28 @@ func (d database) clean(ctx context.Context) error {
 	}
 	return nil
 }
+
+// sweep removes what a restore that was killed has left, in the engine and on the site's server. One that is at work is left
+// alone: it holds the throw-away, which ends with it.
+func (d database) sweep(ctx context.Context) error {
+	project, err := stack.ReadProject(ctx, d.cli)
+	if err != nil {
+		return err
+	}
+	for until := time.Now().Add(5 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		switch atWork, err := throwaway.Running(ctx, d.cli, project, purpose); {
+		case err != nil:
+			return err
+		case !atWork:
+			return errors.Join(throwaway.Clean(ctx, d.cli, project), d.clean(ctx))
+		case time.Now().After(until):
+			return nil
+		}
+	}
+}
+
+// purpose names the throw-away of a restore, of which there is one at a time.
+const purpose = "restore"
 
 // gtids is the set as SQL takes it; in older backups it begins with a plus.
 func (b Backup) gtids() string { return strings.TrimPrefix(b.GTIDs, "+") }

@@ -176,7 +176,7 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 
 	begun := time.Now()
 	say.Now("starting a MySQL apart from the site's")
-	apart, err := throwaway.Start(ctx, cli, project, "restore", "--replicate-wild-do-table="+schema+".%")
+	apart, err := throwaway.Start(ctx, cli, project, purpose, "--replicate-wild-do-table="+schema+".%")
 	if err != nil {
 		return false, err
 	}
@@ -296,7 +296,11 @@ func (d database) migrate(ctx context.Context, say *terminal.Teller) error {
 
 // Forget drops what the last restore has left of the data before it.
 func Forget(ctx context.Context, cli docker.CLI, out *os.File) error {
-	if _, err := (database{cli}).ask(ctx, "SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS "+before); err != nil {
+	d := database{cli}
+	if err := d.sweep(ctx); err != nil {
+		return err
+	}
+	if _, err := d.ask(ctx, "SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS "+before); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "%s is gone\n", before)

@@ -151,11 +151,8 @@ func (r *reader) body(header []byte, size int64) ([]byte, error) {
 			default:
 				return nil, fmt.Errorf("checksums of a kind %d, which is not known", algorithm)
 			}
-			if !r.checksum { // the event has one in any case
-				return body[:len(body)-checksumSize], nil
-			}
 		}
-		if !r.checksum {
+		if !r.checksum && kind != formatEvent { // which has one in any case
 			return body, nil
 		}
 		if len(body) < checksumSize {
