@@ -25,33 +25,37 @@ type interval struct{ first, last int64 }
 // ParseSet reads a set as MySQL writes it: uuid[:tag]:first[-last][:first[-last]]..., with commas between.
 func ParseSet(text string) (Set, error) {
 	var set Set
+	wrong := fmt.Errorf("%q is no set of GTIDs", text)
 	text = strings.TrimPrefix(text, "+") // as a dump has it
 	for part := range strings.SplitSeq(text, ",") {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
 		}
-		fields := strings.Split(part, ":")
-		uuid, source := strings.ToLower(fields[0]), strings.ToLower(fields[0])
-		for _, field := range fields[1:] {
+		uuid, rest, _ := strings.Cut(strings.ToLower(part), ":")
+		source := uuid
+		for field := range strings.SplitSeq(rest, ":") {
 			low, high, ranged := strings.Cut(field, "-")
 			first, err := strconv.ParseInt(low, 10, 64)
-			if err != nil { // a tag begins with a letter or an underscore
+			if err != nil { // a tag is a word
+				if field == "" || ranged {
+					return set, wrong
+				}
 				source = uuid + ":" + field
 				continue
 			}
 			last := first
 			if ranged {
 				if last, err = strconv.ParseInt(high, 10, 64); err != nil {
-					return set, fmt.Errorf("%q is no set of GTIDs", text)
+					return set, wrong
 				}
 			}
 			if first < 1 || last < first {
-				return set, fmt.Errorf("%q is no set of GTIDs", text)
+				return set, wrong
 			}
 			set.add(source, interval{first, last})
 		}
-		if len(uuid) != 36 || len(fields) < 2 {
-			return set, fmt.Errorf("%q is no set of GTIDs", text)
+		if len(uuid) != 36 {
+			return set, wrong
 		}
 	}
 	return set, nil
