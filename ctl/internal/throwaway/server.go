@@ -112,7 +112,7 @@ func create(ctx context.Context, cli docker.CLI, project, purpose, image, user s
 		"--mount", "type=volume,destination=" + data + volume, "--mount", "type=volume,destination=/tmp" + volume,
 		"--tmpfs", "/var/run/mysqld:uid=999,gid=999,mode=0700,size=1m",
 		"--memory", "512m", "--memory-swap", "512m", "--pids-limit", "256",
-		"--cpu-shares", "256", // of 1024 that each of the site's containers has: it works in the time that they leave
+		"--cpu-shares", "512", // of 1024 that each of the site's containers has: it works in the time that they leave
 		"--log-driver", "none",
 		"--entrypoint", "bash", image, "-c", script, "bash"}
 	id, err = cli.Output(ctx, append(args, options...)...)
