@@ -22,6 +22,7 @@ type plan struct {
 	expected binlog.Set   // all that is there in the end, the dump's own included
 	skipped  binlog.Set   // of these: what does not concern the site, and is not carried out
 	changes  int          // transactions that are
+	defines  bool         // some of them may change definitions of tables
 }
 
 // An archived log is one of a backup.
@@ -202,6 +203,7 @@ func (s *scan) take(t binlog.Transaction, before bool, log string) error {
 	s.plan.expected.Add(t.GTID)
 	if concerns {
 		s.plan.changes++
+		s.plan.defines = s.plan.defines || t.Statement
 	} else {
 		s.plan.skipped.Add(t.GTID)
 	}

@@ -1,16 +1,20 @@
 package backup
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"filippo.io/age"
@@ -27,7 +31,8 @@ type rebuilt struct {
 	say     *terminal.Teller
 	backup  Backup
 	tables  []string
-	version int // of its tables, as the migrations count
+	words   words // that were left out of the tables' definitions
+	version int   // of the tables, as the migrations count
 }
 
 // Its own programs, in it.
@@ -40,23 +45,77 @@ const (
 // to wait would wait no more. They come back empty.
 var perMoment = []string{"sessions", "throttle"}
 
-// load loads the dump and compares what has come of it with what the backup says of itself.
-func (r *rebuilt) load(ctx context.Context, dump io.Reader) error {
+// load loads the dump and compares what has come of it with what the backup says of itself. Where whole is not said, it does
+// so without the full-text indexes.
+func (r *rebuilt) load(ctx context.Context, dump io.Reader, whole bool) error {
 	if _, err := r.SQL(ctx, "CREATE DATABASE "+schema+" CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci"); err != nil {
 		return err
 	}
-	if err := stream(ctx, "mysql", func(ctx context.Context) *exec.Cmd { return r.Command(ctx, loadApart) }, dump, nil); err != nil {
+	var said, want summary
+	content, wait := through(dump, inspecting(&said), func(in io.Reader, out io.Writer) (err error) {
+		if whole {
+			_, err = io.Copy(out, in)
+		} else {
+			r.words, err = without(in, out)
+		}
+		return err
+	}, inspecting(&want))
+	loading := stream(ctx, "mysql", func(ctx context.Context) *exec.Cmd { return r.Command(ctx, loadApart) }, content, nil)
+	if err := cmp.Or(wait(), loading); err != nil {
 		return fmt.Errorf("load the dump: %w", err)
+	}
+	if !slices.Equal(said.tables, r.backup.Tables) {
+		return fmt.Errorf("the dump of %s and its manifest contradict each other, in %s", r.backup.name(), strings.Join(differing(said.tables, r.backup.Tables), ", "))
 	}
 	r.say.Now("comparing the rows with those of the backup")
 	got, err := r.dump(ctx, io.Discard)
 	if err != nil {
 		return err
 	}
-	if !slices.Equal(got.tables, r.backup.Tables) {
-		return fmt.Errorf("what was loaded differs from the backup, in %s; it was made by MySQL %s", strings.Join(differing(got.tables, r.backup.Tables), ", "), r.backup.ServerVersion)
+	if !slices.Equal(got.tables, want.tables) {
+		return fmt.Errorf("what was loaded differs from the backup, in %s; it was made by MySQL %s", strings.Join(differing(got.tables, want.tables), ", "), r.backup.ServerVersion)
 	}
 	return nil
+}
+
+// A stage changes or looks at what goes through it.
+type stage func(in io.Reader, out io.Writer) error
+
+func inspecting(s *summary) stage {
+	return func(in io.Reader, out io.Writer) (err error) {
+		*s, err = inspect(io.TeeReader(in, out))
+		return err
+	}
+}
+
+// through returns what comes out of stages that follow one another. wait ends them, where nobody reads to the end, and
+// says what went wrong in them first.
+func through(in io.Reader, stages ...stage) (out io.Reader, wait func() error) {
+	var running sync.WaitGroup
+	var last *io.PipeReader
+	errs := make([]error, len(stages))
+	for i, one := range stages {
+		reader, writer := io.Pipe()
+		from, before := in, last
+		running.Go(func() {
+			errs[i] = one(from, writer)
+			writer.CloseWithError(errs[i]) // nil is the end
+			if before != nil {
+				before.Close()
+			}
+		})
+		in, last = reader, reader
+	}
+	return last, func() error {
+		last.Close()
+		running.Wait()
+		for _, err := range errs { // the first: what follows it is the same
+			if err != nil && !errors.Is(err, io.ErrClosedPipe) {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // differing names the tables in which two lists differ.
@@ -291,26 +350,14 @@ GRANT SELECT, INSERT, CREATE, ALTER, DROP, INDEX, REFERENCES, LOCK TABLES ON `+"
 GRANT SESSION_VARIABLES_ADMIN ON *.* TO '%[1]s'@'localhost'`, loader, password, strings.ReplaceAll(beside, "_", `\_`))); err != nil {
 		return fmt.Errorf("make the account that loads: %w", err)
 	}
-	pipe, sink := io.Pipe()
-	loadCtx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	dumped := make(chan error, 1)
-	go func() {
-		_, err := r.dump(loadCtx, sink)
-		sink.CloseWithError(err)
-		dumped <- err
-	}()
-	pace := pace{awake: time.Now()}
-	loading := stream(loadCtx, "mysql", func(ctx context.Context) *exec.Cmd { return d.command(ctx, loadScript) },
-		io.MultiReader(strings.NewReader(password+"\n"), telling{pipe, func() { pace.rest(ctx) }}), nil)
-	pipe.CloseWithError(loading)
-	cancel()
-	if err := <-dumped; loading != nil {
-		return fmt.Errorf("load the tables: %w", loading)
-	} else if err != nil {
-		return fmt.Errorf("read the tables: %w", err)
+	content, wait := through(strings.NewReader(""), func(_ io.Reader, out io.Writer) error {
+		_, err := r.dump(ctx, out)
+		return err
+	}, r.words.with)
+	loading := stream(ctx, "mysql", func(ctx context.Context) *exec.Cmd { return d.command(ctx, loadScript) }, io.MultiReader(strings.NewReader(password+"\n"), content), nil)
+	if err := cmp.Or(wait(), loading); err != nil {
+		return fmt.Errorf("load the tables: %w", err)
 	}
-
 	r.say.Now("comparing the tables in %s", beside)
 	return d.compare(ctx, r)
 }
@@ -322,8 +369,22 @@ func (d database) compare(ctx context.Context, r rebuilt) error {
 	if err != nil {
 		return err
 	}
-	got, err := d.dump(ctx, definitionsScript, io.Discard)
-	if err != nil {
+	var definitions bytes.Buffer
+	if _, err := d.dump(ctx, definitionsScript, &definitions); err != nil {
+		return err
+	}
+	content, wait := io.Reader(&definitions), func() error { return nil }
+	if r.words != nil {
+		var found words
+		content, wait = through(&definitions, func(in io.Reader, out io.Writer) (err error) {
+			if found, err = without(in, out); err == nil && !maps.EqualFunc(found, r.words, slices.Equal) {
+				err = fmt.Errorf("the full-text indexes in %s are %q, and were %q", beside, found, r.words)
+			}
+			return err
+		})
+	}
+	got, err := inspect(content)
+	if err := cmp.Or(wait(), err); err != nil {
 		return err
 	}
 	if !slices.Equal(got.tables, want.tables) {

@@ -185,7 +185,7 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 	say.Now("loading it there")
 	if err := r.load(ctx, telling{dump, func() {
 		say.Progress("loading it there: %s of %s", megabytes(done), megabytes(b.Size))
-	}}); err != nil {
+	}}, p.defines); err != nil {
 		return false, err
 	}
 	if err := r.replay(ctx, p, identities); err != nil {

@@ -23,8 +23,8 @@ const (
 
 // effects gathers what the events of one transaction touch.
 type effects struct {
-	site, moves bool
-	why         string
+	site, moves, byStatement bool
+	why                      string
 }
 
 func (e *effects) unclear(why string) {
@@ -80,7 +80,7 @@ func (e *effects) statement(q query, site string) {
 	case here && elsewhere:
 		e.unclear(fmt.Sprintf("a statement that changes %s and, with it, %s: %s", site, strings.Join(slices.DeleteFunc(slices.Clone(q.schemas), func(s string) bool { return s == site }), ", "), shown))
 	case here:
-		e.site = true
+		e.site, e.byStatement = true, true
 	case elsewhere:
 	default:
 		e.unclear("a statement that does not say what it changes: " + shown)

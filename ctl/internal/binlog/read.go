@@ -48,6 +48,7 @@ type Transaction struct {
 	At        int64     // where its first event begins in the log
 	Committed time.Time // by the clock of the server, to the microsecond
 	Effect    Effect
+	Statement bool   // it changes the site's schema by a statement, its tables' definitions perhaps, and not by rows alone
 	Why       string // where Effect is Unclear: what of it is
 }
 
@@ -256,6 +257,7 @@ func (r *reader) end() error {
 	done := *r.open
 	r.open = nil
 	done.Effect, done.Why = r.found.sum()
+	done.Statement = r.found.byStatement
 	return r.each(done)
 }
 
