@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,28 @@ func TestABinaryLogIsReadAsMySQLWritesIt(t *testing.T) {
 			t.Error(err)
 		}
 	}()
+	ids, err := site.output(t.Context(), "docker", "ps", "--quiet", "--filter", "label=oneserver.throwaway="+project.Name, "--filter", "name=-log$")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := docker.Inspect[container](t.Context(), cli, strings.Fields(ids)...)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%d throw-aways, %v", len(list), err)
+	}
+	host := list[0].HostConfig
+	if list[0].Config.User != "999:999" || !host.ReadonlyRootfs || host.Privileged || !slices.Equal(host.CapDrop, []string{"ALL"}) || len(host.CapAdd) > 0 ||
+		!slices.Contains(host.SecurityOpt, "no-new-privileges") || host.Memory == 0 || host.MemorySwap != host.Memory || host.PidsLimit == nil || *host.PidsLimit == 0 || len(host.PortBindings) > 0 {
+		t.Errorf("it may do more than it needs: %s, %+v", list[0].Config.User, host)
+	}
+	if networks := list[0].NetworkSettings.Networks; len(networks) != 1 || networks["none"].IPAddress != "" {
+		t.Errorf("it has networks: %v", networks)
+	}
+	for _, mount := range list[0].Mounts {
+		if mount.Destination != "/var/lib/mysql" && mount.Destination != "/tmp" {
+			t.Errorf("it sees %s", mount.Destination)
+		}
+	}
+
 	ask := func(statements string) [][]string {
 		t.Helper()
 		rows, err := server.SQL(t.Context(), statements)
