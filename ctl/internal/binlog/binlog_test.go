@@ -71,11 +71,21 @@ func TestWhatAStatementMeansToTheSite(t *testing.T) {
 		{"DROP DATABASE other", []string{"other"}, None},
 		{"DROP TABLE foobar.posts, other.notes", []string{site, "other"}, Unclear},
 		{"RENAME TABLE foobar.posts TO foobar_before.posts", []string{site, "foobar_before"}, Moves},
+		{"TRUNCATE posts", nil, Changes},
+		{"truncate table other . notes", nil, None},
+		{"TRUNCATE `other`.`notes`", nil, None},
+		{"CREATE TABLE `posts` (\n  `id` int\n) START TRANSACTION", nil, Changes},
+		{"CREATE TABLE `other`.`notes` (\n  `id` int\n) START TRANSACTION", nil, None},
+		{"CREATE TABLE IF NOT EXISTS other.a LIKE other.b", nil, None},
+		{"CREATE TABLE a LIKE b", nil, Changes},
+		{"CREATE TABLE a LIKE other.b", nil, Unclear},
+		{"ALTER TABLE posts TRUNCATE PARTITION p0", nil, Changes},
+		{"ALTER TABLE posts EXCHANGE PARTITION p0 WITH TABLE other.a", nil, Unclear},
 		{"GRANTED", nil, Unclear},
 		{"", nil, Unclear},
 	} {
 		var found effects
-		found.statement(query{schemas: test.schemas, text: test.text}, site)
+		found.statement(query{schema: site, schemas: test.schemas, text: test.text}, site)
 		if got, why := found.sum(); got != test.want || (why != "") != (got == Unclear) {
 			t.Errorf("%s: %d (%s), want %d", test.text, got, why, test.want)
 		}

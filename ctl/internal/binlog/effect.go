@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -47,6 +48,9 @@ func (e *effects) sum() (Effect, string) {
 
 func (e *effects) rows(schema, site string) { e.site = e.site || schema == site }
 
+// table is a name in a statement, in its plainest forms; what it finds is the schema, if any.
+const table = "(?:(?:`([^`]+)`|([\\w$]+))\\s*\\.\\s*)?(?:`[^`]+`|[\\w$]+)"
+
 var (
 	// what comes before the first word: comments; of a comment with a version only its marks, since what is in it is carried out
 	before = regexp.MustCompile(`(?s)^(?:\s+|/\*!\d*|/\*[^!].*?\*/|/\*\*/|--[ \t][^\n]*(?:\n|$)|--\n|#[^\n]*(?:\n|$))+`)
@@ -54,7 +58,15 @@ var (
 	apart = regexp.MustCompile(`(?i)^(grant|revoke|flush|analyze|optimize|repair|set|(install|uninstall)|` +
 		`(create|alter|drop|rename)\s+(or\s+replace\s+)?(user|role|server|tablespace|undo|logfile|resource|spatial\s+reference|instance)|do)\b`)
 	// Each of these belongs to a transaction whose other events say what it touches, or to one that is prepared.
-	bracket  = regexp.MustCompile(`(?i)^(begin|commit|rollback|savepoint|release\s+savepoint|start\s+transaction|xa)\b`)
+	bracket = regexp.MustCompile(`(?i)^(begin|commit|rollback|savepoint|release\s+savepoint|start\s+transaction|xa)\b`)
+	// Statements of which the log does not say whose tables they change: their own words do, and the session's schema. The
+	// first is how the server writes CREATE TABLE ... SELECT.
+	telling = []*regexp.Regexp{
+		regexp.MustCompile(`^CREATE TABLE ` + table + ` \((?s:.*) START TRANSACTION$`),
+		regexp.MustCompile(`(?i)^create\s+table\s+(?:if\s+not\s+exists\s+)?` + table + `\s*\(?\s*like\s+` + table + `\s*\)?$`),
+		regexp.MustCompile(`(?i)^truncate\s+(?:table\s+)?` + table + `$`),
+		regexp.MustCompile(`(?i)^alter\s+table\s+` + table + `\s+(?:truncate|analyze|check|optimize|rebuild|repair)\s+partition\s[^.]*$`),
+	}
 	renaming = regexp.MustCompile(`(?i)^(rename|alter)\s+table\b`)
 )
 
@@ -62,6 +74,13 @@ var (
 // but what it is known to be.
 func (e *effects) statement(q query, site string) {
 	text := before.ReplaceAllString(q.text, "")
+	if len(q.schemas) == 0 && !q.many {
+		for _, one := range telling {
+			for i, found := 1, one.FindStringSubmatch(strings.TrimSpace(text)); i < len(found); i += 2 {
+				q.schemas = append(q.schemas, cmp.Or(found[i], found[i+1], q.schema))
+			}
+		}
+	}
 	shown := text
 	if len(shown) > 200 {
 		shown = shown[:200] + " ..."
