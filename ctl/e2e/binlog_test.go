@@ -107,7 +107,7 @@ CREATE TABLE other.notes (id int PRIMARY KEY, title text); CREATE VIEW foobar.se
 	events := ask("FLUSH BINARY LOGS; SHOW BINLOG EVENTS IN '" + log + "'")
 	var at []string // where MySQL itself says that transactions begin
 	for _, event := range events {
-		if event[2] == "Gtid" || event[2] == "Gtid_tagged" {
+		if strings.HasPrefix(event[2], "Gtid") {
 			at = append(at, event[1])
 		}
 	}
