@@ -25,7 +25,7 @@ const label = "oneserver.throwaway"
 const (
 	startWithin  = 3 * time.Minute  // a new data directory and a start, on a machine that is busy: seconds where it is not
 	leaveWithin  = 15 * time.Second // for one whose program was killed to end
-	justMade     = 10 * time.Second // its program is about to start it
+	justMade     = 3 * time.Second  // its program is about to start it
 	removeWithin = time.Minute
 	askWithin    = 10 * time.Minute // a statement over all rows
 	data         = "/var/lib/mysql"
@@ -235,14 +235,12 @@ func Clean(ctx context.Context, cli docker.CLI, project stack.Project) error {
 		return err
 	}
 	for _, id := range strings.Fields(ids) {
-		list, err := docker.Inspect[struct {
-			Created time.Time
-			State   struct{ Status string }
-		}](ctx, cli, id)
-		if gone(err) || err == nil && list[0].State.Status == "created" && time.Since(list[0].Created) < justMade {
-			continue
-		} else if err != nil {
+		over, err := isOver(ctx, cli, id)
+		if err != nil {
 			return err
+		}
+		if !over {
+			continue
 		}
 		if _, err := cli.Output(ctx, "rm", "--force", "--volumes", id); err != nil && !gone(err) {
 			return err
@@ -258,6 +256,31 @@ func Clean(ctx context.Context, cli docker.CLI, project stack.Project) error {
 		}
 	}
 	return nil
+}
+
+// isOver says of a container that does not run whether it is nobody's any more: one that was just made is about to be
+// started, or its program was killed before it could.
+func isOver(ctx context.Context, cli docker.CLI, id string) (bool, error) {
+	for {
+		list, err := docker.Inspect[struct {
+			Created time.Time
+			State   struct{ Status string }
+		}](ctx, cli, id)
+		if gone(err) {
+			return false, nil
+		} else if err != nil {
+			return false, err
+		}
+		status, left := list[0].State.Status, justMade-time.Since(list[0].Created)
+		if status != "created" || left <= 0 {
+			return status != "running", nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(left):
+		}
+	}
 }
 
 // gone says of an error that somebody was quicker.
