@@ -49,11 +49,12 @@ wait -n`
 
 // A Server is a running throw-away.
 type Server struct {
-	cli   docker.CLI
-	id    string
-	hold  io.Closer // its input
-	said  *tail
-	ended chan struct{}
+	cli     docker.CLI
+	project stack.Project
+	id      string
+	hold    io.Closer // its input
+	said    *tail
+	ended   chan struct{}
 }
 
 // Start starts one for a purpose, of which there is one at a time in a project. options are further ones of mysqld. It
@@ -81,7 +82,7 @@ func Start(ctx context.Context, cli docker.CLI, project stack.Project, purpose s
 	if err != nil {
 		return nil, fmt.Errorf("make a throw-away MySQL: %w", err)
 	}
-	s := &Server{cli: cli, id: id, said: new(tail), ended: make(chan struct{})}
+	s := &Server{cli: cli, project: project, id: id, said: new(tail), ended: make(chan struct{})}
 	attach := cli.Command(context.WithoutCancel(ctx), "start", "--attach", "--interactive", id)
 	alone(attach) // Ctrl-C is for this program, which ends it in its own time
 	attach.Stdout, attach.Stderr = s.said, s.said
@@ -215,7 +216,7 @@ func (s *Server) Remove() error {
 	case <-ctx.Done():
 		err = errors.Join(err, fmt.Errorf("%s does not end", s.id))
 	}
-	return err
+	return errors.Join(err, Clean(ctx, s.cli, s.project)) // of volumes the engine takes leave a moment later
 }
 
 // Running says whether there is one for a purpose, and so somebody at work.
