@@ -66,7 +66,7 @@ func chain(b Backup, all []Backup) (logs []archived, until time.Time, err error)
 				next++
 			}
 		}
-		if number(c.Log.File) <= next && kept.Until.After(until) {
+		if number(c.Log.File) < next && kept.Until.After(until) { // what leads to it is here
 			until = kept.Until
 		}
 	}

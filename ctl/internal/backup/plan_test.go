@@ -264,6 +264,20 @@ func TestTheLogsOfLaterBackupsAreUsed(t *testing.T) {
 	}
 }
 
+// Between two backups of one log, of which none was kept, nobody knows what happened.
+func TestWhatNoLogTellsIsNotTakenForNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	early := made(t, dir, noon, func(m *Manifest) { m.GTIDs, m.Log = uuid+":1-2", Position{"binlog.000007", 400} })
+	late := made(t, dir, noon.Add(time.Hour), func(m *Manifest) { m.GTIDs, m.Log = uuid+":1-9", Position{"binlog.000007", 900} })
+	if _, err := planned(t, early, mustList(t, dir), noon.Add(time.Minute)); err == nil || !strings.Contains(err.Error(), "ends at") {
+		t.Errorf("from %s, with %s: %v", early.name(), late.name(), err)
+	}
+	if p, err := planned(t, late, mustList(t, dir), late.Taken); err != nil || p.changes != 0 {
+		t.Errorf("at its own moment: %+v, %v", p, err)
+	}
+}
+
 func TestALogThatWasChangedIsNamed(t *testing.T) {
 	t.Parallel()
 	first := begunLog()
