@@ -61,8 +61,8 @@ func restoreCommand(cli *docker.CLI) *cobra.Command {
 		Long: `Put the site's data back to a backup or to a moment, after asking. BACKUP is a folder of backups/; without one it is
 the newest that fits. A relative path is taken from the repository's root.
 
-The data is loaded beside the site's, compared with the backup, and then takes its place in one statement; the site
-answers meanwhile. What it writes until then is moved away with the rest of what was there, into the schema
+The data is built in a throw-away MySQL, compared with the backup, and then takes the place of the site's in one
+statement; the site answers meanwhile. What it writes until then is moved away with the rest of what was there, into the schema
 foobar_before, which stays until the next restore.
 
 --to brings back what was committed before a moment: the backup before it, and the binary logs from there.`,

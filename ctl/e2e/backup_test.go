@@ -26,10 +26,11 @@ func (c *copyOfStack) empty(t *testing.T) {
 	}
 }
 
-// state is the CHECKSUM TABLE of each table of a schema, a line each; nothing where there is none.
+// state is the CHECKSUM TABLE of each table of a schema, a line each; nothing where there is none. Two tables say what is
+// now, and come back from a restore empty: they are left out.
 func (c *copyOfStack) state(t *testing.T, schema string) string {
 	t.Helper()
-	tables := c.mustSQL(t, "SELECT GROUP_CONCAT('"+schema+".', table_name ORDER BY table_name) FROM information_schema.tables WHERE table_schema = '"+schema+"'")
+	tables := c.mustSQL(t, "SELECT GROUP_CONCAT('"+schema+".', table_name ORDER BY table_name) FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_name NOT IN ('sessions', 'throttle')")
 	if tables == "NULL" {
 		return ""
 	}
@@ -177,6 +178,9 @@ func TestABackupRestoresOnAnEmptyServer(t *testing.T) {
 	if got := machine.state(t, "foobar"); got != now {
 		t.Errorf("restored is\n%s\nand the site is\n%s", got, now)
 	}
+	if got := machine.mustSQL(t, "SELECT (SELECT COUNT(*) FROM foobar.sessions) + (SELECT COUNT(*) FROM foobar.throttle)"); got != "0" {
+		t.Errorf("%s sessions and limits of before are back", got)
+	}
 	if got := machine.mustSQL(t, "SELECT COUNT(*) FROM information_schema.referential_constraints WHERE constraint_schema = 'foobar' AND unique_constraint_schema = 'foobar'"); got != "3" {
 		t.Errorf("%s foreign keys lead to the site's own tables, want 3", got)
 	}
@@ -214,6 +218,13 @@ func theServersOwnHistory(t *testing.T) {
 	machine.mustCtl(t, "backup", "--dir", dir)
 	original := machine.state(t, "foobar")
 	insert("In time")
+	// On other schemas and on accounts, in the same log: a restore leaves alone what is not the site's.
+	machine.mustSQL(t, `CREATE DATABASE aside; CREATE TABLE aside.notes (id int PRIMARY KEY); INSERT INTO aside.notes VALUES (1);
+BEGIN; INSERT INTO aside.notes VALUES (2); UPDATE foobar.posts SET title = 'In time, and beside another' ORDER BY id DESC LIMIT 1; COMMIT;
+CREATE USER 'visitor'@'localhost'; GRANT SELECT ON foobar.* TO 'visitor'@'localhost'; ALTER USER 'app'@'%' ACCOUNT LOCK;
+SET SESSION sql_log_bin = 0; ALTER USER 'app'@'%' ACCOUNT UNLOCK`)
+	const others = "SELECT (SELECT COUNT(*) FROM aside.notes), COUNT(*), SUM(account_locked = 'Y') FROM mysql.user"
+	outside := machine.mustSQL(t, others)
 	then := machine.state(t, "foobar")
 	second := machine.mustSQL(t, "SELECT UTC_TIMESTAMP() + INTERVAL 1 SECOND")
 	newScenario(t, machine).Then(5*time.Second, check{"the second has come", []string{"db"}, func(ctx context.Context, c *copyOfStack) error {
@@ -234,6 +245,10 @@ func theServersOwnHistory(t *testing.T) {
 	if got := machine.state(t, "foobar_before"); got != late {
 		t.Errorf("moved away is\n%s\nand it was\n%s", got, late)
 	}
+	if got := machine.mustSQL(t, others); got != outside {
+		t.Errorf("other schemas and accounts are %q and were %q", got, outside)
+	}
+	machine.mustSQL(t, "DROP DATABASE aside; DROP USER 'visitor'@'localhost'")
 	insert("In the restored one")
 	machine.refuses(t, "was restored", "restore", "--yes", "--dir", dir, "--to", machine.mustSQL(t, "SELECT UTC_TIMESTAMP(6)"))
 
@@ -244,6 +259,17 @@ func theServersOwnHistory(t *testing.T) {
 	machine.mustCtl(t, "restore", "--forget")
 	if got := machine.state(t, "foobar_before") + machine.state(t, "foobar_restore"); got != "" {
 		t.Errorf("left behind is\n%s", got)
+	}
+
+	// one of a release that this one does not know
+	newer := t.TempDir()
+	machine.mustSQL(t, "INSERT INTO foobar.goose_db_version (version_id, is_applied) VALUES (99999, 1)")
+	machine.mustCtl(t, "backup", "--dir", newer)
+	machine.mustSQL(t, "DELETE FROM foobar.goose_db_version WHERE version_id = 99999")
+	now := machine.state(t, "foobar")
+	machine.refuses(t, "of version 99999", "restore", "--yes", "--dir", newer)
+	if got := machine.state(t, "foobar"); got != now || machine.leftBehind(t) != "" {
+		t.Errorf("what was refused has left %q, and the data is\n%s\nand was\n%s", machine.leftBehind(t), got, now)
 	}
 
 	old := backups(t, dir)

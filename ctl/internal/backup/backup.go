@@ -59,7 +59,7 @@ func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) er
 		return err
 	}
 	defer held.Close()
-	if err := sweep(options.Dir); err != nil {
+	if err := errors.Join(sweep(options.Dir), d.sweep(ctx)); err != nil {
 		return err
 	}
 

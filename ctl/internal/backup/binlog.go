@@ -1,7 +1,6 @@
 package backup
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -10,12 +9,9 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
-
-	"filippo.io/age"
 
 	"oneserver/ctl/internal/terminal"
 )
@@ -108,7 +104,7 @@ func (d database) copyLog(ctx context.Context, from, to string, size int64, reci
 		return "", err
 	}
 	var copied int64
-	err = d.stream(ctx, "cat", func(ctx context.Context) *exec.Cmd { return d.command(ctx, `exec cat -- "$0"`, from) }, nil, func(out io.Reader) error {
+	err = stream(ctx, "cat", func(ctx context.Context) *exec.Cmd { return d.command(ctx, `exec cat -- "$0"`, from) }, nil, func(out io.Reader) error {
 		var err error
 		copied, err = io.Copy(sealed, out)
 		return err
@@ -130,166 +126,4 @@ func (d database) copyLog(ctx context.Context, from, to string, size int64, reci
 func number(name string) int {
 	n, _ := strconv.Atoi(name[strings.LastIndexByte(name, '.')+1:])
 	return n
-}
-
-// A plan is what is replayed after the dump.
-type plan struct {
-	logs         []Log
-	stop         uint64 // where in the last of them; 0 is its end
-	transactions int
-}
-
-// prepare looks where in the logs the moment is, and whether everything up to there can be replayed. It changes nothing.
-func (d database) prepare(ctx context.Context, say *terminal.Teller, b Backup, to time.Time, identities []age.Identity) (plan, error) {
-	var p plan
-	logs, err := b.logs()
-	if err != nil {
-		return p, err
-	}
-	if to.After(logs.Until) {
-		return p, fmt.Errorf("what is known after the backup %s ends at %s: take an earlier moment or another backup", b.name(), stamp(logs.Until))
-	}
-	start := b.Log.At
-	for i, log := range logs.Files {
-		if number(log.Name) != number(b.Log.File)+i {
-			return p, fmt.Errorf("%s lacks the binary log before %s", b.Dir, log.Name)
-		}
-		if err := b.compare(ctx, log.File, log.SHA256); err != nil {
-			return p, err
-		}
-		say.Now("looking for %s in the binary log %s", stamp(to), log.Name)
-		found, err := d.scan(ctx, b, log, start, to, identities)
-		if err != nil {
-			return p, err
-		}
-		p.logs, p.stop, p.transactions = append(p.logs, log), found.stop, p.transactions+found.transactions
-		if found.stop != 0 {
-			break
-		}
-		start = firstEvent
-	}
-	return p, nil
-}
-
-// firstEvent is where every binary log's first event is, after the four bytes that mark it.
-const firstEvent = 4
-
-func (d database) scan(ctx context.Context, b Backup, log Log, start uint64, to time.Time, identities []age.Identity) (found scanned, err error) {
-	var done int64
-	in, err := unseal(ctx, filepath.Join(b.Dir, log.File), identities, &done)
-	if err != nil {
-		return found, err
-	}
-	defer in.Close()
-	err = d.stream(ctx, "mysqlbinlog", func(ctx context.Context) *exec.Cmd {
-		return d.command(ctx, scanScript, strconv.FormatUint(start, 10))
-	}, in, func(out io.Reader) error {
-		var err error
-		found, err = scanLog(out, log.Name, to)
-		return err
-	})
-	return found, err
-}
-
-// replay applies the plan to the schema beside the site's.
-func (d database) replay(ctx context.Context, say *terminal.Teller, b Backup, p plan, identities []age.Identity) error {
-	start := b.Log.At
-	for i, log := range p.logs {
-		stop := log.Size
-		if i == len(p.logs)-1 && p.stop != 0 {
-			stop = int64(p.stop)
-		}
-		if int64(start) >= stop { // the moment is right after the dump
-			continue
-		}
-		say.Now("replaying the binary log %s", log.Name)
-		if err := d.replayOne(ctx, b, log, start, stop, identities); err != nil {
-			return fmt.Errorf("replay %s: %w", log.Name, err)
-		}
-		start = firstEvent
-	}
-	return nil
-}
-
-// replayOne gives mysqlbinlog the log up to where it ends: it takes no --stop-position for its standard input.
-func (d database) replayOne(ctx context.Context, b Backup, log Log, start uint64, stop int64, identities []age.Identity) error {
-	var done int64
-	in, err := unseal(ctx, filepath.Join(b.Dir, log.File), identities, &done)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	return d.stream(ctx, "mysqlbinlog", func(ctx context.Context) *exec.Cmd {
-		return d.command(ctx, replayScript, strconv.FormatUint(start, 10))
-	}, io.LimitReader(in, stop), nil)
-}
-
-// scanned is what is found in one log.
-type scanned struct {
-	stop         uint64 // where the first transaction begins that was committed at the moment or after it; 0 is nowhere
-	transactions int    // before it
-}
-
-var (
-	at        = regexp.MustCompile(`^# at (\d+)`)
-	committed = regexp.MustCompile(`^#.*\tGTID\t.*\timmediate_commit_timestamp=(\d+)`)
-	// A statement that names the site's schema cannot be carried out in another one. The application and its
-	// migrations never do it.
-	definition = regexp.MustCompile("(?is)^\\s*(?:(?:/\\*.*?\\*/|--[^\n]*\n)\\s*)*(create|alter|drop|rename|truncate)\\s.*?[\\s`,(]" + schema + "`?(\\s*\\.|\\s*$|\\s|/)")
-	swapping   = regexp.MustCompile("(?i)^\\s*RENAME TABLE `" + schema + "`\\.")
-)
-
-// scanLog reads what mysqlbinlog prints of a log: each transaction begins with an event that says when it was committed,
-// to the microsecond and in the order in which the data saw it, which the seconds of --stop-datetime do not.
-func scanLog(text io.Reader, log string, to time.Time) (scanned, error) {
-	var (
-		found     scanned
-		position  uint64
-		statement strings.Builder
-		lines     = bufio.NewReaderSize(text, 64<<10)
-	)
-	check := func() error {
-		defer statement.Reset()
-		switch sql := statement.String(); {
-		case swapping.MatchString(sql):
-			return fmt.Errorf("before that moment the site was restored (%s, position %d): take a backup that was made after it, or an earlier moment", log, position)
-		case definition.MatchString(sql):
-			return fmt.Errorf("before that moment there is a statement that names the schema %s (%s, position %d), which cannot be replayed beside it: take a backup that was made after it, or an earlier moment. It is: %.200s", schema, log, position, strings.TrimSpace(sql))
-		}
-		return nil
-	}
-	for {
-		line, err := lines.ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return found, err
-		}
-		if found.stop == 0 {
-			if match := at.FindStringSubmatch(line); match != nil {
-				if err := check(); err != nil {
-					return found, err
-				}
-				if position, err = strconv.ParseUint(match[1], 10, 64); err != nil {
-					return found, err
-				}
-			} else if match := committed.FindStringSubmatch(line); match != nil {
-				microseconds, err := strconv.ParseInt(match[1], 10, 64)
-				if err != nil {
-					return found, err
-				}
-				if !time.UnixMicro(microseconds).Before(to) {
-					found.stop = position
-					continue
-				}
-				found.transactions++
-			} else if !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "/*!") && !strings.HasPrefix(line, "SET ") && !strings.HasPrefix(line, "use `") {
-				statement.WriteString(line)
-			}
-		}
-		if err != nil { // the end; the rest is read too where nothing is looked for any more, so that mysqlbinlog ends well
-			if found.stop == 0 {
-				return found, check()
-			}
-			return found, nil
-		}
-	}
 }

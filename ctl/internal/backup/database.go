@@ -23,6 +23,7 @@ const (
 	schema    = "foobar"         // the site's data
 	beside    = "foobar_restore" // where a restore is loaded and checked
 	before    = "foobar_before"  // what the site had before the last restore
+	loader    = "restore"        // the account that loads beside, while it is being done
 	askWithin = time.Minute
 	// silence is how long a dump or a load may move nothing: on a slow disk one statement of a megabyte, or the end of
 	// a table with an index.
@@ -38,7 +39,8 @@ const (
 	askScript = `exec ` + limit + `mysql --defaults-extra-file=` + rootFile + ` --batch --skip-column-names --default-character-set=utf8mb4`
 
 	dumpOptions = ` --single-transaction --no-tablespaces --skip-masking-policies --skip-triggers --ignore-views --hex-blob --order-by-primary --default-character-set=utf8mb4 `
-	checkScript = keepInput + `mysqldump --defaults-extra-file=` + rootFile + dumpOptions + `--set-gtid-purged=OFF ` + beside + whileWanted
+	// definitionsScript writes the definitions of the tables of the schema beside the site's, without their rows.
+	definitionsScript = keepInput + `mysqldump --defaults-extra-file=` + rootFile + dumpOptions + `--set-gtid-purged=OFF --no-data ` + beside + whileWanted
 	// The engine does not end a program when nobody reads its output any more, and a dump would go on to its end. Its
 	// standard input ends then.
 	keepInput   = "exec 3<&0\n" + limit
@@ -49,13 +51,10 @@ kill $watch 2>/dev/null
 exit $result`
 
 	// What is loaded beside is not in the binary log, which would hold everything twice; the swap is, and a later
-	// restore that would have to go through it sees it.
-	loadScript = `exec ` + limit + `mysql --defaults-extra-file=` + rootFile + ` --init-command='SET SESSION sql_log_bin = 0' --binary-mode --default-character-set=utf8mb4 ` + beside
-
-	scanScript   = `exec ` + limit + `mysqlbinlog --verify-binlog-checksum --base64-output=decode-rows --start-position="$0" -`
-	replayScript = `set -o pipefail
-` + limit + `mysqlbinlog --verify-binlog-checksum --disable-log-bin --skip-gtids --rewrite-db='` + schema + `->` + beside + `' --database=` + beside + ` --start-position="$0" - |
-` + limit + `mysql --defaults-extra-file=` + rootFile + ` --init-command='SET SESSION sql_log_bin = 0' --binary-mode --max-allowed-packet=1G`
+	// restore that would have to go through it sees it. It is loaded by an account that can do nothing else, whose
+	// password is the first line of the input.
+	loadScript = `read -r password
+exec ` + limit + `mysql --defaults-extra-file=<(printf '[client]\nuser=` + loader + `\npassword="%s"\nprotocol=socket\n' "$password") --init-command='SET SESSION sql_log_bin = 0' --binary-mode --default-character-set=utf8mb4 ` + beside
 )
 
 // dumpScript takes the statement that locks the tables, and options of mysqldump.
@@ -138,7 +137,11 @@ func failed(program string, err error, stderr *bytes.Buffer) error {
 
 // ask runs SQL as root and returns its rows.
 func (d database) ask(ctx context.Context, sql string) ([][]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	return d.askWithin(ctx, askWithin, sql)
+}
+
+func (d database) askWithin(ctx context.Context, within time.Duration, sql string) ([][]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	cmd := d.command(ctx, askScript)
 	var stdout, stderr bytes.Buffer
@@ -283,8 +286,8 @@ func (d database) current(ctx context.Context, here server, backups []Backup) ([
 	return slices.DeleteFunc(ours, func(b Backup) bool { return b.Epoch != last.Epoch }), nil
 }
 
-// stream runs a script in db: in goes to it, and what it prints to out. It ends when for a time nothing has moved.
-func (d database) stream(ctx context.Context, program string, cmd func(context.Context) *exec.Cmd, in io.Reader, out func(io.Reader) error) error {
+// stream runs a script: in goes to it, and what it prints to out. It ends when for a time nothing has moved.
+func stream(ctx context.Context, program string, cmd func(context.Context) *exec.Cmd, in io.Reader, out func(io.Reader) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timer := time.AfterFunc(silence, func() { cancel(fmt.Errorf("%s: nothing has moved for %s", program, silence)) })
@@ -349,17 +352,16 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // dump writes a dump to sink and says what is in it.
 func (d database) dump(ctx context.Context, script string, sink io.Writer, args ...string) (s summary, err error) {
-	err = d.stream(ctx, "mysqldump", func(ctx context.Context) *exec.Cmd { return d.command(ctx, script, args...) }, nil, func(out io.Reader) error {
+	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return d.command(ctx, script, args...) }, sink)
+}
+
+func readDump(ctx context.Context, cmd func(context.Context) *exec.Cmd, sink io.Writer) (s summary, err error) {
+	err = stream(ctx, "mysqldump", cmd, nil, func(out io.Reader) error {
 		var err error
 		s, err = inspect(io.TeeReader(out, sink))
 		return err
 	})
 	return s, err
-}
-
-// load runs a dump in the schema beside the site's.
-func (d database) load(ctx context.Context, dump io.Reader) error {
-	return d.stream(ctx, "mysql", func(ctx context.Context) *exec.Cmd { return d.command(ctx, loadScript) }, dump, nil)
 }
 
 func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }

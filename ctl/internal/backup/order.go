@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"oneserver/ctl/internal/binlog"
 )
 
 // inOrder orders the backups of one server as they were made: by its binary log, since a clock may have been set back.
@@ -120,58 +121,12 @@ func Fresh(ctx context.Context, dir, uuid string) error {
 
 var errNone = errors.New("no backup is that old")
 
-// An interval is a range of transaction numbers, both ends included.
-type interval struct{ first, last uint64 }
-
 // subset says whether all transactions of one GTID set, as MySQL writes it, are in another.
 func subset(small, large string) (bool, error) {
-	a, err := parseGTIDs(small)
+	a, err := binlog.ParseSet(small)
 	if err != nil {
 		return false, err
 	}
-	b, err := parseGTIDs(large)
-	if err != nil {
-		return false, err
-	}
-	for source, intervals := range a {
-		for _, i := range intervals {
-			if !slices.ContainsFunc(b[source], func(j interval) bool { return j.first <= i.first && i.last <= j.last }) {
-				return false, nil
-			}
-		}
-	}
-	return true, nil
-}
-
-// parseGTIDs reads a set as MySQL writes it, with intervals that neither touch nor overlap: uuid[:tag]:1-5:7, ...; the
-// key is the UUID with its tag.
-func parseGTIDs(text string) (map[string][]interval, error) {
-	set := map[string][]interval{}
-	text = strings.TrimPrefix(text, "+") // as a dump has it, and the manifests of older backups
-	for one := range strings.SplitSeq(text, ",") {
-		if one = strings.TrimSpace(one); one == "" {
-			continue
-		}
-		uuid, rest, _ := strings.Cut(one, ":")
-		source := uuid
-		for part := range strings.SplitSeq(rest, ":") {
-			low, high, ranged := strings.Cut(part, "-")
-			first, err := strconv.ParseUint(low, 10, 64)
-			if err != nil { // a tag is a word
-				if part == "" || ranged {
-					return nil, fmt.Errorf("%q is no set of GTIDs", text)
-				}
-				source = uuid + ":" + part
-				continue
-			}
-			last := first
-			if ranged {
-				if last, err = strconv.ParseUint(high, 10, 64); err != nil {
-					return nil, fmt.Errorf("%q is no set of GTIDs", text)
-				}
-			}
-			set[source] = append(set[source], interval{first, last})
-		}
-	}
-	return set, nil
+	b, err := binlog.ParseSet(large)
+	return err == nil && a.Subset(b), err
 }

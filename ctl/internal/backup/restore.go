@@ -13,10 +13,12 @@ import (
 
 	"filippo.io/age"
 
+	"oneserver/ctl/internal/binlog"
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/lifecycle"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
+	"oneserver/ctl/internal/throwaway"
 )
 
 // RestoreOptions say what is brought back.
@@ -144,7 +146,10 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 	if here.others > 0 {
 		return false, fmt.Errorf("%s has %d views, triggers, routines or events, which cannot be moved out of the way: drop them first", schema, here.others)
 	}
-	var p plan
+	p := plan{}
+	if p.expected, err = binlog.ParseSet(b.GTIDs); err != nil {
+		return false, fmt.Errorf("%s is damaged: %w", b.Dir, err)
+	}
 	what := "the backup " + shown(cli, b.Dir) + " of " + stamp(b.Taken)
 	if !to.IsZero() {
 		all, _, err := list(filepath.Dir(b.Dir))
@@ -157,45 +162,57 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 		if err := d.archive(ctx, say, here, all, recipients); err != nil {
 			say.Say("warning: %v", err) // whether it matters for this moment is seen next
 		}
-		if p, err = d.prepare(ctx, say, b, to, identities); err != nil {
+		if p, err = prepare(ctx, say, b, all, to, identities); err != nil {
 			return false, err
 		}
-		what = fmt.Sprintf("what was committed before %s: %s, and the transactions after it (%d)", stamp(to), what, p.transactions)
+		what = fmt.Sprintf("what was committed before %s: %s, and the transactions after it (%d)", stamp(to), what, p.changes)
+		if n := p.skipped.Count(); n > 0 {
+			what += fmt.Sprintf(", without those on accounts and other schemas (%d)", n)
+		}
 	}
 
-	say.Say("This puts the site's data back to %s.\nWhat the site has now, and writes until then, is moved to the schema %s, in the place of what an earlier restore has left there.", what, before)
+	say.Say("This puts the site's data back to %s.\nWhat the site has now, and writes until then, is moved to the schema %s, in the place of what an earlier restore has left there. Everybody must sign in again.", what, before)
+	project, err := stack.ReadProject(ctx, cli)
+	if err != nil {
+		return false, err
+	}
 	if !options.Yes {
-		project, err := stack.ReadProject(ctx, cli)
-		if err != nil {
-			return false, err
-		}
 		if err := lifecycle.Ask(ctx, in, out, project.Name, "go run -C ctl . restore --yes"); err != nil {
 			return false, err
 		}
 	}
 
 	begun := time.Now()
+	say.Now("starting a MySQL apart from the site's")
+	apart, err := throwaway.Start(ctx, cli, project, purpose, "--replicate-wild-do-table="+schema+".%")
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, apart.Remove()) }()
+	r := rebuilt{Server: apart, say: say, backup: b}
+	say.Now("loading it there")
+	if err := r.load(ctx, telling{dump, func() {
+		say.Progress("loading it there: %s of %s", megabytes(done), megabytes(b.Size))
+	}}, p.defines); err != nil {
+		return false, err
+	}
+	if err := r.replay(ctx, p, identities); err != nil {
+		return false, err
+	}
+	say.Now("checking what has come of it")
+	if err := r.check(ctx); err != nil {
+		return false, err
+	}
+	if err := d.fits(ctx, r.version); err != nil {
+		return false, err
+	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askWithin)
 		defer cancel()
-		if _, dropping := d.ask(ctx, "SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS "+beside); dropping != nil {
-			err = errors.Join(err, fmt.Errorf("drop %s: %w", beside, dropping))
-		}
+		err = errors.Join(err, d.clean(ctx))
 	}()
-	if err := d.createLike(ctx, beside); err != nil {
-		return false, err
-	}
-	say.Now("loading it into %s", beside)
-	if err := d.load(ctx, telling{dump, func() {
-		say.Progress("loading it into %s: %s of %s", beside, megabytes(done), megabytes(b.Size))
-	}}); err != nil {
-		return false, fmt.Errorf("load the dump: %w", err)
-	}
-	say.Now("comparing the rows with those of the backup")
-	if err := d.compareTables(ctx, b); err != nil {
-		return false, err
-	}
-	if err := d.replay(ctx, say, b, p, identities); err != nil {
+	say.Now("copying its tables into %s", beside)
+	if err := d.copyFrom(ctx, r); err != nil {
 		return false, err
 	}
 	say.Now("putting it in the site's place")
@@ -232,24 +249,6 @@ func (d database) createLike(ctx context.Context, name string) error {
 	}
 	_, err = d.ask(ctx, fmt.Sprintf("SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS %s; CREATE DATABASE %[1]s CHARACTER SET %s COLLATE %s", name, rows[0][0], rows[0][1]))
 	return err
-}
-
-// compareTables dumps what was loaded and compares it, table by table, with what the backup said of itself.
-func (d database) compareTables(ctx context.Context, b Backup) error {
-	got, err := d.dump(ctx, checkScript, writerFunc(func(p []byte) (int, error) { return len(p), nil }))
-	if err != nil {
-		return err
-	}
-	if !slices.Equal(got.tables, b.Tables) {
-		var differ []string
-		for i, table := range b.Tables {
-			if i >= len(got.tables) || got.tables[i] != table {
-				differ = append(differ, table.Name)
-			}
-		}
-		return fmt.Errorf("what was loaded differs from the backup, in %s; it was made by MySQL %s", strings.Join(differ, ", "), b.ServerVersion)
-	}
-	return nil
 }
 
 // swap moves the site's tables away and the restored ones into their place, in one statement: whoever reads sees the
@@ -305,7 +304,11 @@ func (d database) migrate(ctx context.Context, say *terminal.Teller) error {
 
 // Forget drops what the last restore has left of the data before it.
 func Forget(ctx context.Context, cli docker.CLI, out *os.File) error {
-	if _, err := (database{cli}).ask(ctx, "SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS "+before); err != nil {
+	d := database{cli}
+	if err := d.sweep(ctx); err != nil {
+		return err
+	}
+	if _, err := d.ask(ctx, "SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS "+before); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "%s is gone\n", before)

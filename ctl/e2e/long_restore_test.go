@@ -1,0 +1,272 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// insertPosts commits posts one by one, each in a transaction of its own.
+func (c *copyOfStack) insertPosts(t *testing.T, title string, count int) {
+	t.Helper()
+	cmd := c.command(t.Context(), "docker", "compose", "exec", "--no-TTY", "db", "sh", "-c", `MYSQL_PWD="$(cat /run/secrets/mysql_root_password)" exec mysql --user root foobar`)
+	cmd.Stdin = strings.NewReader(strings.Repeat("INSERT INTO posts (title, body, created_at) VALUES ('"+title+"', 'Written by a test.', UTC_TIMESTAMP(6));\n", count))
+	if _, err := combined(cmd); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// leftBehind is what a restore works with and takes away again: the throw-away with its volumes, the schema and the account.
+func (c *copyOfStack) leftBehind(t *testing.T) string {
+	t.Helper()
+	var left []string
+	for _, list := range [][]string{{"ps", "--all", "--format", "{{.Names}}"}, {"volume", "ls", "--quiet"}} {
+		out, err := c.output(t.Context(), "docker", append(list, "--filter", "label=oneserver.throwaway="+c.project)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = append(left, strings.Fields(out)...)
+	}
+	left = append(left, strings.Fields(c.mustSQL(t, "SELECT schema_name FROM information_schema.schemata WHERE schema_name = 'foobar_restore' UNION SELECT user FROM mysql.user WHERE user = 'restore'"))...)
+	return strings.Join(left, " ")
+}
+
+// stopAt runs the tool and, some time after it has said what it does at a point, sends it a signal. It returns what it said.
+func (c *copyOfStack) stopAt(t *testing.T, point string, later time.Duration, signal syscall.Signal, args ...string) (said string, reached bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, tool(), args...)
+	cmd.Dir, cmd.Env = root, c.env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	cmd.Stderr = &text
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for scanner := bufio.NewScanner(out); scanner.Scan(); {
+		lines = append(lines, scanner.Text())
+		if strings.Contains(scanner.Text(), point) && !reached {
+			reached = true
+			time.Sleep(later)
+			// as a person at a terminal or the kernel does it: all programs that the tool has started get it too
+			if err := syscall.Kill(-cmd.Process.Pid, signal); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if err := cmd.Wait(); err == nil && reached && later == 0 {
+		t.Errorf("at %q: it ended well all the same", point)
+	}
+	return strings.Join(lines, "\n") + text.String(), reached
+}
+
+// points are what a restore says that it is doing, in the order in which it does it.
+var points = []string{"comparing", "looking for", "starting a MySQL", "loading it there", "comparing the rows", "carrying out",
+	"checking what", "copying its tables", "comparing the tables in", "putting it in", "restored in", "bringing the tables"}
+
+// A restore that is killed, wherever it is, leaves the data as it was or as it should be; the next command removes what it
+// has left. After Ctrl-C nothing is left at all.
+func TestLongAKilledRestoreLeavesNothingHalf(t *testing.T) {
+	dir := t.TempDir()
+	site.mustCtl(t, "backup", "--dir", dir)
+	machine.empty(t)
+	defer func() {
+		if err := machine.remove(); err != nil {
+			t.Error(err)
+		}
+	}()
+	machine.mustCtl(t, "restore", "--yes", "--dir", dir)
+	dir = t.TempDir()
+	machine.mustCtl(t, "backup", "--dir", dir)
+	machine.insertPosts(t, "Of the log", 300)
+	restored := machine.state(t, "foobar")
+	moment := machine.mustSQL(t, "SELECT UTC_TIMESTAMP(6)")
+	args := []string{"restore", "--yes", "--dir", dir, "--to", moment}
+	machine.insertPosts(t, "Too late", 1)
+	machine.mustCtl(t, "backup", "--dir", t.TempDir()) // closes the log, so that the way to the moment is the same each time
+
+	for _, point := range points {
+		for _, later := range []time.Duration{0, 300 * time.Millisecond} {
+			machine.insertPosts(t, "Before a kill", 1)
+			now := machine.state(t, "foobar")
+			said, reached := machine.stopAt(t, point, later, syscall.SIGKILL, args...)
+			if !reached {
+				t.Fatalf("it never says %q:\n%s", point, said)
+			}
+			got := machine.state(t, "foobar")
+			outcome := "as it was"
+			switch got {
+			case now:
+			case restored:
+				outcome = "as restored"
+			default:
+				t.Fatalf("killed %s after %q the data is neither as before nor as restored:\n%s", later, point, got)
+			}
+			left := machine.leftBehind(t)
+			machine.mustCtl(t, "backup", "--dir", filepath.Join(t.TempDir(), "next"))
+			if still := machine.leftBehind(t); still != "" {
+				t.Errorf("killed %s after %q and cleaned up, there still is %s", later, point, still)
+			}
+			if again := machine.state(t, "foobar"); again != got {
+				t.Errorf("cleaning up has changed the data:\n%s", again)
+			}
+			t.Logf("killed %s after %q: the data is %s; left was %q", later, point, outcome, left)
+		}
+	}
+	for _, point := range []string{"loading it there", "copying its tables"} {
+		now := machine.state(t, "foobar")
+		said, reached := machine.stopAt(t, point, 0, syscall.SIGINT, args...)
+		if !reached || !strings.Contains(said, "the site's data is as it was") {
+			t.Errorf("Ctrl-C at %q: it says\n%s", point, said)
+		}
+		if got, left := machine.state(t, "foobar"), machine.leftBehind(t); got != now || left != "" {
+			t.Errorf("after Ctrl-C at %q there is %q, and the data is\n%s", point, left, got)
+		}
+	}
+	machine.mustCtl(t, args...)
+	if got := machine.state(t, "foobar"); got != restored {
+		t.Errorf("after all of it the moment is\n%s\nand was\n%s", got, restored)
+	}
+}
+
+const (
+	manyRows    = 1_000_000
+	logged      = 60_000 // ten minutes at 100 a second
+	timesToLoad = 2.5
+	slower      = 1.3
+)
+
+// large is a copy with a million posts.
+var large = newCopy("oneserver-test-large", "18086", "11059", "172.28.10")
+
+// A million rows come back to a moment in a small multiple of the time that it takes to load their dump, and the site
+// hardly notices.
+func TestLongALargeRestoreIsQuickAndQuiet(t *testing.T) {
+	if err := large.remove(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := large.compose(t.Context(), "up", "--detach", "--wait"); err != nil {
+		t.Fatalf("%v\n%s", err, large.logs())
+	}
+	defer func() {
+		if err := large.remove(); err != nil {
+			t.Error(err)
+		}
+	}()
+	const step = 100_000
+	for done := 0; done < manyRows; done += step {
+		large.mustSQL(t, fmt.Sprintf(`SET sql_log_bin = 0, unique_checks = 0, cte_max_recursion_depth = 1000000; USE foobar;
+INSERT INTO posts (id, title, body, created_at)
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+SELECT 1000 + %d + i, CONCAT('Post ', LPAD(%[2]d + i, 8, '0')),
+  LEFT(REPEAT('What is written here is as long as what people write, and means as much. ', 9), 30 + 30 * (i %% 20)),
+  TIMESTAMP'2020-01-01 00:00:00' + INTERVAL i SECOND FROM n`, step, done))
+	}
+	dir := t.TempDir()
+	large.mustCtl(t, "backup", "--dir", dir)
+	large.insertPosts(t, "Of the log", logged)
+	want := large.state(t, "foobar")
+	moment := large.mustSQL(t, "SELECT UTC_TIMESTAMP(6)")
+	large.insertPosts(t, "Too late", 1)
+
+	// the dump, loaded once
+	dump := filepath.Join(backups(t, dir)[0], "foobar.sql.zst")
+	large.mustSQL(t, "CREATE DATABASE once")
+	begun := time.Now()
+	if out, err := large.output(t.Context(), "sh", "-c", `zstd --decompress --stdout "$0" | docker compose exec --no-TTY db sh -c 'MYSQL_PWD="$(cat /run/secrets/mysql_root_password)" exec mysql --user root --init-command="SET SESSION sql_log_bin = 0" once'`, dump); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	once := time.Since(begun)
+	large.mustSQL(t, "SET SESSION sql_log_bin = 0; DROP DATABASE once")
+
+	quiet := large.visit(t, 10*time.Second, nil)
+	begun = time.Now()
+	var took time.Duration
+	meanwhile := large.visit(t, time.Hour, func() {
+		large.mustCtl(t, "restore", "--yes", "--dir", dir, "--to", moment)
+		took = time.Since(begun)
+	})
+	if got := large.state(t, "foobar"); got != want {
+		t.Errorf("restored is\n%s\nand it was\n%s", got, want)
+	}
+	t.Logf("loading the dump once: %.1f s; the restore: %.1f s, %.2f times that. Visitors: median %s before, %s meanwhile; %d of %d failed, slowest %s",
+		once.Seconds(), took.Seconds(), took.Seconds()/once.Seconds(), quiet.median(), meanwhile.median(), meanwhile.failed.Load(), len(meanwhile.took), slices.Max(meanwhile.took))
+	if took.Seconds() > timesToLoad*once.Seconds() {
+		t.Errorf("it takes %.2f times as long as loading the dump, want at most %.1f", took.Seconds()/once.Seconds(), timesToLoad)
+	}
+	if meanwhile.failed.Load() > 0 {
+		t.Errorf("%d requests failed", meanwhile.failed.Load())
+	}
+	if meanwhile.median() > time.Duration(slower*float64(quiet.median())) {
+		t.Errorf("the median goes from %s to %s", quiet.median(), meanwhile.median())
+	}
+}
+
+type requests struct {
+	mu     sync.Mutex
+	took   []time.Duration
+	failed atomic.Int64
+}
+
+func (v *requests) median() time.Duration {
+	slices.Sort(v.took)
+	return v.took[len(v.took)/2]
+}
+
+// visit asks for the newest posts 100 times a second, each at its time whether or not the ones before were answered, for a
+// time or while something is done.
+func (c *copyOfStack) visit(t *testing.T, most time.Duration, do func()) *requests {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), most)
+	defer stop()
+	v := &requests{}
+	var asking sync.WaitGroup
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			asking.Go(func() {
+				begun := time.Now()
+				ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+				defer cancel()
+				_, err := c.get(ask, "/api/v1/posts?limit=20")
+				v.mu.Lock()
+				defer v.mu.Unlock()
+				v.took = append(v.took, time.Since(begun))
+				if err != nil {
+					v.failed.Add(1)
+					t.Log(err)
+				}
+			})
+		}
+	}()
+	if do != nil {
+		do()
+		stop()
+	}
+	<-ended
+	asking.Wait()
+	return v
+}

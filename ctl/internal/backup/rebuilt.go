@@ -1,0 +1,450 @@
+package backup
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"filippo.io/age"
+
+	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/terminal"
+	"oneserver/ctl/internal/throwaway"
+)
+
+// A rebuilt is the site's data as of a backup or a moment, in a MySQL apart from the site's. Whatever a backup holds is
+// carried out there, and nothing of it on the site's: from there come only tables that were checked.
+type rebuilt struct {
+	*throwaway.Server
+	say     *terminal.Teller
+	backup  Backup
+	tables  []string
+	words   words // that were left out of the tables' definitions
+	version int   // of the tables, as the migrations count
+}
+
+// Its own programs, in it.
+const (
+	loadApart = "exec " + throwaway.Client + "--binary-mode " + schema
+	dumpApart = keepInput + `mysqldump --no-defaults --protocol=socket --socket=/var/run/mysqld/mysqld.sock --user=root` + dumpOptions + `--set-gtid-purged=OFF`
+)
+
+// perMoment are tables that say what is now and not what was: who had signed out would be signed in again, and who was
+// to wait would wait no more. They come back empty.
+var perMoment = []string{"sessions", "throttle"}
+
+// load loads the dump and compares what has come of it with what the backup says of itself. Where whole is not said, it does
+// so without the full-text indexes.
+func (r *rebuilt) load(ctx context.Context, dump io.Reader, whole bool) error {
+	if _, err := r.SQL(ctx, "CREATE DATABASE "+schema+" CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci"); err != nil {
+		return err
+	}
+	var said, want summary
+	content, wait := through(dump, inspecting(&said), func(in io.Reader, out io.Writer) (err error) {
+		if whole {
+			_, err = io.Copy(out, in)
+		} else {
+			r.words, err = without(in, out)
+		}
+		return err
+	}, inspecting(&want))
+	loading := stream(ctx, "mysql", func(ctx context.Context) *exec.Cmd { return r.Command(ctx, loadApart) }, content, nil)
+	if err := cmp.Or(wait(), loading); err != nil {
+		return fmt.Errorf("load the dump: %w", err)
+	}
+	if !slices.Equal(said.tables, r.backup.Tables) {
+		return fmt.Errorf("the dump of %s and its manifest contradict each other, in %s", r.backup.name(), strings.Join(differing(said.tables, r.backup.Tables), ", "))
+	}
+	r.say.Now("comparing the rows with those of the backup")
+	got, err := r.dump(ctx, io.Discard)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(got.tables, want.tables) {
+		return fmt.Errorf("what was loaded differs from the backup, in %s; it was made by MySQL %s", strings.Join(differing(got.tables, want.tables), ", "), r.backup.ServerVersion)
+	}
+	return nil
+}
+
+// A stage changes or looks at what goes through it.
+type stage func(in io.Reader, out io.Writer) error
+
+func inspecting(s *summary) stage {
+	return func(in io.Reader, out io.Writer) (err error) {
+		*s, err = inspect(io.TeeReader(in, out))
+		return err
+	}
+}
+
+// through returns what comes out of stages that follow one another. wait ends them, where nobody reads to the end, and
+// says what went wrong in them first.
+func through(in io.Reader, stages ...stage) (out io.Reader, wait func() error) {
+	var running sync.WaitGroup
+	var last *io.PipeReader
+	errs := make([]error, len(stages))
+	for i, one := range stages {
+		reader, writer := io.Pipe()
+		from, before := in, last
+		running.Go(func() {
+			errs[i] = one(from, writer)
+			writer.CloseWithError(errs[i]) // nil is the end
+			if before != nil {
+				before.Close()
+			}
+		})
+		in, last = reader, reader
+	}
+	return last, func() error {
+		last.Close()
+		running.Wait()
+		for _, err := range errs { // the first: what follows it is the same
+			if err != nil && !errors.Is(err, io.ErrClosedPipe) {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// differing names the tables in which two lists differ.
+func differing(a, b []Table) (names []string) {
+	for _, table := range slices.Concat(a, b) {
+		if (!slices.Contains(a, table) || !slices.Contains(b, table)) && !slices.Contains(names, table.Name) {
+			names = append(names, table.Name)
+		}
+	}
+	return names
+}
+
+func (r *rebuilt) dump(ctx context.Context, sink io.Writer, options ...string) (summary, error) {
+	script := dumpApart + " " + strings.Join(append(options, schema), " ") + whileWanted
+	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return r.Command(ctx, script) }, sink)
+}
+
+// replay carries out the transactions after the dump, by MySQL's own means: the binary logs are laid down as if they had
+// come from a server that this one is a replica of. What does not concern the site counts as done before it begins.
+func (r *rebuilt) replay(ctx context.Context, p plan, identities []age.Identity) error {
+	// What the dump has counts as done too. The sets are long where many transactions are left out, but SQL takes them.
+	purge := "SET GLOBAL gtid_purged = '" + r.backup.gtids() + "';"
+	if p.skipped.Count() > 0 {
+		purge += "SET GLOBAL gtid_purged = '+" + p.skipped.String() + "';"
+	}
+	if _, err := r.SQL(ctx, purge); err != nil {
+		return fmt.Errorf("leave out what is not to be carried out: %w", err)
+	}
+	if p.changes > 0 {
+		r.say.Now("carrying out %d transactions of the binary logs", p.changes)
+		var index strings.Builder
+		for i, log := range p.logs {
+			name := fmt.Sprintf("relay.%06d", i+1)
+			if err := r.lay(ctx, log, name, identities); err != nil {
+				return err
+			}
+			fmt.Fprintf(&index, "./%s\n", name)
+		}
+		if err := r.Put(ctx, "relay.index", strings.NewReader(index.String())); err != nil {
+			return err
+		}
+		until := ""
+		if p.stop != nil {
+			until = " UNTIL SQL_BEFORE_GTIDS = '" + p.stop.String() + "'"
+		}
+		if _, err := r.SQL(ctx, "CHANGE REPLICATION SOURCE TO SOURCE_HOST = 'nobody', SOURCE_AUTO_POSITION = 0, RELAY_LOG_FILE = 'relay.000001', RELAY_LOG_POS = 4; START REPLICA SQL_THREAD"+until); err != nil {
+			return fmt.Errorf("carry out the binary logs: %w", err)
+		}
+	}
+	return r.caughtUp(ctx, p)
+}
+
+func (r *rebuilt) lay(ctx context.Context, log archived, name string, identities []age.Identity) error {
+	in, err := log.open(ctx, identities)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	return r.Put(ctx, name, in)
+}
+
+// caughtUp returns once exactly those transactions have been carried out that were to be. It gives up where MySQL does, or
+// where for a time none is added.
+func (r *rebuilt) caughtUp(ctx context.Context, p plan) error {
+	expected := p.expected.String()
+	last, since := "", time.Now()
+	for {
+		running, said := false, ""
+		if p.changes > 0 {
+			status, err := r.SQL(ctx, "SHOW REPLICA STATUS") // first: where it stops by itself, all is done
+			if err != nil {
+				return err
+			}
+			running, said = replicaStatus(status)
+		}
+		rows, err := r.SQL(ctx, "SELECT @@GLOBAL.gtid_executed, GTID_SUBSET('"+expected+"', @@GLOBAL.gtid_executed), GTID_SUBSET(@@GLOBAL.gtid_executed, '"+expected+"')")
+		if err != nil {
+			return err
+		}
+		if len(rows) != 1 || len(rows[0]) != 3 {
+			return fmt.Errorf("MySQL says of its transactions %q", rows)
+		}
+		executed, all, noMore := rows[0][0], rows[0][1] == "1", rows[0][2] == "1"
+		switch {
+		case said != "":
+			return fmt.Errorf("a transaction of the binary logs cannot be carried out: %s", said)
+		case !noMore:
+			return fmt.Errorf("other transactions were carried out than were to be: %s, and not %s", executed, expected)
+		case all:
+			if p.changes > 0 {
+				_, err = r.SQL(ctx, "STOP REPLICA")
+			}
+			return err
+		case !running || executed == last && time.Since(since) > silence:
+			return fmt.Errorf("the binary logs ended before all of them was carried out: %s, and not %s. MySQL says: %s", executed, expected, r.Log())
+		case executed != last:
+			last, since = executed, time.Now()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// replicaStatus reads of SHOW REPLICA STATUS whether the applier runs, and its last error.
+func replicaStatus(rows [][]string) (running bool, said string) {
+	const sqlRunning, lastSQLError = 11, 37 // of the columns, which have kept their places since 5.6
+	if len(rows) == 0 || len(rows[0]) <= lastSQLError {
+		return false, fmt.Sprintf("SHOW REPLICA STATUS prints %q", rows)
+	}
+	return rows[0][sqlRunning] == "Yes", rows[0][lastSQLError]
+}
+
+// check says whether it is a state of the site: tables of InnoDB's, that lead nowhere else, with the mark of the migrations.
+func (r *rebuilt) check(ctx context.Context) error {
+	rows, err := r.SQL(ctx, "SELECT table_name, table_type, COALESCE(engine, '') FROM information_schema.tables WHERE table_schema = '"+schema+"' ORDER BY 1")
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		switch {
+		case row[1] != "BASE TABLE":
+			r.say.Say("not restored: %s %s, which is no table", strings.ToLower(row[1]), row[0])
+			if _, err := r.SQL(ctx, "DROP VIEW "+schema+"."+quote(row[0])); err != nil {
+				return err
+			}
+		case row[2] != "InnoDB":
+			return fmt.Errorf("the table %s is of %s and not of InnoDB", row[0], row[2])
+		default:
+			r.tables = append(r.tables, row[0])
+		}
+	}
+	if !slices.Contains(r.tables, "goose_db_version") {
+		return errors.New("it has no table goose_db_version, by which the release knows its tables: it is no state of this site")
+	}
+	others, err := r.SQL(ctx, `SELECT CONCAT('the trigger ', trigger_name) FROM information_schema.triggers WHERE trigger_schema = '`+schema+`'
+UNION ALL SELECT CONCAT('the ', LOWER(routine_type), ' ', routine_name) FROM information_schema.routines WHERE routine_schema = '`+schema+`'
+UNION ALL SELECT CONCAT('the event ', event_name) FROM information_schema.events WHERE event_schema = '`+schema+`'`)
+	if err != nil {
+		return err
+	}
+	for _, row := range others {
+		r.say.Say("not restored: %s, which is no table", row[0])
+	}
+	stray, err := r.SQL(ctx, "SELECT constraint_name FROM information_schema.referential_constraints WHERE constraint_schema = '"+schema+"' AND unique_constraint_schema <> '"+schema+"'")
+	if err != nil {
+		return err
+	}
+	if len(stray) > 0 {
+		return fmt.Errorf("these foreign keys lead out of %s: %q", schema, stray)
+	}
+	version, err := r.SQL(ctx, latestVersion)
+	if err != nil {
+		return err
+	}
+	if len(version) != 1 {
+		return fmt.Errorf("MySQL says of the version %q", version)
+	}
+	if r.version, err = strconv.Atoi(version[0][0]); err != nil {
+		return fmt.Errorf("the version of its tables: %w", err)
+	}
+	for _, table := range perMoment {
+		if slices.Contains(r.tables, table) {
+			if _, err := r.SQL(ctx, "TRUNCATE TABLE "+schema+"."+table); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+const latestVersion = "SELECT COALESCE(MAX(version_id), 0) FROM " + schema + ".goose_db_version WHERE is_applied"
+
+// fits refuses tables that are newer than both what the release brings and what the site has now: the release before may
+// run on those of a later one, and then does so already.
+func (d database) fits(ctx context.Context, version int) error {
+	has, err := d.ask(ctx, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_name = 'goose_db_version'")
+	if err != nil {
+		return err
+	}
+	highest := 0
+	if len(has) == 1 && has[0][0] == "1" {
+		rows, err := d.ask(ctx, latestVersion)
+		if err != nil {
+			return err
+		}
+		if highest, err = strconv.Atoi(rows[0][0]); err != nil {
+			return err
+		}
+	}
+	if version <= highest {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*askWithin)
+	defer cancel()
+	text, err := d.cli.Output(ctx, "compose", "run", "--rm", "--no-deps", "--no-TTY", "migrate", "pending")
+	if err != nil {
+		return fmt.Errorf("ask the release for its migrations: %w", err)
+	}
+	var ahead struct{ Migrations []struct{ File string } }
+	if err := json.Unmarshal([]byte(text), &ahead); err != nil {
+		return fmt.Errorf("app pending: %w", err)
+	}
+	for _, one := range ahead.Migrations {
+		number, _, _ := strings.Cut(one.File, "_")
+		n, err := strconv.Atoi(number)
+		if err != nil {
+			return fmt.Errorf("app pending: %w", err)
+		}
+		highest = max(highest, n)
+	}
+	if version > highest {
+		return fmt.Errorf("its tables are of version %d, and this release knows them up to version %d: check out the release that the backup is of, or a later one, make deploy, and restore again; or take an older backup", version, highest)
+	}
+	return nil
+}
+
+// copyFrom loads the tables into the schema beside the site's and compares both. Whoever loads them may do nothing but that.
+func (d database) copyFrom(ctx context.Context, r rebuilt) error {
+	if err := d.clean(ctx); err != nil {
+		return err
+	}
+	if err := d.createLike(ctx, beside); err != nil {
+		return err
+	}
+	password := rand.Text()
+	if _, err := d.ask(ctx, fmt.Sprintf(`SET SESSION sql_log_bin = 0;
+CREATE USER '%[1]s'@'localhost' IDENTIFIED BY '%[2]s' WITH MAX_USER_CONNECTIONS 1;
+GRANT SELECT, INSERT, CREATE, ALTER, DROP, INDEX, REFERENCES, LOCK TABLES ON `+"`%[3]s`"+`.* TO '%[1]s'@'localhost';
+GRANT SESSION_VARIABLES_ADMIN ON *.* TO '%[1]s'@'localhost'`, loader, password, strings.ReplaceAll(beside, "_", `\_`))); err != nil {
+		return fmt.Errorf("make the account that loads: %w", err)
+	}
+	content, wait := through(strings.NewReader(""), func(_ io.Reader, out io.Writer) error {
+		_, err := r.dump(ctx, out)
+		return err
+	}, r.words.with)
+	loading := stream(ctx, "mysql", func(ctx context.Context) *exec.Cmd { return d.command(ctx, loadScript) }, io.MultiReader(strings.NewReader(password+"\n"), content), nil)
+	if err := cmp.Or(wait(), loading); err != nil {
+		return fmt.Errorf("load the tables: %w", err)
+	}
+	r.say.Now("comparing the tables in %s", beside)
+	return d.compare(ctx, r)
+}
+
+// compare compares the tables beside the site's with those that they are copies of: the definitions as text, the rows by
+// MySQL's own checksum.
+func (d database) compare(ctx context.Context, r rebuilt) error {
+	want, err := r.dump(ctx, io.Discard, "--no-data")
+	if err != nil {
+		return err
+	}
+	var definitions bytes.Buffer
+	if _, err := d.dump(ctx, definitionsScript, &definitions); err != nil {
+		return err
+	}
+	content, wait := io.Reader(&definitions), func() error { return nil }
+	if r.words != nil {
+		var found words
+		content, wait = through(&definitions, func(in io.Reader, out io.Writer) (err error) {
+			if found, err = without(in, out); err == nil && !maps.EqualFunc(found, r.words, slices.Equal) {
+				err = fmt.Errorf("the full-text indexes in %s are %q, and were %q", beside, found, r.words)
+			}
+			return err
+		})
+	}
+	got, err := inspect(content)
+	if err := cmp.Or(wait(), err); err != nil {
+		return err
+	}
+	if !slices.Equal(got.tables, want.tables) {
+		return fmt.Errorf("the definitions in %s differ from what was copied there, in %s", beside, strings.Join(differing(got.tables, want.tables), ", "))
+	}
+	sums := func(name string) string {
+		var list []string
+		for _, table := range r.tables {
+			list = append(list, name+"."+quote(table))
+		}
+		return "CHECKSUM TABLE " + strings.Join(list, ", ")
+	}
+	theirs, err := r.SQL(ctx, sums(schema))
+	if err != nil {
+		return err
+	}
+	ours, err := d.askWithin(ctx, silence, sums(beside))
+	if err != nil {
+		return err
+	}
+	if len(ours) != len(theirs) || len(ours) != len(r.tables) {
+		return fmt.Errorf("the checksums are %q and %q", theirs, ours)
+	}
+	for i := range ours {
+		if ours[i][1] != theirs[i][1] || ours[i][1] == "NULL" {
+			return fmt.Errorf("the rows in %s differ from what was copied there, in %s", beside, r.tables[i])
+		}
+	}
+	return nil
+}
+
+// clean removes what a restore works with on the site's server: its own, or what one that was killed has left.
+func (d database) clean(ctx context.Context) error {
+	if _, err := d.ask(ctx, "SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS "+beside+"; DROP USER IF EXISTS '"+loader+"'@'localhost'"); err != nil {
+		return fmt.Errorf("drop %s: %w", beside, err)
+	}
+	return nil
+}
+
+// sweep removes what a restore that was killed has left, in the engine and on the site's server. One that is at work is left
+// alone: it holds the throw-away, which ends with it.
+func (d database) sweep(ctx context.Context) error {
+	project, err := stack.ReadProject(ctx, d.cli)
+	if err != nil {
+		return err
+	}
+	for until := time.Now().Add(5 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		switch atWork, err := throwaway.Running(ctx, d.cli, project, purpose); {
+		case err != nil:
+			return err
+		case !atWork:
+			return errors.Join(throwaway.Clean(ctx, d.cli, project), d.clean(ctx))
+		case time.Now().After(until):
+			return nil
+		}
+	}
+}
+
+// purpose names the throw-away of a restore, of which there is one at a time.
+const purpose = "restore"
+
+// gtids is the set as SQL takes it; in older backups it begins with a plus.
+func (b Backup) gtids() string { return strings.TrimPrefix(b.GTIDs, "+") }

@@ -1,0 +1,98 @@
+package backup
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+)
+
+// Words are the full-text indexes of tables, as their definitions write them. To build them takes many times as long as all
+// else about a table, and nothing reads them in the throw-away: so a dump is loaded there without, and they come back with
+// the definition where the site is.
+type words map[string][]string
+
+var (
+	tableBegins = regexp.MustCompile("^CREATE TABLE `(.+)` \\($")
+	fullText    = regexp.MustCompile("^  FULLTEXT KEY `[^`]+` \\(`[^`]+`(?:,`[^`]+`)*\\)$") // in its plain form; another one stays
+)
+
+// without copies a dump and takes the full-text indexes out of the definitions, into the result.
+func without(dump io.Reader, to io.Writer) (words, error) {
+	taken := words{}
+	err := rewrite(dump, to, func(table string, lines []string) []string {
+		return slices.DeleteFunc(lines, func(line string) bool {
+			if !fullText.MatchString(line) {
+				return false
+			}
+			taken[table] = append(taken[table], line)
+			return true
+		})
+	})
+	return taken, err
+}
+
+// with copies a dump and puts full-text indexes back.
+func (w words) with(dump io.Reader, to io.Writer) error {
+	return rewrite(dump, to, func(table string, lines []string) []string {
+		at := len(lines) // MySQL names foreign keys and checks after the indexes
+		for at > 0 && bytes.HasPrefix([]byte(lines[at-1]), []byte("  CONSTRAINT ")) {
+			at--
+		}
+		return slices.Insert(lines, at, w[table]...)
+	})
+}
+
+// rewrite copies a dump with the lines of each definition, without the commas between them, changed. mysqldump writes each
+// INSERT in one line and a definition in many, of which no other begins as they do.
+func rewrite(dump io.Reader, to io.Writer, change func(table string, lines []string) []string) error {
+	in, out := bufio.NewReaderSize(dump, 256<<10), bufio.NewWriterSize(to, 256<<10)
+	for whole := true; ; {
+		piece, err := in.ReadSlice('\n')
+		if begins := tableBegins.FindSubmatch(bytes.TrimSuffix(piece, []byte("\n"))); whole && begins != nil {
+			name := string(bytes.ReplaceAll(begins[1], []byte("``"), []byte("`")))
+			out.Write(piece)
+			lines, end, failed := definition(in)
+			if failed != nil {
+				return fmt.Errorf("the definition of %s: %w", name, failed)
+			}
+			lines = change(name, lines)
+			for i, line := range lines {
+				out.WriteString(line)
+				if i < len(lines)-1 {
+					out.WriteByte(',')
+				}
+				out.WriteByte('\n')
+			}
+			out.WriteString(end)
+			continue
+		}
+		if _, failed := out.Write(piece); failed != nil {
+			return failed
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return out.Flush()
+		case err != nil && !errors.Is(err, bufio.ErrBufferFull):
+			return err
+		}
+		whole = err == nil
+	}
+}
+
+// definition reads the lines of one, up to and without that which ends it.
+func definition(in *bufio.Reader) (lines []string, end string, err error) {
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return nil, "", io.ErrUnexpectedEOF
+		}
+		if line[0] == ')' {
+			return lines, line, nil
+		}
+		lines = append(lines, string(bytes.TrimSuffix([]byte(line[:len(line)-1]), []byte(","))))
+	}
+}

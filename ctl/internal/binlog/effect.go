@@ -1,0 +1,107 @@
+package binlog
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Effect is what a transaction means to the site's schema.
+type Effect int
+
+const (
+	// None is of a transaction that changes nothing in the site's schema: accounts, other schemas.
+	None Effect = iota
+	// Changes is of one that changes the site's schema. It may change rows of others too, which a filter keeps out.
+	Changes
+	// Moves is of one statement that changes the site's schema and another: tables that a restore has swapped.
+	Moves
+	// Unclear is of one of which it cannot be said, or of which a part only could be carried out.
+	Unclear
+)
+
+// effects gathers what the events of one transaction touch.
+type effects struct {
+	site, moves, byStatement bool
+	why                      string
+}
+
+func (e *effects) unclear(why string) {
+	if e.why == "" {
+		e.why = why
+	}
+}
+
+func (e *effects) sum() (Effect, string) {
+	switch {
+	case e.why != "":
+		return Unclear, e.why
+	case e.moves:
+		return Moves, ""
+	case e.site:
+		return Changes, ""
+	}
+	return None, ""
+}
+
+func (e *effects) rows(schema, site string) { e.site = e.site || schema == site }
+
+// table is a name in a statement, in its plainest forms; what it finds is the schema, if any.
+const table = "(?:(?:`([^`]+)`|([\\w$]+))\\s*\\.\\s*)?(?:`[^`]+`|[\\w$]+)"
+
+var (
+	// what comes before the first word: comments; of a comment with a version only its marks, since what is in it is carried out
+	before = regexp.MustCompile(`(?s)^(?:\s+|/\*!\d*|/\*[^!].*?\*/|/\*\*/|--[ \t][^\n]*(?:\n|$)|--\n|#[^\n]*(?:\n|$))+`)
+	// These change no table's rows and no table's definition.
+	apart = regexp.MustCompile(`(?i)^(grant|revoke|flush|analyze|optimize|repair|set|(install|uninstall)|` +
+		`(create|alter|drop|rename)\s+(or\s+replace\s+)?(user|role|server|tablespace|undo|logfile|resource|spatial\s+reference|instance)|do)\b`)
+	// Each of these belongs to a transaction whose other events say what it touches, or to one that is prepared.
+	bracket = regexp.MustCompile(`(?i)^(begin|commit|rollback|savepoint|release\s+savepoint|start\s+transaction|xa)\b`)
+	// Statements of which the log does not say whose tables they change: their own words do, and the session's schema. The
+	// first is how the server writes CREATE TABLE ... SELECT.
+	telling = []*regexp.Regexp{
+		regexp.MustCompile(`^CREATE TABLE ` + table + ` \((?s:.*) START TRANSACTION$`),
+		regexp.MustCompile(`(?i)^create\s+table\s+(?:if\s+not\s+exists\s+)?` + table + `\s*\(?\s*like\s+` + table + `\s*\)?$`),
+		regexp.MustCompile(`(?i)^truncate\s+(?:table\s+)?` + table + `$`),
+		regexp.MustCompile(`(?i)^alter\s+table\s+` + table + `\s+(?:truncate|analyze|check|optimize|rebuild|repair)\s+partition\s[^.]*$`),
+	}
+	renaming = regexp.MustCompile(`(?i)^(rename|alter)\s+table\b`)
+)
+
+// statement takes in a statement. The log says which schemas it changes; what it does not say so of is taken for nothing
+// but what it is known to be.
+func (e *effects) statement(q query, site string) {
+	text := before.ReplaceAllString(q.text, "")
+	if len(q.schemas) == 0 && !q.many {
+		for _, one := range telling {
+			for i, found := 1, one.FindStringSubmatch(strings.TrimSpace(text)); i < len(found); i += 2 {
+				q.schemas = append(q.schemas, cmp.Or(found[i], found[i+1], q.schema))
+			}
+		}
+	}
+	shown := text
+	if len(shown) > 200 {
+		shown = shown[:200] + " ..."
+	}
+	here, elsewhere := slices.Contains(q.schemas, site), slices.ContainsFunc(q.schemas, func(s string) bool { return s != site })
+	switch {
+	case bracket.MatchString(text):
+		if strings.EqualFold(text[:2], "xa") {
+			e.site = true // harmless where it is not the site's: the filter keeps the rows out
+		}
+	case apart.MatchString(text):
+	case q.many:
+		e.unclear("a statement that changes many schemas: " + shown)
+	case here && elsewhere && renaming.MatchString(text):
+		e.moves = true
+	case here && elsewhere:
+		e.unclear(fmt.Sprintf("a statement that changes %s and, with it, %s: %s", site, strings.Join(slices.DeleteFunc(slices.Clone(q.schemas), func(s string) bool { return s == site }), ", "), shown))
+	case here:
+		e.site, e.byStatement = true, true
+	case elsewhere:
+	default:
+		e.unclear("a statement that does not say what it changes: " + shown)
+	}
+}

@@ -1,0 +1,11 @@
+//go:build !windows
+
+package throwaway
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// alone keeps the terminal's Ctrl-C away from a program.
+func alone(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }

@@ -1,0 +1,294 @@
+// Package throwaway runs a MySQL that nobody else can reach, for what must not happen on the site's: to load a backup that
+// may hold anything, to carry out what a log says, to try a change of tables. It is of the image that the site runs, has
+// no network, no secret and nothing of the site's, and goes with the program that started it.
+package throwaway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"oneserver/ctl/internal/ctxio"
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
+)
+
+// label marks the containers and volumes with their project, so that what an engine that was killed has left is found.
+const label = "oneserver.throwaway"
+
+const (
+	startWithin  = 3 * time.Minute  // a new data directory and a start, on a machine that is busy: seconds where it is not
+	leaveWithin  = 15 * time.Second // for one whose program was killed to end
+	justMade     = 3 * time.Second  // its program is about to start it
+	removeWithin = time.Minute
+	askWithin    = 10 * time.Minute // a statement over all rows
+	data         = "/var/lib/mysql"
+)
+
+// mysqld's settings. What it holds is made again if it is lost, so nothing waits for the disk. Its server_id differs from
+// the site's: a replica leaves out in silence whatever came from a server with its own.
+const settings = `--no-defaults --datadir=` + data + ` --socket=/var/run/mysqld/mysqld.sock --pid-file=/var/run/mysqld/mysqld.pid \
+ --skip-networking --mysqlx=OFF --secure-file-priv=NULL --event-scheduler=OFF --default-time-zone=+00:00 --character-set-server=utf8mb4 \
+ --server-id=4294967295 --gtid-mode=ON --enforce-gtid-consistency=ON --skip-log-bin --log-replica-updates=OFF \
+ --skip-replica-start --relay-log=` + data + `/relay --relay-log-recovery=OFF --relay-log-purge=ON --replica-parallel-workers=1 \
+ --innodb-flush-log-at-trx-commit=0 --innodb-doublewrite=OFF --innodb-flush-method=O_DIRECT_NO_FSYNC --innodb-redo-log-capacity=256M \
+ --innodb-buffer-pool-size=128M --innodb-log-buffer-size=8M --temptable-max-ram=32M --performance-schema=OFF --max-connections=20 \
+ --loose-innodb-numa-interleave=OFF`
+
+// The container ends with mysqld, and with its input: that ends when the program at the other end does, however it ends.
+const script = `set -eu
+{ mysqld ` + settings + ` --initialize-insecure && exec mysqld ` + settings + ` "$@"; } </dev/null &
+cat <&0 >/dev/null &
+wait -n`
+
+// A Server is a running throw-away.
+type Server struct {
+	cli     docker.CLI
+	project stack.Project
+	id      string
+	hold    io.Closer // its input
+	said    *tail
+	ended   chan struct{}
+}
+
+// Start starts one for a purpose, of which there is one at a time in a project. options are further ones of mysqld. It
+// removes what an earlier one has left; where that still runs, somebody is at work.
+func Start(ctx context.Context, cli docker.CLI, project stack.Project, purpose string, options ...string) (*Server, error) {
+	db, found := project.Services["db"]
+	if !found {
+		return nil, errors.New("compose.yaml has no service db")
+	}
+	if err := Clean(ctx, cli, project); err != nil {
+		return nil, err
+	}
+	id, err := create(ctx, cli, project.Name, purpose, db.Image, db.User, options)
+	for until := time.Now().Add(leaveWithin); errors.Is(err, errTaken) && time.Now().Before(until); {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Second):
+		}
+		if err := Clean(ctx, cli, project); err != nil {
+			return nil, err
+		}
+		id, err = create(ctx, cli, project.Name, purpose, db.Image, db.User, options)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make a throw-away MySQL: %w", err)
+	}
+	s := &Server{cli: cli, project: project, id: id, said: new(tail), ended: make(chan struct{})}
+	attach := cli.Command(context.WithoutCancel(ctx), "start", "--attach", "--interactive", id)
+	alone(attach) // Ctrl-C is for this program, which ends it in its own time
+	attach.Stdout, attach.Stderr = s.said, s.said
+	if s.hold, err = attach.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if err := attach.Start(); err != nil {
+		return nil, fmt.Errorf("docker start: %w", err)
+	}
+	go func() {
+		attach.Wait() // what it has said tells why
+		close(s.ended)
+	}()
+	if err := s.await(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("start a throw-away MySQL: %w", err), s.Remove())
+	}
+	return s, nil
+}
+
+var errTaken = errors.New("another one is at work: wait until it has ended")
+
+// create makes the container, which does not run yet. Its name is taken while there is one.
+func create(ctx context.Context, cli docker.CLI, project, purpose, image, user string, options []string) (id string, err error) {
+	mark := label + "=" + project
+	volume := ",volume-label=" + mark // without a name: it goes with the container
+	args := []string{"create", "--rm", "--interactive", "--name", project + "-" + purpose, "--label", mark, "--pull", "never",
+		"--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", user,
+		"--mount", "type=volume,destination=" + data + volume, "--mount", "type=volume,destination=/tmp" + volume,
+		"--tmpfs", "/var/run/mysqld:uid=999,gid=999,mode=0700,size=1m",
+		"--memory", "512m", "--memory-swap", "512m", "--pids-limit", "256",
+		"--cpu-shares", "512", // of 1024 that each of the site's containers has: it works in the time that they leave
+		"--log-driver", "none",
+		"--entrypoint", "bash", image, "-c", script, "bash"}
+	id, err = cli.Output(ctx, append(args, options...)...)
+	if err != nil && strings.Contains(err.Error(), "is already in use") {
+		return "", fmt.Errorf("%w (docker ps --all shows it as %s-%s)", errTaken, project, purpose)
+	}
+	return strings.TrimSpace(id), err
+}
+
+// await returns once it answers.
+func (s *Server) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, fmt.Errorf("it does not answer within %s", startWithin))
+	defer cancel()
+	for {
+		select {
+		case <-s.ended:
+			return fmt.Errorf("it has ended: %s", s.said)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(200 * time.Millisecond):
+		}
+		if _, err := s.SQL(ctx, "SELECT 1"); err == nil {
+			return nil
+		}
+	}
+}
+
+// Client is the shell command that runs statements inside it, as root.
+const Client = `mysql --no-defaults --protocol=socket --socket=/var/run/mysqld/mysqld.sock --user=root --default-character-set=utf8mb4 `
+
+// Command prepares a bash script inside it.
+func (s *Server) Command(ctx context.Context, script string, args ...string) *exec.Cmd {
+	return s.cli.Command(ctx, append([]string{"exec", "--interactive", s.id, "bash", "-c", script}, args...)...)
+}
+
+// SQL runs statements and returns their rows.
+func (s *Server) SQL(ctx context.Context, statements string) ([][]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	cmd := s.Command(ctx, "exec "+Client+"--batch --skip-column-names --binary-mode")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(statements), &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		if said := strings.TrimSpace(stderr.String()); said != "" {
+			return nil, fmt.Errorf("%s (%w)", said, err)
+		}
+		return nil, err
+	}
+	var rows [][]string
+	for line := range strings.Lines(stdout.String()) {
+		rows = append(rows, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
+	}
+	return rows, nil
+}
+
+// Put writes a file into its data directory.
+func (s *Server) Put(ctx context.Context, name string, content io.Reader) error {
+	cmd := s.Command(ctx, `exec cat >"$0"`, data+"/"+name)
+	cmd.Stdin = ctxio.Reader{Context: ctx, Reader: content}
+	if _, err := s.cli.OutputOf(cmd); err != nil {
+		return fmt.Errorf("copy %s: %w", name, err)
+	}
+	return nil
+}
+
+// Log is the end of what mysqld has said since its start.
+func (s *Server) Log() string { return s.said.String() }
+
+// A tail keeps the end of what is written to it.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = append(t.text, p...)
+	t.text = t.text[max(0, len(t.text)-2000):]
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.TrimSpace(string(t.text))
+}
+
+// Remove ends it, and it is gone with its data when Remove returns. It works too where the context of the caller has ended.
+func (s *Server) Remove() error {
+	ctx, cancel := context.WithTimeout(context.Background(), removeWithin)
+	defer cancel()
+	s.hold.Close()
+	_, err := s.cli.Output(ctx, "rm", "--force", "--volumes", s.id)
+	if gone(err) {
+		err = nil
+	}
+	select {
+	case <-s.ended: // docker run returns when the engine has removed it
+	case <-ctx.Done():
+		err = errors.Join(err, fmt.Errorf("%s does not end", s.id))
+	}
+	return errors.Join(err, Clean(ctx, s.cli, s.project)) // of volumes the engine takes leave a moment later
+}
+
+// Running says whether there is one for a purpose, and so somebody at work.
+func Running(ctx context.Context, cli docker.CLI, project stack.Project, purpose string) (bool, error) {
+	ids, err := cli.Output(ctx, "ps", "--quiet", "--filter", "label="+label+"="+project.Name, "--filter", "name=^"+project.Name+"-"+purpose+"$")
+	return strings.TrimSpace(ids) != "", err
+}
+
+// Clean removes what earlier throw-aways of the project have left: those that have ended, and volumes of which none is
+// left. One that runs ends with the program that started it, so it is waited for, and then somebody is at work.
+func Clean(ctx context.Context, cli docker.CLI, project stack.Project) error {
+	filter := "label=" + label + "=" + project.Name
+	ctx, cancel := context.WithTimeout(ctx, removeWithin)
+	defer cancel()
+	ids, err := cli.Output(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter", filter, "--filter", "status=created", "--filter", "status=exited", "--filter", "status=dead")
+	if err != nil {
+		return err
+	}
+	for _, id := range strings.Fields(ids) {
+		over, err := isOver(ctx, cli, id)
+		if err != nil {
+			return err
+		}
+		if !over {
+			continue
+		}
+		if _, err := cli.Output(ctx, "rm", "--force", "--volumes", id); err != nil && !gone(err) {
+			return err
+		}
+	}
+	names, err := cli.Output(ctx, "volume", "ls", "--quiet", "--filter", filter, "--filter", "dangling=true")
+	if err != nil {
+		return err
+	}
+	for _, name := range strings.Fields(names) {
+		if _, err := cli.Output(ctx, "volume", "rm", name); err != nil && !gone(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// isOver says of a container that does not run whether it is nobody's any more: one that was just made is about to be
+// started, or its program was killed before it could.
+func isOver(ctx context.Context, cli docker.CLI, id string) (bool, error) {
+	for {
+		list, err := docker.Inspect[struct {
+			Created time.Time
+			State   struct{ Status string }
+		}](ctx, cli, id)
+		if gone(err) {
+			return false, nil
+		} else if err != nil {
+			return false, err
+		}
+		status, left := list[0].State.Status, justMade-time.Since(list[0].Created)
+		if status != "created" || left <= 0 {
+			return status != "running", nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(left):
+		}
+	}
+}
+
+// gone says of an error that somebody was quicker.
+func gone(err error) bool {
+	if err == nil {
+		return false
+	}
+	said := strings.ToLower(err.Error())
+	return strings.Contains(said, "no such") || strings.Contains(said, "already in progress") || strings.Contains(said, "in use")
+}
