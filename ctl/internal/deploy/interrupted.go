@@ -93,7 +93,7 @@ func (s *site) interruption(ctx context.Context) (found interruption, err error)
 	if err != nil {
 		return found, err
 	}
-	found.kept, found.spare = s.tellApart(apps, found.routing, here[s.previous()].ID)
+	found.kept, found.spare = tellApart(apps, found.routing, here[s.previous()].ID)
 	throwaways, err := s.docker(ctx, "ps", "--all", "--quiet", "--filter", "label="+ours+"="+s.project.Name)
 	if err != nil {
 		return found, err
@@ -106,7 +106,7 @@ func (s *site) interruption(ctx context.Context) (found interruption, err error)
 // tellApart tells the replicas that serve from those that a deploy has left beside them. Where nothing is pinned, as after a
 // start of web, and there are two releases, the new one has passed its trial if the other's image has the name that a
 // rollback goes to; it is given that name at this moment.
-func (s *site) tellApart(apps []container, to routing, previous string) (kept, spare []container) {
+func tellApart(apps []container, to routing, previous string) (kept, spare []container) {
 	serving := to.servers
 	if to.onTrial() {
 		serving = to.backups
@@ -121,11 +121,11 @@ func (s *site) tellApart(apps []container, to routing, previous string) (kept, s
 		return nil, nil
 	}
 	for _, c := range live {
-		if address, err := s.address(c); err == nil && slices.Contains(serving, address) {
+		if slices.ContainsFunc(serving, func(r replica) bool { return r.id == c.ID }) {
 			kept = append(kept, c)
 		}
 	}
-	if len(kept) == 0 { // addresses change with a restart
+	if len(kept) == 0 {
 		oldest, newest := live[0], live[len(live)-1]
 		image := oldest.Image
 		if image == previous {
@@ -169,11 +169,11 @@ func (s *site) putRight(ctx context.Context, found interruption) error {
 	if len(found.kept) == 0 {
 		return s.route(ctx, routing{}, false)
 	}
-	addresses, err := s.addresses(found.kept)
+	kept, err := s.replicasOf(found.kept)
 	if err != nil {
 		return err
 	}
-	if err := s.route(ctx, routing{servers: addresses}, true); err != nil {
+	if err := s.route(ctx, routing{servers: kept}, true); err != nil {
 		return err
 	}
 	if len(found.spare) > 0 {

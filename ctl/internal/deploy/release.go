@@ -40,7 +40,18 @@ func Deploy(ctx context.Context, cli docker.CLI, out *os.File, replicas int) err
 			return err
 		}
 		current, err := r.isCurrent(ctx)
-		if err != nil || current {
+		if err != nil {
+			return err
+		}
+		if current {
+			absent, err := images.AbsentBases(ctx, cli, "app")
+			if err == nil && len(absent) > 0 {
+				err = fmt.Errorf("%s is not here and could not be pulled, so the application was not built: whether its source has changed is not known.\n"+
+					"make images gets what is missing, make load FILE=… takes it from a bundle", strings.Join(absent, ", "))
+			}
+			if err == nil {
+				fmt.Fprintln(out, "The release that runs is the newest: there is nothing to deploy.")
+			}
 			return err
 		}
 		if err := r.judgeMigrations(ctx); err != nil {
@@ -173,7 +184,6 @@ func (r *release) isCurrent(ctx context.Context) (bool, error) {
 	if len(r.old) != r.replicas {
 		return false, nil
 	}
-	fmt.Fprintln(r.out, "The release that runs is the newest: there is nothing to deploy.")
 	return true, nil
 }
 
@@ -292,7 +302,7 @@ func (r *release) replace(ctx context.Context) error {
 // takeOver starts the new release and lets visitors have it, with the old one behind it at first. It returns when the new
 // one alone serves.
 func (r *release) takeOver(ctx context.Context) (fresh []container, err error) {
-	old, err := r.addresses(r.old)
+	old, err := r.replicasOf(r.old)
 	if err != nil {
 		return nil, err
 	}
@@ -319,7 +329,7 @@ func (r *release) takeOver(ctx context.Context) (fresh []container, err error) {
 		return nil, err
 	}
 	r.say("it is ready, and answers")
-	next, err := r.addresses(fresh)
+	next, err := r.replicasOf(fresh)
 	if err != nil {
 		return nil, err
 	}

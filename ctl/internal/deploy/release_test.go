@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
 )
@@ -39,7 +38,7 @@ func TestATrialIsJudgedByWhatTheNewReleaseDoes(t *testing.T) {
 		{"the visitor left", both + line(visitor, "GET", "/api/v1/posts", first, "-"), "", ""},
 		{"a visitor forges the log", both + line(`x\",\"upstream_addr\":\"`+first+`\",\"upstream_status\":\"500`, "GET", "/", "", ""), "", ""},
 	} {
-		v := verdict{agent: mine, replicas: []netip.Addr{netip.MustParseAddr("172.28.0.131"), netip.MustParseAddr("172.28.0.132")}}
+		v := verdict{agent: mine, replicas: at("172.28.0.131", "172.28.0.132")}
 		var bad *failure
 		for one := range strings.Lines(test.log) {
 			if bad = v.read(one); bad != nil {

@@ -13,12 +13,21 @@ import (
 // A routing says which replicas of the application Nginx passes requests to; the zero value is all that Docker's DNS names,
 // ready or not.
 type routing struct {
-	servers []netip.Addr
-	backups []netip.Addr // asked where the servers fail
+	servers []replica
+	backups []replica // asked where the servers fail
+}
+
+// A replica is a container by its id, and where it is: addresses change hands when containers start anew.
+type replica struct {
+	id      string
+	address netip.Addr
 }
 
 // byName is what web-init/routing.sh writes when web starts.
 const byName = "server app:8080 resolve max_fails=0;\n"
+
+// String is where Nginx connects to.
+func (r replica) String() string { return netip.AddrPortFrom(r.address, 8080).String() }
 
 func (to routing) pinned() bool { return len(to.servers) > 0 }
 
@@ -36,11 +45,11 @@ func (to routing) String() string {
 	}
 	text := "# make deploy is at work; make up puts right what one that was killed has left\n" +
 		"server app:8080 resolve max_fails=0 down;\n"
-	for _, address := range to.servers {
-		text += "server " + netip.AddrPortFrom(address, 8080).String() + " max_fails=0;\n"
+	for _, r := range to.servers {
+		text += "server " + r.String() + " max_fails=0; # " + r.id + "\n"
 	}
-	for _, address := range to.backups {
-		text += "server " + netip.AddrPortFrom(address, 8080).String() + " max_fails=0 backup;\n"
+	for _, r := range to.backups {
+		text += "server " + r.String() + " max_fails=0 backup; # " + r.id + "\n"
 	}
 	return text + "server app:8080 resolve max_fails=0 backup;\n"
 }
@@ -48,16 +57,18 @@ func (to routing) String() string {
 // parseRouting reads what String has written, or routing.sh.
 func parseRouting(conf string) (to routing) {
 	for line := range strings.Lines(conf) {
-		words := strings.Fields(strings.TrimRight(line, ";\n"))
+		server, id, _ := strings.Cut(strings.TrimSpace(line), "; # ")
+		words := strings.Fields(server)
 		if len(words) < 2 || words[0] != "server" {
 			continue
 		}
-		switch address, err := netip.ParseAddrPort(words[1]); {
+		address, err := netip.ParseAddrPort(words[1])
+		switch one := (replica{id, address.Addr()}); {
 		case err != nil: // a name
 		case slices.Contains(words, "backup"):
-			to.backups = append(to.backups, address.Addr())
+			to.backups = append(to.backups, one)
 		default:
-			to.servers = append(to.servers, address.Addr())
+			to.servers = append(to.servers, one)
 		}
 	}
 	return to

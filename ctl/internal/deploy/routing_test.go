@@ -10,9 +10,10 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-func at(texts ...string) (list []netip.Addr) {
+// at are replicas at these addresses, whose ids are made of them.
+func at(texts ...string) (list []replica) {
 	for _, text := range texts {
-		list = append(list, netip.MustParseAddr(text))
+		list = append(list, replica{"id-" + text, netip.MustParseAddr(text)})
 	}
 	return list
 }
@@ -48,8 +49,8 @@ func TestARoutingIsWhereNginxLooksForIt(t *testing.T) {
 	}
 }
 
-// replica is one of app that runs; its address on another network comes first in no order at all.
-func replica(id, image, address string) container {
+// oneOfApp is a container that runs, with addresses on networks before and behind its own.
+func oneOfApp(id, image, address string) container {
 	c := container{ID: id, Name: "/" + id, Image: image}
 	c.State.Status = "running"
 	c.NetworkSettings.Networks = map[string]struct{ IPAddress string }{
@@ -68,12 +69,12 @@ func TestAReplicaIsAskedInTheStacksOwnNetwork(t *testing.T) {
 	t.Parallel()
 	s := inNetwork()
 	for range 100 { // a map has another order each time
-		if got, err := s.address(replica("a", "1", "172.28.0.130")); err != nil || got != netip.MustParseAddr("172.28.0.130") {
+		if got, err := s.address(oneOfApp("a", "1", "172.28.0.130")); err != nil || got != netip.MustParseAddr("172.28.0.130") {
 			t.Fatalf("its address is %s, %v", got, err)
 		}
 	}
 	for _, wrong := range []string{"", "172.28.0", "app"} {
-		if got, err := s.address(replica("a", "1", wrong)); err == nil || !strings.Contains(err.Error(), "oneserver_default") {
+		if got, err := s.address(oneOfApp("a", "1", wrong)); err == nil || !strings.Contains(err.Error(), "oneserver_default") {
 			t.Errorf("%q is taken for the address %s, %v", wrong, got, err)
 		}
 	}
@@ -81,7 +82,7 @@ func TestAReplicaIsAskedInTheStacksOwnNetwork(t *testing.T) {
 
 func TestANameLeadsToWhatRunsAndNowhereElse(t *testing.T) {
 	t.Parallel()
-	live := []container{replica("a", "1", "172.28.0.130"), replica("b", "1", "172.28.0.131")}
+	live := []container{oneOfApp("a", "1", "172.28.0.130"), oneOfApp("b", "1", "172.28.0.131")}
 	live[1].NetworkSettings.Networks["aaa"] = struct{ IPAddress string }{"10.0.0.8"}
 	for found, want := range map[string]bool{
 		"172.28.0.130 172.28.0.131":              true,
@@ -99,12 +100,12 @@ func TestANameLeadsToWhatRunsAndNowhereElse(t *testing.T) {
 
 func TestWhatAKilledDeployLeftIsToldFromWhatServes(t *testing.T) {
 	t.Parallel()
-	s := inNetwork()
-	old, another, next := replica("old", "1", "172.28.0.130"), replica("another", "1", "172.28.0.133"), replica("next", "2", "172.28.0.131")
+	old, another, next := oneOfApp("old", "1", "172.28.0.130"), oneOfApp("another", "1", "172.28.0.133"), oneOfApp("next", "2", "172.28.0.131")
 	created := next
 	created.State.Status = "created"
 	drained := old
 	drained.State.Status = "exited"
+	byID := func(id string) []replica { return []replica{{id, netip.MustParseAddr("172.28.0.140")}} } // addresses change hands
 	for _, test := range []struct {
 		name     string
 		apps     []container // the oldest first
@@ -114,19 +115,19 @@ func TestWhatAKilledDeployLeftIsToldFromWhatServes(t *testing.T) {
 		spare    string
 	}{
 		{"nothing was going on", []container{old, another}, routing{}, "0", "old another", ""},
-		{"pinned, and nothing begun", []container{old}, routing{servers: at("172.28.0.130")}, "0", "old", ""},
-		{"the new one is made", []container{old, created}, routing{servers: at("172.28.0.130")}, "0", "old", "next"},
-		{"the new one has started", []container{old, next}, routing{servers: at("172.28.0.130")}, "0", "old", "next"},
-		{"on trial", []container{old, next}, routing{servers: at("172.28.0.131"), backups: at("172.28.0.130")}, "0", "old", "next"},
-		{"past its trial", []container{old, next}, routing{servers: at("172.28.0.131")}, "1", "next", "old"},
-		{"past its trial, the old one drained", []container{drained, next}, routing{servers: at("172.28.0.131")}, "1", "next", "old"},
-		{"past its trial, the old one gone", []container{next}, routing{servers: at("172.28.0.131")}, "1", "next", ""},
+		{"pinned, and nothing begun", []container{old}, routing{servers: byID("old")}, "0", "old", ""},
+		{"the new one is made", []container{old, created}, routing{servers: byID("old")}, "0", "old", "next"},
+		{"the new one has started", []container{old, next}, routing{servers: byID("old")}, "0", "old", "next"},
+		{"on trial", []container{old, next}, routing{servers: byID("next"), backups: byID("old")}, "0", "old", "next"},
+		{"past its trial", []container{old, next}, routing{servers: byID("next")}, "1", "next", "old"},
+		{"past its trial, the old one drained", []container{drained, next}, routing{servers: byID("next")}, "1", "next", "old"},
+		{"past its trial, the old one gone", []container{next}, routing{servers: byID("next")}, "1", "next", ""},
 		{"web has started anew before the trial's end", []container{old, next}, routing{}, "0", "old", "next"},
 		{"web has started anew after it", []container{old, next}, routing{}, "1", "next", "old"},
-		{"the machine has, and addresses are others", []container{old, next}, routing{servers: at("172.28.0.199")}, "0", "old", "next"},
-		{"nobody serves", []container{drained, created}, routing{servers: at("172.28.0.130")}, "0", "", ""},
+		{"what served was made anew", []container{old, next}, routing{servers: byID("gone")}, "0", "old", "next"},
+		{"nobody serves", []container{drained, created}, routing{servers: byID("old")}, "0", "", ""},
 	} {
-		kept, spare := s.tellApart(test.apps, test.to, test.previous)
+		kept, spare := tellApart(test.apps, test.to, test.previous)
 		names := func(list []container) string { return strings.Join(ids(list), " ") }
 		if names(kept) != test.kept || names(spare) != test.spare {
 			t.Errorf("%s: kept %q and removed %q, want %q and %q", test.name, names(kept), names(spare), test.kept, test.spare)

@@ -210,14 +210,15 @@ func (s *site) address(c container) (netip.Addr, error) {
 	return address, nil
 }
 
-func (s *site) addresses(list []container) ([]netip.Addr, error) {
-	var all []netip.Addr
+// replicasOf says of containers what a routing has to know.
+func (s *site) replicasOf(list []container) ([]replica, error) {
+	var all []replica
 	for _, c := range list {
 		address, err := s.address(c)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, address)
+		all = append(all, replica{c.ID, address})
 	}
 	return all, nil
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,14 +48,14 @@ func (p proof) curl(address, options string) string {
 
 // ask asks each of the new replicas directly, before anybody else does. One that is busy is asked again.
 func (r *release) ask(ctx context.Context, fresh []container) error {
-	addresses, err := r.addresses(fresh)
+	replicas, err := r.replicasOf(fresh)
 	if err != nil {
 		return err
 	}
 	for i, c := range fresh {
 		for _, p := range append([]proof{{"GET", "/readyz", "", 200}}, proofs...) {
 			err := await(ctx, trialWithin, func(ctx context.Context) error {
-				out, err := r.inWeb(ctx, "", p.curl(netip.AddrPortFrom(addresses[i], 8080).String(), ""))
+				out, err := r.inWeb(ctx, "", p.curl(replicas[i].String(), ""))
 				if err != nil {
 					return err
 				}
@@ -78,7 +77,7 @@ func (r *release) ask(ctx context.Context, fresh []container) error {
 // try sends requests of ours the way that visitors' go, and returns when Nginx has logged that each of the new replicas has
 // answered each of them, and that none of it fails what the release before can answer.
 func (r *release) try(ctx context.Context, fresh []container) error {
-	addresses, err := r.addresses(fresh)
+	replicas, err := r.replicasOf(fresh)
 	if err != nil {
 		return err
 	}
@@ -111,7 +110,7 @@ func (r *release) try(ctx context.Context, fresh []container) error {
 		_ = follow.Wait() // it was told to end
 	}()
 
-	v := verdict{agent: "oneserver-trial-" + rand.Text(), replicas: addresses}
+	v := verdict{agent: "oneserver-trial-" + rand.Text(), replicas: replicas}
 	var all strings.Builder
 	for _, p := range proofs {
 		all.WriteString(p.curl("$SUBNET.80", "--user-agent "+v.agent) + "\n")
@@ -131,7 +130,7 @@ func (r *release) try(ctx context.Context, fresh []container) error {
 				return errors.Join(errors.New("docker logs --follow has ended before the trial"), ctx.Err())
 			}
 			if bad := v.read(line); bad != nil {
-				at := slices.Index(addresses, bad.replica)
+				at := slices.Index(replicas, bad.replica)
 				return fmt.Errorf("the new release fails its trial: %s\n%s", bad.what, r.log(ctx, fresh[at]))
 			}
 		case err := <-asked:
@@ -153,18 +152,18 @@ func (r *release) try(ctx context.Context, fresh []container) error {
 
 // A verdict is what Nginx' log says of a release on trial.
 type verdict struct {
-	agent    string       // that our requests name
-	replicas []netip.Addr // of the release
+	agent    string    // that our requests name
+	replicas []replica // of the release
 	answered map[string]bool
 }
 
 // failure is a request that a replica failed.
 type failure struct {
-	replica netip.Addr
+	replica replica
 	what    string
 }
 
-func answer(replica netip.Addr, p proof) string { return p.String() + " at " + replica.String() }
+func answer(r replica, p proof) string { return p.String() + " at " + r.String() }
 
 // missing are the answers that there are not yet.
 func (v *verdict) missing() string {
@@ -205,11 +204,11 @@ func (v *verdict) read(line string) *failure {
 	status := func(i int) int { n, _ := strconv.Atoi(statuses[i]); return n } // none: the visitor has left
 	at := slices.IndexFunc(proofs, func(p proof) bool { return p.method == request.Method && p.path == request.URI })
 	for i := range addresses {
-		address, err := netip.ParseAddrPort(addresses[i])
-		if err != nil || !slices.Contains(v.replicas, address.Addr()) {
+		n := slices.IndexFunc(v.replicas, func(r replica) bool { return r.String() == addresses[i] })
+		if n < 0 {
 			continue
 		}
-		said := &failure{address.Addr(), fmt.Sprintf("%s %s is answered with %d", request.Method, request.URI, status(i))}
+		said := &failure{v.replicas[n], fmt.Sprintf("%s %s is answered with %d", request.Method, request.URI, status(i))}
 		switch {
 		case request.Agent != v.agent || at < 0:
 			last := len(addresses) - 1
@@ -220,7 +219,7 @@ func (v *verdict) read(line string) *failure {
 			if v.answered == nil {
 				v.answered = map[string]bool{}
 			}
-			v.answered[answer(address.Addr(), proofs[at])] = true
+			v.answered[answer(v.replicas[n], proofs[at])] = true
 		case status(i) != 503 && status(i) != 504 && status(i) != 0:
 			return said
 		}
