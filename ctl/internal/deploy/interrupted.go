@@ -20,6 +20,7 @@ type interruption struct {
 	kept, spare []container
 	throwaways  []string // ids of containers that were to live for one command
 	flushing    bool     // whether MySQL writes every page at once, ahead of a restart that has not come
+	locked      bool     // whether somebody has the lock: the command is not dead
 }
 
 func (i interruption) none() bool {
@@ -56,6 +57,9 @@ func recoverLocked(ctx context.Context, cli docker.CLI, out io.Writer) error {
 		return nil
 	}
 	s.web = web[0]
+	if found, err := s.interruption(ctx); err != nil || found.none() && !found.locked {
+		return err
+	}
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return err
@@ -79,15 +83,25 @@ func (s *site) recover(ctx context.Context) error {
 
 // interruption looks for what was left.
 func (s *site) interruption(ctx context.Context) (found interruption, err error) {
-	conf, err := s.inWeb(ctx, "", `cd /run/nginx && { [ ! -d next ] || echo "# interrupted"; } && { [ ! -f routing.conf ] || cat routing.conf; }`)
+	conf, err := s.inWeb(ctx, "", `cd /run/nginx && exec 9>deploy.lock && { flock --nonblock 9 || echo "# locked"; } &&
+		{ [ ! -d next ] || echo "# next"; } && { [ ! -f routing.conf ] || cat routing.conf; }`)
 	if err != nil {
 		return found, err
 	}
 	found.routing = parseRouting(conf)
-	found.reload = strings.HasPrefix(conf, "# interrupted")
-	apps, err := s.of(ctx, "app")
+	found.locked, found.reload = strings.Contains(conf, "# locked\n"), strings.Contains(conf, "# next\n")
+	all, err := s.of(ctx, "") // of all services, at the price of one
 	if err != nil {
 		return found, err
+	}
+	var apps, db []container
+	for _, c := range all {
+		switch c.Config.Labels["com.docker.compose.service"] {
+		case "app":
+			apps = append(apps, c)
+		case "db":
+			db = append(db, c)
+		}
 	}
 	here, err := s.cli.Images(ctx, s.previous())
 	if err != nil {
@@ -99,7 +113,7 @@ func (s *site) interruption(ctx context.Context) (found interruption, err error)
 		return found, err
 	}
 	found.throwaways = strings.Fields(throwaways)
-	found.flushing, err = s.isFlushing(ctx)
+	found.flushing, err = s.isFlushing(ctx, db)
 	return found, err
 }
 
@@ -206,12 +220,11 @@ func (s *site) nameImages(ctx context.Context, kept, spare []container) error {
 
 // isFlushing says whether a restart of the database has told MySQL to write its pages ahead and was then killed. A database
 // that is away has nothing to tell: the setting goes with it.
-func (s *site) isFlushing(ctx context.Context) (bool, error) {
-	list, err := s.of(ctx, "db")
-	if err != nil || len(list) != 1 || !list[0].healthy() {
-		return false, err
+func (s *site) isFlushing(ctx context.Context, db []container) (bool, error) {
+	if len(db) != 1 || !db[0].healthy() {
+		return false, nil
 	}
-	out, err := s.sql(ctx, list[0], "SELECT @@GLOBAL.innodb_max_dirty_pages_pct = 0")
+	out, err := s.sql(ctx, db[0], "SELECT @@GLOBAL.innodb_max_dirty_pages_pct = 0")
 	return strings.TrimSpace(out) == "1", err
 }
 

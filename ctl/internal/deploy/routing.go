@@ -77,35 +77,35 @@ func parseRouting(conf string) (to routing) {
 // whileOnTrial is trial.conf, in the location of the application: what a release on trial cannot answer, the one before does.
 const whileOnTrial = "proxy_next_upstream http_500 http_502 http_503 http_504;\n"
 
-// candidate puts a file of Nginx' configuration beside those in use and lets Nginx check all of them. The folder is there
-// until the configuration is in use, so that one which was cut off is found.
+// candidate puts a file of Nginx' configuration beside those in use and lets Nginx check all of them.
 func (s *site) candidate(ctx context.Context, file, text string, trial bool) error {
 	onTrial := ""
 	if trial {
 		onTrial = whileOnTrial
 	}
 	// What Nginx says on its standard error is the answer here; what docker says on its own is not.
-	said, err := s.inWeb(ctx, text, `cd /run/nginx && rm -rf next && mkdir next && cp nginx.conf routing.conf next && cat >"next/$0" &&
-		{ [ -z "$1" ] || printf %s "$1" >next/trial.conf; } && nginx -t -q -c /run/nginx/next/nginx.conf 2>&1`, file, onTrial)
+	said, err := s.inWeb(ctx, text, `cd /run/nginx && rm -rf candidate && mkdir candidate && cp nginx.conf routing.conf candidate && cat >"candidate/$0" &&
+		{ [ -z "$1" ] || printf %s "$1" >candidate/trial.conf; } && nginx -t -q -c /run/nginx/candidate/nginx.conf 2>&1`, file, onTrial)
 	if err == nil {
 		return nil
 	}
-	if _, failed := s.inWeb(ctx, "", "rm -rf /run/nginx/next"); failed != nil {
+	if _, failed := s.inWeb(ctx, "", "rm -rf /run/nginx/candidate"); failed != nil {
 		err = errors.Join(err, failed)
 	}
-	if said = strings.TrimSpace(strings.ReplaceAll(said, "/run/nginx/next/", "")); said != "" {
+	if said = strings.TrimSpace(strings.ReplaceAll(said, "/run/nginx/candidate/", "")); said != "" {
 		return errors.New(said)
 	}
 	return err
 }
 
-// adopt makes Nginx run with the candidate, and returns its workers of before, which may still be finishing something.
+// adopt makes Nginx run with the candidate, and returns its workers of before, which may still be finishing something. The
+// folder next is there from when the first file changes until Nginx runs with all, so that one which was cut off is found.
 func (s *site) adopt(ctx context.Context) (before []string, err error) {
 	before, _, err = s.workers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.inWeb(ctx, "", "cd /run/nginx && rm -f trial.conf && mv next/* . && nginx -s reload -c /run/nginx/nginx.conf"); err != nil {
+	if _, err := s.inWeb(ctx, "", "cd /run/nginx && rm -rf next && mv candidate next && rm -f trial.conf && mv next/* . && nginx -s reload -c /run/nginx/nginx.conf"); err != nil {
 		return nil, err
 	}
 	err = await(ctx, brief, func(ctx context.Context) error {

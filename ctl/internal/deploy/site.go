@@ -156,7 +156,7 @@ func (s *site) composeWithin(ctx context.Context, within time.Duration, args ...
 	return s.cli.OutputOf(cmd)
 }
 
-// of returns the containers of a service, whatever their state, the oldest first.
+// of returns the containers of a service, or of all, whatever their state, the oldest first.
 func (s *site) of(ctx context.Context, service string) ([]container, error) {
 	ctx, cancel := context.WithTimeout(ctx, brief)
 	defer cancel()
@@ -273,7 +273,7 @@ func await(ctx context.Context, within time.Duration, holds func(context.Context
 func (s *site) lock(ctx context.Context) (unlock func(), err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	cmd := s.cli.Command(ctx, "exec", "--interactive", s.web.ID, "sh", "-c",
-		"exec 9>/run/nginx/deploy.lock && flock --timeout 10 9 && echo locked && exec cat")
+		"exec 9>/run/nginx/deploy.lock && flock --timeout 20 9 && echo locked && exec cat")
 	end, stdin, err := os.Pipe()
 	if err != nil {
 		cancel()
