@@ -244,10 +244,10 @@ func (s *site) drain(ctx context.Context, list []container) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, drainWithin)
 	defer cancel()
-	if _, err := s.cli.Output(ctx, append([]string{"stop"}, ids(list)...)...); err != nil && !gone(err) {
+	if _, err := s.cli.OutputOf(s.command(ctx, append([]string{"stop"}, ids(list)...)...)); err != nil && !gone(err) {
 		return err
 	}
-	_, err := s.cli.Output(ctx, append([]string{"rm", "--force"}, ids(list)...)...)
+	_, err := s.cli.OutputOf(s.command(ctx, append([]string{"rm", "--force"}, ids(list)...)...))
 	if err != nil && !gone(err) {
 		return err
 	}

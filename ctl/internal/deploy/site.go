@@ -142,14 +142,21 @@ func (s *site) say(format string, args ...any) {
 func (s *site) docker(ctx context.Context, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, brief)
 	defer cancel()
-	return s.cli.Output(ctx, args...)
+	return s.cli.OutputOf(s.command(ctx, args...))
+}
+
+// command prepares a docker command that a terminal does not interrupt.
+func (s *site) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := s.cli.Command(ctx, args...)
+	ownGroup(cmd)
+	return cmd
 }
 
 // composeWithin runs a docker compose command that may take so long.
 func (s *site) composeWithin(ctx context.Context, within time.Duration, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	cmd := s.cli.Command(ctx, append([]string{"compose", "--progress", "quiet"}, args...)...)
+	cmd := s.command(ctx, append([]string{"compose", "--progress", "quiet"}, args...)...)
 	if s.held != nil && runtime.GOOS != "windows" { // where a command inherits nothing but its input and outputs
 		cmd.ExtraFiles = []*os.File{s.held}
 	}
@@ -172,7 +179,7 @@ func (s *site) of(ctx context.Context, service string) ([]container, error) {
 func (s *site) inWeb(ctx context.Context, stdin, script string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, brief)
 	defer cancel()
-	cmd := s.cli.Command(ctx, append([]string{"exec", "--interactive", s.web.ID, "sh", "-c", script}, args...)...)
+	cmd := s.command(ctx, append([]string{"exec", "--interactive", s.web.ID, "sh", "-c", script}, args...)...)
 	var stdout, stderr bytes.Buffer // docker prints warnings of its own on the other one
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -272,7 +279,7 @@ func await(ctx context.Context, within time.Duration, holds func(context.Context
 // of Compose that we have begun, which go on for a while where we are killed.
 func (s *site) lock(ctx context.Context) (unlock func(), err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	cmd := s.cli.Command(ctx, "exec", "--interactive", s.web.ID, "sh", "-c",
+	cmd := s.command(ctx, "exec", "--interactive", s.web.ID, "sh", "-c",
 		"exec 9>/run/nginx/deploy.lock && flock --timeout 20 9 && echo locked && exec cat")
 	end, stdin, err := os.Pipe()
 	if err != nil {

@@ -84,7 +84,7 @@ func (r *release) try(ctx context.Context, fresh []container) error {
 	ctx, cancel := context.WithTimeout(ctx, trialWithin)
 	defer cancel()
 	// By following the log rather than asking for a time: the engine's clock may be another than ours.
-	follow := r.cli.Command(ctx, "logs", "--follow", "--tail", "0", r.web.ID)
+	follow := r.command(ctx, "logs", "--follow", "--tail", "0", r.web.ID)
 	log, err := follow.StdoutPipe()
 	if err != nil {
 		return err
