@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"oneserver/ctl/internal/backup"
+	"oneserver/ctl/internal/deploy"
 	"oneserver/ctl/internal/docker"
 )
 
@@ -75,6 +76,9 @@ foobar_before, which stays until the next restore.
 				options.File = fromRoot(*cli, args[0])
 			}
 			options.Dir, options.Key = fromRoot(*cli, options.Dir), fromRoot(*cli, options.Key)
+			if err := deploy.Recover(cmd.Context(), *cli, os.Stdout); err != nil {
+				return err
+			}
 			return backup.Restore(cmd.Context(), *cli, os.Stdin, os.Stdout, options)
 		},
 	}

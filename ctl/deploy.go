@@ -25,8 +25,8 @@ func deployCommands(cli *docker.CLI) []*cobra.Command {
 		`Build the application and put it in the place of what runs, without a failed request.
 
 Migrations run first, once; a release whose migrations would take from the running one what it uses is refused. The new
-release starts beside the old one. Only when it is healthy, has answered a few requests of ours and has failed none of its
-first visitors, whom the old one would have answered, is the old one drained and stopped. Otherwise the old one stays.`,
+release starts beside the old one. Only when it is healthy, has answered requests of ours, directly and through Nginx, in a
+trial, in which the old one answers what it cannot, is the old one drained and stopped. Otherwise the old one stays.`,
 		func(ctx context.Context, cli docker.CLI, _ io.Writer) error {
 			if release.Flags().Changed("replicas") && replicas < 1 {
 				return errors.New("at least one replica must answer; docker compose stop app stops them all")
@@ -44,6 +44,9 @@ there is no such way, as it changes the data: that takes a backup of the last da
 		func(ctx context.Context, cli docker.CLI, out io.Writer) error {
 			options.Backed = func(ctx context.Context, uuid string) error {
 				return backup.Fresh(ctx, fromRoot(cli, "backups"), uuid)
+			}
+			if err := deploy.Recover(ctx, cli, out); err != nil {
+				return err
 			}
 			return deploy.RestartDatabase(ctx, cli, out, options)
 		})

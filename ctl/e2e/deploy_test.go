@@ -240,9 +240,25 @@ func replicas(t *testing.T) (image string, n int) {
 	return image, len(strings.Fields(images))
 }
 
-func TestMaintenanceIsNoticedByNobody(t *testing.T) {
+// byName is what web has where no deploy is at work.
+const byName = "server app:8080 resolve max_fails=0;"
+
+// routing is what web passes the application's requests to.
+func routing(t *testing.T) string {
+	t.Helper()
+	conf, err := site.compose(t.Context(), "exec", "--no-TTY", "web", "cat", "/run/nginx/routing.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(conf)
+}
+
+// releases returns the image that app runs, and makes others of it, each with some more lines of Dockerfile. At the test's
+// end images and containers are those of compose.yaml again.
+func releases(t *testing.T) (first string, from func(lines string) *copyOfStack) {
+	t.Helper()
 	const good = "oneserver-app:e2e"
-	first, _ := replicas(t)
+	first, _ = replicas(t)
 	previous, err := site.output(t.Context(), "docker", "image", "ls", "--quiet", "--no-trunc", "oneserver-app:previous") // of another copy
 	if err != nil {
 		t.Fatal(err)
@@ -250,7 +266,7 @@ func TestMaintenanceIsNoticedByNobody(t *testing.T) {
 	if _, err := site.output(t.Context(), "docker", "image", "tag", first, good); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // images and containers are those of compose.yaml again
+	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
 		if _, err := site.output(ctx, "docker", "image", "tag", first, "oneserver-app"); err != nil {
@@ -270,11 +286,30 @@ func TestMaintenanceIsNoticedByNobody(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	from := func(lines string) *copyOfStack {
+	return first, func(lines string) *copyOfStack {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "Dockerfile"), "FROM "+good+"\n"+lines+"\n")
 		return releaseOf(t, dir, "Dockerfile")
 	}
+}
+
+// restartDatabase is make restart-db, and returns the reason why visitors noticed it where there was one.
+func restartDatabase(t *testing.T, words ...string) (reason string) {
+	t.Helper()
+	printed := site.says(t, root, false, []string{"restart-db"}, append(words, "healthy again")...)
+	_, after, _ := strings.Cut(printed, "healthy again, ")
+	var took float64
+	if _, err := fmt.Sscanf(after, "%f s", &took); err != nil {
+		t.Fatalf("it does not say how long it took: %v", err)
+	}
+	if took > 9 { // requests wait for ten, and health is seen a moment late
+		return fmt.Sprintf("MySQL took %.1f s, longer than requests wait on any machine", took)
+	}
+	return ""
+}
+
+func TestMaintenanceIsNoticedByNobody(t *testing.T) {
+	first, from := releases(t)
 	visits := startVisits(t, 40)
 
 	release := from(`LABEL release="next"`)
@@ -282,9 +317,15 @@ func TestMaintenanceIsNoticedByNobody(t *testing.T) {
 	if image, n := replicas(t); image != first || n != 1 {
 		t.Errorf("after Ctrl-C there are %d of %s", n, image)
 	}
-	visits.during("a deploy and kill -9", func() { release.cutOff(t, os.Kill, "beside the old one", "deploy") })
+	visits.during("a deploy and kill -9 while Nginx has addresses, and make up", func() {
+		release.cutOff(t, os.Kill, "beside the old one", "deploy")
+		site.says(t, root, false, []string{"up"}, "a command was killed here")
+	})
+	if image, n := replicas(t); image != first || n != 1 || routing(t) != byName {
+		t.Errorf("after kill -9 and make up there are %d of %s, found by %q", n, image, routing(t))
+	}
 	visits.during("make deploy REPLICAS=2", func() {
-		release.says(t, root, false, []string{"deploy", "--replicas", "2"}, "removing what it left", "visitors, and failed none", "done")
+		release.says(t, root, false, []string{"deploy", "--replicas", "2"}, "it has passed its trial", "done")
 	})
 	next, n := replicas(t)
 	if next == first || n != 2 {
@@ -298,6 +339,12 @@ func TestMaintenanceIsNoticedByNobody(t *testing.T) {
 		}
 	}
 	stays("a rollback")
+	visits.during("a release that cannot be built", func() {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "Dockerfile"), "FROM oneserver-e2e.invalid/base:1\n")
+		releaseOf(t, dir, "Dockerfile").says(t, root, true, []string{"deploy"}, "oneserver-e2e.invalid/base:1 is not here", "was not built", "make images")
+	})
+	stays("a release that cannot be built")
 	visits.during("a release that does not start", func() {
 		from(`CMD ["nonsense"]`).says(t, root, true, []string{"deploy"}, "does not become ready", "ends again and again", `there is no command "nonsense"`, "as before")
 	})
@@ -310,13 +357,13 @@ func TestMaintenanceIsNoticedByNobody(t *testing.T) {
 	changed := releaseOf(t, source, "services/app/Dockerfile")
 	server := filepath.Join(source, "services/app/api/server.go")
 	whole := read(t, server)
-	broken := strings.Replace(whole, "r.Use(s.observe,", `r.Use(func(c *gin.Context) { if c.Request.Method == "POST" { c.AbortWithStatus(500) } }, s.observe,`, 1)
+	broken := strings.Replace(whole, "r.Use(s.observe,", `r.Use(func(c *gin.Context) { if c.GetHeader("Idempotency-Key") != "" { c.AbortWithStatus(500) } }, s.observe,`, 1)
 	if broken == whole {
 		t.Fatal("server.go has no line that this test knows how to break")
 	}
 	write(t, server, broken)
 	visits.during("a release that fails writes", func() {
-		changed.says(t, root, true, []string{"deploy"}, "it is ready, and answers", "fails its first visitors", "POST /api/v1/posts is answered with 500", "as before")
+		changed.says(t, root, true, []string{"deploy"}, "the old one answers what it cannot", "fails its trial", "POST /api/v1/posts is answered with 500", "as before")
 	})
 	stays("a release that fails writes")
 	write(t, server, whole)
@@ -360,17 +407,6 @@ func TestMaintenanceIsNoticedByNobody(t *testing.T) {
 		edited.says(t, dir, true, []string{"reload"}, "docker compose restart dns")
 	})
 	visits.during("make reload, back", func() { site.says(t, root, false, []string{"reload"}, "dns serves this corefile") })
-	visits.unless("make restart-db", func() string {
-		printed := site.says(t, root, false, []string{"restart-db"}, "healthy again")
-		_, after, _ := strings.Cut(printed, "healthy again, ")
-		var took float64
-		if _, err := fmt.Sscanf(after, "%f s", &took); err != nil {
-			t.Fatalf("it does not say how long it took: %v", err)
-		}
-		if took > 9 { // requests wait for ten, and health is seen a moment late
-			return fmt.Sprintf("MySQL took %.1f s, longer than requests wait on any machine", took)
-		}
-		return ""
-	})
+	visits.unless("make restart-db", func() string { return restartDatabase(t) })
 	visits.end()
 }

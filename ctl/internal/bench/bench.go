@@ -45,7 +45,7 @@ const patience = 30 * time.Second
 type variant struct {
 	key     string
 	title   string
-	host    string
+	web     string // the Nginx that stands in front of it
 	path    string
 	visitor string // the Cookie header
 	small   bool   // whether the table is the small one
@@ -56,18 +56,17 @@ const somebody = "session=0123456789012345678901234567890123456789012"
 
 func variants(rows int) []variant {
 	const (
-		www   = "www." + domain
 		first = "/api/v1/posts?limit=20"
 	)
 	deep := fmt.Sprintf("%s&before=%d", first, rows+1-(deepPage-1)*pageSize)
 	return []variant{
-		{key: "bare", title: "bare database/sql and net/http", host: "bare.bench", path: first, visitor: somebody},
-		{key: "app", title: "app", host: www, path: first, visitor: somebody},
-		{key: "dial", title: "a stack that connects for each request", host: "dial.bench", path: first, visitor: somebody},
-		{key: "deep", title: "app, page 100,000", host: www, path: deep, visitor: somebody},
-		{key: "small", title: "app, 1,000 posts", host: www, path: first, visitor: somebody, small: true},
-		{key: "anonymous", title: "app, as anonymous visitors get it", host: www, path: first},
-		{key: "static", title: "a static file of the same size", host: "static.bench", path: "/page.json"},
+		{key: "bare", title: "bare database/sql and net/http", web: "web-bare", path: first, visitor: somebody},
+		{key: "app", title: "app", web: "web", path: first, visitor: somebody},
+		{key: "dial", title: "a stack that connects for each request", web: "web-dial", path: first, visitor: somebody},
+		{key: "deep", title: "app, page 100,000", web: "web", path: deep, visitor: somebody},
+		{key: "small", title: "app, 1,000 posts", web: "web", path: first, visitor: somebody, small: true},
+		{key: "anonymous", title: "app, as anonymous visitors get it", web: "web", path: first},
+		{key: "static", title: "a static file of the same size", web: "web", path: "/page.json"},
 	}
 }
 
@@ -215,7 +214,7 @@ func (b *bench) waitForPage(ctx context.Context) error {
 				break
 			}
 			if ctx.Err() != nil || time.Now().After(deadline) {
-				return fmt.Errorf("%s does not answer: %w", v.host, err)
+				return fmt.Errorf("%s does not answer: %w", v.title, err)
 			}
 			time.Sleep(200 * time.Millisecond)
 		}
@@ -253,11 +252,9 @@ func (b *bench) do(ctx context.Context, job load.Job) (load.Result, error) {
 	return result, nil
 }
 
-const web = "http://web"
-
 // get asks for a variant once.
 func (b *bench) get(ctx context.Context, v variant) ([]byte, error) {
-	result, err := b.do(ctx, load.Job{URL: web + v.path, Host: v.host, Cookie: v.visitor})
+	result, err := b.do(ctx, load.Job{URL: "http://" + v.web + v.path, Host: "www." + domain, Cookie: v.visitor})
 	return result.Body, err
 }
 
@@ -352,7 +349,7 @@ func (b *bench) measure(ctx context.Context, v variant, each time.Duration) (sam
 	if err != nil {
 		return sample{}, err
 	}
-	result, err := b.do(ctx, load.Job{URL: web + v.path, Host: v.host, Cookie: v.visitor, Connections: connections, For: each})
+	result, err := b.do(ctx, load.Job{URL: "http://" + v.web + v.path, Host: "www." + domain, Cookie: v.visitor, Connections: connections, For: each})
 	if err != nil {
 		return sample{}, err
 	}

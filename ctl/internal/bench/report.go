@@ -70,13 +70,16 @@ func each(samples []sample, f func(sample) float64) Spread {
 	return spread(values)
 }
 
-// services are the columns of CPU time. Of the three that answer for the page a variant has one.
+// services are the columns of CPU time. Of the three that answer for the page a variant has one, and so of Nginx.
 var services = []string{"web", "app", "db", "load"}
 
-// cpuOf is a service's CPU time for one request; app's includes that of who stands in its place.
+// cpuOf is a service's CPU time for one request; that of app and web includes that of who stands in their place.
 func cpuOf(s sample, service string) time.Duration {
-	if service == "app" {
+	switch service {
+	case "app":
 		return s.cpu["app"] + s.cpu["bare"] + s.cpu["dial"]
+	case "web":
+		return s.cpu["web"] + s.cpu["web-bare"] + s.cpu["web-dial"]
 	}
 	return s.cpu[service]
 }

@@ -14,7 +14,10 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-const project = "oneserver-bench"
+const (
+	project = "oneserver-bench"
+	domain  = "foobar.com"
+)
 
 // site is the copy of the stack that is measured.
 type site struct {
@@ -24,14 +27,6 @@ type site struct {
 
 // describe says what the copy is, and starts nothing. Settings of the machine (.env, exported variables) do not reach it.
 func describe(cli docker.CLI) (*site, error) {
-	conf, err := os.ReadFile(filepath.Join(cli.Dir, "nginx.conf"))
-	if err != nil {
-		return nil, err
-	}
-	withPeers, err := withPeers(string(conf), peer{name: "bare"}, peer{name: "dial", closes: true})
-	if err != nil {
-		return nil, err
-	}
 	dir, err := os.MkdirTemp("", project)
 	if err != nil {
 		return nil, err
@@ -47,15 +42,12 @@ func describe(cli docker.CLI) (*site, error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // Nginx reads it as another user
 		return nil, err
 	}
-	if err := os.Mkdir(filepath.Join(dir, "static"), 0o755); err != nil {
-		return nil, err
-	}
-	return s, os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(withPeers), 0o644)
+	return s, os.CopyFS(filepath.Join(dir, "site"), os.DirFS(filepath.Join(cli.Dir, "services/web")))
 }
 
-// writeStatic puts a file among those that static.bench serves.
+// writeStatic puts a file among those that web serves.
 func (s *site) writeStatic(name string, content []byte) error {
-	return os.WriteFile(filepath.Join(s.dir, "static", name), content, 0o644)
+	return os.WriteFile(filepath.Join(s.dir, "site", name), content, 0o644)
 }
 
 // start starts what a page of posts takes, and what it is compared with. It waits for the migrations only: Compose waits for
@@ -63,7 +55,7 @@ func (s *site) writeStatic(name string, content []byte) error {
 func (s *site) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	defer cancel()
-	_, err := s.cli.Output(ctx, "compose", "--progress", "quiet", "up", "--detach", "app", "web", "bare", "dial")
+	_, err := s.cli.Output(ctx, "compose", "--progress", "quiet", "up", "--detach", "app", "web", "bare", "web-bare", "dial", "web-dial")
 	return err
 }
 

@@ -164,7 +164,7 @@ func (s *site) awaitDatabase(ctx context.Context, anew bool) error {
 		case list[0].healthy():
 			return nil
 		case anew && list[0].RestartCount >= tooOften:
-			return hopeless{list[0].ill()}
+			return permanent{list[0].ill()}
 		}
 		return list[0].ill()
 	})
@@ -265,8 +265,7 @@ func (s *site) forget(ctx context.Context) error {
 // finishRestart does what a restart-db that was cut off has left to do: where the MySQL that it made is not healthy, the one
 // before comes back.
 func (s *site) finishRestart(ctx context.Context) error {
-	names, err := s.docker(ctx, "ps", "--all", "--quiet", "--filter", "name=^/?"+regexp.QuoteMeta(s.before())+"$")
-	if err != nil || strings.TrimSpace(names) == "" {
+	if cutOff, err := s.restartCutOff(ctx); err != nil || !cutOff {
 		return err
 	}
 	s.say("a restart of MySQL was cut off: looking after it")
@@ -291,6 +290,12 @@ func (s *site) finishRestart(ctx context.Context) error {
 		return nil // compose.yaml has been mended since
 	}
 	return err
+}
+
+// restartCutOff says whether a restart-db has noted the MySQL before and not come to its end.
+func (s *site) restartCutOff(ctx context.Context) (bool, error) {
+	noted, err := s.docker(ctx, "ps", "--all", "--quiet", "--filter", "name=^/?"+regexp.QuoteMeta(s.before())+"$")
+	return strings.TrimSpace(noted) != "", err
 }
 
 // goBack makes db as it is noted: its image, flags, user and memory; what else compose.yaml says of it stays as it says now.

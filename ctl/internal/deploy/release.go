@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +18,7 @@ import (
 // Bounds of a release.
 const (
 	readyWithin   = time.Minute      // from its start until it is healthy
-	trialTime     = 3 * time.Second  // of visitors' requests, before it has to stand alone
+	drainWithin   = time.Minute      // compose.yaml gives each 20 s
 	migrateWithin = 31 * time.Minute // the application's own bound for all migrations, and a little
 	maxReplicas   = 4                // services/app/mysql/db.go does the sum, with those of before beside them
 	backWithin    = 2 * time.Minute  // to leave the site as it was found, or to finish what cannot be taken back
@@ -41,7 +40,18 @@ func Deploy(ctx context.Context, cli docker.CLI, out *os.File, replicas int) err
 			return err
 		}
 		current, err := r.isCurrent(ctx)
-		if err != nil || current {
+		if err != nil {
+			return err
+		}
+		if current {
+			absent, err := images.AbsentBases(ctx, cli, "app")
+			if err == nil && len(absent) > 0 {
+				err = fmt.Errorf("%s is not here and could not be pulled, so the application was not built: whether its source has changed is not known.\n"+
+					"make images gets what is missing, make load FILE=… takes it from a bundle", strings.Join(absent, ", "))
+			}
+			if err == nil {
+				fmt.Fprintln(out, "The release that runs is the newest: there is nothing to deploy.")
+			}
 			return err
 		}
 		if err := r.judgeMigrations(ctx); err != nil {
@@ -67,7 +77,7 @@ func Rollback(ctx context.Context, cli docker.CLI, out io.Writer) error {
 	if !found || previous.ID == r.running {
 		return errors.New("there is no release to go back to: make deploy keeps the one that it replaces")
 	}
-	return r.put(ctx, previous.ID)
+	return r.replaceWith(ctx, previous.ID)
 }
 
 // Release puts an image that is built already in the place of what runs.
@@ -77,11 +87,11 @@ func Release(ctx context.Context, cli docker.CLI, out io.Writer, image string) e
 		return err
 	}
 	defer done()
-	return r.put(ctx, image)
+	return r.replaceWith(ctx, image)
 }
 
-// put gives an image app's name and lets it take over.
-func (r *release) put(ctx context.Context, image string) error {
+// replaceWith gives an image app's name and lets it take over.
+func (r *release) replaceWith(ctx context.Context, image string) error {
 	return r.settle(ctx, func() error {
 		if err := r.tag(ctx, image, r.image()); err != nil {
 			return err
@@ -95,16 +105,13 @@ type release struct {
 	*site
 	old      []container // what serves now
 	running  string      // the id of its image
+	before   string      // the id of the image that a rollback would go to now; empty where there is none
 	replicas int         // how many there shall be
 	// oneShots says that secrets and migrate were made anew, of the new image
 	oneShots bool
-	// over says that the new release serves: from here on there is no way back but a rollback
-	over bool
+	// serves says that the new release does: from here on there is no way back but a rollback
+	serves bool
 }
-
-func (r *release) image() string { return r.project.Services["app"].Image }
-
-func (r *release) previous() string { return Previous(r.image()) }
 
 // Previous is the name under which the image is kept that was replaced last by one of that name.
 func Previous(image string) string {
@@ -114,12 +121,7 @@ func Previous(image string) string {
 	return image + ":previous"
 }
 
-func (r *release) tag(ctx context.Context, image, name string) error {
-	_, err := r.docker(ctx, "image", "tag", image, name)
-	return err
-}
-
-// begin looks at what runs, and mends what one that was killed has left. It holds the lock until done is called.
+// begin puts right what a command that was killed has left, and looks at what runs. It holds the lock until done is called.
 func begin(ctx context.Context, cli docker.CLI, out io.Writer, replicas int) (r *release, done func(), err error) {
 	s, err := find(ctx, cli, out)
 	if err != nil {
@@ -138,7 +140,7 @@ func begin(ctx context.Context, cli docker.CLI, out io.Writer, replicas int) (r 
 }
 
 func (r *release) look(ctx context.Context) error {
-	if err := r.mend(ctx); err != nil {
+	if err := r.recover(ctx); err != nil {
 		return err
 	}
 	all, err := r.of(ctx, "app")
@@ -153,64 +155,15 @@ func (r *release) look(ctx context.Context) error {
 			return fmt.Errorf("what runs must be well before it is replaced: %w", c.ill())
 		}
 	}
-	r.old, r.running = all, all[0].Image
+	here, err := r.cli.Images(ctx, r.previous())
+	if err != nil {
+		return err
+	}
+	r.old, r.running, r.before = all, all[0].Image, here[r.previous()].ID
 	if r.replicas == 0 {
-		for _, c := range all { // of a mixture, only the older: the others are what a deploy that was killed had begun
-			if c.Image == r.running {
-				r.replicas++
-			}
-		}
+		r.replicas = len(all)
 	}
 	return nil
-}
-
-// mend takes up what a deploy that was killed has left: it lets what serves serve, and removes what does not.
-func (r *release) mend(ctx context.Context) error {
-	all, err := r.of(ctx, "app")
-	if err != nil {
-		return err
-	}
-	conf, err := r.conf(ctx)
-	if err != nil {
-		return err
-	}
-	to, pinned := routingOf(conf)
-	serving := to.servers
-	if len(to.backups) > 0 { // it was on trial
-		serving = to.backups
-	}
-	var rest, live []container
-	for _, c := range all {
-		if slices.Contains([]string{"created", "exited", "dead"}, c.State.Status) || pinned && !slices.Contains(serving, c.address()) {
-			rest = append(rest, c)
-		} else {
-			live = append(live, c)
-		}
-	}
-	if !pinned && len(rest) == 0 {
-		return nil
-	}
-	if len(live) == 0 {
-		// Addresses change with a restart. Whatever answers is better than nobody.
-		if rest = nil; pinned {
-			r.say("a deploy was killed here, and what it left is gone: Nginx looks the application up again")
-			return r.use(ctx, unpin(conf), false)
-		}
-		return nil
-	}
-	r.say("a deploy was killed here: removing what it left")
-	if pinned {
-		if err := r.route(ctx, routing{servers: addresses(live)}, true); err != nil {
-			return err
-		}
-	}
-	if err := r.drain(ctx, rest); err != nil {
-		return err
-	}
-	if !pinned {
-		return nil
-	}
-	return r.release(ctx, live)
 }
 
 // isCurrent says whether what runs is what would be started.
@@ -231,13 +184,12 @@ func (r *release) isCurrent(ctx context.Context) (bool, error) {
 	if len(r.old) != r.replicas {
 		return false, nil
 	}
-	fmt.Fprintln(r.out, "The release that runs is the newest: there is nothing to deploy.")
 	return true, nil
 }
 
 // judgeMigrations refuses a release that would take from the running one what it uses.
 func (r *release) judgeMigrations(ctx context.Context) error {
-	text, err := r.composeWithin(ctx, 90*time.Second, "run", "--rm", "--no-deps", "--no-TTY", "migrate", "pending")
+	text, err := r.composeWithin(ctx, 90*time.Second, "run", "--rm", "--no-deps", "--no-TTY", "--label", ours+"="+r.project.Name, "migrate", "pending")
 	if err != nil {
 		return fmt.Errorf("ask the new release for its migrations: %w", err)
 	}
@@ -261,12 +213,15 @@ func (r *release) judgeMigrations(ctx context.Context) error {
 // settle lets a release take place, and leaves the images and the one-shots as they were where it does not.
 func (r *release) settle(ctx context.Context, work func() error) error {
 	err := work()
-	if err == nil || r.over {
+	if err == nil || r.serves {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backWithin)
 	defer cancel()
 	if failed := r.tag(ctx, r.running, r.image()); failed != nil {
+		return errors.Join(err, failed)
+	}
+	if failed := r.namePrevious(ctx); failed != nil {
 		return errors.Join(err, failed)
 	}
 	if r.oneShots {
@@ -275,6 +230,18 @@ func (r *release) settle(ctx context.Context, work func() error) error {
 		}
 	}
 	return fmt.Errorf("%w\nthe release that ran before is serving as before", err)
+}
+
+// namePrevious lets a rollback go to where it went before.
+func (r *release) namePrevious(ctx context.Context) error {
+	if r.before != "" {
+		return r.tag(ctx, r.before, r.previous())
+	}
+	here, err := r.cli.Images(ctx, r.previous())
+	if err == nil && here[r.previous()].ID == r.running {
+		_, err = r.docker(ctx, "image", "rm", r.previous())
+	}
+	return err
 }
 
 // runOneShots makes secrets and migrate of the image that app has now and waits for them, as `docker compose up` would;
@@ -311,39 +278,39 @@ func (r *release) replace(ctx context.Context) error {
 		return err
 	}
 	r.say("the tables are as the new release needs them")
-
-	// From here on Nginx asks nobody who is not named to it: Docker's DNS names a replica as soon as it starts.
-	fresh, err := r.try(ctx)
+	fresh, err := r.takeOver(ctx)
 	if err != nil {
 		return errors.Join(err, r.giveUp(ctx))
 	}
-	r.over = true
+	r.serves = true
 
 	// To stop half-way would leave more behind than to go on.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backWithin)
 	defer cancel()
-	if fresh[0].Image != r.running { // where only the number of replicas has changed, the release before stays that
-		if err := r.tag(ctx, r.running, r.previous()); err != nil {
-			return err
-		}
-	}
+	r.say("the new release serves")
 	if err := r.drain(ctx, r.old); err != nil {
 		return err
 	}
 	r.say("the old release has answered what it had begun, and is gone")
-	if err := r.release(ctx, fresh); err != nil {
+	if err := r.routeByName(ctx, fresh); err != nil {
 		return err
 	}
 	r.say("done; make rollback undoes it")
 	return nil
 }
 
-// try starts the new release and lets visitors have it, behind the back of the old one at first. It returns when the
-// new one alone serves.
-func (r *release) try(ctx context.Context) (fresh []container, err error) {
-	if err := r.route(ctx, routing{servers: addresses(r.old)}, true); err != nil {
+// takeOver starts the new release and lets visitors have it, with the old one behind it at first. It returns when the new
+// one alone serves.
+func (r *release) takeOver(ctx context.Context) (fresh []container, err error) {
+	old, err := r.replicasOf(r.old)
+	if err != nil {
 		return nil, err
 	}
+	// From here on Nginx asks nobody who is not named to it: Docker's DNS names a replica as soon as it starts.
+	if err := r.route(ctx, routing{servers: old}, true); err != nil {
+		return nil, err
+	}
+	r.say("requests go to the old release by its address")
 	if _, err := r.composeWithin(ctx, readyWithin, "up", "--detach", "--no-deps", "--no-recreate", "--no-build",
 		"--scale", "app="+strconv.Itoa(len(r.old)+r.replicas), "app"); err != nil {
 		return nil, err
@@ -362,30 +329,34 @@ func (r *release) try(ctx context.Context) (fresh []container, err error) {
 		return nil, err
 	}
 	r.say("it is ready, and answers")
-	since := time.Now()
-	if err := r.route(ctx, routing{servers: addresses(fresh), backups: addresses(r.old)}, false); err != nil {
-		return nil, err
-	}
-	seen, err := r.watch(ctx, fresh, since)
+	next, err := r.replicasOf(fresh)
 	if err != nil {
 		return nil, err
 	}
-	r.say("it has answered %d requests of visitors, and failed none", seen)
-	return fresh, r.route(ctx, routing{servers: addresses(fresh)}, true)
+	if err := r.route(ctx, routing{servers: next, backups: old}, false); err != nil {
+		return nil, err
+	}
+	r.say("visitors have it, and the old one answers what it cannot")
+	if err := r.try(ctx, fresh); err != nil {
+		return nil, err
+	}
+	r.say("it has passed its trial")
+	// Named before it happens: whoever finds both releases, and no routing, then knows which it is to be.
+	if fresh[0].Image != r.running { // where only the number of replicas has changed, the release before stays that
+		if err := r.tag(ctx, r.running, r.previous()); err != nil {
+			return nil, err
+		}
+	}
+	return fresh, r.route(ctx, routing{servers: next}, true)
 }
 
 // fresh returns the containers of the new release.
 func (r *release) fresh(ctx context.Context) ([]container, error) {
-	all, err := r.of(ctx, "app")
-	if err != nil {
-		return nil, err
+	fresh, err := r.beside(ctx, r.old)
+	if err == nil && len(fresh) == 0 {
+		err = errors.New("docker compose up has started no container of the new release")
 	}
-	old := ids(r.old)
-	fresh := slices.DeleteFunc(all, func(c container) bool { return slices.Contains(old, c.ID) })
-	if len(fresh) == 0 {
-		return nil, errors.New("docker compose up has started no container of the new release")
-	}
-	return fresh, nil
+	return fresh, err
 }
 
 // ready waits until all of the new release is healthy.
@@ -402,7 +373,7 @@ func (r *release) ready(ctx context.Context, fresh []container) error {
 			}
 			sick = c
 			if c.RestartCount > 0 || c.State.Status == "exited" {
-				return hopeless{c.ill()}
+				return permanent{c.ill()}
 			}
 			return c.ill()
 		}
@@ -414,123 +385,17 @@ func (r *release) ready(ctx context.Context, fresh []container) error {
 	return err
 }
 
-// ask asks each of the new replicas directly for what a visitor may want, before any visitor does.
-func (r *release) ask(ctx context.Context, fresh []container) error {
-	for _, c := range fresh {
-		for _, path := range []string{"/readyz", "/api/v1/posts", "/api/openapi.json"} {
-			out, err := r.inWeb(ctx, "", `curl --silent --show-error --max-time 10 --output /dev/null --write-out '%{http_code}' --header "Host: www.$DOMAIN" "http://$0:8080$1"`,
-				c.address(), path)
-			if err == nil && strings.TrimSpace(out) != "200" {
-				err = fmt.Errorf("it answers %s", strings.TrimSpace(out))
-			}
-			if err != nil {
-				return fmt.Errorf("the new release fails its first requests: GET %s of %s: %w\n%s", path, c.name(), err, r.log(ctx, c))
-			}
-		}
-	}
-	return nil
-}
-
-// watch looks at what web logs of visitors' requests to the new replicas, for as long as the trial takes, and returns how
-// many there were.
-func (r *release) watch(ctx context.Context, fresh []container, since time.Time) (seen int, err error) {
-	over := time.After(trialTime)
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
-	for ended := false; !ended; {
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-over:
-			ended = true // and look once more
-		case <-tick.C:
-		}
-		text, err := r.docker(ctx, "logs", "--since", since.UTC().Format(time.RFC3339Nano), r.web.ID)
-		if err != nil {
-			return 0, err
-		}
-		var bad *failure
-		if seen, bad = verdict(text, addresses(fresh)); bad != nil {
-			at := slices.IndexFunc(fresh, func(c container) bool { return c.address() == bad.address })
-			return 0, fmt.Errorf("the new release fails its first visitors, whom the old one has answered: %s\n%s", bad.what, r.log(ctx, fresh[at]))
-		}
-	}
-	return seen, nil
-}
-
-// failure is a request that a replica failed.
-type failure struct{ address, what string }
-
-// verdict counts in web's log the requests that these addresses were asked, and returns the first that they failed.
-func verdict(log string, addresses []string) (seen int, bad *failure) {
-	for line := range strings.Lines(log) {
-		var request struct {
-			Method, URI string
-			Addresses   string `json:"upstream_addr"`
-			Statuses    string `json:"upstream_status"`
-		}
-		if json.Unmarshal([]byte(line), &request) != nil { // a message of Nginx
-			continue
-		}
-		// a comma is between two tries of a request, a colon between two requests of one
-		split := func(list string) []string { return strings.Split(strings.ReplaceAll(list, " : ", ", "), ", ") }
-		statuses := split(request.Statuses)
-		for i, address := range split(request.Addresses) {
-			host, _, _ := strings.Cut(address, ":")
-			if !slices.Contains(addresses, host) || i >= len(statuses) {
-				continue
-			}
-			seen++
-			if status, err := strconv.Atoi(statuses[i]); err == nil && status >= 500 {
-				return seen, &failure{host, fmt.Sprintf("%s %s is answered with %d", request.Method, request.URI, status)}
-			}
-		}
-	}
-	return seen, nil
-}
-
-// drain stops containers in good order and removes them.
-func (r *release) drain(ctx context.Context, list []container) error {
-	if len(list) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute) // compose.yaml gives each 20 s
-	defer cancel()
-	if _, err := r.cli.Output(ctx, append([]string{"stop"}, ids(list)...)...); err != nil {
-		return err
-	}
-	_, err := r.cli.Output(ctx, append([]string{"rm"}, ids(list)...)...)
-	return err
-}
-
-// giveUp takes the new release away, also after Ctrl-C.
+// giveUp takes the new release away, also after Ctrl-C, and leaves the old one as it was found.
 func (r *release) giveUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backWithin)
 	defer cancel()
-	conf, err := r.conf(ctx)
+	found, err := r.interruption(ctx)
 	if err != nil {
 		return err
 	}
-	to, pinned := routingOf(conf)
-	old := addresses(r.old)
-	if pinned && !slices.Equal(to.servers, old) {
-		if err := r.route(ctx, routing{servers: old}, true); err != nil {
-			return err
-		}
-	}
-	all, err := r.of(ctx, "app")
-	if err != nil {
+	found.kept = r.old
+	if found.spare, err = r.beside(ctx, r.old); err != nil {
 		return err
 	}
-	keep := ids(r.old)
-	rest := slices.DeleteFunc(all, func(c container) bool { return slices.Contains(keep, c.ID) })
-	if len(rest) > 0 {
-		if _, err := r.docker(ctx, append([]string{"rm", "--force"}, ids(rest)...)...); err != nil {
-			return err
-		}
-	}
-	if !pinned {
-		return nil
-	}
-	return r.release(ctx, r.old)
+	return r.putRight(ctx, found)
 }

@@ -31,12 +31,12 @@ func Reload(ctx context.Context, cli docker.CLI, out io.Writer) error {
 	}
 	defer unlock()
 
-	now, err := s.conf(ctx)
-	if err != nil {
+	if err := s.recover(ctx); err != nil {
 		return err
 	}
-	if _, pinned := routingOf(now); pinned {
-		return errors.New("a deploy was killed here: make deploy puts right what it left, then reload")
+	now, err := s.inWeb(ctx, "", "cat /run/nginx/nginx.conf")
+	if err != nil {
+		return err
 	}
 	// The text and not the file: an editor that saves by renaming leaves the container with the file of before.
 	template, err := os.ReadFile(filepath.Join(cli.Dir, "nginx.conf"))
@@ -47,7 +47,7 @@ func Reload(ctx context.Context, cli docker.CLI, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := s.candidate(ctx, next); err != nil {
+	if err := s.candidate(ctx, "nginx.conf", next, false); err != nil {
 		return fmt.Errorf("web refuses this nginx.conf, and nothing was changed:\n%w", err)
 	}
 	sum, err := s.checkDNS(ctx, dns)
@@ -90,8 +90,8 @@ func (s *site) checkFiles(ctx context.Context) error {
 
 // checkDNS lets the image that runs check the corefile and the zone as they are on the host now, and returns the sum that
 // the server logs when it serves that corefile.
-func (s *site) checkDNS(ctx context.Context, dns container) (sum string, err error) {
-	run := []string{"run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL",
+func (s *site) checkDNS(ctx context.Context, dns container) (string, error) {
+	run := []string{"run", "--rm", "--label", ours + "=" + s.project.Name, "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL",
 		"--security-opt", "no-new-privileges", "--user", s.project.Services["dns"].User}
 	for _, variable := range dns.Config.Env {
 		run = append(run, "--env", variable)
@@ -108,12 +108,14 @@ func (s *site) checkDNS(ctx context.Context, dns container) (sum string, err err
 	if err != nil {
 		return "", fmt.Errorf("docker run: %w", err)
 	}
-	_, sum, found := strings.Cut(strings.TrimSpace(string(out)), "SHA512 = ")
-	if !found {
+	sum := checkedSum.FindSubmatch(out)
+	if sum == nil {
 		return "", errors.New("this image of dns is older than this command: make up")
 	}
-	return sum, nil
+	return string(sum[1]), nil
 }
+
+var checkedSum = regexp.MustCompile(`(?m)^SHA512 = ([0-9a-f]{128})$`)
 
 var servesSum = regexp.MustCompile(`Running configuration SHA512 = ([0-9a-f]{128})`)
 

@@ -3,12 +3,15 @@
 package deploy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +23,9 @@ import (
 // brief bounds a command that asks or tells the engine one thing, on a machine that is busy.
 const brief = 30 * time.Second
 
+// ErrBusy is another command that changes this site.
+var ErrBusy = errors.New("another deploy, rollback or reload of this site is under way: wait until it has ended")
+
 // site is the running project that is changed.
 type site struct {
 	cli     docker.CLI
@@ -27,6 +33,7 @@ type site struct {
 	out     io.Writer
 	began   time.Time
 	web     container // whose Nginx passes requests on
+	held    *os.File  // what holds the lock, once we have it
 }
 
 // container is what `docker inspect` says of one, as far as it is asked here.
@@ -65,14 +72,6 @@ func (c container) healthy() bool {
 	return c.running() && c.State.Health != nil && c.State.Health.Status == "healthy"
 }
 
-// address is the container's own in the stack's network.
-func (c container) address() string {
-	for _, network := range c.NetworkSettings.Networks {
-		return network.IPAddress
-	}
-	return ""
-}
-
 // ill is the error of a container that has not become healthy.
 func (c container) ill() error {
 	switch {
@@ -102,8 +101,13 @@ func find(ctx context.Context, cli docker.CLI, out io.Writer) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.web, err = s.one(ctx, "web")
-	return s, err
+	if s.web, err = s.one(ctx, "web"); err != nil {
+		return nil, err
+	}
+	if _, err := s.inWeb(ctx, "", "test -f /run/nginx/routing.conf"); err != nil {
+		return nil, fmt.Errorf("web was started before its routing had a file of its own: make up: %w", err)
+	}
+	return s, nil
 }
 
 // one returns the running container of a service of which there is one.
@@ -140,17 +144,28 @@ func (s *site) say(format string, args ...any) {
 func (s *site) docker(ctx context.Context, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, brief)
 	defer cancel()
-	return s.cli.Output(ctx, args...)
+	return s.cli.OutputOf(s.command(ctx, args...))
+}
+
+// command prepares a docker command that a terminal does not interrupt.
+func (s *site) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := s.cli.Command(ctx, args...)
+	ownGroup(cmd)
+	return cmd
 }
 
 // composeWithin runs a docker compose command that may take so long.
 func (s *site) composeWithin(ctx context.Context, within time.Duration, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	return s.cli.Output(ctx, append([]string{"compose", "--progress", "quiet"}, args...)...)
+	cmd := s.command(ctx, append([]string{"compose", "--progress", "quiet"}, args...)...)
+	if s.held != nil && runtime.GOOS != "windows" { // where a command inherits nothing but its input and outputs
+		cmd.ExtraFiles = []*os.File{s.held}
+	}
+	return s.cli.OutputOf(cmd)
 }
 
-// of returns the containers of a service, whatever their state, the oldest first.
+// of returns the containers of a service, or of all, whatever their state, the oldest first.
 func (s *site) of(ctx context.Context, service string) ([]container, error) {
 	ctx, cancel := context.WithTimeout(ctx, brief)
 	defer cancel()
@@ -166,13 +181,13 @@ func (s *site) of(ctx context.Context, service string) ([]container, error) {
 func (s *site) inWeb(ctx context.Context, stdin, script string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, brief)
 	defer cancel()
-	cmd := s.cli.Command(ctx, append([]string{"exec", "--interactive", s.web.ID, "sh", "-c", script}, args...)...)
-	cmd.Stdin = strings.NewReader(stdin)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return string(out), fmt.Errorf("in web: %w: %s", err, strings.TrimSpace(string(out)))
+	cmd := s.command(ctx, append([]string{"exec", "--interactive", s.web.ID, "sh", "-c", script}, args...)...)
+	var stdout, stderr bytes.Buffer // docker prints warnings of its own on the other one
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("in web: %w: %s", err, strings.TrimSpace(stdout.String()+stderr.String()))
 	}
-	return string(out), nil
+	return stdout.String(), nil
 }
 
 // log returns the last lines that a container has printed.
@@ -194,18 +209,44 @@ func ids(list []container) []string {
 	return all
 }
 
-func addresses(list []container) []string {
-	var all []string
-	for _, c := range list {
-		all = append(all, c.address())
+// address is a container's own in the network that compose.yaml describes, whatever others it was connected to.
+func (s *site) address(c container) (netip.Addr, error) {
+	network := s.project.Networks["default"].Name
+	address, err := netip.ParseAddr(c.NetworkSettings.Networks[network].IPAddress)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("%s has no address in the network %s: %w", c.name(), network, err)
 	}
-	return all
+	return address, nil
 }
 
-// hopeless is an error that no waiting mends.
-type hopeless struct{ error }
+// replicasOf says of containers what a routing has to know.
+func (s *site) replicasOf(list []container) ([]replica, error) {
+	var all []replica
+	for _, c := range list {
+		address, err := s.address(c)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, replica{c.ID, address})
+	}
+	return all, nil
+}
 
-func (e hopeless) Unwrap() error { return e.error }
+// image is the name of the application's image, which the next start takes.
+func (s *site) image() string { return s.project.Services["app"].Image }
+
+// previous is the name of the image that a rollback goes to.
+func (s *site) previous() string { return Previous(s.image()) }
+
+func (s *site) tag(ctx context.Context, image, name string) error {
+	_, err := s.docker(ctx, "image", "tag", image, name)
+	return err
+}
+
+// permanent is an error that waiting does not mend.
+type permanent struct{ error }
+
+func (e permanent) Unwrap() error { return e.error }
 
 // await asks again until holds has nothing to object. The error is its last objection.
 func await(ctx context.Context, within time.Duration, holds func(context.Context) error) error {
@@ -222,7 +263,7 @@ func await(ctx context.Context, within time.Duration, holds func(context.Context
 		if limited.Err() == nil {
 			wrong = err
 		}
-		if final, ok := errors.AsType[hopeless](err); ok {
+		if final, ok := errors.AsType[permanent](err); ok {
 			return final.error
 		}
 		select {
@@ -236,27 +277,32 @@ func await(ctx context.Context, within time.Duration, holds func(context.Context
 }
 
 // lock makes sure that nobody else changes the site meanwhile, from whatever machine. Its holder is a process in web that
-// ends with its input, so that a lock is never left behind for longer than a moment.
+// ends with its input, so that a lock is never left behind: the last who can write to that input are we and the commands
+// of Compose that we have begun, which go on for a while where we are killed.
 func (s *site) lock(ctx context.Context) (unlock func(), err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	cmd := s.cli.Command(ctx, "exec", "--interactive", s.web.ID, "sh", "-c",
-		"exec 9>/run/nginx/deploy.lock && flock --timeout 5 9 && echo locked && exec cat")
-	stdin, err := cmd.StdinPipe()
+	cmd := s.command(ctx, "exec", "--interactive", s.web.ID, "sh", "-c",
+		"exec 9>/run/nginx/deploy.lock && flock --timeout 20 9 && echo locked && exec cat")
+	end, stdin, err := os.Pipe()
 	if err != nil {
 		cancel()
 		return nil, err
 	}
+	defer end.Close()
+	cmd.Stdin = end
 	stdout, err := cmd.StdoutPipe()
+	if err == nil {
+		cmd.Stderr = os.Stderr
+		err = cmd.Start()
+	}
 	if err != nil {
+		stdin.Close()
 		cancel()
 		return nil, err
 	}
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		cancel()
-		return nil, err
-	}
+	s.held = stdin
 	unlock = func() {
+		s.held = nil
 		stdin.Close()
 		err := cmd.Wait()
 		cancel()
@@ -274,7 +320,7 @@ func (s *site) lock(ctx context.Context) (unlock func(), err error) {
 	case line := <-got:
 		if line != "locked\n" {
 			unlock()
-			return nil, errors.New("another deploy, rollback or reload of this site is under way: wait until it has ended")
+			return nil, ErrBusy
 		}
 	case <-time.After(brief):
 		cancel()

@@ -196,18 +196,18 @@ func Compare(cli docker.CLI, out io.Writer, a, b string) error {
 
 // Limits of one event.
 const (
-	calmTime    = 2 * time.Second  // without a failed request, until it counts as over
+	steadyTime  = 2 * time.Second  // without a failed request, until the state counts as steady
 	healthyTime = 90 * time.Second // until it counts as one that the stack does not recover from by itself
 )
 
-// hold holds a load and lets the plan's events happen, one after the other.
+// hold holds a load and goes through the plan's events, one after the other.
 func hold(ctx context.Context, d *drill) (section report.Section, err error) {
 	all := &undo{out: d.out}
 	defer func() { err = errors.Join(err, all.now(ctx)) }()
 	for _, e := range d.events {
-		if e.ready != nil {
-			if err := e.ready(ctx, d, all); err != nil {
-				return report.Section{}, fmt.Errorf("%s: %w", e.says, err)
+		if e.setUp != nil {
+			if err := e.setUp(ctx, d, all); err != nil {
+				return report.Section{}, fmt.Errorf("%s: %w", e.title, err)
 			}
 		}
 	}
@@ -217,7 +217,7 @@ func hold(ctx context.Context, d *drill) (section report.Section, err error) {
 	}
 	all.later("remove the drill's account", author.remove)
 
-	longest := time.Duration(len(d.events)) * 2 * (calmTime + healthyTime) // with what is undone
+	longest := time.Duration(len(d.events)) * 2 * (steadyTime + healthyTime) // with what is undone
 	t, err := d.begin(ctx, author, load.Config{
 		Steps:      []history.Step{{Rate: d.rate, For: longest}},
 		Reads:      everybody(author),
@@ -229,12 +229,12 @@ func hold(ctx context.Context, d *drill) (section report.Section, err error) {
 	}
 	var events []history.Event
 	for _, e := range d.events {
-		happened, failed := d.happen(ctx, t, e)
-		if happened != nil {
-			events = append(events, *happened)
+		entry, failed := d.perform(ctx, t, e)
+		if entry != nil {
+			events = append(events, *entry)
 		}
 		if failed != nil {
-			err = fmt.Errorf("%s: %w", e.says, failed)
+			err = fmt.Errorf("%s: %w", e.title, failed)
 			break
 		}
 	}
@@ -247,8 +247,8 @@ func hold(ctx context.Context, d *drill) (section report.Section, err error) {
 	return section, errors.Join(err, failed)
 }
 
-// happen lets one event happen under the load, and returns when the stack is as before and steady.
-func (d *drill) happen(ctx context.Context, t *traffic, e event) (happened *history.Event, err error) {
+// perform runs one event's action under the load, and returns when the stack has recovered and is as before.
+func (d *drill) perform(ctx context.Context, t *traffic, e event) (entry *history.Event, err error) {
 	back := &undo{out: d.out}
 	defer func() {
 		// Whatever came of it, the next event and the user find the stack as it was.
@@ -257,32 +257,32 @@ func (d *drill) happen(ctx context.Context, t *traffic, e event) (happened *hist
 			err = d.stack.await(ctx, healthyTime, nil)
 		}
 		if err == nil {
-			err = t.calm(ctx, healthyTime, time.Now())
+			err = t.awaitSteadyState(ctx, healthyTime, time.Now())
 		}
 	}()
-	deed, err := e.prepare(ctx, d, back)
+	act, err := e.prepare(ctx, d, back)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.calm(ctx, healthyTime, time.Now()); err != nil {
+	if err := t.awaitSteadyState(ctx, healthyTime, time.Now()); err != nil {
 		return nil, fmt.Errorf("before it: %w", err)
 	}
-	t.say(e.says)
-	happened = &history.Event{Name: e.says, Start: t.since(), Note: e.note}
-	err = deed.do(ctx)
-	happened.End = t.since()
+	t.say(e.title)
+	entry = &history.Event{Name: e.title, Start: t.since(), Note: e.note}
+	err = act.run(ctx)
+	entry.End = t.since()
 	if err == nil {
-		err = d.stack.await(ctx, healthyTime, deed.over)
+		err = d.stack.await(ctx, healthyTime, act.recovered)
 	}
 	if err == nil {
-		happened.Healthy = t.since()
-		err = t.calm(ctx, healthyTime, time.Now())
+		entry.Healthy = t.since()
+		err = t.awaitSteadyState(ctx, healthyTime, time.Now())
 	}
-	happened.Until = t.since()
+	entry.Until = t.since()
 	if err != nil {
-		happened.Note = strings.TrimSpace(happened.Note + " It did not recover by itself: " + err.Error())
+		entry.Note = strings.TrimSpace(entry.Note + " It did not recover by itself: " + err.Error())
 	}
-	return happened, err
+	return entry, err
 }
 
 // judge looks the writes up and says what the history shows, and writes it down.

@@ -153,8 +153,8 @@ func TestCalmIsTwoSecondsWithoutAFailureAndAnAnswerToEach(t *testing.T) {
 		{"nobody has answered", ago(3), time.Time{}, nil, false},
 	}
 	for _, test := range tests {
-		tr := &traffic{failed: test.failed, good: test.good}
-		if got := tr.isCalm(test.since); got != test.want {
+		tr := &traffic{failed: test.failed, lastOK: test.good}
+		if got := tr.isSteady(test.since); got != test.want {
 			t.Errorf("%s: it is calm: %t", test.name, got)
 		}
 	}

@@ -5,31 +5,31 @@ import (
 	"time"
 )
 
-// An event is something that happens to the stack while visitors come.
+// An event is a fault, or a piece of maintenance, that the stack is put through while visitors come.
 type event struct {
-	name  string        // as it is asked for
-	says  string        // in the report
-	note  string        // what a reader must know
-	takes time.Duration // about, until the stack is as before; for the progress that is shown
-	// ready makes what must be there before the load begins; nil where nothing must. What it notes in the undo is
-	// undone when the load is over.
-	ready func(context.Context, *drill, *undo) error
-	// prepare does all that must not count as part of the event. What it notes in the undo is undone when the event
-	// is over, while the load goes on, so that the next event finds the stack as it was.
-	prepare func(context.Context, *drill, *undo) (deed, error)
+	name     string        // as it is asked for
+	title    string        // in the report
+	note     string        // what a reader must know
+	duration time.Duration // about, until the stack is as before; for the progress that is shown
+	// setUp makes what must be there before the load begins; nil where nothing must. What it notes in the undo is undone
+	// when the load has ended.
+	setUp func(context.Context, *drill, *undo) error
+	// prepare does all that must not count as part of the event. What it notes in the undo is undone after the event,
+	// while the load goes on, so that the next event finds the stack as it was.
+	prepare func(context.Context, *drill, *undo) (action, error)
 }
 
-// A deed is an event that is about to happen.
-type deed struct {
-	do   func(context.Context) error // lets it happen
-	over func([]container) error     // whether the containers show that it has; nil where health says it all
+// An action is what is done to the stack in an event.
+type action struct {
+	run       func(context.Context) error
+	recovered func([]container) error // whether the containers show the recovery; nil where their health does
 }
 
 // expected is how long events take together.
 func expected(events []event) time.Duration {
 	var sum time.Duration
 	for _, e := range events {
-		sum += calmTime + e.takes + calmTime
+		sum += steadyTime + e.duration + steadyTime
 	}
 	return sum
 }

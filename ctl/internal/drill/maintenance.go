@@ -17,18 +17,18 @@ import (
 // does it.
 var maintenance = []event{
 	{
-		name: "static", says: "a changed page", takes: 2 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+		name: "static", title: "a changed page", duration: 2 * time.Second,
+		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
 			change, err := d.stack.edit(u, "services/web/index.html", "<!-- "+mark+" -->", nil)
-			return deed{do: change}, err
+			return action{run: change}, err
 		},
 	},
 	{
-		name: "zone", says: "a changed zone", takes: 4 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+		name: "zone", title: "a changed zone", duration: 4 * time.Second,
+		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
 			change, err := d.stack.edit(u, "services/dns/zone/site.zone", mark+` IN TXT "here"`,
 				func(ctx context.Context) error { return d.stack.answers(ctx, mark, dns.RcodeNameError) })
-			return deed{do: func(ctx context.Context) error {
+			return action{run: func(ctx context.Context) error {
 				if err := change(ctx); err != nil {
 					return err
 				}
@@ -37,11 +37,11 @@ var maintenance = []event{
 		},
 	},
 	{
-		name: "nginx-conf", says: "a changed nginx.conf", note: "docker compose restart web", takes: 8 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+		name: "nginx-conf", title: "a changed nginx.conf", note: "docker compose restart web", duration: 8 * time.Second,
+		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
 			restart := func(ctx context.Context) error { return d.stack.compose(ctx, "restart", "web") }
 			change, err := d.stack.edit(u, "nginx.conf", "# "+mark, restart)
-			return deed{do: func(ctx context.Context) error {
+			return action{run: func(ctx context.Context) error {
 				if err := change(ctx); err != nil {
 					return err
 				}
@@ -52,9 +52,9 @@ var maintenance = []event{
 	newImage("web-image", "a new Nginx image", "web"),
 	newImage("release", "a new release of app", "app"),
 	{
-		name: "db-restart", says: "a MySQL restart", note: "docker compose restart db", takes: 8 * time.Second,
-		prepare: func(_ context.Context, d *drill, _ *undo) (deed, error) {
-			return deed{do: func(ctx context.Context) error { return d.stack.compose(ctx, "restart", "db") }}, nil
+		name: "db-restart", title: "a MySQL restart", note: "docker compose restart db", duration: 8 * time.Second,
+		prepare: func(_ context.Context, d *drill, _ *undo) (action, error) {
+			return action{run: func(ctx context.Context) error { return d.stack.compose(ctx, "restart", "db") }}, nil
 		},
 	},
 	migration("migrate-instant", "a new column, a million rows", "INSTANT"),
@@ -135,19 +135,19 @@ func (s *Stack) answers(ctx context.Context, name string, rcode int) error {
 }
 
 // newImage is a service's image built anew, with the same content under another id, and docker compose up.
-func newImage(name, says, service string) event {
+func newImage(name, title, service string) event {
 	return event{
-		name: name, says: says, note: "docker compose up --detach", takes: 10 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+		name: name, title: title, note: "docker compose up --detach", duration: 10 * time.Second,
+		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
 			s := d.stack
 			tag := s.project.Services[service].Image
 			old, err := s.imageID(ctx, tag)
 			if err != nil {
-				return deed{}, err
+				return action{}, err
 			}
 			next, err := d.derive(ctx, u, tag, "")
 			if err != nil {
-				return deed{}, err
+				return action{}, err
 			}
 			u.later("put the image of "+service+" back", func(ctx context.Context) error {
 				if _, err := s.cli.Output(ctx, "image", "tag", old, tag); err != nil {
@@ -155,14 +155,14 @@ func newImage(name, says, service string) event {
 				}
 				return s.up(ctx)
 			})
-			return deed{
-				do: func(ctx context.Context) error {
+			return action{
+				run: func(ctx context.Context) error {
 					if _, err := s.cli.Output(ctx, "image", "tag", next, tag); err != nil {
 						return err
 					}
 					return s.up(ctx)
 				},
-				over: func(now []container) error {
+				recovered: func(now []container) error {
 					for _, c := range now {
 						if c.service() == service && c.Image == old {
 							return fmt.Errorf("%s is the old one", c.Name)
@@ -198,37 +198,37 @@ const (
 	table   = "idempotency_keys"
 )
 
-// apart keeps what a drill does to the table out of the binary log, where it would stay for a week. Without the checks of
+// unlogged keeps what a drill does to the table out of the binary log, where it would stay for a week. Without the checks of
 // foreign keys, since a copy of a table that has one takes about 2.4 kB of memory a row with them (MySQL 9.7.4): a million
 // rows are more than db may have, and the kernel would kill it.
-const apart = "SET sql_log_bin=0, foreign_key_checks=0, cte_max_recursion_depth=1000000;\n"
+const unlogged = "SET sql_log_bin=0, foreign_key_checks=0, cte_max_recursion_depth=1000000;\n"
 
 // migration adds a column to a table of a million rows, with one of MySQL's algorithms, while the site writes to it.
-func migration(name, says, algorithm string) event {
+func migration(name, title, algorithm string) event {
 	const column = "oneserver_drill"
 	forth := "ALTER TABLE " + table + " ADD COLUMN " + column + " int NULL, ALGORITHM=" + algorithm
 	return event{
-		name: name, says: says, note: forth, takes: 12 * time.Second,
-		ready: fill,
-		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+		name: name, title: title, note: forth, duration: 12 * time.Second,
+		setUp: fill,
+		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
 			u.later("drop the column again", func(ctx context.Context) error {
 				there, err := d.stack.sql(ctx, "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema=DATABASE() AND table_name='"+table+"' AND column_name='"+column+"'")
 				if err != nil || there == "0" {
 					return err
 				}
-				_, err = d.stack.sql(ctx, apart+"ALTER TABLE "+table+" DROP COLUMN "+column)
+				_, err = d.stack.sql(ctx, unlogged+"ALTER TABLE "+table+" DROP COLUMN "+column)
 				return err
 			})
-			return deed{do: func(ctx context.Context) error {
-				_, err := d.stack.sql(ctx, apart+forth)
+			return action{run: func(ctx context.Context) error {
+				_, err := d.stack.sql(ctx, unlogged+forth)
 				return err
 			}}, nil
 		},
 	}
 }
 
-// ours are the rows that a drill fills a table with: no digest is so small by chance.
-const ours = "digest <= UNHEX(LPAD(HEX(1000000), 64, '0'))"
+// drillRows are the rows that a drill fills a table with: no digest is so small by chance.
+const drillRows = "digest <= UNHEX(LPAD(HEX(1000000), 64, '0'))"
 
 // fill brings the table to a million rows, once for all events that need them.
 func fill(ctx context.Context, d *drill, u *undo) error {
@@ -242,7 +242,7 @@ func fill(ctx context.Context, d *drill, u *undo) error {
 		return err
 	}
 	for from := 0; from < rows; from += portion {
-		_, err := d.stack.sql(ctx, fmt.Sprintf(apart+`INSERT INTO %s (digest, request, answer, created_at)
+		_, err := d.stack.sql(ctx, fmt.Sprintf(unlogged+`INSERT INTO %s (digest, request, answer, created_at)
 			WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 			SELECT UNHEX(LPAD(HEX(%d + i), 64, '0')), UNHEX(REPEAT('0', 64)), JSON_OBJECT('id', i), UTC_TIMESTAMP(6) FROM n`, table, portion, from))
 		if err != nil {
@@ -255,7 +255,7 @@ func fill(ctx context.Context, d *drill, u *undo) error {
 // empty removes the rows of a drill, where there are any, and gives their space back.
 func (s *Stack) empty(ctx context.Context) error {
 	for removed := false; ; removed = true {
-		left, err := s.sql(ctx, fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE %s)", table, ours))
+		left, err := s.sql(ctx, fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE %s)", table, drillRows))
 		if err != nil {
 			return err
 		}
@@ -263,10 +263,10 @@ func (s *Stack) empty(ctx context.Context) error {
 			return nil
 		}
 		if left == "0" {
-			_, err := s.sql(ctx, apart+"ALTER TABLE "+table+" FORCE")
+			_, err := s.sql(ctx, unlogged+"ALTER TABLE "+table+" FORCE")
 			return err
 		}
-		if _, err := s.sql(ctx, fmt.Sprintf(apart+"DELETE FROM %s WHERE %s LIMIT %d", table, ours, portion)); err != nil {
+		if _, err := s.sql(ctx, fmt.Sprintf(unlogged+"DELETE FROM %s WHERE %s LIMIT %d", table, drillRows, portion)); err != nil {
 			return err
 		}
 	}

@@ -25,9 +25,9 @@ import (
 type meter struct {
 	readings []reading
 
-	mu      sync.Mutex
-	samples []sample
-	over    sync.WaitGroup // of those who watch
+	mu       sync.Mutex
+	samples  []sample
+	watchers sync.WaitGroup // of those who watch
 }
 
 // A reading is what the machine had done by the beginning or end of a step.
@@ -71,7 +71,7 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 			web = c.ID
 		}
 	}
-	m.over.Go(func() {
+	m.watchers.Go(func() {
 		stats := s.cli.Command(ctx, append([]string{"stats", "--no-trunc", "--format", "{{.ID}} {{.CPUPerc}}"}, ids...)...)
 		m.watch(stats, nil, func(line string) {
 			if id, percent, ok := parseUsage(line); ok {
@@ -81,7 +81,7 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 	})
 	// These shells answer each line that they are sent, and end with the last: what docker exec has begun in a container
 	// would outlive it.
-	m.over.Go(func() {
+	m.watchers.Go(func() {
 		ask := s.cli.Command(ctx, "exec", "--interactive", db, "sh", "-c",
 			`while read -r go; do `+stack.RootMySQL+` -e "SHOW GLOBAL STATUS LIKE 'Threads_running'"; done`)
 		m.watch(ask, ctx.Done(), func(line string) {
@@ -93,7 +93,7 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 		})
 	})
 	for _, address := range apps {
-		m.over.Go(func() {
+		m.watchers.Go(func() {
 			ask := s.cli.Command(ctx, "exec", "--interactive", web, "sh", "-c",
 				`while read -r go; do curl -fsS --max-time 2 http://`+address+`:9090/metrics | grep '^`+waitSeconds+`'; done`)
 			m.watch(ask, ctx.Done(), func(line string) {
@@ -179,7 +179,7 @@ const (
 
 // details returns what was seen in each step, by name. The meter's context must have ended.
 func (m *meter) details() []map[string]string {
-	m.over.Wait()
+	m.watchers.Wait()
 	var steps []map[string]string
 	for i := 1; i < len(m.readings); i++ {
 		steps = append(steps, detail(m.readings[i-1], m.readings[i], m.samples))

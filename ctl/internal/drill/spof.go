@@ -21,21 +21,21 @@ var spof = []event{
 
 func kill(service string) event {
 	return event{
-		name:  "kill-" + service,
-		says:  "kill -9 " + service,
-		takes: 5 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
-			return d.stack.killer(ctx, u, service)
+		name:     "kill-" + service,
+		title:    "kill -9 " + service,
+		duration: 5 * time.Second,
+		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
+			return d.stack.prepareKill(ctx, u, service)
 		},
 	}
 }
 
 var killAll = event{
-	name:  "kill-all",
-	says:  "kill -9 everything",
-	takes: 9 * time.Second,
-	prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
-		return d.stack.killer(ctx, u, services...)
+	name:     "kill-all",
+	title:    "kill -9 everything",
+	duration: 9 * time.Second,
+	prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
+		return d.stack.prepareKill(ctx, u, services...)
 	},
 }
 
@@ -44,14 +44,14 @@ const frozen = 5 * time.Second
 
 func freeze(service string) event {
 	return event{
-		name:  "freeze-" + service,
-		says:  fmt.Sprintf("freeze %s %.0f s", service, frozen.Seconds()),
-		note:  "A part that hangs is restarted by nobody; the drill ended the pause.",
-		takes: frozen + time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+		name:     "freeze-" + service,
+		title:    fmt.Sprintf("freeze %s %.0f s", service, frozen.Seconds()),
+		note:     "A part that hangs is restarted by nobody; the drill ended the pause.",
+		duration: frozen + time.Second,
+		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
 			victims, err := d.stack.of(ctx, service)
 			if err != nil {
-				return deed{}, err
+				return action{}, err
 			}
 			id := victims[0].ID
 			thaw := func(ctx context.Context) error {
@@ -66,7 +66,7 @@ func freeze(service string) event {
 				return err
 			}
 			u.later("unpause "+service, thaw)
-			return deed{do: func(ctx context.Context) error {
+			return action{run: func(ctx context.Context) error {
 				if _, err := d.stack.cli.Output(ctx, "pause", id); err != nil {
 					return err
 				}
@@ -84,17 +84,17 @@ func freeze(service string) event {
 // killer prepares to end the main process of one container of each of these services as the kernel would: the signal
 // comes from outside the container, and the engine does not know that anybody meant it (after `docker kill` it would not
 // start the container again).
-func (s *Stack) killer(ctx context.Context, u *undo, victims ...string) (deed, error) {
+func (s *Stack) prepareKill(ctx context.Context, u *undo, victims ...string) (action, error) {
 	all, err := s.containers(ctx)
 	if err != nil {
-		return deed{}, err
+		return action{}, err
 	}
 	before := map[string]time.Time{} // when each was started, by id
 	var pids []string
 	for _, service := range victims {
 		i := slices.IndexFunc(all, func(c container) bool { return c.service() == service })
 		if i < 0 || all[i].State.Pid == 0 {
-			return deed{}, fmt.Errorf("%s is not running", service)
+			return action{}, fmt.Errorf("%s is not running", service)
 		}
 		before[all[i].ID] = all[i].State.StartedAt
 		pids = append(pids, strconv.Itoa(all[i].State.Pid))
@@ -105,14 +105,14 @@ func (s *Stack) killer(ctx context.Context, u *undo, victims ...string) (deed, e
 		"-c", "echo ready; read -r go && kill -9 "+strings.Join(pids, " ")+" && echo killed")
 	trigger, err := cmd.StdinPipe()
 	if err != nil {
-		return deed{}, err
+		return action{}, err
 	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		return deed{}, err
+		return action{}, err
 	}
 	if err := cmd.Start(); err != nil {
-		return deed{}, err
+		return action{}, err
 	}
 	u.later("end the killer", func(context.Context) error {
 		_ = trigger.Close() // without having been told to, it kills nobody
@@ -128,16 +128,16 @@ func (s *Stack) killer(ctx context.Context, u *undo, victims ...string) (deed, e
 		return nil
 	}
 	if err := expect("ready"); err != nil {
-		return deed{}, err
+		return action{}, err
 	}
-	return deed{
-		do: func(context.Context) error {
+	return action{
+		run: func(context.Context) error {
 			if _, err := trigger.Write([]byte("go\n")); err != nil {
 				return err
 			}
 			return expect("killed")
 		},
-		over: func(now []container) error {
+		recovered: func(now []container) error {
 			for _, c := range now {
 				if started, killed := before[c.ID]; killed && c.State.StartedAt.Equal(started) {
 					return fmt.Errorf("%s was not started again", c.service())

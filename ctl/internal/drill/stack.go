@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"oneserver/ctl/internal/deploy"
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 )
@@ -77,6 +79,9 @@ func Find(ctx context.Context, cli docker.CLI, name string) (*Stack, error) {
 	}
 	project, err := stack.ReadProject(ctx, cli)
 	if err != nil {
+		return nil, err
+	}
+	if err := deploy.Recover(ctx, cli, io.Discard); err != nil {
 		return nil, err
 	}
 	s := &Stack{cli: cli, project: project}

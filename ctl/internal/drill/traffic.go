@@ -36,12 +36,12 @@ type traffic struct {
 	attack   *load.Attack
 	stop     context.CancelFunc // ends the load
 	progress *report.Progress
-	over     chan struct{} // closed when the last request is in
+	ended    chan struct{} // closed when the last request is in
 
 	mu       sync.Mutex
 	requests []history.Request
 	failed   time.Time                  // the end of the last request that failed
-	good     map[history.Kind]time.Time // the end of the last one that went well
+	lastOK   map[history.Kind]time.Time // the end of the last one that went well
 }
 
 // begin holds a load as the configuration says, to which it adds where the site is and what is written. About so many
@@ -57,7 +57,7 @@ func (d *drill) begin(ctx context.Context, a *author, config load.Config, expect
 		return nil, err
 	}
 	run.Start = attack.Began()
-	t := &traffic{run: run, attack: attack, stop: stop, over: make(chan struct{}), good: map[history.Kind]time.Time{},
+	t := &traffic{run: run, attack: attack, stop: stop, ended: make(chan struct{}), lastOK: map[history.Kind]time.Time{},
 		progress: report.NewProgress(d.out, d.title, expected)}
 	go t.watch()
 	t.say("the load is on")
@@ -65,7 +65,7 @@ func (d *drill) begin(ctx context.Context, a *author, config load.Config, expect
 }
 
 func (t *traffic) watch() {
-	defer close(t.over)
+	defer close(t.ended)
 	for r := range t.attack.Requests() {
 		t.progress.Request(r)
 		ended := t.run.Start.Add(r.Done)
@@ -74,7 +74,7 @@ func (t *traffic) watch() {
 		if !r.OK() {
 			t.failed = ended
 		} else {
-			t.good[r.Kind] = ended
+			t.lastOK[r.Kind] = ended
 		}
 		t.mu.Unlock()
 	}
@@ -86,42 +86,42 @@ func (t *traffic) say(line string) {
 	t.progress.Say(fmt.Sprintf("%6.1f s  %s", t.since().Seconds(), line))
 }
 
-// calm waits until, after a moment, no request has failed for calmTime and some of each kind have gone well.
-func (t *traffic) calm(ctx context.Context, within time.Duration, since time.Time) error {
+// awaitSteadyState waits until, after a moment, no request has failed for steadyTime and some of each kind have gone well.
+func (t *traffic) awaitSteadyState(ctx context.Context, within time.Duration, since time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if t.isCalm(since) {
+		if t.isSteady(since) {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("requests still fail or go unanswered after %s", within)
-		case <-t.over:
+		case <-t.ended:
 			return fmt.Errorf("the load has ended")
 		case <-tick.C:
 		}
 	}
 }
 
-func (t *traffic) isCalm(since time.Time) bool {
+func (t *traffic) isSteady(since time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, kind := range []history.Kind{history.Read, history.Write, history.Lookup} {
-		if !t.good[kind].After(since) {
+		if !t.lastOK[kind].After(since) {
 			return false
 		}
 	}
-	return time.Since(since) >= calmTime && time.Since(t.failed) >= calmTime
+	return time.Since(since) >= steadyTime && time.Since(t.failed) >= steadyTime
 }
 
 // end ends the load and returns its history, without events.
 func (t *traffic) end() history.History {
 	length := t.since()
 	t.stop()
-	<-t.over
+	<-t.ended
 	t.progress.Close()
 	t.run.Steps = cut(t.run.Steps, length)
 	h := history.History{Run: t.run, Requests: t.requests}

@@ -19,13 +19,13 @@ type undo struct {
 }
 
 type undoStep struct {
-	says string
-	do   func(context.Context) error
+	title string
+	do    func(context.Context) error
 }
 
 // later notes a step. Steps are noted before what they undo is begun.
-func (u *undo) later(says string, do func(context.Context) error) {
-	u.steps = append(u.steps, undoStep{says, do})
+func (u *undo) later(title string, do func(context.Context) error) {
+	u.steps = append(u.steps, undoStep{title, do})
 }
 
 // now runs all steps, the last first, also when ctx has ended (after Ctrl-C), and also when one of them fails.
@@ -38,10 +38,10 @@ func (u *undo) now(ctx context.Context) error {
 		last := u.steps[len(u.steps)-1]
 		u.steps = u.steps[:len(u.steps)-1]
 		if interrupted {
-			fmt.Fprintf(u.out, "interrupted: %s\n", last.says)
+			fmt.Fprintf(u.out, "interrupted: %s\n", last.title)
 		}
 		if err := last.do(ctx); err != nil {
-			errs = append(errs, undoError{fmt.Errorf("%s: %w", last.says, err)})
+			errs = append(errs, undoError{fmt.Errorf("%s: %w", last.title, err)})
 		}
 	}
 	return errors.Join(errs...)

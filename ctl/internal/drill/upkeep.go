@@ -14,11 +14,11 @@ import (
 // upkeep is the maintenance of before as this project does it.
 var upkeep = []event{
 	{
-		name: "reload", says: "a changed nginx.conf", note: "make reload", takes: 6 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+		name: "reload", title: "a changed nginx.conf", note: "make reload", duration: 6 * time.Second,
+		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
 			reload := func(ctx context.Context) error { return deploy.Reload(ctx, d.stack.cli, io.Discard) }
 			change, err := d.stack.edit(u, "nginx.conf", "# "+mark, reload)
-			return deed{do: func(ctx context.Context) error {
+			return action{run: func(ctx context.Context) error {
 				if err := change(ctx); err != nil {
 					return err
 				}
@@ -27,37 +27,37 @@ var upkeep = []event{
 		},
 	},
 	{
-		name: "deploy", says: "a new release of app", note: "make deploy, its build left out", takes: 40 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+		name: "deploy", title: "a new release of app", note: "make deploy, its build left out", duration: 40 * time.Second,
+		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
 			next, err := d.nextRelease(ctx, u, "")
-			return deed{
-				do:   func(ctx context.Context) error { return deploy.Release(ctx, d.stack.cli, io.Discard, next) },
-				over: runs(next),
+			return action{
+				run:       func(ctx context.Context) error { return deploy.Release(ctx, d.stack.cli, io.Discard, next) },
+				recovered: runs(next),
 			}, err
 		},
 	},
 	{
-		name: "rollback", says: "back to the release before", note: "make rollback", takes: 40 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+		name: "rollback", title: "back to the release before", note: "make rollback", duration: 40 * time.Second,
+		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
 			old, err := d.stack.imageID(ctx, d.stack.project.Services["app"].Image)
 			if err != nil {
-				return deed{}, err
+				return action{}, err
 			}
 			next, err := d.nextRelease(ctx, u, "")
 			if err == nil {
 				err = deploy.Release(ctx, d.stack.cli, io.Discard, next)
 			}
-			return deed{
-				do:   func(ctx context.Context) error { return deploy.Rollback(ctx, d.stack.cli, io.Discard) },
-				over: runs(old),
+			return action{
+				run:       func(ctx context.Context) error { return deploy.Rollback(ctx, d.stack.cli, io.Discard) },
+				recovered: runs(old),
 			}, err
 		},
 	},
 	{
-		name: "bad-release", says: "a release that does not start", note: "make deploy, its build left out", takes: 20 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (deed, error) {
+		name: "bad-release", title: "a release that does not start", note: "make deploy, its build left out", duration: 20 * time.Second,
+		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
 			next, err := d.nextRelease(ctx, u, `CMD ["nonsense"]`)
-			return deed{do: func(ctx context.Context) error {
+			return action{run: func(ctx context.Context) error {
 				err := deploy.Release(ctx, d.stack.cli, io.Discard, next)
 				if err == nil {
 					return errors.New("a release that cannot start was let through")
@@ -67,23 +67,23 @@ var upkeep = []event{
 		},
 	},
 	{
-		name: "restart-db", says: "a MySQL restart", note: "make restart-db", takes: 10 * time.Second,
-		prepare: func(_ context.Context, d *drill, _ *undo) (deed, error) {
-			return deed{do: func(ctx context.Context) error {
+		name: "restart-db", title: "a MySQL restart", note: "make restart-db", duration: 10 * time.Second,
+		prepare: func(_ context.Context, d *drill, _ *undo) (action, error) {
+			return action{run: func(ctx context.Context) error {
 				return deploy.RestartDatabase(ctx, d.stack.cli, io.Discard, deploy.RestartOptions{})
 			}}, nil
 		},
 	},
 	{
-		name: "backup", says: "a backup, a million rows", note: "make backup", takes: 15 * time.Second,
-		ready: fill,
-		prepare: func(_ context.Context, d *drill, u *undo) (deed, error) {
+		name: "backup", title: "a backup, a million rows", note: "make backup", duration: 15 * time.Second,
+		setUp: fill,
+		prepare: func(_ context.Context, d *drill, u *undo) (action, error) {
 			dir, err := os.MkdirTemp("", mark)
 			if err != nil {
-				return deed{}, err
+				return action{}, err
 			}
 			u.later("remove the backup", func(context.Context) error { return os.RemoveAll(dir) })
-			return deed{do: func(ctx context.Context) (err error) {
+			return action{run: func(ctx context.Context) (err error) {
 				silent, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 				if err != nil {
 					return err

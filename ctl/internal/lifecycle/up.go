@@ -25,7 +25,7 @@ import (
 // a small machine with a slow disk; what is late by then will not come.
 const healthyWithin = 3 * time.Minute
 
-// Up checks, makes what is missing, starts the stack, waits until every service is healthy and says where it is. What
+// Up checks, puts right what a command that was killed has left, makes what is missing, starts the stack, waits until every service is healthy and says where it is. What
 // runs already and is as compose.yaml says is left alone.
 func Up(ctx context.Context, cli docker.CLI, out *os.File) error {
 	if err := examine(ctx, cli, out); err != nil {
@@ -40,6 +40,9 @@ func Up(ctx context.Context, cli docker.CLI, out *os.File) error {
 		if err := examine(ctx, cli, out); err != nil {
 			return err
 		}
+	}
+	if err := deploy.Recover(ctx, cli, out); err != nil {
+		return err
 	}
 	if err := images.Ensure(ctx, cli, reporter); err != nil {
 		return err

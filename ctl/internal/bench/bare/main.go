@@ -18,9 +18,9 @@ func run(args []string) error {
 	if len(args) == 1 {
 		switch args[0] {
 		case "bare":
-			return serve(fromPool)
+			return serve(fromPool, true)
 		case "dial":
-			return serve(fromItsOwn)
+			return serve(fromItsOwn, false)
 		case "load":
 			return visitors(os.Stdin, os.Stdout)
 		}

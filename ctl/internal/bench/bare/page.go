@@ -109,8 +109,8 @@ func fromItsOwn(config *mysql.Config) (source, error) {
 	}, nil
 }
 
-// serve answers for the page of posts on the port that app has.
-func serve(from func(*mysql.Config) (source, error)) error {
+// serve answers for the page of posts on the port that app has, and keeps connections for the next request or closes each.
+func serve(from func(*mysql.Config) (source, error), keepAlive bool) error {
 	config, err := database()
 	if err != nil {
 		return err
@@ -137,6 +137,7 @@ func serve(from func(*mysql.Config) (source, error)) error {
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       90 * time.Second,
 	}
+	server.SetKeepAlivesEnabled(keepAlive)
 	return server.ListenAndServe()
 }
 

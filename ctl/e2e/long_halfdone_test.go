@@ -1,0 +1,230 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Each step of a deploy is told when it has been made; there it is killed. Nobody notices, whichever command comes next.
+func TestLongAKilledDeployIsPutRightByTheNextCommand(t *testing.T) {
+	first, from := releases(t)
+	const killed = "a command was killed here"
+	reload := func(t *testing.T, _ *copyOfStack) string {
+		site.says(t, root, false, []string{"reload"}, killed)
+		return ""
+	}
+	up := func(t *testing.T, _ *copyOfStack) string {
+		site.says(t, root, false, []string{"up"}, killed)
+		return ""
+	}
+	deploy := func(t *testing.T, release *copyOfStack) string {
+		release.says(t, root, false, []string{"deploy"}, killed)
+		return ""
+	}
+	restart := func(t *testing.T, _ *copyOfStack) string { return restartDatabase(t, killed) }
+	again := func(t *testing.T, release *copyOfStack) string { // nothing had begun that is to be put right
+		release.says(t, root, false, []string{"deploy"}, "done")
+		return ""
+	}
+	const (
+		tables  = "the tables are as the new release needs them"
+		pinned  = "requests go to the old release by its address"
+		started = "the new release has started"
+		ready   = "it is ready, and answers"
+		onTrial = "visitors have it, and the old one answers what it cannot"
+		passed  = "it has passed its trial"
+		serves  = "the new release serves"
+		drained = "the old release has answered what it had begun"
+	)
+	visits := startVisits(t, 20)
+	for i, test := range []struct {
+		at      string
+		signal  os.Signal
+		next    func(*testing.T, *copyOfStack) (reason string)
+		becomes bool // whether the new release serves in the end
+	}{
+		{tables, syscall.SIGKILL, again, true},
+		{pinned, syscall.SIGKILL, up, false},
+		{started, syscall.SIGKILL, reload, false},
+		{ready, syscall.SIGKILL, restart, false},
+		{onTrial, syscall.SIGKILL, up, false},
+		{onTrial, syscall.SIGKILL, deploy, true},
+		{passed, syscall.SIGKILL, deploy, true}, // whether it is to be the new or the old one is decided at this moment
+		{serves, syscall.SIGKILL, reload, true},
+		{drained, syscall.SIGKILL, reload, true},
+		{started, os.Interrupt, nil, false},
+		{onTrial, os.Interrupt, nil, false},
+		{started, syscall.SIGHUP, nil, false},
+		{onTrial, syscall.SIGHUP, nil, false},
+	} {
+		t.Run(fmt.Sprintf("%d %s at %s", i, test.signal, test.at), func(t *testing.T) {
+			before, _ := replicas(t)
+			release := from(fmt.Sprintf("LABEL release=\"%d\"", i))
+			visits.T = t
+			visits.during("the deploy that is cut off", func() { release.cutOff(t, test.signal, test.at, "deploy") })
+			if test.next != nil {
+				visits.unless("the next command", func() string { return test.next(t, release) })
+			}
+			image, n := replicas(t)
+			if (image != before) != test.becomes || n != 1 || routing(t) != byName {
+				t.Errorf("there are %d of %s, which was %s before, found by %q", n, image, before, routing(t))
+			}
+			if left := inWeb(t, "ls /run/nginx"); strings.Contains(left, "next") || strings.Contains(left, "trial") {
+				t.Errorf("in web there are %q", left)
+			}
+			if test.becomes { // and the way back is the right one
+				visits.during("a rollback", func() { site.says(t, root, false, []string{"rollback"}, "done") })
+				if image, _ := replicas(t); image != before {
+					t.Errorf("a rollback leads to %s, and before was %s", image, before)
+				}
+			}
+		})
+	}
+	visits.T = t
+	visits.end()
+	if image, _ := replicas(t); image != first {
+		t.Errorf("in the end it is %s, and was %s", image, first)
+	}
+}
+
+func inWeb(t *testing.T, script string) string {
+	t.Helper()
+	out, err := site.compose(t.Context(), "exec", "--no-TTY", "web", "sh", "-c", script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// What Compose does by itself in a half-done state costs what it always costs, and the site is there afterwards; so is it
+// where web or the application starts anew.
+func TestLongAHalfDoneSiteSurvivesWhatOthersDoToIt(t *testing.T) {
+	first, from := releases(t)
+	answers := check{"posts are answered", []string{"web", "app"}, func(ctx context.Context, c *copyOfStack) error {
+		_, err := c.get(ctx, "/api/v1/posts?limit=7")
+		return err
+	}}
+	for i, test := range []struct {
+		at  string
+		do  action
+		end string // the release that serves in the end
+	}{
+		{"the new release has started", compose("up", "--detach", "--wait"), ""},
+		{"the old one answers what it cannot", compose("restart", "web"), first},
+		{"the old one answers what it cannot", killNine("web"), first},
+		{"the new release has started", compose("restart", "app"), first},
+	} {
+		t.Run(fmt.Sprint(i, " ", test.at), func(t *testing.T) {
+			release := from(fmt.Sprintf("LABEL others=\"%d\"", i))
+			release.cutOff(t, os.Kill, test.at, "deploy")
+			newScenario(t, site).When("others act", test.do).Then(30*time.Second, healthy("web"), answers)
+			site.says(t, root, false, []string{"up"})
+			if image, n := replicas(t); n != 1 || routing(t) != byName || test.end != "" && image != test.end {
+				t.Errorf("there are %d of %s, found by %q", n, image, routing(t))
+			}
+			newScenario(t, site).Then(5*time.Second, answers)
+			if _, err := site.output(t.Context(), "docker", "image", "tag", first, "oneserver-app"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := site.compose(t.Context(), "up", "--detach", "--wait"); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestLongOtherHalfDoneStatesArePutRight(t *testing.T) {
+	visits := startVisits(t, 20)
+	configuration := inWeb(t, "cat /run/nginx/nginx.conf")
+	_, err := site.output(t.Context(), "docker", "run", "--detach", "--name", site.project+"-left", "--label", "oneserver.deploy="+site.project,
+		"--network", "none", "--entrypoint", "sleep", "nginx:1.30", "600")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // where it is there still
+		_, _ = site.output(context.Background(), "docker", "rm", "--force", site.project+"-left")
+	})
+	inWeb(t, `cd /run/nginx && sed -i 's/server_tokens off;/server_tokens off; add_header X-Half done always;/' nginx.conf && mkdir next`)
+	if _, err := site.sql(t.Context(), "root", "SET GLOBAL innodb_max_dirty_pages_pct_lwm = 0, innodb_max_dirty_pages_pct = 0"); err != nil {
+		t.Fatal(err)
+	}
+	visits.during("make up", func() { site.says(t, root, false, []string{"up"}, "a command was killed here") })
+
+	if got := newVisitor(t, site).ask("GET", "/", nil).header.Get("X-Half"); got != "done" {
+		t.Errorf("the configuration that was put into place is not in use: %q", got)
+	}
+	visits.during("make reload", func() { site.says(t, root, false, []string{"reload"}, "has taken nginx.conf over") })
+	if inWeb(t, "cat /run/nginx/nginx.conf") != configuration || strings.Contains(inWeb(t, "ls /run/nginx"), "next") {
+		t.Error("the configuration is not as it was")
+	}
+	if got, err := site.sql(t.Context(), "root", "SELECT @@GLOBAL.innodb_max_dirty_pages_pct, @@GLOBAL.innodb_max_dirty_pages_pct_lwm"); err != nil || got != "90.000000\t10.000000" {
+		t.Errorf("MySQL writes its pages at %q, %v", got, err)
+	}
+	if left, err := site.output(t.Context(), "docker", "ps", "--all", "--quiet", "--filter", "name="+site.project+"-left"); err != nil || left != "" {
+		t.Errorf("a container that was to live for one command is there still: %q, %v", left, err)
+	}
+	visits.end()
+}
+
+// The addresses of another network that the application was connected to lead nowhere from web.
+func TestLongASecondNetworkMakesNoDifference(t *testing.T) {
+	_, from := releases(t)
+	t.Cleanup(func() { // before that of releases: its containers keep the network
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		defer cancel()
+		if _, err := site.compose(ctx, "up", "--detach", "--wait"); err != nil {
+			t.Error(err)
+		}
+		if _, err := site.output(ctx, "docker", "network", "rm", site.project+"_aaa"); err != nil {
+			t.Error(err)
+		}
+	})
+	two, err := json.Marshal(object{
+		"services": object{"app": object{"networks": object{"default": object{}, "aaa": object{"priority": 1000}}}},
+		"networks": object{"aaa": object{}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "networks.json")
+	write(t, file, string(two))
+	visits := startVisits(t, 40)
+	for i := range 5 {
+		release := from(fmt.Sprintf("LABEL networks=\"%d\"", i))
+		for _, variable := range release.env {
+			if files, found := strings.CutPrefix(variable, "COMPOSE_FILE="); found {
+				release = release.with("COMPOSE_FILE=" + files + string(os.PathListSeparator) + file)
+			}
+		}
+		visits.during(fmt.Sprint("deploy ", i), func() { release.says(t, root, false, []string{"deploy"}, "done") })
+	}
+	visits.end()
+}
+
+// As soon as `up --wait` says that all is healthy, it is.
+func TestLongTheFirstRequestAfterAStartIsAnswered(t *testing.T) {
+	one := newCopy("oneserver-test-first", "18084", "11057", "172.28.8")
+	t.Cleanup(func() {
+		if err := one.remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	for range 5 {
+		if _, err := one.compose(t.Context(), "up", "--detach", "--wait"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := one.get(t.Context(), "/api/v1/posts"); err != nil {
+			t.Error(err)
+		}
+		if _, err := one.compose(t.Context(), "down", "--timeout", "5"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

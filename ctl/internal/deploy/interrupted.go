@@ -1,0 +1,270 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"oneserver/ctl/internal/docker"
+)
+
+// An interruption is what a command that was killed half-way has left of a deploy, a rollback, a reload or a restart of the
+// database.
+type interruption struct {
+	routing routing // where web has addresses in the place of app's name
+	reload  bool    // whether a configuration of Nginx was put into place, and perhaps never taken over
+	// kept are the replicas that serve, or shall, and spare those beside them: not yet, or no more, of use
+	kept, spare []container
+	throwaways  []string // ids of containers that were to live for one command
+	flushing    bool     // whether MySQL writes every page at once, ahead of a restart that has not come
+	restart     bool     // whether MySQL was being made anew
+	locked      bool     // whether somebody has the lock: the command is not dead
+}
+
+func (i interruption) none() bool {
+	return !i.routing.pinned() && !i.reload && len(i.spare) == 0 && len(i.throwaways) == 0 && !i.flushing && !i.restart
+}
+
+// ours is the label of containers that a command runs for a moment, with its project's name.
+const ours = "oneserver.deploy"
+
+// Recover puts right what a command that was killed has left. Every command that changes the site begins with it. What
+// cannot be put right is told on out and no error, since the command that follows may mend that too.
+func Recover(ctx context.Context, cli docker.CLI, out io.Writer) error {
+	err := recoverLocked(ctx, cli, out)
+	switch {
+	case err == nil, errors.Is(err, ErrBusy):
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	fmt.Fprintln(out, err)
+	return nil
+}
+
+func recoverLocked(ctx context.Context, cli docker.CLI, out io.Writer) error {
+	s, err := open(ctx, cli, out)
+	if err != nil {
+		return err
+	}
+	web, err := s.of(ctx, "web")
+	if err != nil {
+		return err
+	}
+	if len(web) != 1 || !web[0].running() { // and when it starts it knows of no deploy
+		return nil
+	}
+	s.web = web[0]
+	if found, err := s.interruption(ctx); err != nil || found.none() && !found.locked {
+		return err
+	}
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return s.recover(ctx)
+}
+
+// recover is Recover for who has the lock.
+func (s *site) recover(ctx context.Context) error {
+	found, err := s.interruption(ctx)
+	if err != nil || found.none() {
+		return err
+	}
+	s.say("a command was killed here: putting right what it left")
+	if err := s.putRight(ctx, found); err != nil {
+		return fmt.Errorf("put right what a command that was killed has left: %w", err)
+	}
+	return nil
+}
+
+// interruption looks for what was left.
+func (s *site) interruption(ctx context.Context) (found interruption, err error) {
+	conf, err := s.inWeb(ctx, "", `cd /run/nginx && exec 9>deploy.lock && { flock --nonblock 9 || echo "# locked"; } &&
+		{ [ ! -d next ] || echo "# next"; } && { [ ! -f routing.conf ] || cat routing.conf; }`)
+	if err != nil {
+		return found, err
+	}
+	found.routing = parseRouting(conf)
+	found.locked, found.reload = strings.Contains(conf, "# locked\n"), strings.Contains(conf, "# next\n")
+	all, err := s.of(ctx, "") // of all services, at the price of one
+	if err != nil {
+		return found, err
+	}
+	var apps, db []container
+	for _, c := range all {
+		switch c.Config.Labels["com.docker.compose.service"] {
+		case "app":
+			apps = append(apps, c)
+		case "db":
+			db = append(db, c)
+		}
+	}
+	here, err := s.cli.Images(ctx, s.previous())
+	if err != nil {
+		return found, err
+	}
+	found.kept, found.spare = tellApart(apps, found.routing, here[s.previous()].ID)
+	throwaways, err := s.docker(ctx, "ps", "--all", "--quiet", "--filter", "label="+ours+"="+s.project.Name)
+	if err != nil {
+		return found, err
+	}
+	found.throwaways = strings.Fields(throwaways)
+	if found.restart, err = s.restartCutOff(ctx); err != nil {
+		return found, err
+	}
+	found.flushing, err = s.isFlushing(ctx, db)
+	return found, err
+}
+
+// tellApart tells the replicas that serve from those that a deploy has left beside them. Where nothing is pinned, as after a
+// start of web, and there are two releases, the new one has passed its trial if the other's image has the name that a
+// rollback goes to; it is given that name at this moment.
+func tellApart(apps []container, to routing, previous string) (kept, spare []container) {
+	serving := to.servers
+	if to.onTrial() {
+		serving = to.backups
+	}
+	var live []container
+	for _, c := range apps {
+		if !slices.Contains([]string{"created", "exited", "dead"}, c.State.Status) {
+			live = append(live, c)
+		}
+	}
+	if len(live) == 0 { // nobody is in anybody's way
+		return nil, nil
+	}
+	for _, c := range live {
+		if slices.ContainsFunc(serving, func(r replica) bool { return r.id == c.ID }) {
+			kept = append(kept, c)
+		}
+	}
+	if len(kept) == 0 {
+		oldest, newest := live[0], live[len(live)-1]
+		image := oldest.Image
+		if image == previous {
+			image = newest.Image
+		}
+		for _, c := range live {
+			if c.Image == image {
+				kept = append(kept, c)
+			}
+		}
+	}
+	return kept, without(apps, kept)
+}
+
+// beside returns the replicas that are none of these.
+func (s *site) beside(ctx context.Context, these []container) ([]container, error) {
+	all, err := s.of(ctx, "app")
+	return without(all, these), err
+}
+
+func without(all, some []container) []container {
+	known := ids(some)
+	return slices.DeleteFunc(slices.Clone(all), func(c container) bool { return slices.Contains(known, c.ID) })
+}
+
+// putRight leaves the release serving that serves, alone and found by its name.
+func (s *site) putRight(ctx context.Context, found interruption) error {
+	if len(found.throwaways) > 0 {
+		if _, err := s.docker(ctx, append([]string{"rm", "--force"}, found.throwaways...)...); err != nil {
+			return err
+		}
+	}
+	if found.restart {
+		if err := s.finishRestart(ctx); err != nil {
+			return err
+		}
+	}
+	if found.flushing {
+		if err := s.stopFlushing(ctx); err != nil {
+			return err
+		}
+	}
+	if !found.routing.pinned() && !found.reload && len(found.spare) == 0 {
+		return nil
+	}
+	if len(found.kept) == 0 {
+		return s.route(ctx, routing{}, false)
+	}
+	kept, err := s.replicasOf(found.kept)
+	if err != nil {
+		return err
+	}
+	if err := s.route(ctx, routing{servers: kept}, true); err != nil {
+		return err
+	}
+	if len(found.spare) > 0 {
+		if err := s.nameImages(ctx, found.kept, found.spare); err != nil {
+			return err
+		}
+		if err := s.drain(ctx, found.spare); err != nil {
+			return err
+		}
+	}
+	return s.routeByName(ctx, found.kept)
+}
+
+// nameImages gives the images the names that they have when a deploy ends: what a rollback goes to is the release before the
+// one that serves, and what the next start takes is the one that serves, unless another was built since.
+func (s *site) nameImages(ctx context.Context, kept, spare []container) error {
+	serves, other := kept[len(kept)-1], spare[len(spare)-1]
+	if serves.Image == other.Image {
+		return nil
+	}
+	if serves.Created.After(other.Created) {
+		return s.tag(ctx, other.Image, s.previous())
+	}
+	here, err := s.cli.Images(ctx, s.image())
+	if err != nil || here[s.image()].ID != other.Image {
+		return err
+	}
+	return s.tag(ctx, serves.Image, s.image())
+}
+
+// isFlushing says whether a restart of the database has told MySQL to write its pages ahead and was then killed. A database
+// that is away has nothing to tell: the setting goes with it.
+func (s *site) isFlushing(ctx context.Context, db []container) (bool, error) {
+	if len(db) != 1 || !db[0].healthy() {
+		return false, nil
+	}
+	out, err := s.sql(ctx, db[0], "SELECT @@GLOBAL.innodb_max_dirty_pages_pct = 0")
+	return strings.TrimSpace(out) == "1", err
+}
+
+func (s *site) stopFlushing(ctx context.Context) error {
+	db, err := s.one(ctx, "db")
+	if err != nil {
+		return err
+	}
+	_, err = s.sql(ctx, db, "SET GLOBAL innodb_max_dirty_pages_pct = DEFAULT, innodb_max_dirty_pages_pct_lwm = DEFAULT")
+	return err
+}
+
+// drain stops containers in good order and removes them.
+func (s *site) drain(ctx context.Context, list []container) error {
+	if len(list) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, drainWithin)
+	defer cancel()
+	if _, err := s.cli.OutputOf(s.command(ctx, append([]string{"stop"}, ids(list)...)...)); err != nil && !gone(err) {
+		return err
+	}
+	_, err := s.cli.OutputOf(s.command(ctx, append([]string{"rm", "--force"}, ids(list)...)...))
+	if err != nil && !gone(err) {
+		return err
+	}
+	return nil
+}
+
+// gone says whether docker has failed because another has removed the container meanwhile, which is what was wanted.
+func gone(err error) bool {
+	said := strings.ToLower(err.Error())
+	return !errors.Is(err, context.DeadlineExceeded) && strings.Contains(said, "no such container")
+}

@@ -1,0 +1,211 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A routing says which replicas of the application Nginx passes requests to; the zero value is all that Docker's DNS names,
+// ready or not.
+type routing struct {
+	servers []replica
+	backups []replica // asked where the servers fail
+}
+
+// A replica is a container by its id, and where it is: addresses change hands when containers start anew.
+type replica struct {
+	id      string
+	address netip.Addr
+}
+
+// byName is what services/web-init/routing.sh writes when web starts.
+const byName = "server app:8080 resolve max_fails=0;\n"
+
+// String is where Nginx connects to.
+func (r replica) String() string { return netip.AddrPortFrom(r.address, 8080).String() }
+
+func (to routing) pinned() bool { return len(to.servers) > 0 }
+
+// onTrial says whether the servers are a new release, and the backups the one before.
+func (to routing) onTrial() bool { return len(to.backups) > 0 }
+
+// String is routing.conf, which nginx.conf includes.
+//
+// Beside addresses the name stays, twice. As a server that is never asked ("down"), since Nginx keeps the addresses of a
+// name across reloads only while it has that name among the servers, and a name that comes back without any is a moment of
+// 503. And as the last resort, so that a deploy which was killed does not end the site when its addresses go.
+func (to routing) String() string {
+	if !to.pinned() {
+		return byName
+	}
+	text := "# make deploy is at work; make up puts right what one that was killed has left\n" +
+		"server app:8080 resolve max_fails=0 down;\n"
+	for _, r := range to.servers {
+		text += "server " + r.String() + " max_fails=0; # " + r.id + "\n"
+	}
+	for _, r := range to.backups {
+		text += "server " + r.String() + " max_fails=0 backup; # " + r.id + "\n"
+	}
+	return text + "server app:8080 resolve max_fails=0 backup;\n"
+}
+
+// parseRouting reads what String has written, or routing.sh.
+func parseRouting(conf string) (to routing) {
+	for line := range strings.Lines(conf) {
+		server, id, _ := strings.Cut(strings.TrimSpace(line), "; # ")
+		words := strings.Fields(server)
+		if len(words) < 2 || words[0] != "server" {
+			continue
+		}
+		address, err := netip.ParseAddrPort(words[1])
+		switch one := (replica{id, address.Addr()}); {
+		case err != nil: // a name
+		case slices.Contains(words, "backup"):
+			to.backups = append(to.backups, one)
+		default:
+			to.servers = append(to.servers, one)
+		}
+	}
+	return to
+}
+
+// whileOnTrial is trial.conf, in the location of the application: what a release on trial cannot answer, the one before does.
+const whileOnTrial = "proxy_next_upstream http_500 http_502 http_503 http_504;\n"
+
+// candidate puts a file of Nginx' configuration beside those in use and lets Nginx check all of them.
+func (s *site) candidate(ctx context.Context, file, text string, trial bool) error {
+	onTrial := ""
+	if trial {
+		onTrial = whileOnTrial
+	}
+	// What Nginx says on its standard error is the answer here; what docker says on its own is not.
+	said, err := s.inWeb(ctx, text, `cd /run/nginx && rm -rf candidate && mkdir candidate && cp nginx.conf routing.conf candidate && cat >"candidate/$0" &&
+		{ [ -z "$1" ] || printf %s "$1" >candidate/trial.conf; } && nginx -t -q -c /run/nginx/candidate/nginx.conf 2>&1`, file, onTrial)
+	if err == nil {
+		return nil
+	}
+	if _, failed := s.inWeb(ctx, "", "rm -rf /run/nginx/candidate"); failed != nil {
+		err = errors.Join(err, failed)
+	}
+	if said = strings.TrimSpace(strings.ReplaceAll(said, "/run/nginx/candidate/", "")); said != "" {
+		return errors.New(said)
+	}
+	return err
+}
+
+// adopt makes Nginx run with the candidate, and returns its workers of before, which may still be finishing something. The
+// folder next is there from when the first file changes until Nginx runs with all, so that one which was cut off is found.
+func (s *site) adopt(ctx context.Context) (before []string, err error) {
+	before, _, err = s.workers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.inWeb(ctx, "", "cd /run/nginx && rm -rf next && mv candidate next && rm -f trial.conf && mv next/* . && nginx -s reload -c /run/nginx/nginx.conf"); err != nil {
+		return nil, err
+	}
+	err = await(ctx, brief, func(ctx context.Context) error {
+		_, serving, err := s.workers(ctx)
+		if err != nil {
+			return err
+		}
+		if len(serving) == 0 || slices.ContainsFunc(serving, func(id string) bool { return slices.Contains(before, id) }) {
+			return errors.New("web has not taken its new configuration over: docker compose logs web says why")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.inWeb(ctx, "", "rmdir /run/nginx/next")
+	return before, err
+}
+
+// route makes Nginx pass requests on to these replicas. With alone it returns once no worker does anything else.
+func (s *site) route(ctx context.Context, to routing, alone bool) error {
+	if err := s.candidate(ctx, "routing.conf", to.String(), to.onTrial()); err != nil {
+		return err
+	}
+	before, err := s.adopt(ctx)
+	if err != nil || !alone {
+		return err
+	}
+	// nginx.conf gives them 30 s (worker_shutdown_timeout).
+	return await(ctx, 40*time.Second, func(ctx context.Context) error {
+		all, _, err := s.workers(ctx)
+		if err == nil && slices.ContainsFunc(all, func(id string) bool { return slices.Contains(before, id) }) {
+			err = errors.New("a worker of Nginx still serves with the configuration of before")
+		}
+		return err
+	})
+}
+
+// workers returns the ids of Nginx' workers: of all, and of those that accept connections.
+func (s *site) workers(ctx context.Context) (all, serving []string, err error) {
+	// A process that ends meanwhile is no error.
+	out, err := s.inWeb(ctx, "", `for p in /proc/[0-9]*; do
+		if read -r title 2>/dev/null <"$p/cmdline" || [ -n "$title" ]; then echo "${p#/proc/} $title"; fi; title=; done 2>/dev/null | tr -d '\0'`)
+	if err != nil {
+		return nil, nil, err
+	}
+	for line := range strings.Lines(out) {
+		id, title, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if !strings.HasPrefix(title, "nginx: worker process") {
+			continue
+		}
+		all = append(all, id)
+		if !strings.Contains(title, "shutting down") {
+			serving = append(serving, id)
+		}
+	}
+	return all, serving, nil
+}
+
+// resolverKeeps is how long Nginx may believe what Docker's DNS told it last: it asks anew every two seconds (valid=1s in
+// nginx.conf), and nothing shows from outside that it has.
+const resolverKeeps = 2 * time.Second
+
+// routeByName lets Nginx find the application by its name again, once that name leads to these replicas and nowhere else.
+func (s *site) routeByName(ctx context.Context, live []container) error {
+	err := await(ctx, brief, func(ctx context.Context) error {
+		out, err := s.inWeb(ctx, "", "getent ahostsv4 app | cut -d ' ' -f 1 | sort -u")
+		if err != nil {
+			return err
+		}
+		return leadsTo(strings.Fields(out), live)
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-time.After(resolverKeeps):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return s.route(ctx, routing{}, false)
+}
+
+// leadsTo is an error where the addresses of a name leave one of the containers out or belong to another. Whichever of its
+// networks a container is found in, it is that container.
+func leadsTo(found []string, live []container) error {
+	wrong := fmt.Errorf("the name app leads to %s, which is not what runs", strings.Join(found, ", "))
+	others := slices.Clone(found)
+	for _, c := range live {
+		here := false
+		for _, network := range c.NetworkSettings.Networks {
+			here = here || slices.Contains(found, network.IPAddress)
+			others = slices.DeleteFunc(others, func(address string) bool { return address == network.IPAddress })
+		}
+		if !here {
+			return wrong
+		}
+	}
+	if len(others) > 0 {
+		return wrong
+	}
+	return nil
+}

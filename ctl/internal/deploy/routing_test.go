@@ -1,0 +1,136 @@
+package deploy
+
+import (
+	"net/netip"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"oneserver/ctl/internal/stack"
+)
+
+// at are replicas at these addresses, whose ids are made of them.
+func at(texts ...string) (list []replica) {
+	for _, text := range texts {
+		list = append(list, replica{"id-" + text, netip.MustParseAddr(text)})
+	}
+	return list
+}
+
+func TestARoutingCanBeReadBack(t *testing.T) {
+	t.Parallel()
+	for _, to := range []routing{
+		{},
+		{servers: at("172.28.0.130")},
+		{servers: at("172.28.0.131", "172.28.0.132"), backups: at("172.28.0.130")},
+		{servers: at("172.28.0.131")},
+	} {
+		conf := to.String()
+		if got := parseRouting(conf); !reflect.DeepEqual(got, to) {
+			t.Errorf("%+v is read as %+v of\n%s", to, got, conf)
+		}
+		if to.pinned() && (!strings.Contains(conf, "server app:8080 resolve max_fails=0 down;") || !strings.Contains(conf, "server app:8080 resolve max_fails=0 backup;")) {
+			t.Errorf("%+v: the name is gone:\n%s", to, conf)
+		}
+	}
+}
+
+// What a deploy ends with is what a start begins with, and nginx.conf includes both files from its own folder.
+func TestARoutingIsWhereNginxLooksForIt(t *testing.T) {
+	t.Parallel()
+	script, err := os.ReadFile("../../../services/web-init/routing.sh")
+	if err != nil || !strings.Contains(string(script), "echo '"+strings.TrimSpace(byName)+"' >/run/nginx/routing.conf") {
+		t.Errorf("routing.sh writes another line than %q, %v", byName, err)
+	}
+	conf, err := os.ReadFile("../../../nginx.conf")
+	if err != nil || !strings.Contains(string(conf), "include routing.conf;") || !strings.Contains(string(conf), "include trial*.conf;") {
+		t.Errorf("nginx.conf does not include the routing, %v", err)
+	}
+}
+
+// oneOfApp is a container that runs, with addresses on networks before and behind its own.
+func oneOfApp(id, image, address string) container {
+	c := container{ID: id, Name: "/" + id, Image: image}
+	c.State.Status = "running"
+	c.NetworkSettings.Networks = map[string]struct{ IPAddress string }{
+		"aaa": {"10.0.0.7"}, "oneserver_default": {address}, "zzz": {"10.1.0.7"},
+	}
+	return c
+}
+
+func inNetwork() *site {
+	s := &site{}
+	s.project = stack.Project{Networks: map[string]struct{ Name string }{"default": {"oneserver_default"}}}
+	return s
+}
+
+func TestAReplicaIsAskedInTheStacksOwnNetwork(t *testing.T) {
+	t.Parallel()
+	s := inNetwork()
+	for range 100 { // a map has another order each time
+		if got, err := s.address(oneOfApp("a", "1", "172.28.0.130")); err != nil || got != netip.MustParseAddr("172.28.0.130") {
+			t.Fatalf("its address is %s, %v", got, err)
+		}
+	}
+	for _, wrong := range []string{"", "172.28.0", "app"} {
+		if got, err := s.address(oneOfApp("a", "1", wrong)); err == nil || !strings.Contains(err.Error(), "oneserver_default") {
+			t.Errorf("%q is taken for the address %s, %v", wrong, got, err)
+		}
+	}
+}
+
+func TestANameLeadsToWhatRunsAndNowhereElse(t *testing.T) {
+	t.Parallel()
+	live := []container{oneOfApp("a", "1", "172.28.0.130"), oneOfApp("b", "1", "172.28.0.131")}
+	live[1].NetworkSettings.Networks["aaa"] = struct{ IPAddress string }{"10.0.0.8"}
+	for found, want := range map[string]bool{
+		"172.28.0.130 172.28.0.131":              true,
+		"172.28.0.131 172.28.0.130":              true,
+		"10.0.0.7 10.0.0.8":                      true,
+		"172.28.0.130":                           false,
+		"172.28.0.130 172.28.0.131 172.28.0.132": false,
+		"":                                       false,
+	} {
+		if err := leadsTo(strings.Fields(found), live); (err == nil) != want {
+			t.Errorf("%q: %v", found, err)
+		}
+	}
+}
+
+func TestWhatAKilledDeployLeftIsToldFromWhatServes(t *testing.T) {
+	t.Parallel()
+	old, another, next := oneOfApp("old", "1", "172.28.0.130"), oneOfApp("another", "1", "172.28.0.133"), oneOfApp("next", "2", "172.28.0.131")
+	created := next
+	created.State.Status = "created"
+	drained := old
+	drained.State.Status = "exited"
+	byID := func(id string) []replica { return []replica{{id, netip.MustParseAddr("172.28.0.140")}} } // addresses change hands
+	for _, test := range []struct {
+		name     string
+		apps     []container // the oldest first
+		to       routing
+		previous string
+		kept     string
+		spare    string
+	}{
+		{"nothing was going on", []container{old, another}, routing{}, "0", "old another", ""},
+		{"pinned, and nothing begun", []container{old}, routing{servers: byID("old")}, "0", "old", ""},
+		{"the new one is made", []container{old, created}, routing{servers: byID("old")}, "0", "old", "next"},
+		{"the new one has started", []container{old, next}, routing{servers: byID("old")}, "0", "old", "next"},
+		{"on trial", []container{old, next}, routing{servers: byID("next"), backups: byID("old")}, "0", "old", "next"},
+		{"past its trial", []container{old, next}, routing{servers: byID("next")}, "1", "next", "old"},
+		{"past its trial, the old one drained", []container{drained, next}, routing{servers: byID("next")}, "1", "next", "old"},
+		{"past its trial, the old one gone", []container{next}, routing{servers: byID("next")}, "1", "next", ""},
+		{"web has started anew before the trial's end", []container{old, next}, routing{}, "0", "old", "next"},
+		{"web has started anew after it", []container{old, next}, routing{}, "1", "next", "old"},
+		{"what served was made anew", []container{old, next}, routing{servers: byID("gone")}, "0", "old", "next"},
+		{"nobody serves", []container{drained, created}, routing{servers: byID("old")}, "0", "", ""},
+	} {
+		kept, spare := tellApart(test.apps, test.to, test.previous)
+		names := func(list []container) string { return strings.Join(ids(list), " ") }
+		if names(kept) != test.kept || names(spare) != test.spare {
+			t.Errorf("%s: kept %q and removed %q, want %q and %q", test.name, names(kept), names(spare), test.kept, test.spare)
+		}
+	}
+}

@@ -1,0 +1,228 @@
+package deploy
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Bounds of a trial.
+const (
+	trialTime   = 3 * time.Second // in which visitors' requests go to the new release first
+	trialWithin = 30 * time.Second
+)
+
+// A proof is a request of ours that a release which is well answers with this status. None leaves a trace: nobody is signed
+// in, which a release says before it writes.
+type proof struct {
+	method, path, body string
+	status             int
+}
+
+var proofs = []proof{
+	{"GET", "/api/v1/posts", "", 200},
+	{"GET", "/api/openapi.json", "", 200},
+	{"POST", "/api/v1/posts", `{"title":"A release on trial","body":"Nobody is signed in."}`, 401},
+}
+
+func (p proof) String() string { return p.method + " " + p.path }
+
+// curl asks for a proof, in web. No proxy: Docker hands on those of its user. A cookie: Nginx then asks the application each
+// time.
+func (p proof) curl(address, options string) string {
+	data := ""
+	if p.body != "" {
+		data = " --header 'Content-Type: application/json' --data '" + p.body + "'"
+	}
+	return `curl --noproxy '*' --silent --show-error --max-time 10 --output /dev/null --write-out '%{http_code}\n' --request ` + p.method +
+		` --header "Host: www.$DOMAIN" --header 'Cookie: session=0123456789012345678901234567890123456789012' ` + options + data +
+		" http://" + address + p.path
+}
+
+// ask asks each of the new replicas directly, before anybody else does. One that is busy is asked again.
+func (r *release) ask(ctx context.Context, fresh []container) error {
+	replicas, err := r.replicasOf(fresh)
+	if err != nil {
+		return err
+	}
+	for i, c := range fresh {
+		for _, p := range append([]proof{{"GET", "/readyz", "", 200}}, proofs...) {
+			err := await(ctx, trialWithin, func(ctx context.Context) error {
+				out, err := r.inWeb(ctx, "", p.curl(replicas[i].String(), ""))
+				if err != nil {
+					return err
+				}
+				if got := strings.TrimSpace(out); got == "503" {
+					return errors.New("it answers 503")
+				} else if got != strconv.Itoa(p.status) {
+					return permanent{fmt.Errorf("it answers %s", got)}
+				}
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("the new release fails its first requests: %s of %s: %w\n%s", p, c.name(), err, r.log(ctx, c))
+			}
+		}
+	}
+	return nil
+}
+
+// try sends requests of ours the way that visitors' go, and returns when Nginx has logged that each of the new replicas has
+// answered each of them, and that none of it fails what the release before can answer.
+func (r *release) try(ctx context.Context, fresh []container) error {
+	replicas, err := r.replicasOf(fresh)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, trialWithin)
+	defer cancel()
+	// By following the log rather than asking for a time: the engine's clock may be another than ours.
+	follow := r.command(ctx, "logs", "--follow", "--tail", "0", r.web.ID)
+	log, err := follow.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := follow.Start(); err != nil {
+		return err
+	}
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		scanner := bufio.NewScanner(log)
+		scanner.Buffer(nil, 1<<20) // a visitor decides how long a line is
+		for scanner.Scan() {
+			select {
+			case lines <- scanner.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	defer func() {
+		cancel()
+		_ = follow.Wait() // it was told to end
+	}()
+
+	v := verdict{agent: "oneserver-trial-" + rand.Text(), replicas: replicas}
+	var all strings.Builder
+	for _, p := range proofs {
+		all.WriteString(p.curl("$SUBNET.80", "--user-agent "+v.agent) + "\n")
+	}
+	asked := make(chan error, 1)
+	ask := func() { _, err := r.inWeb(ctx, "", all.String()); asked <- err }
+	go ask()
+	end, again := time.After(trialTime), time.NewTimer(0)
+	defer again.Stop()
+	<-again.C
+	for over := false; !over || !v.complete(); {
+		select {
+		case <-end:
+			over = true
+		case line, more := <-lines:
+			if !more {
+				return errors.Join(errors.New("docker logs --follow has ended before the trial"), ctx.Err())
+			}
+			if bad := v.read(line); bad != nil {
+				at := slices.Index(replicas, bad.replica)
+				return fmt.Errorf("the new release fails its trial: %s\n%s", bad.what, r.log(ctx, fresh[at]))
+			}
+		case err := <-asked:
+			if err != nil && ctx.Err() == nil {
+				return err
+			}
+			again.Reset(200 * time.Millisecond)
+		case <-again.C:
+			go ask()
+		case <-ctx.Done():
+			if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
+				return cause
+			}
+			return fmt.Errorf("the new release fails its trial: within %s it has not answered %s", trialWithin, v.missing())
+		}
+	}
+	return nil
+}
+
+// A verdict is what Nginx' log says of a release on trial.
+type verdict struct {
+	agent    string    // that our requests name
+	replicas []replica // of the release
+	answered map[string]bool
+}
+
+// failure is a request that a replica failed.
+type failure struct {
+	replica replica
+	what    string
+}
+
+func answer(r replica, p proof) string { return p.String() + " at " + r.String() }
+
+// missing are the answers that there are not yet.
+func (v *verdict) missing() string {
+	var list []string
+	for _, replica := range v.replicas {
+		for _, p := range proofs {
+			if a := answer(replica, p); !v.answered[a] {
+				list = append(list, a)
+			}
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+func (v *verdict) complete() bool { return v.missing() == "" }
+
+// read takes a line of web's log, and returns what it shows a replica to have failed.
+//
+// Ours must be answered as they are by a release that is well. Of a visitor's only an error within the release counts, and
+// only where the release before has answered the same request: what a visitor can bring about, such as that a replica is
+// busy (503), says nothing of the release.
+func (v *verdict) read(line string) *failure {
+	var request struct {
+		Method, URI string
+		Agent       string `json:"user_agent"`
+		Addresses   string `json:"upstream_addr"`
+		Statuses    string `json:"upstream_status"`
+	}
+	if json.Unmarshal([]byte(line), &request) != nil { // a message of Nginx
+		return nil
+	}
+	// a comma is between two tries of a request, a colon between two requests of one
+	split := func(list string) []string { return strings.Split(strings.ReplaceAll(list, " : ", ", "), ", ") }
+	addresses, statuses := split(request.Addresses), split(request.Statuses)
+	if len(addresses) != len(statuses) {
+		return nil
+	}
+	status := func(i int) int { n, _ := strconv.Atoi(statuses[i]); return n } // none: the visitor has left
+	at := slices.IndexFunc(proofs, func(p proof) bool { return p.method == request.Method && p.path == request.URI })
+	for i := range addresses {
+		n := slices.IndexFunc(v.replicas, func(r replica) bool { return r.String() == addresses[i] })
+		if n < 0 {
+			continue
+		}
+		said := &failure{v.replicas[n], fmt.Sprintf("%s %s is answered with %d", request.Method, request.URI, status(i))}
+		switch {
+		case request.Agent != v.agent || at < 0:
+			last := len(addresses) - 1
+			if (status(i) == 500 || status(i) == 502) && i < last && status(last) > 0 && status(last) < 500 {
+				return said
+			}
+		case status(i) == proofs[at].status:
+			if v.answered == nil {
+				v.answered = map[string]bool{}
+			}
+			v.answered[answer(v.replicas[n], proofs[at])] = true
+		case status(i) != 503 && status(i) != 504 && status(i) != 0:
+			return said
+		}
+	}
+	return nil
+}
