@@ -41,5 +41,6 @@ func TestImagesTravelInOneArchive(t *testing.T) {
 				t.Errorf("%s does not speak of %s:\n%s", command[0], image, out)
 			}
 		}
+		saysWhichImages(t, command[0], out)
 	}
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,8 +17,11 @@ func TestAStandInHasNoProgramThatTheOfficialImageIsNotKnownToHave(t *testing.T) 
 		t.Run(image, func(t *testing.T) {
 			t.Parallel()
 			label, err := site.output(t.Context(), "docker", "image", "inspect", "--format", `{{index .Config.Labels "org.oneserver.stand-in"}}`, image)
-			if err != nil || strings.TrimSpace(label) == "" {
-				t.Skipf("it is no stand-in (%v)", err)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.TrimSpace(label) == "" {
+				t.Skip("it is the official image")
 			}
 			known, err := programs.List("../../offline/" + folder + "/programs")
 			if err != nil {
@@ -40,5 +44,34 @@ func TestAStandInHasNoProgramThatTheOfficialImageIsNotKnownToHave(t *testing.T) 
 				}
 			}
 		})
+	}
+}
+
+// Whoever starts or examines the stack is told whether it is the official images; who packs it, in the test of that.
+func TestItIsSaidWhichImagesAreInUse(t *testing.T) {
+	for _, command := range []string{"up", "doctor"} {
+		out, err := site.ctl(t.Context(), nil, command)
+		if err != nil {
+			t.Fatal(err)
+		}
+		saysWhichImages(t, command, out)
+	}
+}
+
+// saysWhichImages wants what a command printed to say of both images of others whether they are stand-ins.
+func saysWhichImages(t *testing.T, command, out string) {
+	t.Helper()
+	for _, image := range []string{"mysql:9.7", "nginx:1.30"} {
+		label, err := site.output(t.Context(), "docker", "image", "inspect", "--format", `{{index .Config.Labels "org.oneserver.stand-in"}}`, image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		words := "the official image"
+		if strings.TrimSpace(label) != "" {
+			words = "stand-in"
+		}
+		if !regexp.MustCompile(regexp.QuoteMeta(image) + `\b[^\n]*` + words).MatchString(out) {
+			t.Errorf("%s does not say that %s is %s:\n%s", command, image, words, out)
+		}
 	}
 }

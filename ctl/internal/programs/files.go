@@ -286,8 +286,8 @@ func Unknown(calls []Call, lists map[string][]string) []string {
 	for _, call := range calls {
 		for _, image := range call.Images {
 			name := call.Program[strings.LastIndex(call.Program, "/")+1:]
-			if !slices.Contains(lists[image], name) {
-				unknown = append(unknown, fmt.Sprintf("%s: %s, which the official image of %s is not known to have (offline/%[3]s/programs)", call.At, call.Program, image))
+			if !slices.ContainsFunc(strings.Split(image, " or "), func(image string) bool { return slices.Contains(lists[image], name) }) {
+				unknown = append(unknown, fmt.Sprintf("%s: %s, which the official image of %s is not known to have (offline/*/programs)", call.At, call.Program, image))
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"go/types"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -18,8 +19,11 @@ import (
 type Call struct {
 	At      string // file and line
 	Program string
-	Images  []string // any of these
+	Images  []string // it may be any of these
 }
+
+// either is a container of which it cannot be seen what it runs, and it is always the same.
+const either = "nginx or mysql"
 
 // A source is a module's Go files, as far as they start something in a container.
 type source struct {
@@ -37,26 +41,28 @@ type pkg struct {
 
 // carrier is a function that is given a script to run in an image.
 type carrier struct {
-	pkg, name string
-	index     int
-	images    []string
+	pkg, of, name string // of is the type that it is a method of
+	index         int
+	images        []string
 }
 
 // InGo returns what the Go files below dir call in the containers that they start or enter, through the docker command. It
-// follows the arguments of docker's exec and run, and a script through parameters, constants and variables of a function.
-// What it cannot follow is an error, except in tests: those run.
+// follows the arguments of docker's exec and run, and a script through parameters, constants, variables and results.
+// What it cannot follow is an error, except in e2e. Other tests are left out: what is missing there, they miss themselves.
 func InGo(dir string) ([]Call, error) {
 	s := &source{files: token.NewFileSet(), packages: map[string]*pkg{}}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" {
 			return err
 		}
-		file, err := parser.ParseFile(s.files, path, nil, 0)
+		if strings.HasSuffix(path, "_test.go") && filepath.Base(filepath.Dir(path)) != "e2e" {
+			return nil
+		}
+		file, err := parser.ParseFile(s.files, path, nil, parser.ParseComments)
 		if err != nil {
 			return err
 		}
-		s.add(filepath.Dir(path), file)
-		return nil
+		return s.add(filepath.Dir(path), file)
 	})
 	if err != nil {
 		return nil, err
@@ -78,7 +84,7 @@ func InGo(dir string) ([]Call, error) {
 	return s.calls, nil
 }
 
-func (s *source) add(dir string, file *ast.File) {
+func (s *source) add(dir string, file *ast.File) error {
 	p := s.packages[dir]
 	if p == nil {
 		p = &pkg{name: file.Name.Name, values: map[string]ast.Expr{}}
@@ -99,9 +105,29 @@ func (s *source) add(dir string, file *ast.File) {
 						p.values[name.Name] = value.Values[i]
 					}
 				}
+				if embedded := embeds.FindStringSubmatch(comment(d.Doc) + comment(value.Doc)); embedded != nil {
+					content, err := os.ReadFile(filepath.Join(dir, embedded[1]))
+					if err != nil {
+						return err
+					}
+					p.values[value.Names[0].Name] = &ast.BasicLit{Kind: token.STRING, Value: strconv.Quote(string(content))}
+				}
 			}
 		}
 	}
+	return nil
+}
+
+var embeds = regexp.MustCompile(`(?m)^//go:embed (\S+)$`)
+
+func comment(group *ast.CommentGroup) string {
+	var lines strings.Builder
+	if group != nil {
+		for _, line := range group.List {
+			lines.WriteString(line.Text + "\n")
+		}
+	}
+	return lines.String()
 }
 
 // a scope is a function that is looked at.
@@ -112,34 +138,56 @@ type scope struct {
 	locals map[string][]ast.Expr // what is assigned to its variables
 }
 
-// look finds the calls in one function, and returns the carriers with it, if it is one.
-func (s *source) look(p *pkg, f *ast.FuncDecl, carriers []carrier) []carrier {
-	if f.Body == nil {
-		return carriers
-	}
-	in := scope{s, p, f, map[string][]ast.Expr{}}
+// assignments returns what is assigned to each variable in a function.
+func assignments(f *ast.FuncDecl) map[string][]ast.Expr {
+	locals := map[string][]ast.Expr{}
 	ast.Inspect(f.Body, func(node ast.Node) bool {
 		switch n := node.(type) {
 		case *ast.AssignStmt:
 			for i, to := range n.Lhs {
 				if name, is := to.(*ast.Ident); is && len(n.Lhs) == len(n.Rhs) {
-					in.locals[name.Name] = append(in.locals[name.Name], n.Rhs[i])
+					locals[name.Name] = append(locals[name.Name], n.Rhs[i])
 				}
 			}
 		case *ast.ValueSpec:
 			for i, name := range n.Names {
 				if i < len(n.Values) {
-					in.locals[name.Name] = append(in.locals[name.Name], n.Values[i])
+					locals[name.Name] = append(locals[name.Name], n.Values[i])
 				}
 			}
 		}
 		return true
 	})
+	return locals
+}
+
+// written is what a function writes into a builder, each piece on a line.
+func (in scope) written(builder string, depth int) string {
+	var all []string
+	ast.Inspect(in.f.Body, func(node ast.Node) bool {
+		if call, is := node.(*ast.CallExpr); is && len(call.Args) == 1 {
+			if selector, is := call.Fun.(*ast.SelectorExpr); is && selector.Sel.Name == "WriteString" && types.ExprString(selector.X) == builder {
+				all = append(all, in.texts(call.Args[0], depth+1)...)
+			}
+		}
+		return true
+	})
+	return strings.Join(all, "\n")
+}
+
+// look finds the calls in one function, and returns the carriers with it, if it is one.
+func (s *source) look(p *pkg, f *ast.FuncDecl, carriers []carrier) []carrier {
+	if f.Body == nil {
+		return carriers
+	}
+	in := scope{s, p, f, assignments(f)}
 	run := func(at ast.Node, script ast.Expr, images []string) {
 		if name, is := script.(*ast.Ident); is && in.locals[name.Name] == nil {
 			if i := parameter(f, name.Name); i >= 0 {
-				if !slices.ContainsFunc(carriers, func(c carrier) bool { return c.pkg == p.name && c.name == f.Name.Name && c.index == i }) {
-					carriers = append(carriers, carrier{p.name, f.Name.Name, i, images})
+				if !slices.ContainsFunc(carriers, func(c carrier) bool {
+					return c.pkg == p.name && c.of == receiver(f) && c.name == f.Name.Name && c.index == i
+				}) {
+					carriers = append(carriers, carrier{p.name, receiver(f), f.Name.Name, i, images})
 				}
 				return
 			}
@@ -165,7 +213,7 @@ func (s *source) look(p *pkg, f *ast.FuncDecl, carriers []carrier) []carrier {
 			}
 			in.docker(n, in.flat(args, 0), run)
 			for _, c := range carriers {
-				if name, from := callee(n); name == c.name && (from == c.pkg || c.pkg == p.name) && c.index < len(n.Args) {
+				if c.index < len(n.Args) && in.mayCall(n, c) {
 					run(n, n.Args[c.index], c.images)
 				}
 			}
@@ -173,6 +221,60 @@ func (s *source) look(p *pkg, f *ast.FuncDecl, carriers []carrier) []carrier {
 		return true
 	})
 	return carriers
+}
+
+// mayCall says whether a call may be one of a carrier, by all that can be seen without types.
+func (in scope) mayCall(call *ast.CallExpr, c carrier) bool {
+	name, from := callee(call)
+	if name != c.name {
+		return false
+	}
+	selector, is := call.Fun.(*ast.SelectorExpr)
+	if !is {
+		return c.of == "" && c.pkg == in.pkg.name
+	}
+	on := types.ExprString(selector.X)
+	of := in.typeOf(from)
+	switch {
+	case c.of == "": // a function of another package
+		return from == c.pkg
+	case on == "cli" || strings.HasSuffix(on, ".cli") || len(in.locals[on]) > 0 && strings.Contains(types.ExprString(in.locals[on][0]), "CLI"): // docker's command itself
+		return false
+	case of != "" && slices.ContainsFunc(in.pkg.funcs, func(f *ast.FuncDecl) bool { return f.Name.Name == name && receiver(f) == of }):
+		return of == c.of && in.pkg.name == c.pkg
+	case in.pkg.name == c.pkg:
+		return true
+	}
+	return ast.IsExported(name) && (from == "" || of != "" || in.locals[from] != nil) // and of no package that is called so
+}
+
+// typeOf is the name of the type of a function's receiver or parameter.
+func (in scope) typeOf(name string) string {
+	lists := []*ast.FieldList{in.f.Type.Params}
+	if in.f.Recv != nil {
+		lists = append(lists, in.f.Recv)
+	}
+	for _, list := range lists {
+		for _, field := range list.List {
+			for _, one := range field.Names {
+				if one.Name == name {
+					return typeName(field.Type)
+				}
+			}
+		}
+	}
+	return ""
+}
+
+func receiver(f *ast.FuncDecl) string {
+	if f.Recv == nil || len(f.Recv.List) == 0 {
+		return ""
+	}
+	return typeName(f.Recv.List[0].Type)
+}
+
+func typeName(e ast.Expr) string {
+	return strings.TrimPrefix(types.ExprString(e), "*")
 }
 
 // switches are the options of docker's run and exec that take no value.
@@ -190,8 +292,14 @@ func (in scope) docker(at ast.Node, args []ast.Expr, run func(ast.Node, ast.Expr
 		}
 	}
 	var entrypoint ast.Expr
-	for i++; i < len(args) && strings.HasPrefix(text(args[i]), "-"); i++ {
+	for i++; i < len(args); i++ {
 		option := text(args[i])
+		if option == "" && i+1 < len(args) && strings.HasPrefix(text(args[i+1]), "--") {
+			continue // more options, in a variable
+		}
+		if !strings.HasPrefix(option, "-") {
+			break
+		}
 		if slices.Contains(switches, option) || strings.Contains(option, "=") {
 			continue
 		}
@@ -237,8 +345,10 @@ var mentions = regexp.MustCompile(`(?i)\b(\w*web\w*|\w*nginx\S*)\b|\b(\w*db|\w*m
 func imagesOf(target ast.Expr) []string {
 	written := types.ExprString(target)
 	switch match := mentions.FindStringSubmatch(written); {
-	case match == nil:
-		return []string{"nginx", "mysql"} // it could be either, so both must have it
+	case match == nil && strings.Contains(written, "."): // s.id
+		return []string{either}
+	case match == nil: // a variable, for now one and for now the other: both must have it
+		return []string{"nginx", "mysql"}
 	case match[1] != "":
 		return []string{"nginx"}
 	case match[2] != "":
@@ -335,7 +445,29 @@ func (in scope) texts(e ast.Expr, depth int) []string {
 			}
 		}
 	case *ast.CallExpr:
-		if name, from := callee(x); name == "Sprintf" && from == "fmt" && len(x.Args) > 0 {
+		name, from := callee(x)
+		if selector, is := x.Fun.(*ast.SelectorExpr); is && name == "String" && len(x.Args) == 0 { // of a strings.Builder
+			if written := in.written(types.ExprString(selector.X), depth); written != "" {
+				return []string{written}
+			}
+		}
+		for _, f := range in.pkg.funcs { // what a function of ours returns
+			if f.Name.Name != name || f.Body == nil || f.Type.Results == nil {
+				continue
+			}
+			inside := scope{in.source, in.pkg, f, assignments(f)}
+			var all []string
+			ast.Inspect(f.Body, func(node ast.Node) bool {
+				if back, is := node.(*ast.ReturnStmt); is && len(back.Results) > 0 {
+					all = append(all, inside.texts(back.Results[0], depth+1)...)
+				}
+				return true
+			})
+			if len(all) > 0 {
+				return all
+			}
+		}
+		if name == "Sprintf" && from == "fmt" && len(x.Args) > 0 {
 			var all []string
 			for _, format := range in.texts(x.Args[0], depth+1) {
 				all = append(all, regexp.MustCompile(`%[^%a-zA-Z]*[a-zA-Z]`).ReplaceAllString(format, hole))

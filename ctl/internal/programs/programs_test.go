@@ -78,8 +78,14 @@ func TestACallOfAProgramThatIsNotOnTheListIsSeen(t *testing.T) {
 		{"a script", "ctl/a.go", inGo(`cli.Output(ctx, "exec", db.ID, "sh", "-c", "cat /etc/hostname | hostname -F -")`), "hostname"},
 		{"a script handed on", "ctl/a.go", inGo(`s.inWeb(ctx, "", "nc -z app 8080")`), "nc"},
 		{"a script of constants", "ctl/a.go", inGo("script := first + `ip address; ` + name + ` `\ncli.Output(ctx, \"exec\", db.ID, \"bash\", \"-c\", script)"), "ip"},
+		{"a container without a name", "ctl/a.go", inGo(`s.cli.Command(ctx, "exec", s.id, "bash", "-c", "mysqldump | htop")`), "htop"},
 		{"after another program", "ctl/a.go", inGo("s.inWeb(ctx, \"\", `find / -exec file {} +`)"), "file"},
 		{"in a substitution", "ctl/a.go", inGo("s.inWeb(ctx, \"\", `echo \"$(which nginx)\"`)"), "which"},
+		{"a script that a function returns", "ctl/a.go", inGo(`s.inWeb(ctx, "", ask(s))`) + "func ask(s *site) string { return \"lsof -i \" + s.port }\n", "lsof"},
+		{"a script in a builder", "ctl/a.go", inGo("var all strings.Builder\nall.WriteString(`pgrep ` + s.name)\ns.inWeb(ctx, \"\", all.String())"), "pgrep"},
+		{"in eval", "ctl/a.go", inGo("s.inWeb(ctx, \"\", `eval \"exec ${root[1]}>&-\"; eval \"strace $1\"`)"), "strace"},
+		{"what eval is given", "ctl/a.go", inGo("s.inWeb(ctx, \"\", `eval \"$1 x\"`)"), "9"},
+		{"after an array", "ctl/a.go", inGo("s.inWeb(ctx, \"\", `limit=(timeout 5); \"${limit[@]}\" dig foobar.com`)"), "dig"},
 		{"what cannot be seen", "ctl/a.go", inGo(`cli.Output(ctx, "exec", db.ID, program)`), "cannot be seen"},
 		{"a script that cannot be seen", "ctl/a.go", inGo(`cli.Output(ctx, "exec", db.ID, "sh", "-c", read(file))`), "cannot be seen"},
 		{"a health check", "compose.yaml", "services:\n  db: {image: mysql:9.7, healthcheck: {test: [CMD, mysqlshow]}}\n", "mysqlshow"},
@@ -118,14 +124,15 @@ func TestACallOfAProgramThatIsNotOnTheListIsSeen(t *testing.T) {
 	}
 }
 
-func TestAMountedScriptIsLookedInto(t *testing.T) {
+func TestAScriptThatIsMountedOrEmbeddedIsLookedInto(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for path, text := range map[string]string{
-		"compose.yaml":   "services:\n  db: {image: mysql:9.7, volumes: ['data:/data', './init:/docker-entrypoint-initdb.d:ro', './check.sh:/check.sh:ro']}\n",
-		"init/10.sh":     "hostname >/tmp/name",
-		"check.sh":       "if pidof mysqld; then \"$@\"; fi",
-		"ctl/nothing.go": "package nothing",
+		"compose.yaml": "services:\n  db: {image: mysql:9.7, volumes: ['data:/data', './init:/docker-entrypoint-initdb.d:ro', './check.sh:/check.sh:ro']}\n",
+		"init/10.sh":   "hostname >/tmp/name",
+		"check.sh":     "if pidof mysqld; then \"$@\"; fi",
+		"ctl/a.go":     "package a\n\n//go:embed a.sh\nvar a string\n\nfunc f() { cli.Output(ctx, \"exec\", web, \"sh\", \"-c\", a) }\n",
+		"ctl/a.sh":     "less /etc/passwd",
 	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o700); err != nil {
 			t.Fatal(err)
@@ -136,8 +143,8 @@ func TestAMountedScriptIsLookedInto(t *testing.T) {
 	}
 	calls, err := In(dir)
 	said := Unknown(calls, lists(t))
-	if err != nil || len(said) != 2 || !strings.Contains(said[0], "pidof") || !strings.Contains(said[1], "hostname") {
-		t.Errorf("%q, %v; want pidof and hostname", said, err)
+	if err != nil || len(said) != 3 || !strings.Contains(said[0], "pidof") || !strings.Contains(said[1], "less") || !strings.Contains(said[2], "hostname") {
+		t.Errorf("%q, %v; want pidof, less and hostname", said, err)
 	}
 }
 

@@ -37,9 +37,17 @@ func inShell(script string, given bool) ([]string, error) {
 		return nil, err
 	}
 	functions := map[string]bool{}
+	arrays := map[string][]*syntax.Word{} // that a command may begin with: "${limit[@]}"
 	syntax.Walk(file, func(node syntax.Node) bool {
-		if f, is := node.(*syntax.FuncDecl); is {
-			functions[f.Name.Value] = true
+		switch n := node.(type) {
+		case *syntax.FuncDecl:
+			functions[n.Name.Value] = true
+		case *syntax.Assign:
+			if n.Array != nil && n.Name != nil {
+				for _, element := range n.Array.Elems {
+					arrays[n.Name.Value] = append(arrays[n.Name.Value], element.Value)
+				}
+			}
 		}
 		return true
 	})
@@ -50,12 +58,41 @@ func inShell(script string, given bool) ([]string, error) {
 			return err == nil
 		}
 		var programs []string
-		programs, err = inCall(call.Args, functions, given)
+		programs, err = inCall(spread(call.Args, arrays), functions, given)
 		found = append(found, programs...)
 		return err == nil
 	})
 	slices.Sort(found)
 	return slices.Compact(found), err
+}
+
+// spread puts the words of an array in the place of the array.
+func spread(words []*syntax.Word, arrays map[string][]*syntax.Word) []*syntax.Word {
+	var all []*syntax.Word
+	for _, word := range words {
+		if array := arrays[arrayOf(word)]; array != nil {
+			all = append(all, array...)
+		} else {
+			all = append(all, word)
+		}
+	}
+	return all
+}
+
+// arrayOf is the name of the array that a word is: limit of "${limit[@]}".
+func arrayOf(word *syntax.Word) string {
+	if len(word.Parts) != 1 {
+		return ""
+	}
+	quoted, is := word.Parts[0].(*syntax.DblQuoted)
+	if !is || len(quoted.Parts) != 1 {
+		return ""
+	}
+	parameter, is := quoted.Parts[0].(*syntax.ParamExp)
+	if !is || parameter.Index == nil {
+		return ""
+	}
+	return parameter.Param.Value
 }
 
 // inCall returns the programs that one command starts: timeout 5 curl starts two.
@@ -71,7 +108,11 @@ func inCall(words []*syntax.Word, functions map[string]bool, given bool) ([]stri
 			_ = syntax.NewPrinter().Print(&text, words[0])
 			return nil, fmt.Errorf("what it calls as %s is known only when it runs", text.String())
 		case name == "eval":
-			return nil, fmt.Errorf("what eval calls is known only when it runs")
+			var script []string
+			for _, word := range words[1:] {
+				script = append(script, textOf(word, "9")) // a descriptor, as in exec 9>&-; where it is a program, it is unknown
+			}
+			return inShell(strings.Join(script, " "), given)
 		case functions[name]:
 			return found, nil
 		}
@@ -129,7 +170,10 @@ func inFind(words []*syntax.Word, functions map[string]bool, given bool) ([]stri
 }
 
 // literal is a word as the shell takes it, or empty where that is known only when it runs.
-func literal(word *syntax.Word) string {
+func literal(word *syntax.Word) string { return textOf(word, "") }
+
+// textOf is literal with something in place of what is known only when it runs, where that is not empty.
+func textOf(word *syntax.Word, unknown string) string {
 	var text strings.Builder
 	var add func(parts []syntax.WordPart) bool
 	add = func(parts []syntax.WordPart) bool {
@@ -144,7 +188,10 @@ func literal(word *syntax.Word) string {
 					return false
 				}
 			default:
-				return false
+				if unknown == "" {
+					return false
+				}
+				text.WriteString(unknown)
 			}
 		}
 		return true
