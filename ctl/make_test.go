@@ -60,6 +60,8 @@ func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 		{"restore", "FILE", func(v string) []string { return []string{"--", v} }},
 		{"restore", "TO", func(v string) []string { return []string{"--to=" + v} }},
 		{"restore", "KEY", func(v string) []string { return []string{"--key=" + v} }},
+		{"restore", "UNSIGNED", func(string) []string { return []string{"--unsigned"} }},
+		{"restart-db", "FORCE", func(string) []string { return []string{"--force"} }},
 		{"load", "FILE", func(v string) []string { return []string{"--", v} }},
 		// of no use to the target, or not for its user to say
 		{"up", "DOMAIN", func(string) []string { return nil }},

@@ -173,9 +173,10 @@ function bindForm(form, send) {
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       const others = showErrors(form, error.errors);
-      if (others.length || !error.errors.length || error.more) {
+      const rest = others.length || !error.errors.length; // beside what is said at the fields
+      if (rest || error.more) {
         const text = [error.message, ...others.map(({ field, detail }) => sentence(field, detail))].join(" ");
-        showProblem(problem, { title: "", message: text, id: error.id }, ...(error.more ?? []));
+        showProblem(problem, { title: "", message: rest ? text : "", id: error.id }, ...(error.more ?? []));
       }
     } finally {
       setBusy(false);
@@ -554,7 +555,8 @@ async function listSessions() {
     const name = browser || "An unknown browser";
     const line = element("li", {}, element("div", {},
       element("p", {}, element("b", {}, name), current ? " · this browser" : ""),
-      element("p", { class: "byline" }, "Signed in ", time(minute, created), " · last used ", time(minute, used))));
+      element("p", { class: "byline" }, "Signed in ", time(minute, created)),
+      element("p", { class: "byline" }, "Last used ", time(minute, used))));
     if (current) return line;
     const button = element("button", { class: "button", type: "button" }, "Sign out",
       element("span", { class: "unseen" }, ` ${name}, signed in ${minute.format(new Date(created))}`));

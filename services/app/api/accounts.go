@@ -58,6 +58,9 @@ func (s *Server) createAccount(c *call, in *createAccountInput) (*created, error
 	}
 	err = s.Accounts.CreateUser(ctx, once, app.User{Email: b.Email, Name: b.Name, PasswordHash: hash})
 	if is(err, app.Conflict) {
+		if err := s.Throttle.Return(ctx, s.Quotas.SignUps(networkOf(c))...); err != nil { // no account was made
+			return nil, err
+		}
 		err = refused(http.StatusConflict, app.FieldError{Field: "email", Detail: "has an account already"})
 	}
 	if err != nil {

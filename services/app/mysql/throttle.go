@@ -81,7 +81,7 @@ func (db *DB) Return(ctx context.Context, buckets ...app.Bucket) error {
 	for _, b := range buckets {
 		err := db.run(ctx, "throttle", func(tx *gorm.DB) error {
 			return tx.Exec("UPDATE throttle SET arrival = arrival - INTERVAL ? MICROSECOND WHERE bucket = ?",
-				b.Interval.Microseconds(), digest(sha256.Sum256([]byte(b.Name)))).Error
+				(b.Interval * time.Duration(max(1, b.Weight))).Microseconds(), digest(sha256.Sum256([]byte(b.Name)))).Error
 		})
 		if err != nil {
 			return err
