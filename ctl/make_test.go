@@ -80,6 +80,9 @@ func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 			t.Errorf("the Makefile uses %s, which this test does not know", name[1])
 		}
 	}
+	if expanded := regexp.MustCompile(`\$[({][A-Z_]+[)}]`).FindString(string(text)); expanded != "" {
+		t.Errorf("the Makefile has %s, which make expands and a shell reads: a recipe finds it in its environment, as $$NAME", expanded)
+	}
 	var all sync.WaitGroup
 	for _, use := range uses {
 		all.Go(func() {

@@ -111,7 +111,7 @@ func TestOneAnswerIsKeptOnce(t *testing.T) {
 		seen[name] = true
 	}
 	t.Logf("at most %d kB were kept, at last %d answers", most, len(names))
-	if len(names) == 0 || !seen["newest"] {
+	if len(names) == 0 || !seen["app/newest"] {
 		t.Errorf("what is kept at last is %v", names)
 	}
 	if most > 27<<10 {

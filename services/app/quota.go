@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
@@ -23,6 +24,11 @@ const (
 	networkShare  = 10 // a network may make a tenth of SiteAccounts
 )
 
+// siteShards is into how many buckets those of the whole site are divided. A write locks its buckets until it is on disk:
+// with one for all, the site would write one post at a time. Each write takes one of them at random, so that what is left
+// at the end, when some are full and some are not, is a few hundredths.
+const siteShards = 16
+
 // writeWeight is what a write takes beside its text, in thousands of bytes: its row, its place in each index and its
 // events in the binary log.
 const writeWeight = 1
@@ -35,11 +41,13 @@ func (q Quotas) Writes(user User, bytes int, now time.Time) []Bucket {
 	}
 	if q.SiteText > 0 {
 		weight := writeWeight + (bytes+999)/1000
-		buckets = append(buckets,
-			daily(fmt.Sprintf("text account %d", user.ID), max(q.SiteText/accountShare, 1), weight),
-			daily("text site", q.SiteText, weight))
+		shard := rand.N(siteShards)
+		site := func(who string, all int) Bucket {
+			return daily(fmt.Sprintf("text %s %d", who, shard), max(all/siteShards, 1), weight)
+		}
+		buckets = append(buckets, daily(fmt.Sprintf("text account %d", user.ID), max(q.SiteText/accountShare, 1), weight), site("site", q.SiteText))
 		if now.Sub(user.CreatedAt) < newcomer {
-			buckets = append(buckets, daily("text newcomers", max(q.SiteText/newcomerShare, 1), weight))
+			buckets = append(buckets, site("newcomers", q.SiteText/newcomerShare))
 		}
 	}
 	return buckets

@@ -553,8 +553,10 @@ func testSearchForAWordThatIsEverywhere(t *testing.T, db *DB) {
 			exec(t, db, "INSERT INTO posts (title, body, created_at) WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 100)"+
 				" SELECT 'everywhere', CONCAT('r', a.i, 'x', b.i, 'x', ?), NOW(6) FROM n AS a JOIN n AS b", part)
 		}
-		_, _, err := db.Search(t.Context(), "everywhere", app.Page{Size: 1})
-		wantCode(t, "the word alone", err, app.Invalid)
+		eventually(t, "the word alone is refused", func() bool { // InnoDB misses words while it moves them to the index on disk
+			_, _, err := db.Search(t.Context(), "everywhere", app.Page{Size: 1})
+			return err != nil && app.AsError(err).Code == app.Invalid
+		})
 		posts, more, err := db.Search(t.Context(), "everywhere r50x50x2", app.Page{Size: 20}) // the longer is tried first
 		if err != nil || more || len(posts) != 1 {
 			t.Errorf("beside a rare one: %d posts, more %t, %v", len(posts), more, err)

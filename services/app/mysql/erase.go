@@ -66,11 +66,11 @@ func (db *DB) eraseAll(ctx context.Context) error {
 }
 
 // eraseSome removes a batch of rows of one deleted user, or at last the user, and reports whether there may be more to
-// do. The user is locked, so that replicas that come at the same time see to different users. The newest posts go first:
-// they are on the pages that are read most, which pass over the posts that are hidden.
+// do. The user is locked, so that replicas that come at the same time take turns. The newest posts go first: they are on
+// the pages that are read most, which pass over the posts that are hidden.
 func eraseSome(tx *gorm.DB) (more bool, err error) {
 	var user uint64
-	err = tx.Raw("SELECT id FROM users WHERE deleted_at IS NOT NULL ORDER BY deleted_at LIMIT 1 FOR UPDATE SKIP LOCKED").Scan(&user).Error
+	err = tx.Raw("SELECT id FROM users WHERE deleted_at IS NOT NULL ORDER BY deleted_at LIMIT 1 FOR UPDATE").Scan(&user).Error
 	if err != nil || user == 0 {
 		return false, err
 	}

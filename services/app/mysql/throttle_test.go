@@ -41,3 +41,27 @@ func TestABucketAllowsItsBurstAndThenOneEachInterval(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAttemptCountsAsOftenAsItWeighs(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	var arrival time.Time
+	for _, attempt := range []struct {
+		weight int
+		wait   time.Duration
+	}{
+		{4, 0},
+		{7, time.Minute}, // 4 of 10 are used up
+		{6, 0},
+		{0, time.Minute},         // counts once
+		{1000, 10 * time.Minute}, // no more than all of it
+	} {
+		next, wait := conform(app.Bucket{Burst: 10, Interval: time.Minute, Weight: attempt.weight}, arrival, now)
+		if wait != attempt.wait {
+			t.Errorf("a weight of %d waits %s, want %s", attempt.weight, wait, attempt.wait)
+		}
+		if wait == 0 {
+			arrival = next
+		}
+	}
+}
