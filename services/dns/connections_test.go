@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,14 +52,17 @@ func TestTheOldestOfTheAddressWithMostConnectionsGiveWay(t *testing.T) {
 // one address, and from many; meanwhile somebody else asks.
 func TestConnectionsThatSayNothingTakeNeitherMemoryNorAnswers(t *testing.T) {
 	const connections, mostMiB = 16_000, 50
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || files.Cur < connections+100 {
+		t.Skipf("this process may not open %d connections: %d, %v", connections, files.Cur, err)
+	}
 	for _, test := range []struct {
 		name string
 		from func(i int) string
 		says string
 	}{
-		{"from one address", func(int) string { return "127.1.0.1" }, ""},
 		{"from a thousand addresses", func(i int) string { return fmt.Sprintf("127.1.%d.%d", i%4, 1+i/4%250) }, ""},
-		{"with half a query", func(int) string { return "127.1.0.1" }, "\x00\xff\x12"},
+		{"from one address, with half a query", func(int) string { return "127.1.0.1" }, "\x00\xff\x12"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := start(t)

@@ -21,7 +21,7 @@ import (
 const (
 	project = "oneserver-abuse"
 	domain  = "foobar.com"
-	subnet  = "172.28.8"
+	subnet  = "172.28.9"
 	posts   = 20_000 // enough for a search and a page to cost something
 )
 

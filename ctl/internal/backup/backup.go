@@ -100,7 +100,9 @@ func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) er
 	if err != nil {
 		return err
 	}
-	if err := d.archive(ctx, say, here, withSigners(all, signers), recipients); err != nil {
+	if err := d.archive(ctx, say, here, withSigners(all, signers), recipients); ctx.Err() != nil {
+		return ctx.Err()
+	} else if err != nil {
 		say.Say("warning: %v", err) // of what was before: this backup is complete
 	}
 	removed, err := rotate(options.Dir, options.Keep, b)

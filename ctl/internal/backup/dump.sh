@@ -20,8 +20,8 @@ login() { # a password goes from its file to the client through a pipe: it is in
 }
 
 dump=
+trap '[ -z "$dump" ] || kill "$dump" 2>/dev/null' EXIT
 give_up() {
-    [ -z "$dump" ] || kill "$dump" 2>/dev/null
     printf '%s\n' "$1" >&2
     exit 1
 }
@@ -79,5 +79,6 @@ eval "exec ${root[1]}>&-"
 
 wait $dump
 result=$?
+dump=
 kill $watch 2>/dev/null
 exit $result

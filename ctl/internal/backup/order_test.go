@@ -140,8 +140,15 @@ func TestTheNewestBackupsAreKept(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	half := filepath.Join(all[4].Dir, "binlog.000007.zst"+partial)
+	if err := os.WriteFile(half, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := sweep(dir); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := os.Stat(half); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("half a binary log is left: %v", err)
 	}
 	removed, err := rotate(dir, 2, all[4])
 	if err != nil || !slices.Equal(removed, names(all[:3])) {

@@ -201,7 +201,7 @@ func (r *rebuilt) caughtUp(ctx context.Context, p plan) error {
 		executed, all, noMore := rows[0][0], rows[0][1] == "1", rows[0][2] == "1"
 		switch {
 		case said != "":
-			return fmt.Errorf("a transaction of the binary logs cannot be carried out: %s", said)
+			return fmt.Errorf("a transaction of the binary logs cannot be carried out: %s. MySQL says: %s", said, r.Log())
 		case !noMore:
 			return fmt.Errorf("other transactions were carried out than were to be: %s, and not %s", executed, expected)
 		case all:
@@ -233,43 +233,37 @@ func replicaStatus(rows [][]string) (running bool, said string) {
 
 // check says whether it is a state of the site: tables of InnoDB's, that lead nowhere else, with the mark of the migrations.
 func (r *rebuilt) check(ctx context.Context) error {
-	rows, err := r.SQL(ctx, "SELECT table_name, table_type, COALESCE(engine, '') FROM information_schema.tables WHERE table_schema = '"+schema+"' ORDER BY 1")
+	rows, err := r.SQL(ctx, `SELECT 'table', table_name, COALESCE(engine, 'none') FROM information_schema.tables WHERE table_schema = '`+schema+`' AND table_type = 'BASE TABLE'
+UNION ALL SELECT 'foreign key', constraint_name, unique_constraint_schema FROM information_schema.referential_constraints WHERE constraint_schema = '`+schema+`' AND unique_constraint_schema <> '`+schema+`'
+UNION ALL SELECT 'view', table_name, '' FROM information_schema.views WHERE table_schema = '`+schema+`'
+UNION ALL SELECT 'trigger', trigger_name, '' FROM information_schema.triggers WHERE trigger_schema = '`+schema+`'
+UNION ALL SELECT LOWER(routine_type), routine_name, '' FROM information_schema.routines WHERE routine_schema = '`+schema+`'
+UNION ALL SELECT 'event', event_name, '' FROM information_schema.events WHERE event_schema = '`+schema+`'`)
 	if err != nil {
 		return err
 	}
 	for _, row := range rows {
-		switch {
-		case row[1] != "BASE TABLE":
-			r.say.Say("not restored: %s %s, which is no table", strings.ToLower(row[1]), row[0])
-			if _, err := r.SQL(ctx, "DROP VIEW "+schema+"."+quote(row[0])); err != nil {
-				return err
-			}
-		case row[2] != "InnoDB":
-			return fmt.Errorf("the table %s is of %s and not of InnoDB", row[0], row[2])
+		switch kind, name := row[0], row[1]; {
+		case kind == "table" && row[2] != "InnoDB":
+			return fmt.Errorf("the table %s is of %s and not of InnoDB", name, row[2])
+		case kind == "table":
+			r.tables = append(r.tables, name)
+		case kind == "foreign key":
+			return fmt.Errorf("the foreign key %s leads out of %s, to %s", name, schema, row[2])
 		default:
-			r.tables = append(r.tables, row[0])
+			r.say.Say("not restored: the %s %s, which is no table", kind, name)
 		}
 	}
 	if !slices.Contains(r.tables, "goose_db_version") {
 		return errors.New("it has no table goose_db_version, by which the release knows its tables: it is no state of this site")
 	}
-	others, err := r.SQL(ctx, `SELECT CONCAT('the trigger ', trigger_name) FROM information_schema.triggers WHERE trigger_schema = '`+schema+`'
-UNION ALL SELECT CONCAT('the ', LOWER(routine_type), ' ', routine_name) FROM information_schema.routines WHERE routine_schema = '`+schema+`'
-UNION ALL SELECT CONCAT('the event ', event_name) FROM information_schema.events WHERE event_schema = '`+schema+`'`)
-	if err != nil {
-		return err
+	statements := latestVersion + ";"
+	for _, table := range perMoment {
+		if slices.Contains(r.tables, table) {
+			statements += "TRUNCATE TABLE " + schema + "." + table + ";"
+		}
 	}
-	for _, row := range others {
-		r.say.Say("not restored: %s, which is no table", row[0])
-	}
-	stray, err := r.SQL(ctx, "SELECT constraint_name FROM information_schema.referential_constraints WHERE constraint_schema = '"+schema+"' AND unique_constraint_schema <> '"+schema+"'")
-	if err != nil {
-		return err
-	}
-	if len(stray) > 0 {
-		return fmt.Errorf("these foreign keys lead out of %s: %q", schema, stray)
-	}
-	version, err := r.SQL(ctx, latestVersion)
+	version, err := r.SQL(ctx, statements)
 	if err != nil {
 		return err
 	}
@@ -278,13 +272,6 @@ UNION ALL SELECT CONCAT('the event ', event_name) FROM information_schema.events
 	}
 	if r.version, err = strconv.Atoi(version[0][0]); err != nil {
 		return fmt.Errorf("the version of its tables: %w", err)
-	}
-	for _, table := range perMoment {
-		if slices.Contains(r.tables, table) {
-			if _, err := r.SQL(ctx, "TRUNCATE TABLE "+schema+"."+table); err != nil {
-				return err
-			}
-		}
 	}
 	return nil
 }

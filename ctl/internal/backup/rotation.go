@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // rotate removes all but the newest keep backups of the server of the one that was just made, which always stays. Those of
@@ -47,8 +48,23 @@ func sweep(dir string) error {
 	}
 	var errs []error
 	for _, entry := range entries {
-		if entry.IsDir() && strings.HasSuffix(entry.Name(), partial) {
-			errs = append(errs, os.RemoveAll(filepath.Join(dir, entry.Name())))
+		name := filepath.Join(dir, entry.Name())
+		if !entry.IsDir() {
+			continue
+		}
+		if strings.HasSuffix(name, partial) {
+			errs = append(errs, os.RemoveAll(name))
+			continue
+		}
+		if _, err := time.Parse(nameLayout, entry.Name()); err != nil {
+			continue
+		}
+		files, err := os.ReadDir(name)
+		errs = append(errs, err)
+		for _, file := range files { // of a binary log, in a backup that is complete
+			if strings.HasSuffix(file.Name(), partial) {
+				errs = append(errs, os.Remove(filepath.Join(name, file.Name())))
+			}
 		}
 	}
 	return errors.Join(errs...)

@@ -273,6 +273,9 @@ func (s *site) finishRestart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(list) == 0 { // it was taken away meanwhile, the data too maybe
+		return s.forget(ctx)
+	}
 	if len(list) == 1 && list[0].State.Status != "exited" && list[0].State.Status != "created" {
 		if s.awaitDatabase(ctx, true) == nil {
 			return s.forget(ctx)
