@@ -222,7 +222,7 @@ func TestPagesJoinWithoutGapOrOverlap(t *testing.T) {
 }
 
 // A list shows the beginning of a long post and says so; the post itself is whole, with every character.
-func TestLongPostsAreCutInLists(t *testing.T) {
+func TestAPostThatIsLongIsCutInLists(t *testing.T) {
 	t.Parallel()
 	v := newMember(t, site)
 	long := v.word + " " + strings.Repeat("ü👩", 9000)

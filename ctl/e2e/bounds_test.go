@@ -48,7 +48,7 @@ func TestOneAnswerIsKeptOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	get := func(method, host, path string) error {
 		request, err := http.NewRequestWithContext(ctx, method, "http://127.0.0.1:"+site.httpPort+path, nil)

@@ -240,7 +240,7 @@ func TestNoByteOfARequestBecomesMoreThanAByte(t *testing.T) {
 }
 
 // A long address and a long field make no long line, and what was cut is seen to be.
-func TestLongRequestsAreShortInTheLog(t *testing.T) {
+func TestWhatIsLongIsShortInTheLog(t *testing.T) {
 	t.Parallel()
 	long := func(of string, n int) string { return strings.Repeat(of, n/len(of)) }
 	for _, request := range []string{
