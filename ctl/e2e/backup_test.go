@@ -100,10 +100,7 @@ func TestABackupRestoresOnAnEmptyServer(t *testing.T) {
 	for _, file := range []string{key, wrong} {
 		site.mustCtl(t, "backup", "--new-key", file)
 	}
-	newScenario(t, site).Then(10*time.Second, check{"the application is reached", []string{"web", "app"}, func(ctx context.Context, c *copyOfStack) error {
-		_, err := c.get(ctx, "/api/v1/posts?limit=1") // where this test is the first, web may not know app yet
-		return err
-	}})
+	newScenario(t, site).Then(10*time.Second, reaches()) // where this test is the first, web may not know app yet
 	v := newMember(t, site)
 	v.withoutQuotas()
 	leaver := newMember(t, site)

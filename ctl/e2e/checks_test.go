@@ -111,6 +111,15 @@ func servesPage() check {
 	}}
 }
 
+// reaches: requests get as far as the application and the database. Nginx may learn of an application that has started
+// anew two seconds after it is healthy.
+func reaches() check {
+	return check{"the application is reached", []string{"web", "app"}, func(ctx context.Context, c *copyOfStack) error {
+		_, err := c.get(ctx, "/api/v1/posts?before=2&limit=1") // which Nginx does not keep
+		return err
+	}}
+}
+
 // showsPost: the post is among the newest, so that name, web server, application and database all work together.
 func showsPost(title string) check {
 	return check{"the post " + strconv.Quote(title) + " is shown", []string{"web", "app", "db"}, func(ctx context.Context, c *copyOfStack) error {

@@ -204,7 +204,7 @@ func TestAPostCommittedWithoutAnAnswerIsNotWrittenTwice(t *testing.T) {
 			if test.victim == "app" {
 				newScenario(t, site).When("MySQL says again what it has done", root("SET GLOBAL rpl_semi_sync_source_enabled = OFF"))
 			}
-			newScenario(t, site).Then(30*time.Second, healthy("db"), healthy("app"))
+			newScenario(t, site).Then(30*time.Second, healthy("db"), healthy("app"), reaches())
 			again := decode[post](v, http.StatusCreated, v.ask("POST", "/api/v1/posts", body, key))
 			if first.status == http.StatusCreated && decode[post](v, http.StatusCreated, first) != again {
 				t.Errorf("the same key is answered with %+v, at first it was %s", again, first.body)

@@ -82,7 +82,13 @@ func TestLongABackupThatIsCutOffLeavesNothingHalf(t *testing.T) {
 	for _, program := range []string{"mysqldump", "mysql"} {
 		cmd := site.command(t.Context(), tool(), "backup", "--dir", dir)
 		killed := site.command(t.Context(), "docker", "compose", "exec", "--no-TTY", "db", "bash", "-c",
-			`for ((i = 0; i < 500; i++)); do for p in /proc/[0-9]*; do if [[ $(tr '\0' ' ' <$p/cmdline 2>/dev/null) == "$0 --defaults-extra-file="*"$1"* ]]; then kill -9 ${p#/proc/} && exit; fi; done; sleep 0.01; done; exit 1`,
+			`for ((i = 0; i < 2000; i++)); do
+  for p in /proc/[0-9]*; do
+    mapfile -d '' -t words 2>/dev/null <$p/cmdline
+    if [[ ${words[0]:-} = "$0" && ${words[*]} == *"$1"* ]]; then kill -9 ${p#/proc/} && exit; fi
+  done
+  sleep 0.01
+done; exit 1`,
 			program, map[string]string{"mysqldump": "single-transaction", "mysql": "--unbuffered"}[program])
 		if err := killed.Start(); err != nil {
 			t.Fatal(err)

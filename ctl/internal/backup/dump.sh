@@ -11,7 +11,7 @@
 set -u
 exec 3<&0
 
-# Whoever holds it backs up this server; there is one at a time.
+# Whoever holds it backs up this server; there is one at a time. One that was killed lets go of it in a moment.
 turn='oneserver backup'
 limit=(timeout --signal=KILL 12h) # for the case that nobody is there any more to end the programs
 
@@ -44,7 +44,7 @@ ask() { # a statement of root's; what MySQL says is in $answer
     give_up "MySQL does not answer root. $answer"
 }
 
-ask "SET SESSION lock_wait_timeout = 1; SELECT GET_LOCK('$turn', 0)" || give_up "$answer"
+ask "SET SESSION lock_wait_timeout = 1; SELECT GET_LOCK('$turn', 10)" || give_up "$answer"
 [ "$answer" = 1 ] || give_up "another backup of this database is being made: wait until it has ended"
 
 "${limit[@]}" nice -n 19 mysqldump --defaults-extra-file=<(login backup) --init-command="DO GET_LOCK('$turn', 600)" \
@@ -66,8 +66,9 @@ IFS=$'\t' read -r file at gtids <<<"$answer" # the two fields between are empty 
 printf '%s\n' "/* SET @@GLOBAL.GTID_PURGED='+${gtids//\\n/}';*/" \
     "-- CHANGE REPLICATION SOURCE TO SOURCE_LOG_FILE='$file', SOURCE_LOG_POS=$at;" ''
 ask "DO RELEASE_LOCK('$turn')" || give_up "$answer"
-for ((look = 1; ; look++)); do # until the view is begun, or the dump is over even
-    ask "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = IS_USED_LOCK('$turn')" || give_up "$answer"
+for ((look = 1; ; look++)); do # until the view is begun, or the dump is over even; a look into the dictionary is no view
+    ask "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = IS_USED_LOCK('$turn')
+        AND trx_isolation_level = 'REPEATABLE READ'" || give_up "$answer"
     if [ "$answer" = 1 ] || ! kill -0 $dump 2>/dev/null; then
         break
     fi
