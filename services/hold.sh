@@ -1,11 +1,12 @@
 #!/bin/bash
-# hold.sh FILE COMMAND ...: answers the engine's health probe with what COMMAND says, and holds back what is no news.
+# hold.sh FILE COMMAND ...: answers the engine's health probe with COMMAND's result, and delays an answer that says nothing
+# new.
 #
-# A probe costs the engine 40 ms of processor time, a look from inside next to nothing. So a failure is answered at once,
-# and so is the first success after a start or a failure; while all stays well, COMMAND looks every five seconds, and the
-# probe is answered after half a minute. FILE, in a tmpfs, notes that the engine knows: a new start begins without it.
+# A probe costs the engine 40 ms of processor time; running COMMAND inside costs next to nothing. So a failure is answered
+# at once, and so is the first success after a start or a failure. While all stays well, COMMAND runs every five seconds,
+# and the probe is answered after half a minute. FILE, in a tmpfs, notes that the engine knows: a new start begins without it.
 #
-# The program in each image of ours does the same itself (`app probe`, `dns probe`).
+# The programs of our own images do the same themselves (`app probe`, `dns probe`).
 told=$1
 shift
 

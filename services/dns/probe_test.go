@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// What is news to the engine is answered at once: a failure, and the first success after a start or a failure.
-func TestAProbeHoldsBackOnlyWhatIsNoNews(t *testing.T) {
+// The engine hears of a change at once: a failure, and the first success after a start or a failure.
+func TestAProbeDelaysOnlyWhatSaysNothingNew(t *testing.T) {
 	t.Parallel()
 	told := filepath.Join(t.TempDir(), "told")
 	ill := errors.New("it does not answer")
