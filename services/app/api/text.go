@@ -50,7 +50,7 @@ const (
 var (
 	ignorable = []*unicode.RangeTable{unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, unicode.Cf}
 	prefixes  = unicode.Prepended_Concatenation_Mark // of category Cf, and signs that are seen
-	blank     = rangetable.New('\u2800', '\ufffc', '\U0001d159', '\U00013441', '\U00013442')
+	blank     = rangetable.New('\u2800', '\ufffc', '\U0001d159', '\U00013441', '\U00013442', '\U00016fe4')
 	unseen    = []*unicode.RangeTable{unicode.White_Space, unicode.Cc, unicode.Cs, unicode.Co, unicode.M, unicode.Noncharacter_Code_Point, blank}
 )
 
@@ -211,7 +211,7 @@ func hasUse(text []rune, i int) bool {
 	previous := before(1)
 	switch r := text[i]; {
 	case r == joiner || r == nonJoiner:
-		inWord := unicode.In(previous, joining...) && (r == joiner || unicode.In(after, joining...))
+		inWord := joins(previous) && (r == joiner || joins(after)) || isVirama(previous)
 		emoji := isSymbol(previous) || unicode.Is(unicode.Variation_Selector, previous) && isSymbol(before(2)) || isTag(previous)
 		return inWord || r == joiner && emoji && isSymbol(after)
 	case unicode.Is(unicode.Variation_Selector, r):
@@ -240,8 +240,14 @@ func inFlag(text []rune, i int) bool {
 	return first > 0 && text[first-1] == blackFlag && text[last] == endTag && last-first >= 3 && last-first <= 6
 }
 
-// joining are the scripts in which joiners choose the form of a letter: the cursive ones, and those of India and its
-// neighbours.
+// isVirama reports whether a joiner after r chooses how a consonant without its vowel is written, in whichever script (RFC
+// 5892, appendix A).
+func isVirama(r rune) bool { return norm.NFC.PropertiesString(string(r)).CCC() == 9 }
+
+func joins(r rune) bool { return unicode.In(r, joining...) }
+
+// joining are the scripts in which joiners choose the form of a letter elsewhere too: the cursive ones, and those of India
+// and its neighbours.
 var joining = []*unicode.RangeTable{
 	unicode.Arabic, unicode.Syriac, unicode.Mongolian, unicode.Nko, unicode.Adlam, unicode.Mandaic, unicode.Hanifi_Rohingya,
 	unicode.Devanagari, unicode.Bengali, unicode.Gurmukhi, unicode.Gujarati, unicode.Oriya, unicode.Tamil, unicode.Telugu,
