@@ -90,6 +90,15 @@ func TestFilesAreServedAsWhatTheyAre(t *testing.T) {
 	if got := v.ask("GET", "/kinds/a.mp4", nil, "Range: bytes=0-1,3-4"); got.status != http.StatusOK || len(got.body) != 10_000 {
 		t.Errorf("many parts of a film: %d, %d bytes", got.status, len(got.body))
 	}
+	got := v.ask("GET", "/kinds/a.mp4", nil, "Range: bytes=10000-")
+	if got.status != http.StatusRequestedRangeNotSatisfiable || got.header.Get("Content-Range") != "bytes */10000" {
+		t.Errorf("a part that a film does not have: %d %v", got.status, got.header)
+	}
+	for name, values := range got.header {
+		if len(values) > 1 {
+			t.Errorf("and %s comes %d times", name, len(values))
+		}
+	}
 	for _, path := range found {
 		if got := v.ask("GET", path, nil); got.status != http.StatusOK || got.body != "text" {
 			t.Errorf("%s: %d %.100s", path, got.status, got.body)
