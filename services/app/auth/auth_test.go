@@ -120,10 +120,12 @@ func TestPasswordsThatAreTriedFirstAreRefused(t *testing.T) {
 			"password", "Password", "PASSWORD1", "password123", "p@ssw0rd", "passw0rd", "qwertyuiop", "qwerty123", "iloveyou", "sunshine", "princess",
 			"football", "baseball", "1q2w3e4r", "1qaz2wsx", "letmein1", "welcome1", "abcd1234", "trustno1", "superman", "michelle", "jennifer",
 			"basketball", "changeme", "administrator", "zaq12wsx", "internet", "starwars", "password!", "monkey123", "asdfghjkl",
+			"password ", "  password  ", "pass word", "ｐａｓｓｗｏｒｄ", "i love you", "PASS\u00a0WORD1",
 		},
 		isPattern: {
 			"12345678", "123456789", "1234567890", "87654321", "9876543210", "11111111", "00000000", "aaaaaaaa", "        ", "😀😀😀😀😀😀😀😀",
 			"12341234", "abcabcab", "abababab", "abcdefgh", "hgfedcba", "абвгдежз", "67890123",
+			"1234567890123456", "12345678901234567890", "1 2 3 4 5 6 7 8", "１２３４５６７８", "9876543210987654", strings.Repeat(" ", 16),
 		},
 		isPersonal: {
 			"ada.lovelace@engines.example", "ADA.LOVELACE@ENGINES.EXAMPLE", "ada.lovelace", "adalovelace", "Ada Lovelace", "ada-lovelace", "AdaLovelace1815!",

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/trustelem/zxcvbn/frequency"
 	"golang.org/x/text/unicode/norm"
@@ -17,8 +16,8 @@ const (
 	isPersonal = "is your own address or name, or the site's"
 )
 
-// patternLimit is the length, in characters, from which on a pattern is as good as any other password: nobody tries all
-// patterns of all lengths.
+// patternLimit is the length, in characters, from which on a piece over and over is as good as any other password: nobody
+// tries all pieces in all lengths. (Of walks there are few, and the digits twice are among what is found most in leaks.)
 const patternLimit = 16
 
 // Weakness returns what is wrong with a password that somebody chooses, nothing if it is good enough. personal is what
@@ -26,11 +25,12 @@ const patternLimit = 16
 // found in leaks, and the words and names that are used most. Looking through them costs far less than hashing.
 func Weakness(password string, personal ...string) string {
 	folded := strings.ToLower(norm.NFC.String(password))
-	if utf8.RuneCountInString(folded) < patternLimit && pattern([]rune(folded)) {
+	plain := []rune(strings.ToLower(norm.NFKC.String(strings.Join(strings.Fields(password), "")))) // "pass word " adds nothing
+	if walks(plain) || len(plain) < patternLimit && repeats(plain) {
 		return isPattern
 	}
 	for _, list := range frequency.FrequencyLists {
-		if slices.Contains(list, folded) {
+		if slices.Contains(list, folded) || slices.Contains(list, string(plain)) {
 			return isCommon
 		}
 	}
@@ -47,14 +47,18 @@ func Weakness(password string, personal ...string) string {
 	return ""
 }
 
-// pattern reports whether text is a piece of at most four characters over and over, or a walk through the alphabet or
-// the digits, up or down.
-func pattern(text []rune) bool {
+// repeats reports whether text is a piece of at most four characters over and over.
+func repeats(text []rune) bool {
 	for size := 1; size <= min(4, len(text)/2); size++ {
-		if len(text) > size && slices.Equal(text[size:], text[:len(text)-size]) {
+		if slices.Equal(text[size:], text[:len(text)-size]) {
 			return true
 		}
 	}
+	return false
+}
+
+// walks reports whether text goes through the alphabet or the digits, up or down.
+func walks(text []rune) bool {
 	if len(text) < 2 {
 		return true
 	}
