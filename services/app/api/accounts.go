@@ -53,14 +53,17 @@ func (s *Server) createAccount(c *call, in *createAccountInput) (*created, error
 		return nil, err
 	}
 	hash, err := s.Passwords.Hash(ctx, b.Password)
-	if err != nil {
-		return nil, err
+	unmade := err != nil
+	if err == nil {
+		err = s.Accounts.CreateUser(ctx, once, app.User{Email: b.Email, Name: b.Name, PasswordHash: hash})
+		unmade = is(err, app.Conflict) || is(err, app.KeyReused) || is(err, app.Full) // otherwise one may have been made
 	}
-	err = s.Accounts.CreateUser(ctx, once, app.User{Email: b.Email, Name: b.Name, PasswordHash: hash})
-	if is(err, app.Conflict) {
-		if err := s.Throttle.Return(ctx, s.Quotas.SignUps(networkOf(c))...); err != nil { // no account was made
+	if unmade {
+		if err := s.Throttle.Return(ctx, s.Quotas.SignUps(networkOf(c))...); err != nil {
 			return nil, err
 		}
+	}
+	if is(err, app.Conflict) {
 		err = refused(http.StatusConflict, app.FieldError{Field: "email", Detail: "has an account already"})
 	}
 	if err != nil {

@@ -28,6 +28,8 @@ type fake struct {
 	err error
 	hit func()
 
+	full bool // whether nobody can sign up for want of room
+
 	searching func() // called by a search, if there is one
 
 	mu       sync.Mutex
@@ -185,6 +187,9 @@ func (f *fake) CreateUser(_ context.Context, once app.Once, user app.User) error
 			return &app.Error{Code: app.KeyReused, Message: "This key was used for something else."}
 		}
 		return nil
+	}
+	if f.full {
+		return &app.Error{Code: app.Full, Message: "There is no room."}
 	}
 	for _, u := range f.users {
 		if strings.EqualFold(u.Email, user.Email) {

@@ -111,3 +111,33 @@ func TestSignUpsOfADayAreBoundedForTheSiteAndForANetwork(t *testing.T) {
 		t.Error("another network makes an account, and the site has as many as it may")
 	}
 }
+
+func TestASignUpThatMakesNoAccountIsNotCounted(t *testing.T) {
+	t.Parallel()
+	f := newFake(0)
+	s, _ := newServer(t, f, nil)
+	s.Quotas = app.Quotas{SiteAccounts: 30}
+	signUp := func(key, email, name string) int {
+		return ask(s, "POST", "/api/v1/accounts", from("203.0.113.7"), keyed(key),
+			sending(fmt.Sprintf(`{"email":%q,"name":%q,"password":%q}`, email, name, password))).StatusCode
+	}
+	if status := signUp(aKey, "ada@example.com", "Ada"); status != http.StatusCreated {
+		t.Fatal(status)
+	}
+	for range 5 { // more than the network may make
+		if status := signUp(aKey, "ada@example.com", "Another"); status != http.StatusUnprocessableEntity {
+			t.Errorf("with the key of another request: %d", status)
+		}
+		if status := signUp(aKey+" again", "ada@example.com", "Ada"); status != http.StatusConflict {
+			t.Errorf("with an address that has an account: %d", status)
+		}
+	}
+	f.full = true
+	for range 5 {
+		signUp(aKey+" again", "bob@example.com", "Bob")
+	}
+	f.full = false
+	if status := signUp(aKey+" again", "bob@example.com", "Bob"); status != http.StatusCreated {
+		t.Errorf("the next account: %d", status)
+	}
+}
