@@ -163,7 +163,7 @@ func TestTheLifeOfAnAccountAndItsPosts(t *testing.T) {
 	if got := ada.found(); len(got) > 0 {
 		t.Errorf("the search still finds %+v", got)
 	}
-	for table, column := range map[string]string{"users": "id", "sessions": "user_id", "devices": "user_id", "posts": "user_id"} {
+	for table, column := range map[string]string{"users": "id", "sessions": "user_id", "devices": "user_id", "posts": "user_id", "idempotency_keys": "user_id"} {
 		if left := site.rows(t, fmt.Sprintf("%s WHERE %s = %d", table, column, me.ID)); left != 0 {
 			t.Errorf("%d rows of %s are left", left, table)
 		}

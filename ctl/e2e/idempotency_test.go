@@ -102,6 +102,19 @@ func TestAnIdempotencyKeyMakesOneAccount(t *testing.T) {
 		t.Errorf("MySQL holds %d accounts", got)
 	}
 	v.signIn()
+
+	// An account that is gone was not created.
+	v.want(http.StatusNoContent, v.ask("POST", "/api/v1/account/deletion", object{"password": v.password}))
+	newScenario(t, site).Then(10*time.Second, check{"the same request makes it anew", []string{"app"}, func(ctx context.Context, _ *copyOfStack) error {
+		if got, err := v.try(ctx, "POST", "/api/v1/accounts", object{"email": v.email, "name": v.name, "password": v.password}, key); err != nil || got.status != http.StatusCreated {
+			return fmt.Errorf("%d %s %v", got.status, got.body, err)
+		}
+		got, err := v.try(ctx, "PUT", "/api/v1/session", object{"email": v.email, "password": v.password})
+		if err == nil && got.status != http.StatusOK {
+			err = fmt.Errorf("signing in is %d", got.status)
+		}
+		return err
+	}})
 }
 
 func TestAnIdempotencyKeyIsChecked(t *testing.T) {

@@ -46,7 +46,14 @@ func (db *DB) CreateUser(ctx context.Context, once app.Once, user app.User) erro
 		if errors.Is(err, gorm.ErrDuplicatedKey) { // the key is not kept: nothing was done
 			return &app.Error{Code: app.Conflict, Message: "There is an account with this address already."}
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		var id uint64
+		if err := tx.Raw("SELECT LAST_INSERT_ID()").Scan(&id).Error; err != nil {
+			return err
+		}
+		return finish(tx, once, id, nil) // the key goes with the account: it does not say "created" of one that is gone
 	})
 }
 
