@@ -121,7 +121,7 @@ func (s *Server) confirm(c *call, field, password string) (app.Session, error) {
 	if err != nil {
 		return session, err
 	}
-	if err := s.throttle(c, perSession("confirmation", session)); err != nil {
+	if err := s.throttle(c, perSession("confirmation", session)...); err != nil {
 		return session, err
 	}
 	right, err := s.Passwords.Verify(c.Context(), password, session.User.PasswordHash)

@@ -110,13 +110,17 @@ func (s *Server) signIn(c *call, in *signInInput) (*sessionState, error) {
 	if err != nil && !is(err, app.NotFound) {
 		return nil, err
 	}
-	known := false
+	var knownBy uint64
 	if exists && c.device != (app.Digest{}) {
-		if known, err = s.Accounts.KnowsDevice(ctx, found.ID, c.device); err != nil {
+		known, err := s.Accounts.KnowsDevice(ctx, found.ID, c.device)
+		if err != nil {
 			return nil, err
 		}
+		if known {
+			knownBy = found.ID
+		}
 	}
-	limits := s.signInLimits(c, in.Body.Email, known)
+	limits := s.signInLimits(c, in.Body.Email, knownBy)
 	if err := s.throttle(c, append(limits.others, limits.account...)...); err != nil {
 		return nil, err
 	}

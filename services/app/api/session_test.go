@@ -462,6 +462,41 @@ func TestConfirmationsAreCountedByBrowser(t *testing.T) {
 	}
 }
 
+// Each sign-in makes a browser's next token, and each new password a session's: neither begins a count anew for ever.
+func TestWhatAnAccountMakesTheSiteHashIsBounded(t *testing.T) {
+	t.Parallel()
+	for name, work := range map[string]func(b *browser, old, new string) int{
+		"signing in, in a browser that is known": func(b *browser, _, _ string) int { return b.signIn("ada@example.com", password) },
+		"new passwords": func(b *browser, old, new string) int {
+			return b.ask("PUT", "/api/v1/account/password", sending(fmt.Sprintf(`{"current":%q,"new":%q}`, old, new))).StatusCode
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(0)
+			f.join("Ada")
+			s, _ := newServer(t, f, nil)
+			b := newBrowser(t, s, "203.0.113.9")
+			if b.signIn("ada@example.com", password) != 200 {
+				t.Fatal("not signed in")
+			}
+			current := password
+			for i := range 61 {
+				next := fmt.Sprintf("an engine of thought %d", i)
+				got := work(b, current, next)
+				if (got == 429) != (i == 60) {
+					t.Fatalf("time %d is %d", i+1, got)
+				}
+				current = next
+			}
+			f.now += 10 * time.Second
+			if got := work(b, "an engine of thought 59", "an engine of thought 60"); got >= 300 {
+				t.Errorf("after a while it is %d", got)
+			}
+		})
+	}
+}
+
 func TestAStrangerCostsTheDatabaseNothing(t *testing.T) {
 	t.Parallel()
 	f := newFake(0)
