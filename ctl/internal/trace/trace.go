@@ -97,24 +97,38 @@ func aim(settings stack.Settings, address string) (target, error) {
 	to := target{http: net.JoinHostPort(bind.String(), port), dns: net.JoinHostPort(bind.String(), settings["DNS_PORT"])}
 	switch host := strings.ToLower(u.Hostname()); {
 	case u.Scheme != "http":
-		return target{}, fmt.Errorf("%s: only http:// is served", address)
+		return target{}, fmt.Errorf("%q: only http:// is served", address)
 	case u.User != nil:
-		return target{}, fmt.Errorf("%s: an address of this site has no user in it", u.Redacted())
+		return target{}, fmt.Errorf("%q: an address of this site has no user in it", u.Redacted())
 	case host == www || "www."+host == www:
 		to.name = host + "."
 	case host != "localhost":
-		return target{}, fmt.Errorf("%s is not on this site, and nothing else is asked: its names are %s, %s and localhost",
+		return target{}, fmt.Errorf("%q is not on this site, and nothing else is asked: its names are %s, %s and localhost",
 			address, www, strings.TrimPrefix(www, "www."))
 	}
 	if u.Port() != "" && u.Port() != port {
-		return target{}, fmt.Errorf("%s: the site is published on port %s (HTTP_PORT)", address, port)
+		return target{}, fmt.Errorf("%q: the site is published on port %s (HTTP_PORT)", address, port)
 	}
 	u.Host, u.Fragment = u.Hostname(), ""
+	u.RawQuery = printable(u.RawQuery)
 	if port != "80" {
 		u.Host = net.JoinHostPort(u.Host, port)
 	}
 	to.url = u
 	return to, nil
+}
+
+// printable is a query as a browser sends it. What is no printable ASCII is percent-encoded: a terminal could obey it.
+func printable(query string) string {
+	var b strings.Builder
+	for _, c := range []byte(query) {
+		if c <= ' ' || c > '~' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // replicas returns the names of the containers of app, or an error that says how to start the stack.

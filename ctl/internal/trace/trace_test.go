@@ -34,6 +34,7 @@ func TestOnlyThisSiteOnThisMachineIsAsked(t *testing.T) {
 		{settings(), "", "http://www.foobar.com/api/v1/posts", "127.0.0.1:80", "www.foobar.com.", ""},
 		{settings(), "/", "http://www.foobar.com/", "127.0.0.1:80", "www.foobar.com.", ""},
 		{settings(), "/search?q=a%20b#top", "http://www.foobar.com/search?q=a%20b", "127.0.0.1:80", "www.foobar.com.", ""},
+		{settings(), "/é?q=é\u009b31m", "http://www.foobar.com/%C3%A9?q=%C3%A9%C2%9B31m", "127.0.0.1:80", "www.foobar.com.", ""},
 		{settings(), "http://WWW.foobar.com:80/x", "http://WWW.foobar.com/x", "127.0.0.1:80", "www.foobar.com.", ""},
 		{settings(), "http://foobar.com/", "http://foobar.com/", "127.0.0.1:80", "foobar.com.", ""},
 		{settings(), "http://localhost/", "http://localhost/", "127.0.0.1:80", "", ""},
@@ -43,6 +44,7 @@ func TestOnlyThisSiteOnThisMachineIsAsked(t *testing.T) {
 
 		{settings(), "http://example.com/", "", "", "", "is not on this site"},
 		{settings(), "//example.com/", "", "", "", "is not on this site"},
+		{settings(), "http://\u009b31m.example/", "", "", "", `\u009b31m.example`},
 		{settings(), "http://8.8.8.8/", "", "", "", "is not on this site"},
 		{settings(), "http://www.foobar.com.example.com/", "", "", "", "is not on this site"},
 		{settings(), "http://www.foobar.com@example.com/", "", "", "", "has no user"},
