@@ -69,16 +69,13 @@ func (db *DB) UserByEmail(ctx context.Context, email string) (user app.User, err
 	return user, err
 }
 
-// Rename implements app.AccountStore. An *app.Error of code NotFound says that there is no such user.
+// Rename implements app.AccountStore. An *app.Error of code Unauthorized says that there is no such user any more.
 func (db *DB) Rename(ctx context.Context, user uint64, name string) error {
 	now := db.gorm.NowFunc()
 	return db.transaction(ctx, "rename account", true, func(tx *gorm.DB, _ bool) error {
 		have, err := lockUser(tx, user, "FOR UPDATE")
 		if err != nil {
 			return err
-		}
-		if have.ID == 0 {
-			return noSuchUser()
 		}
 		if err := db.countEdit(tx, have, len(name), now); err != nil {
 			return err

@@ -261,7 +261,7 @@ func testAccounts(t *testing.T, db *DB) {
 		}
 		_, err := db.UserByEmail(ctx, "ä"+ada.Email[1:])
 		wantCode(t, "an address with an accent", err, app.NotFound)
-		wantCode(t, "the name of nobody", db.Rename(ctx, 1<<40, "x"), app.NotFound)
+		wantCode(t, "the name of nobody", db.Rename(ctx, 1<<40, "x"), app.Unauthorized)
 	})
 	t.Run("the same sign-up at the same time makes one account", func(t *testing.T) {
 		once, email := newOnce(), rand.Text()+"@example.com"

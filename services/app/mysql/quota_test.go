@@ -337,7 +337,7 @@ func testErase(t *testing.T, db *DB, config Config) {
 			wantCode(t, "her session", err, app.NotFound)
 			_, err = db.UserByEmail(t.Context(), ada.Email)
 			wantCode(t, "her address", err, app.NotFound)
-			wantCode(t, "her name", db.Rename(t.Context(), ada.ID, "x"), app.NotFound)
+			wantCode(t, "her name", db.Rename(t.Context(), ada.ID, "x"), app.Unauthorized)
 			wantCode(t, "the second deletion", db.DeleteUser(t.Context(), ada.ID, ada.PasswordHash), app.Conflict)
 		}
 		gone()
