@@ -71,6 +71,19 @@ func TestCrossSiteRequestsAreRefused(t *testing.T) {
 	for _, fields := range [][]string{{"Sec-Fetch-Site: same-origin", "Origin: http://www.foobar.com"}, {"Sec-Fetch-Site: none"}, {"Origin: http://www.foobar.com"}, nil} {
 		v.want(http.StatusOK, v.ask("PATCH", "/api/v1/account", object{"name": v.name}, fields...))
 	}
+	// a name and itself with the dot of the root are two origins
+	for _, test := range []struct {
+		host, origin string
+		status       int
+	}{
+		{"www.foobar.com.", "http://www.foobar.com.", http.StatusNoContent}, {"www.foobar.com.:8080", "http://www.foobar.com.:8080", http.StatusNoContent},
+		{"www.foobar.com.", "http://www.foobar.com", http.StatusForbidden}, {"www.foobar.com", "http://www.foobar.com.", http.StatusForbidden},
+	} {
+		received, err := site.raw("DELETE /api/v1/session HTTP/1.1\r\nHost: " + test.host + "\r\nOrigin: " + test.origin + "\r\nConnection: close\r\n\r\n")
+		if want := fmt.Sprintf("HTTP/1.1 %d ", test.status); err != nil || !strings.HasPrefix(string(received), want) {
+			t.Errorf("%s, from %s: %.300q, %v; want %d", test.host, test.origin, received, err, test.status)
+		}
+	}
 }
 
 // The cookie of a session is for this site's requests only, no script can read it, and it travels encrypted where the
