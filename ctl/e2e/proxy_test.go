@@ -108,6 +108,8 @@ func TestLimitsCountTheAddressThatAProxyTells(t *testing.T) {
 		{"one visitor", "92", "192.0.2.8", true},
 		{"one household", "92", "2001:db8:8::%x", true},
 		{"many visitors", "92", "192.0.3.%d", false},
+		{"many visitors, as IPv6 writes them", "92", "::ffff:192.0.4.%d", false},
+		{"one visitor, as IPv6 writes it", "92", "::ffff:192.0.5.8", true},
 		{"a visitor with an address of the stack's own", "92", site.subnet + ".1", true},
 		{"the proxy for nobody", "92", "", false},
 		{"somebody of the stack's own network", "93", "192.0.2.9", false},
