@@ -200,6 +200,17 @@ func (d database) tables(ctx context.Context) (names []string, err error) {
 	if len(names) == 0 {
 		return nil, fmt.Errorf("%s has no table; make up makes them", schema)
 	}
+	rows, err = d.ask(ctx, "SELECT CONCAT(c.table_name, '.', c.column_name) FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name) WHERE c.table_schema = '"+schema+"' AND c.data_type = 'float' AND t.table_type = 'BASE TABLE' ORDER BY 1")
+	if err != nil {
+		return nil, err
+	}
+	others = nil
+	for _, row := range rows {
+		others = append(others, row[0])
+	}
+	if len(others) > 0 {
+		return nil, fmt.Errorf("of a FLOAT a dump has six digits, and the rest would be lost; ALTER TABLE ... MODIFY ... DOUBLE keeps all of it: %s", strings.Join(others, ", "))
+	}
 	return names, nil
 }
 
