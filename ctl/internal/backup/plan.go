@@ -57,8 +57,6 @@ func chain(b Backup, all []Backup) (logs []archived, until time.Time, err error)
 		}
 		for _, log := range kept.Files {
 			switch n := number(log.Name); {
-			case filepath.Base(log.File) != log.File:
-				return nil, until, fmt.Errorf("%s is damaged: %s names a log outside it", c.Dir, logsFile)
 			case n > next:
 				return nil, until, fmt.Errorf("the binary log before %s is missing: neither %s nor a later backup has it", log.Name, b.Dir)
 			case n == next:

@@ -175,6 +175,9 @@ func (w countingWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// maxWindow is the memory that a file may ask for to be read, as much as the program zstd allows; ours ask for 4 MB.
+const maxWindow = 128 << 20
+
 // unseal opens a sealed file for reading; done is how much of the file has been read.
 func unseal(ctx context.Context, name string, identities []age.Identity, done *int64) (io.ReadCloser, error) {
 	file, err := os.Open(name)
@@ -193,7 +196,7 @@ func unseal(ctx context.Context, name string, identities []age.Identity, done *i
 			return nil, errors.Join(fmt.Errorf("%s: %w", name, err), file.Close())
 		}
 	}
-	plain, err := zstd.NewReader(content, zstd.WithDecoderConcurrency(1))
+	plain, err := zstd.NewReader(content, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
