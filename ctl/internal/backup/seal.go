@@ -30,10 +30,11 @@ func NewKey(out io.Writer, file string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(
-		newSecret(file, fmt.Sprintf("# created: %s\n# public key: %s\n%s\n", time.Now().UTC().Format(time.RFC3339), identity.Recipient(), identity)),
-		newSecret(file+serverSuffix, fmt.Sprintf("# makes backups for %s and signs them; opens none\n%s\n%s\n", filepath.Base(file), identity.Recipient(), signingLine(signing)))); err != nil {
-		return err
+	if err := newSecret(file, fmt.Sprintf("# created: %s\n# public key: %s\n%s\n", time.Now().UTC().Format(time.RFC3339), identity.Recipient(), identity)); err != nil {
+		return err // and nothing beside it: what a server made with that, no key would open
+	}
+	if err := newSecret(file+serverSuffix, fmt.Sprintf("# makes backups for %s and signs them; opens none\n%s\n%s\n", filepath.Base(file), identity.Recipient(), signingLine(signing))); err != nil {
+		return errors.Join(err, os.Remove(file))
 	}
 	_, err = fmt.Fprintf(out, "%s holds the new key, which opens backups: keep it elsewhere.\n%s is enough to make backups and to sign them: it is for the server. Its public key is\n%s\n", file, file+serverSuffix, identity.Recipient())
 	return err
