@@ -160,13 +160,15 @@ func (d database) askWithin(ctx context.Context, within time.Duration, sql strin
 type server struct {
 	version, uuid string
 	logDir        string // where its binary logs are
+	blind         string // the settings with which its binary logs are of no use to a restore
 	others        int    // views, triggers, routines and events of the site
 	tables        []string
 	outside       []string // what it has and a backup leaves out
 }
 
 func (d database) server(ctx context.Context) (server, error) {
-	rows, err := d.ask(ctx, `SELECT VERSION(), @@server_uuid, @@log_bin_basename,
+	rows, err := d.ask(ctx, `SELECT VERSION(), @@server_uuid, COALESCE(@@log_bin_basename, ''),
+  CONCAT_WS(', ', IF(@@gtid_mode = 'ON', NULL, CONCAT('gtid_mode is ', @@gtid_mode)), IF(@@binlog_encryption, 'binlog_encryption is ON', NULL)),
   (SELECT COUNT(*) FROM information_schema.views WHERE table_schema = '`+schema+`')
   + (SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = '`+schema+`')
   + (SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = '`+schema+`')
@@ -174,11 +176,11 @@ func (d database) server(ctx context.Context) (server, error) {
 	if err != nil {
 		return server{}, fmt.Errorf("the database does not answer; make up starts it: %w", err)
 	}
-	if len(rows) != 1 || len(rows[0]) != 4 {
+	if len(rows) != 1 || len(rows[0]) != 5 {
 		return server{}, fmt.Errorf("the database says of itself %q", rows)
 	}
-	others, err := strconv.Atoi(rows[0][3])
-	return server{version: rows[0][0], uuid: rows[0][1], logDir: path.Dir(rows[0][2]), others: others}, err
+	others, err := strconv.Atoi(rows[0][4])
+	return server{version: rows[0][0], uuid: rows[0][1], logDir: path.Dir(rows[0][2]), blind: rows[0][3], others: others}, err
 }
 
 // tables returns the names of the site's tables, which all must be of the engine that gives a view of one moment.
