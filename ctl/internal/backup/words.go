@@ -83,16 +83,26 @@ func rewrite(dump io.Reader, to io.Writer, change func(table string, lines []str
 	}
 }
 
+// maxDefinition is more than MySQL writes of one: what a damaged dump says costs no more memory.
+const maxDefinition = 16 << 20
+
 // definition reads the lines of one, up to and without that which ends it.
 func definition(in *bufio.Reader) (lines []string, end string, err error) {
-	for {
-		line, err := in.ReadString('\n')
-		if err != nil {
+	var line []byte
+	for size := 0; size <= maxDefinition; {
+		piece, err := in.ReadSlice('\n')
+		size += len(piece)
+		line = append(line, piece...)
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case err != nil:
 			return nil, "", io.ErrUnexpectedEOF
+		case line[0] == ')':
+			return lines, string(line), nil
 		}
-		if line[0] == ')' {
-			return lines, line, nil
-		}
-		lines = append(lines, string(bytes.TrimSuffix([]byte(line[:len(line)-1]), []byte(","))))
+		lines = append(lines, string(bytes.TrimSuffix(line[:len(line)-1], []byte(","))))
+		line = line[:0]
 	}
+	return nil, "", fmt.Errorf("it is longer than %d bytes", maxDefinition)
 }

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 )
@@ -37,6 +38,16 @@ func TestFullTextIndexesAreTakenOutAndPutBack(t *testing.T) {
 	for _, cut := range []string{"CREATE TABLE `x` (\n", "CREATE TABLE `x` (\n  `id` bigint,\n"} {
 		if _, err := without(strings.NewReader(cut), &back); err == nil {
 			t.Errorf("%q is taken for a whole dump", cut)
+		}
+	}
+}
+
+func TestADefinitionWithoutAnEndTakesNoMoreMemoryThanOneCan(t *testing.T) {
+	t.Parallel()
+	for name, line := range map[string]string{"one line": "x", "many lines": "  `x` int,\n"} {
+		dump := io.MultiReader(strings.NewReader("CREATE TABLE `t` (\n"), strings.NewReader(strings.Repeat(line, 2*maxDefinition/len(line))))
+		if _, err := without(dump, io.Discard); err == nil || !strings.Contains(err.Error(), "longer") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
