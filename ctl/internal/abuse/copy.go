@@ -19,10 +19,11 @@ import (
 )
 
 const (
-	project = "oneserver-abuse"
-	domain  = "foobar.com"
-	subnet  = "172.28.9"
-	posts   = 20_000 // enough for a search and a page to cost something
+	project  = "oneserver-abuse"
+	domain   = "foobar.com"
+	subnet   = "172.28.9"
+	posts    = 20_000 // enough for a search and a page to cost something
+	textADay = 100    // MB, the setting
 )
 
 // site is the copy of the stack that is abused.
@@ -30,9 +31,15 @@ type site struct {
 	cli    docker.CLI
 	meters map[string]*docker.Meter // by service
 	visits atomic.Int32             // how many containers there have been: each has an address of its own
+
+	held       int     // how often a visitor was held beside somebody
+	calm       float64 // processors that the stack takes for a visitor alone
+	perRequest float64 // seconds of a processor that an allowed request takes
+	controls   []Control
 }
 
-// describe says what the copy is, and starts nothing. Settings of the machine (.env, exported variables) do not reach it.
+// describe says what the copy is, and starts nothing. Settings of the machine (.env, exported variables) do not reach it; one that is
+// empty has its default.
 func describe(cli docker.CLI) *site {
 	env := cli.Env
 	if env == nil {
@@ -40,7 +47,8 @@ func describe(cli docker.CLI) *site {
 	}
 	cli.Env = append(slices.Clone(env), "COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_PROJECT_NAME="+project,
 		"COMPOSE_FILE="+filepath.Join(cli.Dir, "compose.yaml")+string(os.PathListSeparator)+filepath.Join(cli.Dir, "ctl/internal/abuse/compose.yaml"),
-		"DOMAIN="+domain, "SERVER_IP=8.8.8.8", "BIND=127.0.0.1", "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".64/26")
+		"DOMAIN="+domain, "SERVER_IP=8.8.8.8", "BIND=127.0.0.1", "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".64/26",
+		"TEXT_A_DAY="+strconv.Itoa(textADay), "POSTS_PER_ACCOUNT=", "WRITES_A_DAY=", "ACCOUNTS_A_DAY=", "DISK_RESERVE=")
 	return &site{cli: cli, meters: map[string]*docker.Meter{}}
 }
 
