@@ -129,3 +129,26 @@ func TestLimitsCountTheAddressThatAProxyTells(t *testing.T) {
 		}
 	}
 }
+
+// Who asks again as soon as there is an answer is held at the rate by waiting: refusing him would cost as much as what is refused.
+func TestWhoAsksTooFastWaitsAndIsNotRefused(t *testing.T) {
+	t.Parallel()
+	const many = 200 // 100 are answered at once
+	one := fmt.Sprintf("url = http://%s.80/api/nothing\nheader = \"Host: www.foobar.com\"\nheader = \"X-Forwarded-For: 192.0.2.77\"\noutput = /dev/null\nwrite-out = \"%%{http_code} %%{time_total}\\n\"\nmax-time = 20\nnext\n",
+		site.subnet)
+	out := askFrom(t, site.subnet+".92", "parallel\nparallel-immediate\nparallel-max = 32\n"+strings.Repeat(one, many))
+	answered, waited := 0, 0
+	for line := range strings.Lines(out) {
+		var status int
+		var seconds float64
+		if _, err := fmt.Sscan(line, &status, &seconds); err == nil && status == 404 {
+			answered++
+			if seconds > 0.2 {
+				waited++
+			}
+		}
+	}
+	if answered != many || waited < 20 {
+		t.Errorf("of %d requests %d were answered, %d of them after a while", many, answered, waited)
+	}
+}
