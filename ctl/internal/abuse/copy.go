@@ -26,6 +26,9 @@ const (
 	textADay = 100    // MB, the setting
 )
 
+// nobodysHash is of the form that the application compares passwords with, of random bytes.
+const nobodysHash = "$argon2id$v=19$m=19456,t=2,p=1$MvwZ/alSXvqQe7NU8vvRXA$gNRzLfhwpVjxt6F2ruAeWIiTvoat5qqR1wvAIFGYWek"
+
 // site is the copy of the stack that is abused.
 type site struct {
 	cli    docker.CLI
@@ -63,11 +66,11 @@ func (s *site) start(ctx context.Context) error {
 	cmd.Stdin = strings.NewReader(fmt.Sprintf(`SET sql_log_bin = 0, cte_max_recursion_depth = 1000000;
 INSERT INTO users (id, email, name, password_hash, created_at)
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
-SELECT 1000000 + i, CONCAT('author', i, '@example.com'), CONCAT('Author ', i), '', UTC_TIMESTAMP(6) FROM n;
+SELECT 1000000 + i, CONCAT('author', i, '@example.com'), CONCAT('Author ', i), '%s', UTC_TIMESTAMP(6) FROM n;
 INSERT INTO posts (id, title, body, created_at, user_id)
 WITH RECURSIVE n (i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 SELECT i, CONCAT('Post number', i), CONCAT('What is written here is one of many posts with these words: number', i, '. ', REPEAT('And more of it. ', i %% 30)),
-  TIMESTAMP'2020-01-01 00:00:00' + INTERVAL i SECOND, 1000001 + i %% 1000 FROM n;`, posts))
+  TIMESTAMP'2020-01-01 00:00:00' + INTERVAL i SECOND, 1000001 + i %% 1000 FROM n;`, nobodysHash, posts))
 	if _, err := s.cli.OutputOf(cmd); err != nil {
 		return fmt.Errorf("fill the copy: %w", err)
 	}
