@@ -22,7 +22,8 @@ func abuseCommand(cli *docker.CLI) *cobra.Command {
 
 Each abuse is held beside a visitor who asks 20 times a second, and then again those who burn as much processor time by what is
 allowed are. None of the visitor's requests may fail, the median may be at most twice the one beside what is allowed, nothing may be killed
-for memory, and the database may grow by so much and no more; else it exits with 1.
+for memory, and the database may grow by so much and no more; else it exits with 1. What broke the bound on the median alone is played
+once more, and broke it if it does so again.
 
 ` + abuse.Names(),
 		RunE: func(cmd *cobra.Command, names []string) error {

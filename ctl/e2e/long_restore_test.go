@@ -77,7 +77,7 @@ func (c *copyOfStack) stopAt(t *testing.T, point string, later time.Duration, si
 
 // points are what a restore says that it is doing, in the order in which it does it.
 var points = []string{"comparing", "looking for", "starting a MySQL", "loading it there", "comparing the rows", "carrying out",
-	"checking what", "copying its tables", "comparing the tables in", "putting it in", "restored in", "bringing the tables"}
+	"checking what", "copying its tables", "building the full-text", "comparing the tables in", "putting it in", "restored in", "bringing the tables"}
 
 // A restore that is killed, wherever it is, leaves the data as it was or as it should be; the next command removes what it
 // has left. After Ctrl-C nothing is left at all.

@@ -100,7 +100,7 @@ func askFrom(t *testing.T, address, config string) string {
 // own; it is off for the stack's own network, where every visitor would be the same one.
 func TestLimitsCountTheAddressThatAProxyTells(t *testing.T) {
 	t.Parallel()
-	const many = 250 // the burst is 100, and 50 more in each second
+	const many = 400 // 100 are answered at once, 100 wait, and 50 more come in each second
 	tests := []struct {
 		name, ip, forwarded string // %d: another in each request
 		limited             bool
@@ -124,10 +124,33 @@ func TestLimitsCountTheAddressThatAProxyTells(t *testing.T) {
 			fmt.Fprintf(&requests, "url = http://%s.80/api/nothing\nheader = \"Host: www.foobar.com\"\nheader = \"X-Forwarded-For: %s\"\noutput = /dev/null\nwrite-out = \"%%{http_code} \"\nmax-time = 20\nnext\n",
 				site.subnet, address)
 		}
-		out := askFrom(t, site.subnet+"."+test.ip, "parallel\n"+requests.String())
+		out := askFrom(t, site.subnet+"."+test.ip, "parallel\nparallel-immediate\nparallel-max = 300\n"+requests.String())
 		answered, refused := strings.Count(out, "404 "), strings.Count(out, "429 ")
 		if answered+refused != many || (refused > 0) != test.limited {
 			t.Errorf("%s: %d of %d requests were refused; limited %t", test.name, refused, many, test.limited)
 		}
+	}
+}
+
+// Who asks again as soon as there is an answer is held at the rate by waiting: refusing him would cost as much as what is refused.
+func TestWhoAsksTooFastWaitsAndIsNotRefused(t *testing.T) {
+	t.Parallel()
+	const many = 200 // 100 are answered at once
+	one := fmt.Sprintf("url = http://%s.80/api/nothing\nheader = \"Host: www.foobar.com\"\nheader = \"X-Forwarded-For: 192.0.2.77\"\noutput = /dev/null\nwrite-out = \"%%{http_code} %%{time_total}\\n\"\nmax-time = 20\nnext\n",
+		site.subnet)
+	out := askFrom(t, site.subnet+".92", "parallel\nparallel-immediate\nparallel-max = 32\n"+strings.Repeat(one, many))
+	answered, waited := 0, 0
+	for line := range strings.Lines(out) {
+		var status int
+		var seconds float64
+		if _, err := fmt.Sscan(line, &status, &seconds); err == nil && status == 404 {
+			answered++
+			if seconds > 0.2 {
+				waited++
+			}
+		}
+	}
+	if answered != many || waited < 20 {
+		t.Errorf("of %d requests %d were answered, %d of them after a while", many, answered, waited)
 	}
 }

@@ -37,12 +37,18 @@ type Outcome struct {
 	Name, Says string
 	Attack     attack.Result
 	Visitor    attack.Result // meanwhile
-	Control    attack.Result // the visitor beside the control
 	CPU        float64       // processors that stack and attacker took
-	ControlCPU float64
-	Rate       float64  // allowed requests a second in the control
+	Control    Control
 	Disk       int64    // bytes by which the database grew
 	Killed     []string // containers that were killed or started anew, or in which the kernel killed for memory
+	Before     *Outcome // the first run, if it broke the bound on the median and no other: this is then the second
+}
+
+// Control is a visitor beside others who ask for no more than they may.
+type Control struct {
+	Visitor attack.Result
+	CPU     float64 // processors that stack and others took
+	Rate    float64 // their requests a second
 }
 
 // Wrong says which bound was broken; empty if none was.
@@ -51,21 +57,25 @@ func (o Outcome) Wrong() string {
 	if o.Visitor.Failed > 0 {
 		wrong = append(wrong, fmt.Sprintf("%d of the visitor's requests failed, first: %s", o.Visitor.Failed, o.Visitor.First))
 	}
-	if o.Visitor.Median > 2*o.Control.Median {
-		wrong = append(wrong, "more than twice the control's median")
-	}
 	if len(o.Killed) > 0 {
 		wrong = append(wrong, "killed: "+strings.Join(o.Killed, ", "))
 	}
 	if o.Disk > mostDisk {
 		wrong = append(wrong, fmt.Sprintf("the database grew by %d MB, more than %d", o.Disk>>20, mostDisk>>20))
 	}
+	if o.slow() {
+		wrong = append(wrong, tooSlow)
+	}
 	return strings.Join(wrong, "; ")
 }
 
-// mostDisk is by how much the database may grow: what the quotas let one account and one network write, twice for the
-// binary log, and the steps in which files grow.
-const mostDisk = 64 << 20
+const tooSlow = "more than twice the control's median"
+
+func (o Outcome) slow() bool { return o.Visitor.Median > 2*o.Control.Visitor.Median }
+
+// mostDisk is by how much the database may grow: 25 times what one account may write in a day (.env.example says why), which is a
+// hundredth of TEXT_A_DAY, and 10 MB for what the visitor writes and the steps of 1 MB in which ten tables grow.
+const mostDisk = (25*textADay/100 + 10) << 20
 
 // ErrBroken means that an abuse broke a bound; the report says which.
 var ErrBroken = errors.New("an abuse broke a bound")
@@ -94,13 +104,18 @@ func Run(ctx context.Context, cli docker.CLI, progress *os.File, options Options
 		return nil, err
 	}
 	say.Now("measuring what a request that is allowed costs")
-	calm, perRequest, err := s.calibrate(ctx)
-	if err != nil {
+	if err := s.calibrate(ctx); err != nil {
 		return nil, err
 	}
 	for i, one := range chosen {
 		say.Now("%d of %d, %s: %s", i+1, len(chosen), one.Name, one.Says)
-		outcome, err := s.hold(ctx, one, i, options.Each, calm, perRequest)
+		outcome, err := s.hold(ctx, one, options.Each, true)
+		if err == nil && outcome.Wrong() == tooSlow {
+			say.Say("%s: %s, once more", one.Name, tooSlow)
+			first := outcome
+			outcome, err = s.hold(ctx, one, options.Each, false)
+			outcome.Before = &first
+		}
 		if err != nil {
 			return outcomes, fmt.Errorf("%s: %w", one.Name, err)
 		}
@@ -131,17 +146,11 @@ func choose(names []string) ([]attack.Abuse, error) {
 	return chosen, nil
 }
 
-// visitorAddress is the visitor's in the abuse number i (RFC 5737), and in its control; neither has a past.
-func visitorAddress(i int, control bool) string {
-	if control {
-		return fmt.Sprintf("203.0.113.%d", 1+i)
-	}
-	return fmt.Sprintf("192.0.2.%d", 1+i)
-}
-
 // beside holds a visitor and somebody else for a time, and returns what came of both and how many processors the stack and the
-// other one took.
-func (s *site) beside(ctx context.Context, visitor, who, from string, length time.Duration, rate float64) (of, other attack.Result, processors float64, err error) {
+// other one took. Each visitor and each attacker has an address of its own (RFC 5737), which has no past.
+func (s *site) beside(ctx context.Context, who string, length time.Duration, rate float64) (of, other attack.Result, processors float64, err error) {
+	s.held++
+	visitor, from := fmt.Sprintf("192.0.2.%d", s.held), fmt.Sprintf("198.51.100.%d", s.held)
 	before, err := s.cpu()
 	if err != nil {
 		return of, other, 0, err
@@ -163,24 +172,25 @@ func (s *site) beside(ctx context.Context, visitor, who, from string, length tim
 
 // calibrate measures how many processors the stack takes for the visitor alone, and how much processor time an allowed request
 // of somebody else costs, his own included.
-func (s *site) calibrate(ctx context.Context) (calm float64, perRequest float64, err error) {
+func (s *site) calibrate(ctx context.Context) (err error) {
 	const length, rate = 8 * time.Second, 60
-	if _, _, calm, err = s.beside(ctx, "100.64.0.1", "", "", length, 0); err != nil {
-		return 0, 0, err
+	if _, _, s.calm, err = s.beside(ctx, "", length, 0); err != nil {
+		return err
 	}
-	_, allowed, busy, err := s.beside(ctx, "100.64.0.2", "allowed", "100.64.0.3", length, rate)
+	_, allowed, busy, err := s.beside(ctx, "allowed", length, rate)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	answered := float64(allowed.Answers["200"]) / length.Seconds()
 	if answered < rate/2 {
-		return 0, 0, fmt.Errorf("of %d allowed requests a second %.0f are answered: %v", rate, answered, allowed.Answers)
+		return fmt.Errorf("of %d allowed requests a second %.0f are answered: %v", rate, answered, allowed.Answers)
 	}
-	return calm, max(busy-calm, 0.001*answered) / answered, nil
+	s.perRequest = max(busy-s.calm, 0.001*answered) / answered
+	return nil
 }
 
-// hold plays one abuse and its control.
-func (s *site) hold(ctx context.Context, one attack.Abuse, i int, each time.Duration, calm, perRequest float64) (Outcome, error) {
+// hold plays one abuse and, unless an earlier one may be shared and took as much, its control.
+func (s *site) hold(ctx context.Context, one attack.Abuse, each time.Duration, share bool) (Outcome, error) {
 	o := Outcome{Name: one.Name, Says: one.Says}
 	before, err := s.containers(ctx)
 	if err != nil {
@@ -191,8 +201,7 @@ func (s *site) hold(ctx context.Context, one attack.Abuse, i int, each time.Dura
 		return o, err
 	}
 	begun := time.Now()
-	o.Visitor, o.Attack, o.CPU, err = s.beside(ctx, visitorAddress(i, false), one.Name, fmt.Sprintf("198.51.100.%d", 1+i), each, 0)
-	if err != nil {
+	if o.Visitor, o.Attack, o.CPU, err = s.beside(ctx, one.Name, each, 0); err != nil {
 		return o, err
 	}
 	if o.Killed, err = s.killed(ctx, before, begun); err != nil {
@@ -210,7 +219,16 @@ func (s *site) hold(ctx context.Context, one attack.Abuse, i int, each time.Dura
 			return o, err
 		}
 	}
-	o.Rate = max(0, o.CPU-calm) / perRequest
-	o.Control, _, o.ControlCPU, err = s.beside(ctx, visitorAddress(i, true), "allowed", "", each, o.Rate)
-	return o, err
+	for _, control := range s.controls {
+		if share && control.CPU <= o.CPU && control.CPU >= 0.75*o.CPU {
+			o.Control = control
+			return o, nil
+		}
+	}
+	o.Control.Rate = max(0, o.CPU-s.calm) / s.perRequest
+	if o.Control.Visitor, _, o.Control.CPU, err = s.beside(ctx, "allowed", each, o.Control.Rate); err != nil {
+		return o, err
+	}
+	s.controls = append(s.controls, o.Control)
+	return o, nil
 }

@@ -18,9 +18,9 @@ func TestABrokenBoundIsSaid(t *testing.T) {
 		outcome Outcome
 		says    string // empty: all bounds hold
 	}{
-		{"twice the control's median", Outcome{Visitor: beside(0, 20), Control: beside(0, 10)}, ""},
-		{"a request that failed", Outcome{Visitor: beside(1, 10), Control: beside(0, 10)}, "1 of the visitor's requests failed, first: GET /: 500"},
-		{"more than twice", Outcome{Visitor: beside(0, 21), Control: beside(0, 10)}, "twice the control's median"},
+		{"twice the control's median", Outcome{Visitor: beside(0, 20), Control: Control{Visitor: beside(0, 10)}}, ""},
+		{"a request that failed", Outcome{Visitor: beside(1, 10), Control: Control{Visitor: beside(0, 10)}}, "1 of the visitor's requests failed, first: GET /: 500"},
+		{"more than twice", Outcome{Visitor: beside(0, 21), Control: Control{Visitor: beside(0, 10)}}, "twice the control's median"},
 		{"killed", Outcome{Killed: []string{"web had no memory left"}}, "web had no memory left"},
 		{"disk as bounded", Outcome{Disk: mostDisk}, ""},
 		{"more disk", Outcome{Disk: mostDisk + 1}, "the database grew by"},

@@ -19,20 +19,30 @@ import (
 )
 
 const (
-	project = "oneserver-abuse"
-	domain  = "foobar.com"
-	subnet  = "172.28.9"
-	posts   = 20_000 // enough for a search and a page to cost something
+	project  = "oneserver-abuse"
+	domain   = "foobar.com"
+	subnet   = "172.28.9"
+	posts    = 20_000 // enough for a search and a page to cost something
+	textADay = 100    // MB, the setting
 )
+
+// nobodysHash is of the form that the application compares passwords with, of random bytes.
+const nobodysHash = "$argon2id$v=19$m=19456,t=2,p=1$MvwZ/alSXvqQe7NU8vvRXA$gNRzLfhwpVjxt6F2ruAeWIiTvoat5qqR1wvAIFGYWek"
 
 // site is the copy of the stack that is abused.
 type site struct {
 	cli    docker.CLI
 	meters map[string]*docker.Meter // by service
 	visits atomic.Int32             // how many containers there have been: each has an address of its own
+
+	held       int     // how often a visitor was held beside somebody
+	calm       float64 // processors that the stack takes for a visitor alone
+	perRequest float64 // seconds of a processor that an allowed request takes
+	controls   []Control
 }
 
-// describe says what the copy is, and starts nothing. Settings of the machine (.env, exported variables) do not reach it.
+// describe says what the copy is, and starts nothing. Settings of the machine (.env, exported variables) do not reach it; one that is
+// empty has its default.
 func describe(cli docker.CLI) *site {
 	env := cli.Env
 	if env == nil {
@@ -40,7 +50,8 @@ func describe(cli docker.CLI) *site {
 	}
 	cli.Env = append(slices.Clone(env), "COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_PROJECT_NAME="+project,
 		"COMPOSE_FILE="+filepath.Join(cli.Dir, "compose.yaml")+string(os.PathListSeparator)+filepath.Join(cli.Dir, "ctl/internal/abuse/compose.yaml"),
-		"DOMAIN="+domain, "SERVER_IP=8.8.8.8", "BIND=127.0.0.1", "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".64/26")
+		"DOMAIN="+domain, "SERVER_IP=8.8.8.8", "BIND=127.0.0.1", "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".64/26",
+		"TEXT_A_DAY="+strconv.Itoa(textADay), "POSTS_PER_ACCOUNT=", "WRITES_A_DAY=", "ACCOUNTS_A_DAY=", "DISK_RESERVE=")
 	return &site{cli: cli, meters: map[string]*docker.Meter{}}
 }
 
@@ -55,11 +66,11 @@ func (s *site) start(ctx context.Context) error {
 	cmd.Stdin = strings.NewReader(fmt.Sprintf(`SET sql_log_bin = 0, cte_max_recursion_depth = 1000000;
 INSERT INTO users (id, email, name, password_hash, created_at)
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
-SELECT 1000000 + i, CONCAT('author', i, '@example.com'), CONCAT('Author ', i), '', UTC_TIMESTAMP(6) FROM n;
+SELECT 1000000 + i, CONCAT('author', i, '@example.com'), CONCAT('Author ', i), '%s', UTC_TIMESTAMP(6) FROM n;
 INSERT INTO posts (id, title, body, created_at, user_id)
 WITH RECURSIVE n (i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 SELECT i, CONCAT('Post number', i), CONCAT('What is written here is one of many posts with these words: number', i, '. ', REPEAT('And more of it. ', i %% 30)),
-  TIMESTAMP'2020-01-01 00:00:00' + INTERVAL i SECOND, 1000001 + i %% 1000 FROM n;`, posts))
+  TIMESTAMP'2020-01-01 00:00:00' + INTERVAL i SECOND, 1000001 + i %% 1000 FROM n;`, nobodysHash, posts))
 	if _, err := s.cli.OutputOf(cmd); err != nil {
 		return fmt.Errorf("fill the copy: %w", err)
 	}

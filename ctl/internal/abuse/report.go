@@ -16,8 +16,11 @@ func Print(out io.Writer, outcomes []Outcome) error {
 		if o.Wrong() != "" {
 			holds = "BROKEN"
 		}
+		if o.Before != nil {
+			holds += fmt.Sprintf(" (once more, after %s beside %s)", milliseconds(o.Before.Visitor.Median), milliseconds(o.Before.Control.Visitor.Median))
+		}
 		fmt.Fprintf(table, "%s\t%d of %d\t%s\t%s\t%s\t%s\t%.2f\t%.2f\t%+d MB\t%s\n", o.Name, o.Visitor.Failed, total(o.Visitor.Answers),
-			milliseconds(o.Visitor.Median), milliseconds(o.Control.Median), milliseconds(o.Visitor.P99), milliseconds(o.Control.P99), o.CPU, o.ControlCPU, o.Disk>>20, holds)
+			milliseconds(o.Visitor.Median), milliseconds(o.Control.Visitor.Median), milliseconds(o.Visitor.P99), milliseconds(o.Control.Visitor.P99), o.CPU, o.Control.CPU, o.Disk>>20, holds)
 	}
 	if err := table.Flush(); err != nil {
 		return err

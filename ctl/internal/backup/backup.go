@@ -92,6 +92,9 @@ func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) er
 	if len(recipients) > 0 && len(signers) == 0 {
 		say.Say("warning: KEY has no signing key, so that anybody could have made this backup and a restore asks for UNSIGNED=1: ctl backup --new-key writes a key with one")
 	}
+	if here.blind != "" {
+		say.Say("warning: no moment after this backup can be restored, since the binary log cannot be read: %s", here.blind)
+	}
 	if len(here.outside) > 0 {
 		say.Say("not in the backup: %s", strings.Join(here.outside, ", "))
 	}

@@ -61,6 +61,14 @@ func (d database) archive(ctx context.Context, say *terminal.Teller, here server
 
 // archiveFor adds the logs up to the one with the number last to one backup.
 func (d database) archiveFor(ctx context.Context, say *terminal.Teller, here server, b Backup, last int, covered time.Time, sizes map[int]int64) error {
+	if b.signed() { // a list that is signed by nobody, or by another, would make all of it unusable
+		if len(b.signers) == 0 {
+			return errors.New("it is signed, and only with its key are binary logs added to it: KEY=FILE")
+		}
+		if err := b.authenticate(b.signers); err != nil {
+			return err
+		}
+	}
 	logs, err := b.logs()
 	if err != nil {
 		return err

@@ -160,13 +160,15 @@ func (d database) askWithin(ctx context.Context, within time.Duration, sql strin
 type server struct {
 	version, uuid string
 	logDir        string // where its binary logs are
+	blind         string // the settings with which its binary logs are of no use to a restore
 	others        int    // views, triggers, routines and events of the site
 	tables        []string
 	outside       []string // what it has and a backup leaves out
 }
 
 func (d database) server(ctx context.Context) (server, error) {
-	rows, err := d.ask(ctx, `SELECT VERSION(), @@server_uuid, @@log_bin_basename,
+	rows, err := d.ask(ctx, `SELECT VERSION(), @@server_uuid, COALESCE(@@log_bin_basename, ''),
+  CONCAT_WS(', ', IF(@@gtid_mode = 'ON', NULL, CONCAT('gtid_mode is ', @@gtid_mode)), IF(@@binlog_encryption, 'binlog_encryption is ON', NULL)),
   (SELECT COUNT(*) FROM information_schema.views WHERE table_schema = '`+schema+`')
   + (SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = '`+schema+`')
   + (SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = '`+schema+`')
@@ -174,11 +176,11 @@ func (d database) server(ctx context.Context) (server, error) {
 	if err != nil {
 		return server{}, fmt.Errorf("the database does not answer; make up starts it: %w", err)
 	}
-	if len(rows) != 1 || len(rows[0]) != 4 {
+	if len(rows) != 1 || len(rows[0]) != 5 {
 		return server{}, fmt.Errorf("the database says of itself %q", rows)
 	}
-	others, err := strconv.Atoi(rows[0][3])
-	return server{version: rows[0][0], uuid: rows[0][1], logDir: path.Dir(rows[0][2]), others: others}, err
+	others, err := strconv.Atoi(rows[0][4])
+	return server{version: rows[0][0], uuid: rows[0][1], logDir: path.Dir(rows[0][2]), blind: rows[0][3], others: others}, err
 }
 
 // tables returns the names of the site's tables, which all must be of the engine that gives a view of one moment.
@@ -199,6 +201,17 @@ func (d database) tables(ctx context.Context) (names []string, err error) {
 	}
 	if len(names) == 0 {
 		return nil, fmt.Errorf("%s has no table; make up makes them", schema)
+	}
+	rows, err = d.ask(ctx, "SELECT CONCAT(c.table_name, '.', c.column_name) FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name) WHERE c.table_schema = '"+schema+"' AND c.data_type = 'float' AND t.table_type = 'BASE TABLE' ORDER BY 1")
+	if err != nil {
+		return nil, err
+	}
+	others = nil
+	for _, row := range rows {
+		others = append(others, row[0])
+	}
+	if len(others) > 0 {
+		return nil, fmt.Errorf("of a FLOAT a dump has six digits, and the rest would be lost; ALTER TABLE ... MODIFY ... DOUBLE keeps all of it: %s", strings.Join(others, ", "))
 	}
 	return names, nil
 }

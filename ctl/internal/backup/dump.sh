@@ -27,7 +27,8 @@ give_up() {
 }
 
 coproc root {
-    exec "${limit[@]}" mysql --defaults-extra-file=<(login root) --force --unbuffered --batch --skip-column-names 2>&1 3<&-
+    exec "${limit[@]}" mysql --defaults-extra-file=<(login root) --force --unbuffered --batch --skip-column-names \
+        --default-character-set=utf8mb4 2>&1 3<&-
 }
 
 ask() { # a statement of root's; what MySQL says is in $answer
@@ -56,6 +57,7 @@ watch=$!
 tries=15
 for ((try = 1; ; try++)); do
     ask "$1" && break
+    [[ $answer == *'ERROR 1205 '* ]] || give_up "$answer" # all else but that it had to wait stays so
     kill -0 $dump 2>/dev/null || give_up "mysqldump ended before it began"
     [ $try -lt $tries ] || give_up "in $tries tries the tables were never free of writers for a moment; a long transaction or a migration is under way, and SHOW PROCESSLIST names it. MySQL says: $answer"
     sleep 3

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -74,6 +75,9 @@ type Log struct {
 	SHA256 string // of File
 }
 
+// logName is how binary logs are called.
+var logName = regexp.MustCompile(`^[\w-]+(\.[\w-]+)*\.[0-9]{6,9}$`)
+
 // A Backup is a folder with a complete backup.
 type Backup struct {
 	Dir string
@@ -96,6 +100,9 @@ func open(dir string) (Backup, error) {
 	if b.Dump == "" || filepath.Base(b.Dump) != b.Dump || b.Schema != schema || b.Log.File == "" {
 		return b, fmt.Errorf("%s is not a backup of this site: %s does not name a dump of %s", dir, manifestFile, schema)
 	}
+	if !logName.MatchString(b.Log.File) { // it becomes a file's name, here and in db
+		return b, fmt.Errorf("%s is damaged: %s says %q of the binary log, which no log is called", dir, manifestFile, b.Log.File)
+	}
 	if info, err := os.Stat(filepath.Join(dir, b.Dump)); err != nil {
 		return b, fmt.Errorf("%s is not complete: %w", dir, err)
 	} else if info.Size() != b.Size {
@@ -111,7 +118,7 @@ func list(dir string) (all []Backup, unreadable []error, err error) {
 		return nil, nil, err
 	}
 	for _, entry := range entries {
-		if _, err := time.Parse(nameLayout, entry.Name()); err != nil || !entry.IsDir() {
+		if _, err := time.Parse(nameLayout, entry.Name()); err != nil {
 			continue
 		}
 		if b, err := open(filepath.Join(dir, entry.Name())); err != nil {
@@ -188,6 +195,11 @@ func (b Backup) logs() (Logs, error) {
 	}
 	if err := json.Unmarshal(text, &logs); err != nil {
 		return logs, fmt.Errorf("%s is damaged: %w", filepath.Join(b.Dir, logsFile), err)
+	}
+	for _, log := range logs.Files {
+		if !logName.MatchString(log.Name) || filepath.Base(log.File) != log.File {
+			return logs, fmt.Errorf("%s is damaged: it says %q, in %q, which no binary log of a backup is called", filepath.Join(b.Dir, logsFile), log.Name, log.File)
+		}
 	}
 	if len(b.signers) > 0 && b.signed() {
 		said, err := b.logsText(logs)

@@ -220,10 +220,16 @@ func TestOfSeveralServersTheRunningOneCountsWhereItIsTheNewest(t *testing.T) {
 func TestAnUnreadableBackupIsNotPassedOver(t *testing.T) {
 	t.Parallel()
 	damage := map[string]func(b Backup) error{
-		"no manifest":        func(b Backup) error { return os.Remove(filepath.Join(b.Dir, manifestFile)) },
-		"half a manifest":    func(b Backup) error { return os.Truncate(filepath.Join(b.Dir, manifestFile), 40) },
-		"no dump":            func(b Backup) error { return os.Remove(filepath.Join(b.Dir, b.Dump)) },
-		"half a dump":        func(b Backup) error { return os.Truncate(filepath.Join(b.Dir, b.Dump), b.Size/2) },
+		"no manifest":     func(b Backup) error { return os.Remove(filepath.Join(b.Dir, manifestFile)) },
+		"half a manifest": func(b Backup) error { return os.Truncate(filepath.Join(b.Dir, manifestFile), 40) },
+		"no dump":         func(b Backup) error { return os.Remove(filepath.Join(b.Dir, b.Dump)) },
+		"half a dump":     func(b Backup) error { return os.Truncate(filepath.Join(b.Dir, b.Dump), b.Size/2) },
+		"a link to nowhere": func(b Backup) error {
+			return errors.Join(os.RemoveAll(b.Dir), os.Symlink(b.Dir+" elsewhere", b.Dir))
+		},
+		"a file": func(b Backup) error {
+			return errors.Join(os.RemoveAll(b.Dir), os.WriteFile(b.Dir, nil, 0o600))
+		},
 		"another's manifest": func(b Backup) error { return os.WriteFile(filepath.Join(b.Dir, manifestFile), []byte("{}"), 0o600) },
 	}
 	for name, do := range damage {
@@ -238,6 +244,44 @@ func TestAnUnreadableBackupIsNotPassedOver(t *testing.T) {
 		}
 		if got, err := choose(RestoreOptions{Dir: dir, File: good.Dir}, "one", time.Time{}); err != nil || got.name() != good.name() {
 			t.Errorf("%s, with another one named: %v", name, err)
+		}
+	}
+}
+
+func TestABackupThatWasMovedAndLinkedToIsSeen(t *testing.T) {
+	t.Parallel()
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	made(t, dir, noon, upTo("binlog.000007", 100, ""))
+	moved := made(t, elsewhere, noon.Add(time.Hour), upTo("binlog.000007", 200, ""))
+	if err := os.Symlink(moved.Dir, filepath.Join(dir, moved.name())); err != nil {
+		t.Skip(err) // Windows does not let everybody
+	}
+	if got, err := choose(RestoreOptions{Dir: dir}, "one", time.Time{}); err != nil || got.name() != moved.name() {
+		t.Errorf("%q, %v; want %q", got.name(), err, moved.name())
+	}
+}
+
+func TestANameThatLeadsOutOfABackupIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"../../etc/x.000007", "/etc/x.000007", "binlog.7", "binlog.-00001", "binlog.000007\n", "a b.000007", "..000007", "binlog.9999999999"} {
+		b := made(t, t.TempDir(), noon, upTo(name, 100, ""))
+		if _, err := open(b.Dir); err == nil || !strings.Contains(err.Error(), "no log is called") {
+			t.Errorf("the backup is of the log %q: %v", name, err)
+		}
+		b = made(t, t.TempDir(), noon, upTo("binlog.000007", 100, ""))
+		for _, log := range []Log{{Name: name, File: "binlog.000007.zst"}, {Name: "binlog.000007", File: "../" + name}} {
+			if err := b.writeLogs(Logs{Files: []Log{log}}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.logs(); err == nil || !strings.Contains(err.Error(), "damaged") {
+				t.Errorf("its list has the log %v: %v", log, err)
+			}
+		}
+	}
+	for _, name := range []string{"binlog.000007", "mysql-bin.1000000", "host.example-bin.000001"} {
+		b := made(t, t.TempDir(), noon, upTo(name, 100, ""))
+		if _, err := open(b.Dir); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -41,10 +42,18 @@ func (l archived) open(ctx context.Context, identities []age.Identity) (io.ReadC
 func chain(b Backup, all []Backup) (logs []archived, until time.Time, err error) {
 	until = b.Taken
 	next := number(b.Log.File)
-	follows := func(c Backup) bool {
-		return c.Dir == b.Dir || c.ServerUUID == b.ServerUUID && c.Epoch == b.Epoch && b.Log.compare(c.Log) <= 0
+	here, err := os.Stat(b.Dir)
+	if err != nil {
+		return nil, until, err
 	}
-	if !slices.ContainsFunc(all, func(c Backup) bool { return c.Dir == b.Dir }) {
+	itself := func(c Backup) bool { // however its path is written
+		there, err := os.Stat(c.Dir)
+		return err == nil && os.SameFile(here, there)
+	}
+	follows := func(c Backup) bool {
+		return itself(c) || c.ServerUUID == b.ServerUUID && c.Epoch == b.Epoch && b.Log.compare(c.Log) <= 0
+	}
+	if !slices.ContainsFunc(all, itself) {
 		all = []Backup{b} // it lies somewhere else
 	}
 	for _, c := range all {
@@ -57,8 +66,6 @@ func chain(b Backup, all []Backup) (logs []archived, until time.Time, err error)
 		}
 		for _, log := range kept.Files {
 			switch n := number(log.Name); {
-			case filepath.Base(log.File) != log.File:
-				return nil, until, fmt.Errorf("%s is damaged: %s names a log outside it", c.Dir, logsFile)
 			case n > next:
 				return nil, until, fmt.Errorf("the binary log before %s is missing: neither %s nor a later backup has it", log.Name, b.Dir)
 			case n == next:

@@ -255,6 +255,18 @@ func TestTheLogsOfLaterBackupsAreUsed(t *testing.T) {
 	if err != nil || p.stop == nil || p.stop.Number != 5 || p.changes != 2 || len(p.logs) != 2 || p.logs[1].of.Dir != late.Dir {
 		t.Errorf("%+v, %v", p, err)
 	}
+	// and where the backup's path is written in another way
+	chosen, err := choose(RestoreOptions{File: early.Dir + string(filepath.Separator)}, "", noon.Add(20*time.Minute))
+	if err != nil || filepath.Dir(chosen.Dir) != dir {
+		t.Errorf("%q, %v", chosen.Dir, err)
+	}
+	link := filepath.Join(t.TempDir(), "backups")
+	if err := os.Symlink(dir, link); err == nil { // Windows does not let everybody
+		chosen.Dir = filepath.Join(link, early.name())
+	}
+	if p, err := planned(t, chosen, mustList(t, dir), noon.Add(20*time.Minute)); err != nil || len(p.logs) != 2 {
+		t.Errorf("%+v, %v", p, err)
+	}
 	// and where they are gone, so is the way
 	if err := os.Remove(filepath.Join(late.Dir, logsFile)); err != nil {
 		t.Fatal(err)

@@ -46,7 +46,7 @@ func ParseTo(text string) (time.Time, error) {
 // choose returns the backup that a restore starts from; here is the UUID of the running server.
 func choose(options RestoreOptions, here string, to time.Time) (Backup, error) {
 	if options.File != "" {
-		dir := options.File
+		dir := filepath.Clean(options.File) // with a slash at its end it would be its own parent
 		if info, err := os.Stat(dir); err != nil {
 			return Backup{}, err
 		} else if !info.IsDir() {

@@ -30,10 +30,11 @@ func NewKey(out io.Writer, file string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(
-		newSecret(file, fmt.Sprintf("# created: %s\n# public key: %s\n%s\n", time.Now().UTC().Format(time.RFC3339), identity.Recipient(), identity)),
-		newSecret(file+serverSuffix, fmt.Sprintf("# makes backups for %s and signs them; opens none\n%s\n%s\n", filepath.Base(file), identity.Recipient(), signingLine(signing)))); err != nil {
-		return err
+	if err := newSecret(file, fmt.Sprintf("# created: %s\n# public key: %s\n%s\n", time.Now().UTC().Format(time.RFC3339), identity.Recipient(), identity)); err != nil {
+		return err // and nothing beside it: what a server made with that, no key would open
+	}
+	if err := newSecret(file+serverSuffix, fmt.Sprintf("# makes backups for %s and signs them; opens none\n%s\n%s\n", filepath.Base(file), identity.Recipient(), signingLine(signing))); err != nil {
+		return errors.Join(err, os.Remove(file))
 	}
 	_, err = fmt.Fprintf(out, "%s holds the new key, which opens backups: keep it elsewhere.\n%s is enough to make backups and to sign them: it is for the server. Its public key is\n%s\n", file, file+serverSuffix, identity.Recipient())
 	return err
@@ -175,6 +176,9 @@ func (w countingWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// maxWindow is the memory that a file may ask for to be read, as much as the program zstd allows; ours ask for 4 MB.
+const maxWindow = 128 << 20
+
 // unseal opens a sealed file for reading; done is how much of the file has been read.
 func unseal(ctx context.Context, name string, identities []age.Identity, done *int64) (io.ReadCloser, error) {
 	file, err := os.Open(name)
@@ -193,7 +197,7 @@ func unseal(ctx context.Context, name string, identities []age.Identity, done *i
 			return nil, errors.Join(fmt.Errorf("%s: %w", name, err), file.Close())
 		}
 	}
-	plain, err := zstd.NewReader(content, zstd.WithDecoderConcurrency(1))
+	plain, err := zstd.NewReader(content, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}

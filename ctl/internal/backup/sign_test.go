@@ -248,3 +248,43 @@ func TestAServersKeyMakesBackupsAndOpensNone(t *testing.T) {
 		t.Errorf("of a damaged signing key: %v", err)
 	}
 }
+
+func TestWithoutItsKeyASignedBackupStaysAsItIs(t *testing.T) {
+	t.Parallel()
+	key, stranger := newKey(t), newKey(t)
+	keys := mustSigners(t, key)
+	b := signedBackup(t, t.TempDir(), key, noon)
+	for name, signers := range map[string][]ed25519.PrivateKey{"no key": nil, "another key": mustSigners(t, stranger)} {
+		b.signers = signers
+		if err := (database{}).archiveFor(t.Context(), nil, server{}, b, 0, noon.Add(time.Hour), nil); err == nil || !strings.Contains(err.Error(), "key") {
+			t.Errorf("with %s: %v", name, err)
+		}
+		if err := whole(t, b.Dir, keys); err != nil {
+			t.Errorf("after %s: %v", name, err)
+		}
+	}
+	b.signers = keys
+	if err := (database{}).archiveFor(t.Context(), nil, server{}, b, 0, noon.Add(time.Hour), nil); err != nil {
+		t.Error(err)
+	}
+	if err := whole(t, b.Dir, keys); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestANewKeyIsWrittenWholeOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	for _, there := range []string{"", serverSuffix} {
+		file := filepath.Join(t.TempDir(), "key")
+		if err := os.WriteFile(file+there, []byte("an older one"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := NewKey(io.Discard, file); err == nil {
+			t.Errorf("it writes over %q", file+there)
+		}
+		entries, err := os.ReadDir(filepath.Dir(file))
+		if err != nil || len(entries) != 1 {
+			t.Errorf("beside %q there is %v, %v", file+there, entries, err)
+		}
+	}
+}

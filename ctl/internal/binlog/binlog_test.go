@@ -36,6 +36,18 @@ func TestASetHoldsWhatWasPutIntoIt(t *testing.T) {
 	}
 }
 
+func TestWhatIsNoSetOfGTIDsIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		one, one + ":", one + ":0", one + ":5-4", one + ":1-x", one + ":-1", one + ":1-9223372036854775807", one + ":9223372036854775808",
+		one[1:] + ":1", "z" + one[1:] + ":1", strings.Repeat("'", 36) + ":1", one + ":a'b:1", one + ":a b:1", one + ":" + strings.Repeat("a", 33) + ":1",
+	} {
+		if set, err := ParseSet(text); err == nil {
+			t.Errorf("%q is %s", text, set)
+		}
+	}
+}
+
 // The body of an event of a server of version 8.4.11, of the transaction 77d1902c-...:test_tag:1.
 func TestAGTIDWithATagIsRead(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +24,11 @@ type Set struct{ of map[string][]interval }
 
 type interval struct{ first, last int64 }
 
+var (
+	uuids = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	tag   = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,31}$`)
+)
+
 // ParseSet reads a set as MySQL writes it: uuid[:tag]:first[-last][:first[-last]]..., with commas between.
 func ParseSet(text string) (Set, error) {
 	var set Set
@@ -37,7 +44,7 @@ func ParseSet(text string) (Set, error) {
 			low, high, ranged := strings.Cut(field, "-")
 			first, err := strconv.ParseInt(low, 10, 64)
 			if err != nil { // a tag is a word
-				if field == "" || ranged {
+				if ranged || !tag.MatchString(field) {
 					return set, wrong
 				}
 				source = uuid + ":" + field
@@ -49,12 +56,12 @@ func ParseSet(text string) (Set, error) {
 					return set, wrong
 				}
 			}
-			if first < 1 || last < first {
+			if first < 1 || last < first || last == math.MaxInt64 {
 				return set, wrong
 			}
 			set.add(source, interval{first, last})
 		}
-		if len(uuid) != 36 {
+		if !uuids.MatchString(uuid) {
 			return set, wrong
 		}
 	}

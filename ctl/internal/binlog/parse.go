@@ -92,7 +92,7 @@ func parseTagged(body []byte) (GTID, time.Time, error) {
 	in.varlen()
 	var gtid GTID
 	var uuid []byte
-	var tag string
+	var label string
 	var committed uint64
 	for len(in.left) > 0 && committed == 0 {
 		switch in.varlen() {
@@ -105,7 +105,7 @@ func parseTagged(body []byte) (GTID, time.Time, error) {
 		case 2:
 			gtid.Number = in.signed()
 		case 3:
-			tag = string(in.take(int(min(in.varlen(), 256))))
+			label = string(in.take(int(min(in.varlen(), 256))))
 		case 4, 5: // of the logical clock
 			in.signed()
 		case 6:
@@ -114,11 +114,11 @@ func parseTagged(body []byte) (GTID, time.Time, error) {
 			return GTID{}, time.Time{}, errDamaged
 		}
 	}
-	if in.failed || len(uuid) != 16 || gtid.Number < 1 || committed == 0 {
+	if in.failed || len(uuid) != 16 || gtid.Number < 1 || committed == 0 || label != "" && !tag.MatchString(label) {
 		return GTID{}, time.Time{}, errDamaged
 	}
-	if gtid.Source = formatUUID(uuid); tag != "" {
-		gtid.Source += ":" + tag
+	if gtid.Source = formatUUID(uuid); label != "" {
+		gtid.Source += ":" + label
 	}
 	return gtid, time.UnixMicro(int64(committed)).UTC(), nil
 }
@@ -135,8 +135,11 @@ func parsePrevious(body []byte) (Set, error) {
 	for range sources {
 		source := formatUUID(in.take(16))
 		if tagged {
-			if tag := in.take(int(min(in.varlen(), 256))); len(tag) > 0 {
-				source += ":" + string(tag)
+			if label := in.take(int(min(in.varlen(), 256))); len(label) > 0 {
+				if !tag.Match(label) { // it becomes part of a statement
+					return set, errDamaged
+				}
+				source += ":" + string(label)
 			}
 		}
 		for n := in.number(8); n > 0 && !in.failed; n-- {

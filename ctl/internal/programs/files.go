@@ -12,14 +12,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// images are those of others, by how their names begin.
-var images = map[string]string{"mysql:": "mysql", "nginx:": "nginx", "golang:": "golang"}
+// images are those of others.
+var images = []string{"mysql", "nginx", "golang"}
+
+// named are the parts of an image's name: the registry and the folder that Docker puts before it, and the tag or digest.
+var named = regexp.MustCompile(`^(?:\$\{\w+:?-)?(?:(?:docker\.io|index\.docker\.io)/)?(?:library/)?([a-z]+)(?:[:@].*|\})?$`)
 
 func imageOf(name string) string {
-	for prefix, image := range images {
-		if strings.HasPrefix(name, prefix) {
-			return image
-		}
+	if match := named.FindStringSubmatch(name); match != nil && slices.Contains(images, match[1]) {
+		return match[1]
 	}
 	return ""
 }
@@ -73,6 +74,8 @@ func inCompose(path string, known map[string]string) ([]Call, error) {
 			Entrypoint  yaml.Node
 			Healthcheck struct{ Test yaml.Node }
 			Volumes     []string
+			PostStart   []struct{ Command yaml.Node } `yaml:"post_start"`
+			PreStop     []struct{ Command yaml.Node } `yaml:"pre_stop"`
 		}
 	}
 	if err := yaml.Unmarshal(text, &file); err != nil {
@@ -87,7 +90,11 @@ func inCompose(path string, known map[string]string) ([]Call, error) {
 		if image == "" || service.Image != "" && imageOf(service.Image) == "" {
 			continue
 		}
-		for what, node := range map[string]yaml.Node{"command": service.Command, "entrypoint": service.Entrypoint, "healthcheck": service.Healthcheck.Test} {
+		nodes := map[string]yaml.Node{"command": service.Command, "entrypoint": service.Entrypoint, "healthcheck": service.Healthcheck.Test}
+		for i, hook := range slices.Concat(service.PostStart, service.PreStop) {
+			nodes[fmt.Sprintf("hook %d", i+1)] = hook.Command
+		}
+		for what, node := range nodes {
 			found, err := inNode(path+": "+name+"'s "+what, image, node)
 			if err != nil {
 				return nil, err
@@ -150,7 +157,7 @@ func inWords(at, image string, words []string) ([]Call, error) {
 	}
 	var more []Call
 	var err error
-	if words[1] == "-c" {
+	if commandOption(words[1]) {
 		more, err = called(at, image, strings.Join(words[2:min(3, len(words))], ""), false)
 	} else if i := slices.IndexFunc(words[1:], func(word string) bool { return !ours(word) && !strings.HasPrefix(word, "-") }); i >= 0 {
 		more, err = inWords(at, image, words[1+i:])
@@ -160,7 +167,8 @@ func inWords(at, image string, words []string) ([]Call, error) {
 
 var (
 	fromLine = regexp.MustCompile(`(?i)^FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?`)
-	runLine  = regexp.MustCompile(`(?is)^(?:RUN|CMD|ENTRYPOINT|HEALTHCHECK\s.*?CMD)\s+(?:--\S+\s+)*(.*)`)
+	runLine  = regexp.MustCompile(`(?is)^(?:ONBUILD\s+)?(?:RUN|CMD|ENTRYPOINT|SHELL|HEALTHCHECK\s.*?CMD)\s+(?:--\S+\s+)*(.*)`)
+	heredoc  = regexp.MustCompile(`<<-?\s*["']?(\w+)["']?`)
 )
 
 // inDockerfile returns what the steps of a build call in the images of others.
@@ -174,7 +182,9 @@ func inDockerfile(path string) ([]Call, error) {
 	for _, step := range steps(string(text)) {
 		if from := fromLine.FindStringSubmatch(step); from != nil {
 			if image = imageOf(from[1]); image == "" {
-				image = stages[from[1]]
+				if image = stages[from[1]]; image == "" && strings.Contains(from[1], "$") {
+					return nil, fmt.Errorf("%s: which image %s is, is known only when it is built", path, from[1])
+				}
 			}
 			stages[from[2]] = image
 			continue
@@ -202,7 +212,8 @@ func inDockerfile(path string) ([]Call, error) {
 	return calls, nil
 }
 
-// steps joins the lines of a Dockerfile that go on in the next one, and leaves comments out.
+// steps joins the lines of a Dockerfile that go on in the next one, with the text that follows a step as its input, which RUN
+// takes for a script; comments are left out.
 func steps(dockerfile string) []string {
 	var all []string
 	step := ""
@@ -212,10 +223,21 @@ func steps(dockerfile string) []string {
 			continue
 		}
 		if before, goesOn := strings.CutSuffix(line, `\`); goesOn {
-			step += before + "\n"
+			step += before + " "
 			continue
 		}
-		all = append(all, strings.ReplaceAll(step+line, "\n", " "))
+		step += line
+		var given strings.Builder
+		for _, end := range heredoc.FindAllStringSubmatch(step, -1) {
+			for lines.Scan() && strings.TrimLeft(lines.Text(), "\t") != end[1] {
+				given.WriteString(lines.Text() + "\n")
+			}
+		}
+		if given.Len() > 0 { // RUN <<EOF alone carries it out; RUN program <<EOF hands it on
+			step = heredoc.ReplaceAllString(step, "")
+			step = strings.TrimRight(step, " ") + " \n" + given.String()
+		}
+		all = append(all, step)
 		step = ""
 	}
 	return all

@@ -280,12 +280,13 @@ func typeName(e ast.Expr) string {
 // switches are the options of docker's run and exec that take no value.
 var switches = strings.Fields("--rm --no-TTY -T --interactive -i --tty -t --no-deps --read-only --detach -d --init --privileged --quiet-pull --build")
 
-// docker looks at a list of arguments that may be those of docker exec, docker run or the same of Compose.
+// docker looks at a list of arguments that may be those of docker exec, run or create, or the same of Compose.
 func (in scope) docker(at ast.Node, args []ast.Expr, run func(ast.Node, ast.Expr, []string)) {
-	i := slices.IndexFunc(args, func(e ast.Expr) bool { return text(e) == "exec" || text(e) == "run" })
+	i := slices.IndexFunc(args, func(e ast.Expr) bool { return text(e) == "exec" || text(e) == "run" || text(e) == "create" })
 	if i < 0 {
 		return
 	}
+	creates := text(args[i]) == "create"
 	for _, e := range args[:i] { // git run, "go", "run": another program's
 		if word := text(e); word != "" && word != "docker" && word != "compose" && !strings.HasPrefix(word, "--progress") && word != "quiet" && word != "plain" {
 			return
@@ -311,7 +312,7 @@ func (in scope) docker(at ast.Node, args []ast.Expr, run func(ast.Node, ast.Expr
 		return // the rest is added elsewhere
 	}
 	images, rest := imagesOf(args[i]), args[i+1:]
-	if len(images) == 0 {
+	if len(images) == 0 || creates && entrypoint == nil { // what is only made, with a command as it came, is a note
 		return
 	}
 	if entrypoint != nil {

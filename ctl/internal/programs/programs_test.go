@@ -92,6 +92,18 @@ func TestACallOfAProgramThatIsNotOnTheListIsSeen(t *testing.T) {
 		{"an image's script", "offline/nginx/20.sh", "#!/bin/sh\ntimeout -s KILL 5 nice -n 5 pgrep nginx\n", "pgrep"},
 		{"a build", "services/app/Dockerfile", "FROM golang:1.26 AS build\nRUN --mount=type=cache,target=/x go build && \\\n    # all of it\n    upx /app\nFROM scratch\n", "upx"},
 		{"a stage on a stage", "services/app/Dockerfile", "FROM golang:1.26 AS base\nFROM base AS build\nRUN [\"make\", \"all\"]\n", "make"},
+		{"a script after a cluster of options", "ctl/a.go", inGo(`s.inWeb(ctx, "", "bash -euc 'hexdump x'")`), "hexdump"},
+		{"a script in a trap", "ctl/a.go", inGo("s.inWeb(ctx, \"\", `trap -- 'pkill nginx; rm x' EXIT; trap - INT`)"), "pkill"},
+		{"a program in awk", "ctl/a.go", inGo("s.inWeb(ctx, \"\", `awk '{ system(\"ping \" $1) }' /etc/hosts`)"), "awk"},
+		{"docker create", "ctl/a.go", inGo(`cli.Output(ctx, "create", "--name", name, "--entrypoint", "bash", mysqlImage, "-c", "mysqld & lsns")`), "lsns"},
+		{"a script after a cluster of options, in a list", "compose.yaml", "services:\n  db: {image: mysql:9.7, command: [sh, -ec, 'rsync a b']}\n", "rsync"},
+		{"an image with its registry", "compose.yaml", "services:\n  db: {image: 'docker.io/library/mysql:9.7', command: [mysqlpump]}\n", "mysqlpump"},
+		{"an image that may be exchanged", "compose.yaml", "services:\n  web: {image: '${NGINX:-nginx:1.30}', command: [njs]}\n", "njs"},
+		{"an image by its digest", "compose.yaml", "services:\n  web: {image: 'nginx@sha256:1234', command: [vim]}\n", "vim"},
+		{"a hook", "compose.yaml", "services:\n  db: {image: mysql:9.7, pre_stop: [{command: [killall, mysqld]}]}\n", "killall"},
+		{"a build's script", "services/app/Dockerfile", "FROM golang:1.26\nRUN <<EOF\ngo build\nzip /app.zip /app\nEOF\nCMD [\"go\"]\n", "zip"},
+		{"a build's shell", "services/app/Dockerfile", "FROM golang:1.26\nSHELL [\"/bin/zsh\", \"-c\"]\n", "zsh"},
+		{"a build on what nobody knows", "services/app/Dockerfile", "ARG BASE=mysql:9.7\nFROM ${BASE}\nRUN ls\n", "known only"},
 		{"what people are told to type", "README.md", "```sh\ndocker compose exec db mysqlslap --help\n```\n", "mysqlslap"},
 	} {
 		t.Run(c.what, func(t *testing.T) {

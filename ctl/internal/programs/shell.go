@@ -3,7 +3,9 @@
 package programs
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -125,11 +127,30 @@ func inCall(words []*syntax.Word, functions map[string]bool, given bool) ([]stri
 			return append(found, more...), err
 		}
 		if !starts {
-			if i := slices.IndexFunc(words, func(w *syntax.Word) bool { return literal(w) == "-c" }); i > 0 && i+1 < len(words) && slices.Contains(shells, name) {
-				more, err := inShell(literal(words[i+1]), given)
-				return append(found, more...), err
+			script := -1
+			switch {
+			case slices.Contains(shells, name):
+				if i := slices.IndexFunc(words, func(w *syntax.Word) bool { return commandOption(literal(w)) }); i > 0 {
+					script = i + 1
+				}
+			case name == "trap": // its first word is a script, except one that names a signal or says what to do with it
+				if script = 1; len(words) > 1 && literal(words[1]) == "--" {
+					script = 2
+				}
+				if script+1 >= len(words) || strings.HasPrefix(literal(words[script]), "-") {
+					return found, nil
+				}
+			case name == "awk" || name == "mawk":
+				if slices.ContainsFunc(words, func(w *syntax.Word) bool { return startsInAwk.MatchString(textOf(w, "")) }) {
+					return nil, errors.New("what awk starts cannot be seen")
+				}
 			}
-			return found, nil
+			if script < 0 || script >= len(words) {
+				return found, nil
+			}
+			text := textOf(words[script], hole)
+			more, err := inShell(text, given)
+			return append(found, more...), err
 		}
 		words = words[1:]
 		for len(words) > 0 {
@@ -150,11 +171,19 @@ func inCall(words []*syntax.Word, functions map[string]bool, given bool) ([]stri
 	return found, nil
 }
 
+// commandOption says whether an option of a shell says that a script follows: -c, and -ec with others.
+func commandOption(word string) bool {
+	return len(word) > 1 && word[0] == '-' && word[1] != '-' && strings.HasSuffix(word, "c")
+}
+
+// startsInAwk is what starts a program in awk.
+var startsInAwk = regexp.MustCompile(`\bsystem\s*\(|"\s*\|\s*getline|\|\s*"`)
+
 // inFind returns what find starts for what it finds.
 func inFind(words []*syntax.Word, functions map[string]bool, given bool) ([]string, error) {
 	var found []string
 	for i, word := range words {
-		if slices.Contains([]string{"-exec", "-execdir", "-ok"}, literal(word)) {
+		if slices.Contains([]string{"-exec", "-execdir", "-ok", "-okdir"}, literal(word)) {
 			end := i + 1
 			for end < len(words) && literal(words[end]) != ";" && literal(words[end]) != "+" {
 				end++

@@ -85,8 +85,12 @@ func checkLine(text string) string {
 func checkTitle(text string) string { return cmp.Or(checkLine(text), checkLength(text, app.MaxTitle)) }
 
 // checkBody is checkLine for a text of several lines. Each is a paragraph to a browser, in which what is turned round must
-// be turned back; what overrides the direction of letters is for nobody's language.
+// be turned back; what overrides the direction of letters is for nobody's language. Its length comes first, since looking at
+// the characters of one that is too long would cost milliseconds.
 func checkBody(text string) string {
+	if wrong := checkLength(text, app.MaxBody); wrong != "" {
+		return wrong
+	}
 	if strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }) {
 		return control
 	}
@@ -95,7 +99,7 @@ func checkBody(text string) string {
 			return reorders
 		}
 	}
-	return cmp.Or(checkCharacters([]rune(text)), checkLength(text, app.MaxBody))
+	return checkCharacters([]rune(text))
 }
 
 // checkName is checkLine for a name, which must be what it looks like: it has nothing in it that does not show, and no
