@@ -102,7 +102,7 @@ func TestLimitsCountTheAddressThatAProxyTells(t *testing.T) {
 	t.Parallel()
 	const many = 400 // 100 are answered at once, 100 wait, and 50 more come in each second
 	tests := []struct {
-		name, ip, forwarded string // %d: another in each request
+		name, ip, forwarded string // %d: another in each request, nearly
 		limited             bool
 	}{
 		{"one visitor", "92", "192.0.2.8", true},
@@ -119,7 +119,7 @@ func TestLimitsCountTheAddressThatAProxyTells(t *testing.T) {
 		for i := range many {
 			address := test.forwarded
 			if strings.Contains(address, "%") {
-				address = fmt.Sprintf(address, i)
+				address = fmt.Sprintf(address, i%200) // of IPv4 at most 255
 			}
 			fmt.Fprintf(&requests, "url = http://%s.80/api/nothing\nheader = \"Host: www.foobar.com\"\nheader = \"X-Forwarded-For: %s\"\noutput = /dev/null\nwrite-out = \"%%{http_code} \"\nmax-time = 20\nnext\n",
 				site.subnet, address)
