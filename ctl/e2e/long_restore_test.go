@@ -77,7 +77,7 @@ func (c *copyOfStack) stopAt(t *testing.T, point string, later time.Duration, si
 
 // points are what a restore says that it is doing, in the order in which it does it.
 var points = []string{"comparing", "looking for", "starting a MySQL", "loading it there", "comparing the rows", "carrying out",
-	"checking what", "copying its tables", "building the full-text", "comparing the tables in", "putting it in", "restored in", "bringing the tables"}
+	"checking what", "copying its tables", "comparing the tables in", "putting it in", "restored in", "bringing the tables"}
 
 // A restore that is killed, wherever it is, leaves the data as it was or as it should be; the next command removes what it
 // has left. After Ctrl-C nothing is left at all.
@@ -101,7 +101,9 @@ func TestLongAKilledRestoreLeavesNothingHalf(t *testing.T) {
 	machine.mustCtl(t, "backup", "--dir", t.TempDir()) // closes the log, so that the way to the moment is the same each time
 
 	for _, point := range points {
-		for _, later := range []time.Duration{0, 300 * time.Millisecond} {
+		// a line says what begins, so that there is more to cut off a moment later
+		for i, next := range [][]string{{"restore", "--forget"}, {"backup", "--dir", filepath.Join(t.TempDir(), "next")}} {
+			later := time.Duration(i) * 300 * time.Millisecond
 			machine.insertPosts(t, "Before a kill", 1)
 			now := machine.state(t, "foobar")
 			said, reached := machine.stopAt(t, point, later, syscall.SIGKILL, args...)
@@ -118,7 +120,7 @@ func TestLongAKilledRestoreLeavesNothingHalf(t *testing.T) {
 				t.Fatalf("killed %s after %q the data is neither as before nor as restored:\n%s", later, point, got)
 			}
 			left := machine.leftBehind(t)
-			machine.mustCtl(t, "backup", "--dir", filepath.Join(t.TempDir(), "next"))
+			machine.mustCtl(t, next...)
 			if still := machine.leftBehind(t); still != "" {
 				t.Errorf("killed %s after %q and cleaned up, there still is %s", later, point, still)
 			}

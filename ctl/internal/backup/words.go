@@ -6,15 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"regexp"
 	"slices"
-	"strings"
 )
 
-// Words are the full-text indexes of tables, as their definitions write them. To keep one up while rows come takes many
-// times as long as all else about a table, and as building it in one go afterwards: so rows are loaded without. Nothing
-// reads it in the throw-away, and where the site is it comes when all rows are there.
+// Words are the full-text indexes of tables, as their definitions write them. To build them takes many times as long as all
+// else about a table, and nothing reads them in the throw-away: so a dump is loaded there without, and they come back with
+// the definition where the site is.
 type words map[string][]string
 
 var (
@@ -37,34 +35,15 @@ func without(dump io.Reader, to io.Writer) (words, error) {
 	return taken, err
 }
 
-// last copies a dump, takes the full-text indexes out of the definitions, and adds them and w at its end. building is called
-// when it comes to them.
-func (w words) last(dump io.Reader, to io.Writer, building func()) error {
-	taken, err := without(dump, to)
-	if err != nil {
-		return err
-	}
-	if all := taken.and(w); len(all) > 0 {
-		building()
-		// as mysqldump has it for its own statements; with the check MySQL would copy a table that has a foreign key
-		statements := "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0;\n"
-		for _, table := range slices.Sorted(maps.Keys(all)) {
-			for _, line := range all[table] { // one by one: InnoDB builds no two at once in place
-				statements += "ALTER TABLE " + quote(table) + " ADD" + strings.TrimPrefix(line, " ") + ";\n"
-			}
+// with copies a dump and puts full-text indexes back.
+func (w words) with(dump io.Reader, to io.Writer) error {
+	return rewrite(dump, to, func(table string, lines []string) []string {
+		at := len(lines) // MySQL names foreign keys and checks after the indexes
+		for at > 0 && bytes.HasPrefix([]byte(lines[at-1]), []byte("  CONSTRAINT ")) {
+			at--
 		}
-		_, err = io.WriteString(to, statements)
-	}
-	return err
-}
-
-// and returns both, each table's in their order.
-func (w words) and(others words) words {
-	all := maps.Clone(w)
-	for table, lines := range others {
-		all[table] = slices.Concat(all[table], lines)
-	}
-	return all
+		return slices.Insert(lines, at, w[table]...)
+	})
 }
 
 // rewrite copies a dump with the lines of each definition, without the commas between them, changed. mysqldump writes each
