@@ -9,6 +9,18 @@ import (
 	"testing"
 )
 
+func TestWhatIsEmptyIsSaidToBe(t *testing.T) {
+	t.Parallel()
+	for _, title := range []string{"", " "} {
+		f := newFake(0)
+		s, _ := newServer(t, f, nil)
+		text := body(t, ask(s, "POST", "/api/v1/posts", f.join("Ada"), keyed(aKey), sending(`{"title":"`+title+`","body":"b"}`)))
+		if !strings.Contains(text, `{"field":"title","detail":"must not be empty"}`) {
+			t.Errorf("a title of %q: %s", title, text)
+		}
+	}
+}
+
 func TestHostileInputIsTheSendersFault(t *testing.T) {
 	t.Parallel()
 	nested := strings.Repeat(`{"a":`, 10_000) + "1" + strings.Repeat("}", 10_000)

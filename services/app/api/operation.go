@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"reflect"
@@ -155,7 +156,11 @@ func decodeError(status int, message string, errs []error) error {
 		} else if !found {
 			return &app.Error{Code: app.Invalid, Message: "The body must be a JSON object.", Err: httpStatus(status)}
 		}
-		fields = append(fields, app.FieldError{Field: cut(field), Detail: d.Message})
+		what := d.Message
+		if what == fmt.Sprintf(validation.MsgExpectedMinLength, 1) {
+			what = empty
+		}
+		fields = append(fields, app.FieldError{Field: cut(field), Detail: what})
 	}
 	return refused(status, fields...)
 }
