@@ -127,6 +127,26 @@ func TestAWrongKeyAndNoKeyAreSaidToBe(t *testing.T) {
 	if _, err := readRecipients(secret); err == nil || strings.Contains(err.Error(), "password") {
 		t.Errorf("of a file that is no key: %v", err)
 	}
+	if _, err := readRecipients(filepath.Join(dir, "absent")); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "--new-key") {
+		t.Errorf("of a file that is not there: %v", err)
+	}
+}
+
+func TestTheCommandThatDoesNotAskRestoresTheSame(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		options RestoreOptions
+		want    string
+	}{
+		{RestoreOptions{Dir: "/site/backups"}, "go run -C ctl . restore --yes"},
+		{RestoreOptions{Dir: "/site/backups", Key: "/b.key", File: "/site/backups/old"}, "go run -C ctl . restore --yes --key='/b.key' '/site/backups/old'"},
+		{RestoreOptions{Dir: "/else where", To: "2026-11-23 10:00", Unsigned: true}, "go run -C ctl . restore --yes --dir='/else where' --to='2026-11-23 10:00' --unsigned"},
+		{RestoreOptions{Dir: "/site/backups", File: "/it's"}, `go run -C ctl . restore --yes '/it'\''s'`},
+	} {
+		if got := test.options.unasked("/site"); got != test.want {
+			t.Errorf("%+v: %s, want %s", test.options, got, test.want)
+		}
+	}
 }
 
 func TestADamagedBackupIsNamed(t *testing.T) {

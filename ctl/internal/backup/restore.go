@@ -32,6 +32,39 @@ type RestoreOptions struct {
 	Unsigned bool
 }
 
+// unasked is the command that restores the same without asking: one that left something out would restore something else.
+// root is the repository's.
+func (o RestoreOptions) unasked(root string) string {
+	command := "go run -C ctl . restore --yes"
+	add := func(flag, value string) {
+		command += " " + flag + "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
+	}
+	if o.Dir != filepath.Join(root, "backups") {
+		add("--dir=", o.Dir)
+	}
+	if o.To != "" {
+		add("--to=", o.To)
+	}
+	if o.Key != "" {
+		add("--key=", o.Key)
+	}
+	if o.Unsigned {
+		command += " --unsigned"
+	}
+	if o.File != "" {
+		add("", o.File)
+	}
+	return command
+}
+
+// next is the command for the backup that a restore should be followed by: encrypted, where this one was.
+func (o RestoreOptions) next() string {
+	if o.Key != "" {
+		return "make backup KEY=…"
+	}
+	return "make backup"
+}
+
 // ParseTo reads a moment in UTC, to the microsecond.
 func ParseTo(text string) (time.Time, error) {
 	text = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text), "UTC"))
@@ -177,7 +210,7 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 		return false, err
 	}
 	if !options.Yes {
-		if err := lifecycle.Ask(ctx, in, out, project.Name, "go run -C ctl . restore --yes"); err != nil {
+		if err := lifecycle.Ask(ctx, in, out, project.Name, options.unasked(cli.Dir)); err != nil {
 			return false, err
 		}
 	}
@@ -223,7 +256,7 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 	if err := d.migrate(ctx, say); err != nil {
 		return true, err
 	}
-	say.Say("next: make backup, which later moments can be restored from")
+	say.Say("next: %s, which later moments can be restored from", options.next())
 	return true, nil
 }
 
