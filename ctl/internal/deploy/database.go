@@ -106,7 +106,7 @@ func (s *site) restartDatabase(ctx context.Context, db container, changed bool, 
 		}
 	}
 	if err := s.validate(ctx); err != nil {
-		return fmt.Errorf("%w; nothing was changed", err)
+		return fmt.Errorf("nothing was changed: %w", err) // it ends with MySQL's own lines
 	}
 	again, did := []string{"restart", "--no-deps", "db"}, "restarted"
 	wayBack := false

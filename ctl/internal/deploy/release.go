@@ -77,6 +77,7 @@ func Rollback(ctx context.Context, cli docker.CLI, out io.Writer) error {
 	if !found || previous.ID == r.running {
 		return errors.New("there is no release to go back to: make deploy keeps the one that it replaces")
 	}
+	r.say("the release before takes over: in what follows it is the new one")
 	return r.replaceWith(ctx, previous.ID)
 }
 
