@@ -110,10 +110,11 @@ func TestABackupBesideALongSelectKeepsNobodyWaiting(t *testing.T) {
 func TestABackupSaysWhatIsNotInIt(t *testing.T) {
 	dir := t.TempDir()
 	site.mustSQL(t, `CREATE VIEW foobar.a_view AS SELECT 1; CREATE PROCEDURE foobar.a_procedure() SELECT 1;
-CREATE SCHEMA another; CREATE USER somebody@'10.%'`)
-	defer site.mustSQL(t, "DROP VIEW foobar.a_view; DROP PROCEDURE foobar.a_procedure; DROP SCHEMA another; DROP USER somebody@'10.%'")
+CREATE SCHEMA another; CREATE USER somebody@'10.%';
+CREATE LIBRARY foobar.a_library LANGUAGE JAVASCRIPT AS 'export function f(n) { return n }'; CREATE TABLE foobar.größe (i int PRIMARY KEY)`)
+	defer site.mustSQL(t, "DROP VIEW foobar.a_view; DROP PROCEDURE foobar.a_procedure; DROP SCHEMA another; DROP USER somebody@'10.%'; DROP LIBRARY foobar.a_library; DROP TABLE foobar.größe")
 	said := site.mustCtl(t, "backup", "--dir", dir)
-	for _, name := range []string{"not in the backup", "view foobar.a_view", "procedure foobar.a_procedure", "schema another", "account somebody@10.%"} {
+	for _, name := range []string{"not in the backup", "view foobar.a_view", "procedure foobar.a_procedure", "schema another", "account somebody@10.%", "library foobar.a_library"} {
 		if !strings.Contains(said, name) {
 			t.Errorf("it does not say %q", name)
 		}
@@ -121,6 +122,8 @@ CREATE SCHEMA another; CREATE USER somebody@'10.%'`)
 	site.mustSQL(t, "CREATE TABLE foobar.a_memory (i int PRIMARY KEY) ENGINE = MyISAM")
 	defer site.mustSQL(t, "DROP TABLE foobar.a_memory")
 	site.refuses(t, "a_memory (MyISAM)", "backup", "--dir", dir)
+	site.mustSQL(t, "DROP TABLE foobar.a_memory; CREATE TABLE foobar.a_memory (i int PRIMARY KEY, f float)")
+	site.refuses(t, "a_memory.f", "backup", "--dir", dir)
 }
 
 // flagged is the copy with more flags for MySQL, as a changed compose.yaml would have them.

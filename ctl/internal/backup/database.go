@@ -222,6 +222,9 @@ func (d database) outside(ctx context.Context) (names []string, err error) {
 UNION ALL SELECT CONCAT('trigger ', trigger_schema, '.', trigger_name) FROM information_schema.triggers WHERE trigger_schema = '`+schema+`'
 UNION ALL SELECT CONCAT(LOWER(routine_type), ' ', routine_schema, '.', routine_name) FROM information_schema.routines WHERE routine_schema = '`+schema+`'
 UNION ALL SELECT CONCAT('event ', event_schema, '.', event_name) FROM information_schema.events WHERE event_schema = '`+schema+`'
+UNION ALL SELECT CONCAT('library ', library_schema, '.', library_name) FROM information_schema.libraries WHERE library_schema = '`+schema+`'
+UNION ALL SELECT CONCAT('loadable function ', name) FROM mysql.func
+UNION ALL SELECT CONCAT('server ', server_name) FROM mysql.servers
 UNION ALL SELECT CONCAT('schema ', schema_name) FROM information_schema.schemata
   WHERE schema_name NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema', 'oneserver', '`+schema+`', '`+beside+`', '`+before+`')
 UNION ALL SELECT CONCAT('account ', user, '@', host) FROM mysql.user

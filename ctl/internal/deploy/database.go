@@ -57,8 +57,8 @@ func RestartDatabase(ctx context.Context, cli docker.CLI, out io.Writer, options
 	return s.restartDatabase(ctx, db, changed, options)
 }
 
-// ChangeDatabase is RestartDatabase where a running MySQL is not as compose.yaml says; nothing otherwise. It comes before
-// Compose itself would replace it.
+// ChangeDatabase is RestartDatabase where a running MySQL is not as compose.yaml says. It comes before Compose itself would
+// replace it; of one that does not run it only tries the new settings.
 func ChangeDatabase(ctx context.Context, cli docker.CLI, out io.Writer, options RestartOptions) error {
 	s, err := open(ctx, cli, out)
 	if err != nil {
@@ -68,12 +68,18 @@ func ChangeDatabase(ctx context.Context, cli docker.CLI, out io.Writer, options 
 		return err
 	}
 	list, err := s.of(ctx, "db")
-	if err != nil || len(list) != 1 || !list[0].healthy() {
-		return err // Compose starts it, and a person watches
+	if err != nil || len(list) != 1 {
+		return err
 	}
 	changed, err := s.databaseChanged(ctx, list[0])
 	if err != nil || !changed {
 		return err
+	}
+	if !list[0].healthy() { // Compose makes it anew, and a person watches
+		if err := s.validate(ctx); err != nil {
+			return fmt.Errorf("%w; nothing was changed", err)
+		}
+		return nil
 	}
 	return s.restartDatabase(ctx, list[0], changed, options)
 }
