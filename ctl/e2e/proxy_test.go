@@ -138,7 +138,7 @@ func TestWhoAsksTooFastWaitsAndIsNotRefused(t *testing.T) {
 	const many = 200 // 100 are answered at once
 	one := fmt.Sprintf("url = http://%s.80/api/nothing\nheader = \"Host: www.foobar.com\"\nheader = \"X-Forwarded-For: 192.0.2.77\"\noutput = /dev/null\nwrite-out = \"%%{http_code} %%{time_total}\\n\"\nmax-time = 20\nnext\n",
 		site.subnet)
-	out := askFrom(t, site.subnet+".92", "parallel\nparallel-immediate\nparallel-max = 32\n"+strings.Repeat(one, many))
+	out := askFrom(t, site.subnet+".94", "parallel\nparallel-immediate\nparallel-max = 32\n"+strings.Repeat(one, many))
 	answered, waited := 0, 0
 	for line := range strings.Lines(out) {
 		var status int

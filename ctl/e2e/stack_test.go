@@ -40,7 +40,7 @@ func newCopy(project, httpPort, dnsPort, subnet string) *copyOfStack {
 	one := &copyOfStack{project: project, httpPort: httpPort, dnsPort: dnsPort, subnet: subnet, env: append(os.Environ(),
 		"COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_FILE="+filepath.Join(root, "compose.yaml"),
 		"COMPOSE_PROJECT_NAME="+project, "DOMAIN=foobar.com", "SERVER_IP=8.8.8.8", "BIND=127.0.0.1",
-		"HTTP_PORT="+httpPort, "DNS_PORT="+dnsPort, "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".90 "+subnet+".92 198.51.100.0/24 2001:db8:1::/48")}
+		"HTTP_PORT="+httpPort, "DNS_PORT="+dnsPort, "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".90 "+subnet+".92 "+subnet+".94 198.51.100.0/24 2001:db8:1::/48")}
 	copies = append(copies, one)
 	return one
 }
