@@ -155,8 +155,9 @@ CREATE TABLE foobar.zzz (i int PRIMARY KEY, j int)`)
 		t.Logf("%s: %s", ddl, out.String())
 	}
 
+	// the filler repeats itself within a row, and what is left of it compressed is 900 times 32 random bytes at least
 	small := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", small).CombinedOutput(); err != nil {
 		t.Skipf("a full disk takes root: %v %s", err, out)
 	}
 	defer exec.Command("umount", small).Run()
