@@ -109,10 +109,10 @@ func TestABackupBesideALongSelectKeepsNobodyWaiting(t *testing.T) {
 // What a backup leaves out is said when it is made, by name.
 func TestABackupSaysWhatIsNotInIt(t *testing.T) {
 	dir := t.TempDir()
-	site.mustSQL(t, `CREATE VIEW foobar.a_view AS SELECT 1; CREATE PROCEDURE foobar.a_procedure() SELECT 1;
+	site.mustSQL(t, `SET NAMES utf8mb4; CREATE VIEW foobar.a_view AS SELECT 1; CREATE PROCEDURE foobar.a_procedure() SELECT 1;
 CREATE SCHEMA another; CREATE USER somebody@'10.%';
 CREATE LIBRARY foobar.a_library LANGUAGE JAVASCRIPT AS 'export function f(n) { return n }'; CREATE TABLE foobar.größe (i int PRIMARY KEY)`)
-	defer site.mustSQL(t, "DROP VIEW foobar.a_view; DROP PROCEDURE foobar.a_procedure; DROP SCHEMA another; DROP USER somebody@'10.%'; DROP LIBRARY foobar.a_library; DROP TABLE foobar.größe")
+	defer site.mustSQL(t, "SET NAMES utf8mb4; DROP VIEW foobar.a_view; DROP PROCEDURE foobar.a_procedure; DROP SCHEMA another; DROP USER somebody@'10.%'; DROP LIBRARY foobar.a_library; DROP TABLE foobar.größe")
 	said := site.mustCtl(t, "backup", "--dir", dir)
 	for _, name := range []string{"not in the backup", "view foobar.a_view", "procedure foobar.a_procedure", "schema another", "account somebody@10.%", "library foobar.a_library"} {
 		if !strings.Contains(said, name) {
