@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/alexedwards/argon2id"
@@ -17,9 +18,11 @@ import (
 // cost is the OWASP Password Storage Cheat Sheet's: 19 MiB, two passes, one thread.
 var cost = argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
+// atOnce is how many hashes: half of the processors, so that others' requests have the rest, and at most 38 MiB.
+var atOnce = max(1, min(2, runtime.GOMAXPROCS(0)/2))
+
 // Bounds of what hashing may take, so that a burst of sign-ins takes neither the server's memory nor all of its CPU.
 const (
-	atOnce     = 2  // hashes; 38 MiB
 	waiting    = 32 // callers; the last of them waits for less than the limit of its request
 	retryAfter = time.Second
 )
