@@ -208,7 +208,8 @@ func account(address string) string { return "visitor-" + address + "@example.co
 func Visit(ctx context.Context, target Target) Result {
 	s := newSession(target)
 	email, password := account(target.From), "a visitor like any other"
-	cookie := s.signIn(ctx, email, password)
+	var cookie atomic.Value // a string
+	cookie.Store(s.signIn(ctx, email, password))
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	var took []time.Duration
@@ -227,9 +228,15 @@ func Visit(ctx context.Context, target Target) Result {
 			begun := time.Now()
 			switch {
 			case i%200 == 150:
-				s.ask(limited, http.MethodPut, "/api/v1/session", map[string]string{"email": email, "password": password}, func(r *http.Request) { r.Header.Set("Cookie", cookie) })
+				// A sign-in ends the session that it comes with.
+				_, header := s.ask(limited, http.MethodPut, "/api/v1/session", map[string]string{"email": email, "password": password}, func(r *http.Request) { r.Header.Set("Cookie", cookie.Load().(string)) })
+				for _, one := range (&http.Response{Header: header}).Cookies() {
+					if one.Name == "session" {
+						cookie.Store(one.Name + "=" + one.Value)
+					}
+				}
 			case i%200 == 50:
-				s.ask(limited, http.MethodPost, "/api/v1/posts", map[string]string{"title": "A note", "body": "Of a visitor."}, func(r *http.Request) { r.Header.Set("Cookie", cookie) })
+				s.ask(limited, http.MethodPost, "/api/v1/posts", map[string]string{"title": "A note", "body": "Of a visitor."}, func(r *http.Request) { r.Header.Set("Cookie", cookie.Load().(string)) })
 			case i%20 == 7:
 				s.lookUp(limited, map[bool]string{true: "tcp", false: "udp"}[i%40 == 7])
 			case i%10 == 5:
