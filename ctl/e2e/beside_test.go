@@ -42,7 +42,7 @@ func (c *copyOfStack) busy(t *testing.T, mark, statement string) (end func()) {
 
 // A backup takes its place in the binary log without a flush of the tables, which would wait for the longest SELECT and
 // have every reader wait behind it.
-func TestABackupBesideALongSelectKeepsNobodyWaiting(t *testing.T) {
+func TestLongABackupBesideALongSelectKeepsNobodyWaiting(t *testing.T) {
 	dir := t.TempDir()
 	v := newMember(t, site)
 	v.write("Before the backup")

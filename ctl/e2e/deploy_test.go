@@ -308,7 +308,7 @@ func restartDatabase(t *testing.T, words ...string) (reason string) {
 	return ""
 }
 
-func TestMaintenanceIsNoticedByNobody(t *testing.T) {
+func TestLongMaintenanceIsNoticedByNobody(t *testing.T) {
 	first, from := releases(t)
 	visits := startVisits(t, 40)
 
