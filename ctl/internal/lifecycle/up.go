@@ -25,8 +25,8 @@ import (
 // a small machine with a slow disk; what is late by then will not come.
 const healthyWithin = 3 * time.Minute
 
-// Up checks, puts right what a command that was killed has left, makes what is missing, starts the stack, waits until every service is healthy and says where it is. What
-// runs already and is as compose.yaml says is left alone.
+// Up checks, puts right what a command that was killed has left, makes what is missing, starts the stack, waits until every
+// service is healthy and says where it is. What runs already and is as compose.yaml says is left alone.
 func Up(ctx context.Context, cli docker.CLI, out *os.File) error {
 	if err := examine(ctx, cli, out); err != nil {
 		return err
