@@ -80,7 +80,9 @@ func ParseTo(text string) (time.Time, error) {
 func choose(options RestoreOptions, here string, to time.Time) (Backup, error) {
 	if options.File != "" {
 		dir := filepath.Clean(options.File) // with a slash at its end it would be its own parent
-		if info, err := os.Stat(dir); err != nil {
+		if info, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+			return Backup{}, fmt.Errorf("there is no %s: FILE names the folder of a backup, or a file in it", options.File)
+		} else if err != nil {
 			return Backup{}, err
 		} else if !info.IsDir() {
 			dir = filepath.Dir(dir)
@@ -221,7 +223,12 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 	if err != nil {
 		return false, err
 	}
-	defer func() { err = errors.Join(err, apart.Remove()) }()
+	defer func() {
+		if err != nil && ctx.Err() == nil {
+			err = apart.Explain(err)
+		}
+		err = errors.Join(err, apart.Remove())
+	}()
 	r := rebuilt{Server: apart, say: say, backup: b}
 	say.Now("loading it there")
 	if err := r.load(ctx, telling{dump, func() {

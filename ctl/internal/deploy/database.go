@@ -75,7 +75,7 @@ func ChangeDatabase(ctx context.Context, cli docker.CLI, out io.Writer, options 
 	if err != nil || !changed {
 		return err
 	}
-	if !list[0].healthy() { // Compose makes it anew, and a person watches
+	if !list[0].running() { // Compose makes it anew, and a person watches
 		if err := s.validate(ctx); err != nil {
 			return fmt.Errorf("%w; nothing was changed", err)
 		}
@@ -191,28 +191,34 @@ func (s *site) validate(ctx context.Context) error {
 	args := append([]string{"run", "--rm", "--no-deps", "--no-TTY", "--pull", "never", "--volume", "/var/lib/mysql", "--volume", "/tmp",
 		"--entrypoint", "mysqld", "db"}, append(flags, "--validate-config")...)
 	if _, err := s.composeWithin(ctx, stopWithin, args...); err != nil {
-		return fmt.Errorf("MySQL does not accept what compose.yaml says of db: %w", errors.Unwrap(err))
+		return fmt.Errorf("MySQL does not accept what compose.yaml says of db: %s", firstError(errors.Unwrap(err).Error()))
 	}
 	return nil
 }
 
+// firstError is the first error in what mysqld has said, without its time and number: the others come of it. Where there is
+// none, it is all of it.
+func firstError(said string) string {
+	if match := errorLine.FindStringSubmatch(said); match != nil {
+		return match[1]
+	}
+	return said
+}
+
+var errorLine = regexp.MustCompile(`(?m)^.*\[ERROR\](?: \[MY-\d+\])?(?: \[\w+\])? (.+)$`)
+
 // judge says whether there is a way back from the image that db would have next: MySQL goes back to an earlier release of
 // the same series, 9.7.5 to 9.7.4, and not to another series, as it has changed the data then.
 func (s *site) judge(ctx context.Context, db container, options RestartOptions) (wayBack bool, err error) {
-	row, err := s.sql(ctx, db, "SELECT VERSION(), @@server_uuid")
+	now, err := s.release(ctx, db.Image) // one that runs and is not healthy cannot be asked
 	if err != nil {
 		return false, err
-	}
-	now, uuid, found := strings.Cut(strings.TrimSpace(row), "\t")
-	if !found {
-		return false, fmt.Errorf("MySQL says of itself %q", row)
 	}
 	image := s.project.Services["db"].Image
-	said, err := s.docker(ctx, "run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--tmpfs", "/var/lib/mysql", "--entrypoint", "mysqld", image, "--version")
+	next, err := s.release(ctx, image)
 	if err != nil {
 		return false, err
 	}
-	next := version.FindString(said)
 	switch order, err := compareSeries(now, next); {
 	case err != nil:
 		return false, err
@@ -226,11 +232,21 @@ func (s *site) judge(ctx context.Context, db container, options RestartOptions) 
 	case options.Backed == nil:
 		return false, fmt.Errorf("from MySQL %s to %s there is no way back but a backup: make backup, then make restart-db", now, next)
 	}
-	if err := options.Backed(ctx, uuid); err != nil {
+	uuid, err := s.sql(ctx, db, "SELECT @@server_uuid")
+	if err != nil {
+		return false, err
+	}
+	if err := options.Backed(ctx, strings.TrimSpace(uuid)); err != nil {
 		return false, fmt.Errorf("from MySQL %s to %s there is no way back but a backup, and %w: make backup first, or make restart-db FORCE=1", now, next, err)
 	}
 	s.say("from MySQL %s to %s there is no way back but the backup", now, next)
 	return false, nil
+}
+
+// release is the version of MySQL in an image.
+func (s *site) release(ctx context.Context, image string) (string, error) {
+	said, err := s.docker(ctx, "run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--tmpfs", "/var/lib/mysql", "--entrypoint", "mysqld", image, "--version")
+	return version.FindString(said), err
 }
 
 var version = regexp.MustCompile(`\d+\.\d+\.\d+`)
@@ -249,13 +265,16 @@ func compareSeries(a, b string) (int, error) {
 // before names the note of how the last MySQL ran: a container that is made and never started, so that the image stays too.
 func (s *site) before() string { return s.project.Name + "-db-before" }
 
+// wasHealthy labels the note: of one that was not, no more is wanted than that it runs.
+const wasHealthy = "oneserver.healthy"
+
 // remember notes how a MySQL runs, until the next one is known to be healthy.
 func (s *site) remember(ctx context.Context, db container) error {
 	if err := s.forget(ctx); err != nil {
 		return err
 	}
 	_, err := s.docker(ctx, append([]string{"create", "--name", s.before(), "--pull", "never", "--network", "none", "--tmpfs", "/var/lib/mysql",
-		"--user", db.Config.User, "--memory", strconv.FormatInt(db.HostConfig.Memory, 10), db.Image}, db.Config.Cmd...)...)
+		"--label", wasHealthy + "=" + strconv.FormatBool(db.healthy()), "--user", db.Config.User, "--memory", strconv.FormatInt(db.HostConfig.Memory, 10), db.Image}, db.Config.Cmd...)...)
 	return err
 }
 
@@ -359,6 +378,9 @@ func (s *site) comeBack(ctx context.Context) error {
 	cmd.Stdin = bytes.NewReader(model)
 	if _, err := s.cli.OutputOf(cmd); err != nil {
 		return err
+	}
+	if note.Config.Labels[wasHealthy] == "false" {
+		return nil
 	}
 	return s.awaitDatabase(ctx, true)
 }
