@@ -2,6 +2,7 @@ package backup
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/binary"
@@ -39,8 +40,8 @@ const (
 	askScript = `exec ` + limit + `mysql --defaults-extra-file=` + rootFile + ` --batch --skip-column-names --default-character-set=utf8mb4`
 
 	dumpOptions = ` --single-transaction --no-tablespaces --skip-masking-policies --skip-triggers --ignore-views --hex-blob --order-by-primary --default-character-set=utf8mb4 `
-	// definitionsScript writes the definitions of the tables of the schema beside the site's, without their rows.
-	definitionsScript = keepInput + `mysqldump --defaults-extra-file=` + rootFile + dumpOptions + `--set-gtid-purged=OFF --no-data ` + beside + whileWanted
+	// besideScript takes options of mysqldump and the schema beside the site's, and writes a dump of that.
+	besideScript = keepInput + `mysqldump --defaults-extra-file=` + rootFile + dumpOptions + `--set-gtid-purged=OFF "$0" "$@"` + whileWanted
 	// The engine does not end a program when nobody reads its output any more, and a dump would go on to its end. Its
 	// standard input ends then.
 	keepInput   = "exec 3<&0\n" + limit
@@ -164,6 +165,28 @@ type server struct {
 	others        int    // views, triggers, routines and events of the site
 	tables        []string
 	outside       []string // what it has and a backup leaves out
+	defaults      Defaults
+}
+
+// Defaults are the character set and the collation that tables of the schema have where nothing else is said of them.
+type Defaults struct{ CharacterSet, Collation string }
+
+// clause is how CREATE DATABASE says them. A backup of before they were noted is of the first release's.
+func (d Defaults) clause() string {
+	return " CHARACTER SET " + cmp.Or(d.CharacterSet, "utf8mb4") + " COLLATE " + cmp.Or(d.Collation, "utf8mb4_0900_ai_ci")
+}
+
+const defaultsOfSchema = "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = '" + schema + "'"
+
+// defaultsOf reads the rows of defaultsOfSchema.
+func defaultsOf(rows [][]string, err error) (Defaults, error) {
+	switch {
+	case err != nil:
+		return Defaults{}, err
+	case len(rows) != 1 || len(rows[0]) != 2:
+		return Defaults{}, fmt.Errorf("the server has no schema %s: make reset and make up make it anew", schema)
+	}
+	return Defaults{rows[0][0], rows[0][1]}, nil
 }
 
 func (d database) server(ctx context.Context) (server, error) {
@@ -179,8 +202,12 @@ func (d database) server(ctx context.Context) (server, error) {
 	if len(rows) != 1 || len(rows[0]) != 5 {
 		return server{}, fmt.Errorf("the database says of itself %q", rows)
 	}
-	others, err := strconv.Atoi(rows[0][4])
-	return server{version: rows[0][0], uuid: rows[0][1], logDir: path.Dir(rows[0][2]), blind: rows[0][3], others: others}, err
+	s := server{version: rows[0][0], uuid: rows[0][1], logDir: path.Dir(rows[0][2]), blind: rows[0][3]}
+	if s.others, err = strconv.Atoi(rows[0][4]); err != nil {
+		return s, err
+	}
+	s.defaults, err = defaultsOf(d.ask(ctx, defaultsOfSchema))
+	return s, err
 }
 
 // tables returns the names of the site's tables, which all must be of the engine that gives a view of one moment.

@@ -229,14 +229,14 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 		}
 		err = errors.Join(err, apart.Remove())
 	}()
-	r := rebuilt{Server: apart, say: say, backup: b}
+	r := rebuilt{Server: apart, say: say, backup: b, live: here.defaults}
 	say.Now("loading it there")
 	if err := r.load(ctx, telling{dump, func() {
 		say.Progress("loading it there: %s of %s", megabytes(done), megabytes(b.Size))
 	}}, p.defines); err != nil {
 		return false, err
 	}
-	if err := r.replay(ctx, p, identities); err != nil {
+	if err := r.carryOut(ctx, p, identities); err != nil {
 		return false, err
 	}
 	say.Now("checking what has come of it")
@@ -280,14 +280,11 @@ func (t telling) Read(p []byte) (int, error) {
 
 // createLike makes an empty schema, with the defaults of the site's.
 func (d database) createLike(ctx context.Context, name string) error {
-	rows, err := d.ask(ctx, "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = '"+schema+"'")
+	defaults, err := defaultsOf(d.ask(ctx, defaultsOfSchema))
 	if err != nil {
 		return err
 	}
-	if len(rows) != 1 || len(rows[0]) != 2 {
-		return fmt.Errorf("the server has no schema %s: make reset and make up make it anew", schema)
-	}
-	_, err = d.ask(ctx, fmt.Sprintf("SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS %s; CREATE DATABASE %[1]s CHARACTER SET %s COLLATE %s", name, rows[0][0], rows[0][1]))
+	_, err = d.ask(ctx, "SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS "+name+"; CREATE DATABASE "+name+defaults.clause())
 	return err
 }
 
