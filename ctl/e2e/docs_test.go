@@ -14,7 +14,7 @@ import (
 // for any lines. The test copy's ports take the place of the default ones.
 func TestThePagesTellTheTruth(t *testing.T) {
 	ran := 0
-	for _, page := range pages(t) {
+	for _, page := range markdown(t) {
 		ran += follow(t, site, root, page, "console")
 	}
 	if ran < 20 {
@@ -40,7 +40,7 @@ func TestLongThePagesTellTheTruth(t *testing.T) {
 		t.Fatal(err)
 	}
 	ran := 0
-	for _, page := range pages(t) {
+	for _, page := range markdown(t) {
 		ran += follow(t, own, clone, page, "console long")
 	}
 	if ran < 5 {
@@ -73,8 +73,8 @@ func copyWorkingTree(t *testing.T, to string) {
 	}
 }
 
-// pages returns the README and every page of docs/, as paths in the repository.
-func pages(t *testing.T) []string {
+// markdown returns the README and every page of docs/, as paths in the repository.
+func markdown(t *testing.T) []string {
 	t.Helper()
 	all := []string{"README.md"}
 	err := fs.WalkDir(os.DirFS(root), "docs", func(path string, _ fs.DirEntry, err error) error {
