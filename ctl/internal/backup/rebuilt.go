@@ -113,7 +113,7 @@ func (r *rebuilt) compareRows(ctx context.Context) error {
 func (r *rebuilt) awaitView(ctx context.Context, over <-chan struct{}) error {
 	for {
 		rows, err := r.SQL(ctx, "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_isolation_level = 'REPEATABLE READ'")
-		if err != nil || len(rows) == 1 && rows[0][0] == "1" { // nobody else is there
+		if err != nil || len(rows) == 1 && rows[0][0] != "0" { // nobody else is there
 			return err
 		}
 		select {
