@@ -75,6 +75,21 @@ func (c *copyOfStack) stopAt(t *testing.T, point string, later time.Duration, si
 	return strings.Join(lines, "\n") + text.String(), reached
 }
 
+// nobodyIsAtWork: what a command that was killed had told MySQL to do is done or given up, and its throw-away has ended.
+func nobodyIsAtWork() check {
+	return check{"nothing of the killed command is at work", []string{"db"}, func(ctx context.Context, c *copyOfStack) error {
+		working, err := c.sql(ctx, "root", "SELECT id, user, command, info FROM information_schema.processlist WHERE user IN ('root', 'restore') AND id <> CONNECTION_ID()")
+		if err != nil {
+			return err
+		}
+		apart, err := c.output(ctx, "docker", "ps", "--filter", "label=oneserver.throwaway="+c.project, "--format", "{{.Names}}")
+		if err == nil && working+apart != "" {
+			err = fmt.Errorf("at work are %q and %q", working, apart)
+		}
+		return err
+	}}
+}
+
 // points are what a restore says that it is doing, in the order in which it does it.
 var points = []string{"comparing", "looking for", "starting a MySQL", "loading it there", "comparing the rows", "carrying out",
 	"checking what", "copying its tables", "comparing the tables in", "putting it in", "restored in", "bringing the tables"}
@@ -110,6 +125,7 @@ func TestLongAKilledRestoreLeavesNothingHalf(t *testing.T) {
 			if !reached {
 				t.Fatalf("it never says %q:\n%s", point, said)
 			}
+			newScenario(t, machine).Then(30*time.Second, nobodyIsAtWork())
 			got := machine.state(t, "foobar")
 			outcome := "as it was"
 			switch got {

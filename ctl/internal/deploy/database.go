@@ -22,7 +22,9 @@ const (
 	// stopWithin is more than compose.yaml gives MySQL to stop, and it starts in seconds.
 	stopWithin  = 2 * time.Minute
 	flushWithin = 20 * time.Second
-	fewPages    = 64 // that are written in no time
+	// replacedWithin is for a MySQL to stop, where the Compose that replaces it has been told to.
+	replacedWithin = 20 * time.Second
+	fewPages       = 64 // that are written in no time
 )
 
 // ErrWentBack is a new start of the database that did not come about; what ran before runs again.
@@ -265,8 +267,12 @@ func compareSeries(a, b string) (int, error) {
 // before names the note of how the last MySQL ran: a container that is made and never started, so that the image stays too.
 func (s *site) before() string { return s.project.Name + "-db-before" }
 
-// wasHealthy labels the note: of one that was not, no more is wanted than that it runs.
-const wasHealthy = "oneserver.healthy"
+// The labels of the note: which container it is of, and whether that was healthy. Of one that was not, no more is wanted
+// than that it runs.
+const (
+	wasID      = "oneserver.container"
+	wasHealthy = "oneserver.healthy"
+)
 
 // remember notes how a MySQL runs, until the next one is known to be healthy.
 func (s *site) remember(ctx context.Context, db container) error {
@@ -274,7 +280,7 @@ func (s *site) remember(ctx context.Context, db container) error {
 		return err
 	}
 	_, err := s.docker(ctx, append([]string{"create", "--name", s.before(), "--pull", "never", "--network", "none", "--tmpfs", "/var/lib/mysql",
-		"--label", wasHealthy + "=" + strconv.FormatBool(db.healthy()), "--user", db.Config.User, "--memory", strconv.FormatInt(db.HostConfig.Memory, 10), db.Image}, db.Config.Cmd...)...)
+		"--label", wasID + "=" + db.ID, "--label", wasHealthy + "=" + strconv.FormatBool(db.healthy()), "--user", db.Config.User, "--memory", strconv.FormatInt(db.HostConfig.Memory, 10), db.Image}, db.Config.Cmd...)...)
 	return err
 }
 
@@ -294,7 +300,7 @@ func (s *site) finishRestart(ctx context.Context) error {
 		return err
 	}
 	s.say("a restart of MySQL was cut off: looking after it")
-	list, err := s.of(ctx, "db")
+	list, err := s.replaced(ctx)
 	if err != nil {
 		return err
 	}
@@ -320,6 +326,24 @@ func (s *site) finishRestart(ctx context.Context) error {
 	return err
 }
 
+// replaced returns the containers of db once the noted one is no more among them: the Compose that was to replace it goes on
+// where its restart-db was killed. Where none comes, it had not been told to yet.
+func (s *site) replaced(ctx context.Context) ([]container, error) {
+	note, err := s.note(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// an error is one that remains, and the list says it
+	_ = await(ctx, replacedWithin, func(ctx context.Context) error {
+		list, err := s.of(ctx, "db")
+		if err == nil && (len(list) != 1 || list[0].ID == note.Config.Labels[wasID]) {
+			err = errors.New("db is being replaced")
+		}
+		return err
+	})
+	return s.of(ctx, "db")
+}
+
 // restartCutOff says whether a restart-db has noted the MySQL before and not come to its end.
 func (s *site) restartCutOff(ctx context.Context) (bool, error) {
 	noted, err := s.docker(ctx, "ps", "--all", "--quiet", "--filter", "name=^/?"+regexp.QuoteMeta(s.before())+"$")
@@ -340,17 +364,22 @@ func (s *site) goBack(ctx context.Context) error {
 	return fmt.Errorf("%w, with its old image and flags, which compose.yaml does not say: mend it, or the next change of db fails in the same way", ErrWentBack)
 }
 
+// note is the note of how the last MySQL ran.
+func (s *site) note(ctx context.Context) (container, error) {
+	list, err := docker.Inspect[container](ctx, s.cli, s.before())
+	if err != nil {
+		return container{}, err
+	}
+	return list[0], nil
+}
+
 func (s *site) comeBack(ctx context.Context) error {
-	text, err := s.docker(ctx, "inspect", s.before())
+	note, err := s.note(ctx)
 	if err != nil {
 		return err
 	}
-	var notes []container
-	if err := json.Unmarshal([]byte(text), &notes); err != nil || len(notes) != 1 {
-		return fmt.Errorf("docker inspect %s: %d containers, %w", s.before(), len(notes), err)
-	}
-	note := notes[0]
-	if text, err = s.composeWithin(ctx, brief, "config", "--format", "json"); err != nil {
+	text, err := s.composeWithin(ctx, brief, "config", "--format", "json")
+	if err != nil {
 		return err
 	}
 	var project map[string]any
