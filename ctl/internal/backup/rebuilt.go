@@ -392,8 +392,8 @@ GRANT SELECT, INSERT, CREATE, ALTER, DROP, INDEX, REFERENCES, LOCK TABLES ON `+"
 GRANT SESSION_VARIABLES_ADMIN ON *.* TO '%[1]s'@'localhost'`, loader, password, strings.ReplaceAll(beside, "_", `\_`))); err != nil {
 		return fmt.Errorf("make the account that loads: %w", err)
 	}
-	// The full-text indexes are kept up while the rows come. To build one afterwards, with the site's small buffers, took more
-	// than 200 s for a million posts where the load with it took 60, and it is one long statement that cleaning up waits for.
+	// The full-text indexes are kept up while the rows come: to build one afterwards took MySQL 17 s of CPU time for 50,000
+	// posts, 11 s with innodb_ddl_buffer_size at 32 MB, where the load with it took 2.6 s, and 1.1 s without.
 	var want contents
 	both, copying := errgroup.WithContext(ctx)
 	both.Go(func() (err error) { // what is copied does not change meanwhile
