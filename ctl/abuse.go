@@ -8,11 +8,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"oneserver/ctl/internal/abuse"
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
-// abuseCommand makes `ctl abuse`; cli is filled in by the time it runs.
-func abuseCommand(cli *docker.CLI) *cobra.Command {
+// abuseCommand makes `ctl abuse`; site is filled in by the time it runs.
+func abuseCommand(site *stack.Stack) *cobra.Command {
 	var options abuse.Options
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -28,7 +28,7 @@ once more, and broke it if it does so again.
 ` + abuse.Names(),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			options.Only = names
-			outcomes, err := abuse.Run(cmd.Context(), *cli, os.Stderr, options)
+			outcomes, err := abuse.Run(cmd.Context(), site, os.Stderr, options)
 			if len(outcomes) > 0 {
 				if asJSON {
 					out := json.NewEncoder(os.Stdout)

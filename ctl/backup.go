@@ -2,25 +2,16 @@ package main
 
 import (
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"oneserver/ctl/internal/backup"
 	"oneserver/ctl/internal/deploy"
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
-// fromRoot takes a relative path from the repository's root, where make runs, and not from where `go run -C` does.
-func fromRoot(cli docker.CLI, path string) string {
-	if path == "" || filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(cli.Dir, path)
-}
-
 // backupCommand makes a backup.
-func backupCommand(cli *docker.CLI) *cobra.Command {
+func backupCommand(site *stack.Stack) *cobra.Command {
 	var options backup.Options
 	var newKey string
 	cmd := &cobra.Command{
@@ -38,10 +29,10 @@ the key: a restore with a key refuses one without. Who can write to the backups 
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if newKey != "" {
-				return backup.NewKey(os.Stdout, fromRoot(*cli, newKey))
+				return backup.NewKey(os.Stdout, site.Path(newKey))
 			}
-			options.Dir, options.Key = fromRoot(*cli, options.Dir), fromRoot(*cli, options.Key)
-			return backup.Make(cmd.Context(), *cli, os.Stdout, options)
+			options.Dir, options.Key = site.Path(options.Dir), site.Path(options.Key)
+			return backup.Make(cmd.Context(), site, os.Stdout, options)
 		},
 	}
 	flags := cmd.Flags()
@@ -53,7 +44,7 @@ the key: a restore with a key refuses one without. Who can write to the backups 
 }
 
 // restoreCommand brings a backup or a moment back.
-func restoreCommand(cli *docker.CLI) *cobra.Command {
+func restoreCommand(site *stack.Stack) *cobra.Command {
 	var options backup.RestoreOptions
 	var forget bool
 	cmd := &cobra.Command{
@@ -70,16 +61,16 @@ foobar_before, which stays until the next restore.
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if forget {
-				return backup.Forget(cmd.Context(), *cli, os.Stdout)
+				return backup.Forget(cmd.Context(), site, os.Stdout)
 			}
 			if len(args) > 0 { // make hands on an empty one where its user gave none
-				options.File = fromRoot(*cli, args[0])
+				options.File = site.Path(args[0])
 			}
-			options.Dir, options.Key = fromRoot(*cli, options.Dir), fromRoot(*cli, options.Key)
-			if err := deploy.Recover(cmd.Context(), *cli, os.Stdout); err != nil {
+			options.Dir, options.Key = site.Path(options.Dir), site.Path(options.Key)
+			if err := deploy.Recover(cmd.Context(), site, os.Stdout); err != nil {
 				return err
 			}
-			return backup.Restore(cmd.Context(), *cli, os.Stdin, os.Stdout, options)
+			return backup.Restore(cmd.Context(), site, os.Stdin, os.Stdout, options)
 		},
 	}
 	flags := cmd.Flags()

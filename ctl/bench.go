@@ -8,11 +8,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"oneserver/ctl/internal/bench"
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
-// benchCommand makes `ctl bench`; cli is filled in by the time it runs.
-func benchCommand(cli *docker.CLI) *cobra.Command {
+// benchCommand makes `ctl bench`; site is filled in by the time it runs.
+func benchCommand(site *stack.Stack) *cobra.Command {
 	var options bench.Options
 	var seconds int
 	var asJSON bool
@@ -22,7 +22,7 @@ func benchCommand(cli *docker.CLI) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			options.Each = time.Duration(seconds) * time.Second
-			report, err := bench.Run(cmd.Context(), *cli, os.Stderr, options)
+			report, err := bench.Run(cmd.Context(), site, os.Stderr, options)
 			if err != nil {
 				return err
 			}

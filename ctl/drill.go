@@ -6,12 +6,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/drill"
+	"oneserver/ctl/internal/stack"
 )
 
 // drillCommand is the command that measures the three issues, with one command of its own for each.
-func drillCommand(cli *docker.CLI) *cobra.Command {
+func drillCommand(site *stack.Stack) *cobra.Command {
 	var options drill.Options
 	root := &cobra.Command{
 		Use:   "drill",
@@ -29,7 +29,7 @@ leaves it as it was, also after Ctrl-C. A relative folder is taken from the repo
 
 	run := func(names []string) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, _ []string) error {
-			return drill.Run(cmd.Context(), *cli, os.Stdout, names, options)
+			return drill.Run(cmd.Context(), site, os.Stdout, names, options)
 		}
 	}
 	for _, name := range drill.Names() {
@@ -56,7 +56,7 @@ leaves it as it was, also after Ctrl-C. A relative folder is taken from the repo
 			Short: "Put the results of two drills side by side, by the folders of their reports",
 			Args:  cobra.ExactArgs(2),
 			RunE: func(_ *cobra.Command, dirs []string) error {
-				return drill.Compare(*cli, os.Stdout, dirs[0], dirs[1])
+				return drill.Compare(site, os.Stdout, dirs[0], dirs[1])
 			},
 		},
 	)

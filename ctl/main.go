@@ -19,6 +19,7 @@ import (
 	"oneserver/ctl/internal/drill"
 	"oneserver/ctl/internal/images"
 	"oneserver/ctl/internal/lifecycle"
+	"oneserver/ctl/internal/server"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
 	"oneserver/ctl/internal/trace"
@@ -44,7 +45,7 @@ func main() {
 }
 
 func command() *cobra.Command {
-	var cli docker.CLI // where the repository's root is, from where everything runs
+	site := new(stack.Stack) // of the repository's root, which is found when a command runs
 	root := &cobra.Command{
 		Use:           "ctl",
 		Short:         "Drive the stack of compose.yaml",
@@ -55,7 +56,9 @@ func command() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cli.Dir, err = stack.FindRoot(dir)
+			if dir, err = stack.FindRoot(dir); err == nil {
+				site.Dir, site.Server = dir, server.Local{Dir: dir}
+			}
 			return err
 		},
 	}
@@ -65,7 +68,7 @@ func command() *cobra.Command {
 	onImages := func(work func(ctx context.Context, out *images.Reporter, file string) error) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, args []string) error {
 			out := images.NewReporter(os.Stdout)
-			if _, err := images.EnsurePlugin(cmd.Context(), cli, out, docker.Compose); err != nil {
+			if _, err := images.EnsurePlugin(cmd.Context(), site, out, docker.Compose); err != nil {
 				return err
 			}
 			file := "" // make hands on an empty one where its user gave none
@@ -81,7 +84,7 @@ func command() *cobra.Command {
 		Short: "Remove the containers and the data, after asking",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return lifecycle.Reset(cmd.Context(), cli, os.Stdin, os.Stdout, yes)
+			return lifecycle.Reset(cmd.Context(), site, os.Stdin, os.Stdout, yes)
 		},
 	}
 	var asJSON bool
@@ -96,7 +99,7 @@ func command() *cobra.Command {
 			if len(args) > 0 {
 				address = args[0]
 			}
-			t, err := trace.Run(cmd.Context(), cli, address)
+			t, err := trace.Run(cmd.Context(), site, address)
 			switch {
 			case err != nil:
 				return err
@@ -115,7 +118,7 @@ func command() *cobra.Command {
 			"stand-ins where they can now be pulled, here and in no other command, and not while a container runs on the stand-in.",
 		Args: cobra.NoArgs,
 		RunE: onImages(func(ctx context.Context, out *images.Reporter, _ string) error {
-			return images.Renew(ctx, cli, out, !keep)
+			return images.Renew(ctx, site, out, !keep)
 		}),
 	}
 	renew.Flags().BoolVar(&keep, "keep", false, "leave a stand-in a stand-in, of these sources")
@@ -126,7 +129,7 @@ func command() *cobra.Command {
 			Short: "Say what would keep the stack from starting, and what to do about it",
 			Args:  cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				findings := doctor.Examine(cmd.Context(), cli)
+				findings := doctor.Examine(cmd.Context(), site)
 				doctor.Print(os.Stdout, findings, doctor.OK, terminal.Colour(os.Stdout))
 				return doctor.Verdict(findings)
 			},
@@ -136,7 +139,7 @@ func command() *cobra.Command {
 			Short: "Check, make what is missing, start everything, wait until it is healthy",
 			Args:  cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				return lifecycle.Up(cmd.Context(), cli, os.Stdout)
+				return lifecycle.Up(cmd.Context(), site, os.Stdout)
 			},
 		},
 		renew,
@@ -146,7 +149,7 @@ func command() *cobra.Command {
 			Long:  "Write all images of the stack into one archive. A relative FILE is taken from the repository's root.",
 			Args:  cobra.MaximumNArgs(1),
 			RunE: onImages(func(ctx context.Context, out *images.Reporter, file string) error {
-				return images.Bundle(ctx, cli, out, file)
+				return images.Bundle(ctx, site, out, file)
 			}),
 		},
 		&cobra.Command{
@@ -155,17 +158,17 @@ func command() *cobra.Command {
 			Long:  "Read an archive that bundle wrote. A relative FILE is taken from the repository's root; without one, bundle's own name.",
 			Args:  cobra.MaximumNArgs(1),
 			RunE: onImages(func(ctx context.Context, out *images.Reporter, file string) error {
-				return images.Load(ctx, cli, out, file)
+				return images.Load(ctx, site, out, file)
 			}),
 		},
 		follow,
 		reset,
-		drillCommand(&cli),
-		benchCommand(&cli),
-		abuseCommand(&cli),
-		backupCommand(&cli),
-		restoreCommand(&cli),
+		drillCommand(site),
+		benchCommand(site),
+		abuseCommand(site),
+		backupCommand(site),
+		restoreCommand(site),
 	)
-	root.AddCommand(deployCommands(&cli)...)
+	root.AddCommand(deployCommands(site)...)
 	return root
 }

@@ -2,6 +2,7 @@ package drill
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"oneserver/ctl/internal/drill/history"
 	"oneserver/ctl/internal/drill/load"
 	"oneserver/ctl/internal/drill/report"
+	"oneserver/ctl/internal/wait"
 )
 
 // everybody is what visitors ask for: the page, as everybody and as somebody who is signed in, whose answers Nginx
@@ -88,22 +90,17 @@ func (t *traffic) say(line string) {
 
 // awaitSteadyState waits until, after a moment, no request has failed for steadyTime and some of each kind have gone well.
 func (t *traffic) awaitSteadyState(ctx context.Context, within time.Duration, since time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	return wait.Until(ctx, within, 20*time.Millisecond, func(context.Context) error {
 		if t.isSteady(since) {
 			return nil
 		}
 		select {
-		case <-ctx.Done():
-			return fmt.Errorf("requests still fail or go unanswered after %s", within)
 		case <-t.ended:
-			return fmt.Errorf("the load has ended")
-		case <-tick.C:
+			return wait.Final(errors.New("the load has ended"))
+		default:
+			return errors.New("requests still fail or go unanswered")
 		}
-	}
+	})
 }
 
 func (t *traffic) isSteady(since time.Time) bool {

@@ -3,6 +3,7 @@ package images
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"compress/gzip"
 	"context"
@@ -18,21 +19,21 @@ import (
 	"strings"
 
 	"oneserver/ctl/internal/ctxio"
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 // Bundle writes every image that the stack runs into one archive, for Load or, on any system, `docker load`. An empty
 // file name is oneserver-images-<os>-<arch>.tar.gz; a relative one starts at the repository.
-func Bundle(ctx context.Context, cli docker.CLI, out *Reporter, file string) error {
-	if err := Ensure(ctx, cli, out); err != nil {
+func Bundle(ctx context.Context, s *stack.Stack, out *Reporter, file string) error {
+	if err := Ensure(ctx, s, out); err != nil {
 		return err
 	}
-	names, system, arch, err := runtimeImages(ctx, cli)
+	names, system, arch, err := runtimeImages(ctx, s)
 	if err != nil {
 		return err
 	}
-	file = archivePath(cli, file, system, arch)
-	here, err := cli.Images(ctx, names...)
+	file = archivePath(s, file, system, arch)
+	here, err := s.Images(ctx, names...)
 	if err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func Bundle(ctx context.Context, cli docker.CLI, out *Reporter, file string) err
 	}
 	progress := &progress{step: step, total: total}
 	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
-		cmd := cli.Command(ctx, append([]string{"save"}, names...)...)
+		cmd := s.Command(ctx, append([]string{"save"}, names...)...)
 		cmd.Stdout = io.MultiWriter(compressor, progress)
 		return cmd
 	}); err != nil {
@@ -72,7 +73,7 @@ func Bundle(ctx context.Context, cli docker.CLI, out *Reporter, file string) err
 		return step.fail(err)
 	}
 	step.done("wrote %s, %s: %s", file, megabytes(written.Size()), list(names))
-	uses, err := published(ctx, cli, names)
+	uses, err := published(ctx, s, names)
 	if err != nil {
 		return err
 	}
@@ -81,16 +82,16 @@ func Bundle(ctx context.Context, cli docker.CLI, out *Reporter, file string) err
 }
 
 // Load reads an archive that Bundle wrote. The whole of it is looked through before the engine is given any.
-func Load(ctx context.Context, cli docker.CLI, out *Reporter, file string) error {
-	names, system, arch, err := runtimeImages(ctx, cli)
+func Load(ctx context.Context, s *stack.Stack, out *Reporter, file string) error {
+	names, system, arch, err := runtimeImages(ctx, s)
 	if err != nil {
 		return err
 	}
-	uses, err := published(ctx, cli, names)
+	uses, err := published(ctx, s, names)
 	if err != nil {
 		return err
 	}
-	file = archivePath(cli, file, system, arch)
+	file = archivePath(s, file, system, arch)
 	step := out.begin("reading " + file)
 	archive, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -123,7 +124,7 @@ func Load(ctx context.Context, cli docker.CLI, out *Reporter, file string) error
 	if err != nil {
 		return step.fail(err)
 	}
-	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd { return cli.Command(ctx, "load", "--input", file) }); err != nil {
+	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd { return s.Command(ctx, "load", "--input", file) }); err != nil {
 		return step.fail(err)
 	}
 	step.done("loaded %s", list(names))
@@ -132,23 +133,17 @@ func Load(ctx context.Context, cli docker.CLI, out *Reporter, file string) error
 }
 
 // runtimeImages returns what containers of the stack are made from, and what the engine runs.
-func runtimeImages(ctx context.Context, cli docker.CLI) (names []string, system, arch string, err error) {
-	plan, err := readPlan(ctx, cli)
+func runtimeImages(ctx context.Context, s *stack.Stack) (names []string, system, arch string, err error) {
+	plan, err := readPlan(ctx, s)
 	if err != nil {
 		return nil, "", "", err
 	}
-	system, arch, err = platform(ctx, cli)
+	system, arch, err = platform(ctx, s)
 	return slices.Concat(plan.pulled, plan.built), system, arch, err
 }
 
-func archivePath(cli docker.CLI, file, system, arch string) string {
-	if file == "" {
-		file = "oneserver-images-" + system + "-" + arch + ".tar.gz"
-	}
-	if !filepath.IsAbs(file) {
-		file = filepath.Join(cli.Dir, file)
-	}
-	return file
+func archivePath(s *stack.Stack, file, system, arch string) string {
+	return s.Path(cmp.Or(file, "oneserver-images-"+system+"-"+arch+".tar.gz"))
 }
 
 // maxDescription bounds, in bytes, the JSON files that an archive describes its images in.

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 // installPage is where Docker says how to install all of it.
@@ -17,8 +18,8 @@ const installPage = "https://docs.docker.com/engine/install/"
 
 // EnsurePlugin installs a plugin of docker for this user where it is missing or too old, from Debian's package of it, and
 // returns whether it did. The machine's own packages are left alone.
-func EnsurePlugin(ctx context.Context, cli docker.CLI, out *Reporter, plugin docker.Plugin) (installed bool, err error) {
-	info, err := cli.Info(ctx)
+func EnsurePlugin(ctx context.Context, s *stack.Stack, out *Reporter, plugin docker.Plugin) (installed bool, err error) {
+	info, err := s.Info(ctx)
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
 		return false, fmt.Errorf("there is no docker command: install Docker, see %s", installPage)
@@ -35,14 +36,14 @@ func EnsurePlugin(ctx context.Context, cli docker.CLI, out *Reporter, plugin doc
 		return false, fmt.Errorf("docker's %s command: %s: see %s", plugin.Command, wrong, installPage)
 	}
 	out.say("docker's %s command: %s", plugin.Command, wrong)
-	return true, installPlugin(ctx, cli, out, plugin)
+	return true, installPlugin(ctx, s, out, plugin)
 }
 
 // installPlugin takes a plugin out of Debian's package, which is called as its program is. apt is given folders of its
 // own to work in, so that it checks signatures as ever and yet neither reads nor changes what the machine's apt is set to.
-func installPlugin(ctx context.Context, cli docker.CLI, out *Reporter, plugin docker.Plugin) error {
+func installPlugin(ctx context.Context, s *stack.Stack, out *Reporter, plugin docker.Plugin) error {
 	name := "docker-" + plugin.Command
-	target, err := pluginDir(cli)
+	target, err := pluginDir(s)
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func installPlugin(ctx context.Context, cli docker.CLI, out *Reporter, plugin do
 	if err := installFile(filepath.Join(unpacked, "usr/libexec/docker/cli-plugins", name), filepath.Join(target, name)); err != nil {
 		return step.fail(err)
 	}
-	info, err := cli.Info(ctx)
+	info, err := s.Info(ctx)
 	if err != nil {
 		return step.fail(err)
 	}
@@ -102,8 +103,8 @@ func installPlugin(ctx context.Context, cli docker.CLI, out *Reporter, plugin do
 }
 
 // pluginDir is where docker looks for this user's plugins.
-func pluginDir(cli docker.CLI) (string, error) {
-	config := cli.Getenv("DOCKER_CONFIG")
+func pluginDir(s *stack.Stack) (string, error) {
+	config := s.Getenv("DOCKER_CONFIG")
 	if config == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {

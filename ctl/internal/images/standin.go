@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/server"
+	"oneserver/ctl/internal/stack"
 )
 
 const (
@@ -35,47 +37,46 @@ var folders = map[string]string{
 }
 
 // standIns builds a stand-in for each of the images. The reason completes a sentence about them: "cannot be pulled".
-func standIns(ctx context.Context, cli docker.CLI, out *Reporter, names []string, reason string) error {
+func standIns(ctx context.Context, s *stack.Stack, out *Reporter, names []string, reason string) error {
 	for _, name := range names {
 		if folders[name] == "" && name != baseImage {
 			return fmt.Errorf("%s %s, and there is no stand-in for it: write an archive with `make bundle` on a machine that has it, and read it here with `make load`", name, reason)
 		}
 	}
 	out.say("%s %s: building from Debian packages", list(names), reason)
-	if _, err := EnsurePlugin(ctx, cli, out, docker.Buildx); err != nil {
+	if _, err := EnsurePlugin(ctx, s, out, docker.Buildx); err != nil {
 		return err
 	}
-	here, err := cli.Images(ctx, baseImage)
+	here, err := s.Images(ctx, baseImage)
 	if err != nil {
 		return err
 	}
 	if len(here) == 0 {
-		if err := makeBase(ctx, cli, out); err != nil {
+		if err := makeBase(ctx, s, out); err != nil {
 			return err
 		}
 	}
-	env, err := buildEnvironment(ctx, cli)
+	building, err := forBuilds(ctx, s)
 	if err != nil {
 		return err
 	}
-	building := docker.CLI{Dir: cli.Dir, Env: env}
 	for _, name := range names {
 		if name == baseImage {
 			continue
 		}
 		step := out.begin("building a stand-in for " + name)
-		sum, err := sources(cli.Dir, name)
+		sum, err := sources(s.Dir, name)
 		if err != nil {
 			return step.fail(err)
 		}
 		args := []string{"build", "--progress=plain", "--tag", name, "--label", standInLabel + "=" + sum, "--file", filepath.Join(folders[name], "Dockerfile")}
 		if name == "golang:1.26" {
-			toolchain, err := downloadToolchain(ctx, cli, step)
+			toolchain, err := downloadToolchain(ctx, s, step)
 			if err != nil {
 				return step.fail(err)
 			}
 			// BuildKit does not look at a secret's content when it decides whether a step is cached.
-			args = append(args, "--no-cache", "--secret", "id=certificates,src="+certificates(cli),
+			args = append(args, "--no-cache", "--secret", "id=certificates,src="+certificates(s),
 				"--secret", "id=keep-only,src="+keepOnly, "--secret", "id=programs,src="+filepath.Join(folders[name], "programs"), toolchain)
 		} else {
 			args = append(args, filepath.Dir(folders[name]))
@@ -89,7 +90,7 @@ func standIns(ctx context.Context, cli docker.CLI, out *Reporter, names []string
 }
 
 // makeBase installs a minimal Debian into a tar file and imports it. It is imported once it is whole.
-func makeBase(ctx context.Context, cli docker.CLI, out *Reporter) error {
+func makeBase(ctx context.Context, s *stack.Stack, out *Reporter) error {
 	if err := installMmdebstrap(ctx, out); err != nil {
 		return err
 	}
@@ -131,7 +132,7 @@ func makeBase(ctx context.Context, cli docker.CLI, out *Reporter) error {
 		return step.fail(err)
 	}
 	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
-		return cli.Command(ctx, "import", "--change", `CMD ["bash"]`, tar.Name(), baseImage)
+		return s.Command(ctx, "import", "--change", `CMD ["bash"]`, tar.Name(), baseImage)
 	}); err != nil {
 		return step.fail(err)
 	}
@@ -246,8 +247,8 @@ func mirrorAmong(addresses []string) string {
 }
 
 // downloadToolchain gets the Go toolchain for the engine's architecture and returns its folder in the module cache.
-func downloadToolchain(ctx context.Context, cli docker.CLI, step *step) (string, error) {
-	_, arch, err := platform(ctx, cli)
+func downloadToolchain(ctx context.Context, s *stack.Stack, step *step) (string, error) {
+	_, arch, err := platform(ctx, s)
 	if err != nil {
 		return "", err
 	}
@@ -268,16 +269,16 @@ func downloadToolchain(ctx context.Context, cli docker.CLI, step *step) (string,
 }
 
 // certificates returns the file of certificate authorities that this machine trusts; Go honours the same variable.
-func certificates(cli docker.CLI) string {
-	if file := cli.Getenv("SSL_CERT_FILE"); file != "" {
+func certificates(s *stack.Stack) string {
+	if file := s.Getenv("SSL_CERT_FILE"); file != "" {
 		return file
 	}
 	return "/etc/ssl/certs/ca-certificates.crt"
 }
 
 // platform asks the engine what it runs: linux, and an architecture as Go names it.
-func platform(ctx context.Context, cli docker.CLI) (system, arch string, err error) {
-	out, err := cli.Output(ctx, "version", "--format", "{{.Server.Os}} {{.Server.Arch}}")
+func platform(ctx context.Context, s *stack.Stack) (system, arch string, err error) {
+	out, err := s.Output(ctx, "version", "--format", "{{.Server.Os}} {{.Server.Arch}}")
 	if err != nil {
 		return "", "", err
 	}
@@ -298,4 +299,9 @@ func workDir() (string, error) {
 func goEnv(ctx context.Context, name string) (string, error) {
 	out, err := command(ctx, "go", "env", name).Output()
 	return strings.TrimSpace(string(out)), err
+}
+
+// command prepares a program of this machine, which hears of an interruption with all that it has started.
+func command(ctx context.Context, args ...string) *exec.Cmd {
+	return server.OwnGroup(server.Local{}.Command(ctx, nil, args[0], args[1:]...))
 }
