@@ -16,7 +16,7 @@ func bundleCommand() *cobra.Command {
 		Long:    "Write all images of the stack into one archive. A relative FILE is taken from the repository's root.",
 		Example: "  oneserver bundle /media/stick/oneserver.tar.gz",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: withImages(func(ctx context.Context, s *stack.Stack, out *images.Reporter, args []string) error {
+		RunE: withImages(func(ctx context.Context, s *stack.Stack, out *images.Runner, args []string) error {
 			return images.Bundle(ctx, s, out, optional(args))
 		}),
 		ValidArgsFunction: cobra.FixedCompletions([]string{"tar.gz"}, cobra.ShellCompDirectiveFilterFileExt),

@@ -18,7 +18,7 @@ func imagesCommand() *cobra.Command {
 			"stand-ins where they can now be pulled, here and in no other command, and not while a container runs on the stand-in.",
 		Example: "  oneserver images",
 		Args:    cobra.NoArgs,
-		RunE: withImages(func(ctx context.Context, s *stack.Stack, out *images.Reporter, _ []string) error {
+		RunE: withImages(func(ctx context.Context, s *stack.Stack, out *images.Runner, _ []string) error {
 			return images.Renew(ctx, s, out, !keep)
 		}),
 	}

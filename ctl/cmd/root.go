@@ -13,6 +13,7 @@ import (
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/images"
 	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/terminal"
 )
 
 // Root returns the command that has all others.
@@ -87,9 +88,9 @@ func inRepository(work func(ctx context.Context, s *stack.Stack, args []string) 
 }
 
 // withImages is inRepository for work on images, which takes Compose and somebody to report to.
-func withImages(work func(ctx context.Context, s *stack.Stack, out *images.Reporter, args []string) error) func(*cobra.Command, []string) error {
+func withImages(work func(ctx context.Context, s *stack.Stack, out *images.Runner, args []string) error) func(*cobra.Command, []string) error {
 	return inRepository(func(ctx context.Context, s *stack.Stack, args []string) error {
-		out := images.NewReporter(os.Stdout)
+		out := images.NewRunner(terminal.NewTeller(os.Stdout))
 		if _, err := images.EnsurePlugin(ctx, s, out, docker.Compose); err != nil {
 			return err
 		}

@@ -96,7 +96,7 @@ func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Option
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.remove()) }()
-	if err := images.Ensure(ctx, s.Stack, images.NewReporter(progress)); err != nil {
+	if err := images.Ensure(ctx, s.Stack, images.NewRunner(say)); err != nil {
 		return nil, err
 	}
 	say.Now("starting a copy of the stack")

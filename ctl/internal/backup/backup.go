@@ -145,7 +145,7 @@ func (d database) backUp(ctx context.Context, say *terminal.Teller, here server,
 	s, err := d.dumpSite(ctx, here.tables, writerFunc(func(p []byte) (int, error) {
 		n, err := sealed.Write(p)
 		plain += int64(n)
-		say.Progress("dumping %s: %s of SQL", schema, megabytes(plain))
+		say.Show("%s of SQL", megabytes(plain))
 		pace.rest(ctx)
 		return n, err
 	}))

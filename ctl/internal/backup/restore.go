@@ -203,6 +203,7 @@ func restore(ctx context.Context, site *stack.Stack, say *terminal.Teller, in, o
 		}
 	}
 
+	say.End()
 	say.Say("This puts the site's data back to %s.\nWhat the site has now, and writes until then, is moved to the schema %s, in the place of what an earlier restore has left there. Everybody must sign in again.", what, before)
 	project, err := site.Project(ctx)
 	if err != nil {
@@ -224,7 +225,7 @@ func restore(ctx context.Context, site *stack.Stack, say *terminal.Teller, in, o
 	r := rebuilt{Server: apart, say: say, backup: b}
 	say.Now("loading it there")
 	if err := r.load(ctx, telling{dump, func() {
-		say.Progress("loading it there: %s of %s", megabytes(done), megabytes(b.Size))
+		say.Show("%s of %s", megabytes(done), megabytes(b.Size))
 	}}, p.defines); err != nil {
 		return false, err
 	}

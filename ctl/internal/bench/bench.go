@@ -109,7 +109,7 @@ func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Option
 	if err := site.Remove(); err != nil { // of a run that was killed
 		return nil, err
 	}
-	if err := images.Ensure(ctx, site.Stack, images.NewReporter(progress)); err != nil {
+	if err := images.Ensure(ctx, site.Stack, images.NewRunner(say)); err != nil {
 		return nil, err
 	}
 	say.Now("starting a copy of the stack")

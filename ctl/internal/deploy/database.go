@@ -125,21 +125,21 @@ func (s *site) restartDatabase(ctx context.Context, db docker.Container, changed
 		again, did = s.recreate(), "made anew, since compose.yaml or its image has changed"
 	}
 	if err := s.flush(ctx, db); err != nil && ctx.Err() == nil {
-		s.say("its pages could not be written beforehand, so stopping takes longer: %v", err)
+		s.tell.Say("its pages could not be written beforehand, so stopping takes longer: %v", err)
 	}
 	if wayBack {
 		if err := s.remember(ctx, db); err != nil {
 			return err
 		}
 	}
-	s.say("restarting MySQL")
+	s.tell.Say("restarting MySQL")
 	began := time.Now()
 	_, err := s.composeWithin(ctx, stopWithin, again...)
 	if err == nil {
 		err = s.awaitDatabase(ctx, changed)
 	}
 	if err == nil {
-		s.say("MySQL is healthy again, %.1f s after it was told to stop (%s)", time.Since(began).Seconds(), did)
+		s.tell.Say("MySQL is healthy again, %.1f s after it was told to stop (%s)", time.Since(began).Seconds(), did)
 		return s.forget(ctx)
 	}
 	if ctx.Err() != nil {
@@ -219,7 +219,7 @@ func (s *site) judge(ctx context.Context, db docker.Container, options RestartOp
 	case order > 0:
 		return false, fmt.Errorf("the data is of MySQL %s, and %s has MySQL %s, which cannot read it", now, image, next)
 	case options.Force:
-		s.say("from MySQL %s to %s there is no way back but a backup", now, next)
+		s.tell.Say("from MySQL %s to %s there is no way back but a backup", now, next)
 		return false, nil
 	case options.Backed == nil:
 		return false, fmt.Errorf("from MySQL %s to %s there is no way back but a backup: make backup, then make restart-db", now, next)
@@ -227,7 +227,7 @@ func (s *site) judge(ctx context.Context, db docker.Container, options RestartOp
 	if err := options.Backed(ctx, uuid); err != nil {
 		return false, fmt.Errorf("from MySQL %s to %s there is no way back but a backup, and %w: make backup first, or make restart-db FORCE=1", now, next, err)
 	}
-	s.say("from MySQL %s to %s there is no way back but the backup", now, next)
+	s.tell.Say("from MySQL %s to %s there is no way back but the backup", now, next)
 	return false, nil
 }
 
@@ -272,7 +272,7 @@ func (s *site) finishRestart(ctx context.Context) error {
 	if cutOff, err := s.restartCutOff(ctx); err != nil || !cutOff {
 		return err
 	}
-	s.say("a restart of MySQL was cut off: looking after it")
+	s.tell.Say("a restart of MySQL was cut off: looking after it")
 	list, err := s.Containers(ctx, "db")
 	if err != nil {
 		return err
@@ -308,7 +308,7 @@ func (s *site) restartCutOff(ctx context.Context) (bool, error) {
 // goBack makes db as it is noted: its image, flags, user and memory; what else compose.yaml says of it stays as it says now.
 // It succeeds with ErrWentBack.
 func (s *site) goBack(ctx context.Context) error {
-	s.say("going back to the MySQL before")
+	s.tell.Say("going back to the MySQL before")
 	err := s.comeBack(ctx)
 	if err != nil {
 		return fmt.Errorf("the way back failed: %w", err)

@@ -76,7 +76,7 @@ func (s *site) recover(ctx context.Context) error {
 	if err != nil || found.none() {
 		return err
 	}
-	s.say("a command was killed here: putting right what it left")
+	s.tell.Say("a command was killed here: putting right what it left")
 	if err := s.putRight(ctx, found); err != nil {
 		return fmt.Errorf("put right what a command that was killed has left: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/images"
 	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/terminal"
 	"oneserver/ctl/internal/wait"
 )
 
@@ -38,7 +39,7 @@ func Deploy(ctx context.Context, running *stack.Stack, out *os.File, replicas in
 	}
 	defer done()
 	return r.settle(ctx, func() error {
-		if err := images.Ensure(ctx, running, images.NewReporter(out), "app"); err != nil {
+		if err := images.Ensure(ctx, running, images.NewRunner(terminal.NewTeller(out)), "app"); err != nil {
 			return err
 		}
 		current, err := r.isCurrent(ctx)
@@ -79,7 +80,7 @@ func Rollback(ctx context.Context, running *stack.Stack, out io.Writer) error {
 	if !found || previous.ID == r.running {
 		return errors.New("there is no release to go back to: make deploy keeps the one that it replaces")
 	}
-	r.say("the release before takes over: in what follows it is the new one")
+	r.tell.Say("the release before takes over: in what follows it is the new one")
 	return r.replaceWith(ctx, previous.ID)
 }
 
@@ -208,7 +209,7 @@ func (r *release) judgeMigrations(ctx context.Context) error {
 		files = append(files, m.File)
 	}
 	if len(files) > 0 {
-		r.say("to migrate: %s", strings.Join(files, ", "))
+		r.tell.Say("to migrate: %s", strings.Join(files, ", "))
 	}
 	return nil
 }
@@ -280,7 +281,7 @@ func (r *release) replace(ctx context.Context) error {
 	if err := r.runOneShots(ctx); err != nil {
 		return err
 	}
-	r.say("the tables are as the new release needs them")
+	r.tell.Say("the tables are as the new release needs them")
 	fresh, err := r.takeOver(ctx)
 	if err != nil {
 		return errors.Join(err, r.giveUp(ctx))
@@ -290,15 +291,15 @@ func (r *release) replace(ctx context.Context) error {
 	// To stop half-way would leave more behind than to go on.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backWithin)
 	defer cancel()
-	r.say("the new release serves")
+	r.tell.Say("the new release serves")
 	if err := r.drain(ctx, r.old); err != nil {
 		return err
 	}
-	r.say("the old release has answered what it had begun, and is gone")
+	r.tell.Say("the old release has answered what it had begun, and is gone")
 	if err := r.routeByName(ctx, fresh); err != nil {
 		return err
 	}
-	r.say("done; make rollback undoes it")
+	r.tell.Say("done; make rollback undoes it")
 	return nil
 }
 
@@ -313,7 +314,7 @@ func (r *release) takeOver(ctx context.Context) (fresh []docker.Container, err e
 	if err := r.route(ctx, routing{servers: old}, true); err != nil {
 		return nil, err
 	}
-	r.say("requests go to the old release by its address")
+	r.tell.Say("requests go to the old release by its address")
 	if _, err := r.composeWithin(ctx, readyWithin, "up", "--detach", "--no-deps", "--no-recreate", "--no-build",
 		"--scale", "app="+strconv.Itoa(len(r.old)+r.replicas), "app"); err != nil {
 		return nil, err
@@ -321,7 +322,7 @@ func (r *release) takeOver(ctx context.Context) (fresh []docker.Container, err e
 	if fresh, err = r.fresh(ctx); err != nil {
 		return nil, err
 	}
-	r.say("the new release has started, beside the old one")
+	r.tell.Say("the new release has started, beside the old one")
 	if err := r.ready(ctx, fresh); err != nil {
 		return nil, err
 	}
@@ -331,7 +332,7 @@ func (r *release) takeOver(ctx context.Context) (fresh []docker.Container, err e
 	if err := r.ask(ctx, fresh); err != nil {
 		return nil, err
 	}
-	r.say("it is ready, and answers")
+	r.tell.Say("it is ready, and answers")
 	next, err := r.replicasOf(fresh)
 	if err != nil {
 		return nil, err
@@ -339,11 +340,11 @@ func (r *release) takeOver(ctx context.Context) (fresh []docker.Container, err e
 	if err := r.route(ctx, routing{servers: next, backups: old}, false); err != nil {
 		return nil, err
 	}
-	r.say("visitors have it, and the old one answers what it cannot")
+	r.tell.Say("visitors have it, and the old one answers what it cannot")
 	if err := r.try(ctx, fresh); err != nil {
 		return nil, err
 	}
-	r.say("it has passed its trial")
+	r.tell.Say("it has passed its trial")
 	// Named before it happens: whoever finds both releases, and no routing, then knows which it is to be.
 	if fresh[0].Image != r.running { // where only the number of replicas has changed, the release before stays that
 		if err := r.tag(ctx, r.running, r.previous()); err != nil {

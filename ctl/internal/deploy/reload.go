@@ -61,18 +61,18 @@ func Reload(ctx context.Context, running *stack.Stack, out io.Writer) error {
 	}
 
 	if next == now {
-		s.say("nginx.conf is as it was")
+		s.tell.Say("nginx.conf is as it was")
 	} else {
 		if _, err := s.adopt(ctx); err != nil {
 			return err
 		}
-		s.say("Nginx has taken nginx.conf over")
+		s.tell.Say("Nginx has taken nginx.conf over")
 	}
-	s.say("the static files are served as they are")
+	s.tell.Say("the static files are served as they are")
 	if err := s.hasCorefile(ctx, dns, sum); err != nil {
 		return err
 	}
-	s.say("dns serves this corefile, and a changed zone within two seconds")
+	s.tell.Say("dns serves this corefile, and a changed zone within two seconds")
 	return nil
 }
 

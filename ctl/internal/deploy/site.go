@@ -14,6 +14,7 @@ import (
 
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/terminal"
 )
 
 // ErrBusy is another command that changes this site.
@@ -23,8 +24,7 @@ var ErrBusy = errors.New("another deploy, rollback or reload of this site is und
 type site struct {
 	*stack.Stack
 	project stack.Project
-	out     io.Writer
-	began   time.Time
+	tell    *terminal.Teller
 	web     docker.Container // whose Nginx passes requests on
 }
 
@@ -34,7 +34,7 @@ func open(ctx context.Context, s *stack.Stack, out io.Writer) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &site{Stack: s.Detached(), project: project, out: out, began: time.Now()}, nil
+	return &site{Stack: s.Detached(), project: project, tell: terminal.NewTeller(out).Since(time.Now())}, nil
 }
 
 // find is open for what is done behind web, which must run.
@@ -50,11 +50,6 @@ func find(ctx context.Context, running *stack.Stack, out io.Writer) (*site, erro
 		return nil, fmt.Errorf("web was started before its routing had a file of its own: make up: %w", err)
 	}
 	return s, nil
-}
-
-// say tells what has been done, and when.
-func (s *site) say(format string, args ...any) {
-	fmt.Fprintf(s.out, "%6.1f s  %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
 // docker runs a docker command that takes moments.
@@ -139,7 +134,7 @@ func (s *site) lock(ctx context.Context) (unlock func(), err error) {
 		err := cmd.Wait()
 		cancel()
 		if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-			fmt.Fprintln(s.out, err)
+			s.tell.Say("%v", err)
 		}
 	}
 	got := make(chan string, 1)

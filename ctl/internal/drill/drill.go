@@ -259,7 +259,7 @@ func (d *drill) perform(ctx context.Context, t *traffic, e event) (entry *histor
 	if err := t.awaitSteadyState(ctx, healthyTime, time.Now()); err != nil {
 		return nil, fmt.Errorf("before it: %w", err)
 	}
-	t.say(e.title)
+	t.tell.Say("%s", e.title)
 	entry = &history.Event{Name: e.title, Start: t.since(), Note: e.note}
 	err = act.run(ctx)
 	entry.End = t.since()

@@ -121,7 +121,7 @@ func (d *drill) climb(ctx context.Context, a *author, steps []history.Step) (rep
 	}
 	for i, step := range steps {
 		err = errors.Join(err, meter.read(ctx))
-		t.say(fmt.Sprintf("%.0f a second", step.Rate))
+		t.tell.Say("%.0f a second", step.Rate)
 		end := time.Duration(i+1) * stepTime
 		select {
 		case <-time.After(end - t.since()):

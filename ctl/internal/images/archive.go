@@ -24,7 +24,7 @@ import (
 
 // Bundle writes every image that the stack runs into one archive, for Load or, on any system, `docker load`. An empty
 // file name is oneserver-images-<os>-<arch>.tar.gz; a relative one starts at the repository.
-func Bundle(ctx context.Context, s *stack.Stack, out *Reporter, file string) error {
+func Bundle(ctx context.Context, s *stack.Stack, out *Runner, file string) error {
 	if err := Ensure(ctx, s, out); err != nil {
 		return err
 	}
@@ -42,47 +42,47 @@ func Bundle(ctx context.Context, s *stack.Stack, out *Reporter, file string) err
 		total += image.Size
 	}
 
-	step := out.begin("writing " + file)
+	out.Begin("writing %s", file)
 	temporary, err := os.CreateTemp(filepath.Dir(file), "partial-*.tar.gz")
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	defer os.Remove(temporary.Name())
 	defer temporary.Close()
 	// For these images a third of the time that the default level takes (6 s, 20 s) and 7% more bytes.
 	compressor, err := gzip.NewWriterLevel(temporary, gzip.BestSpeed)
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
-	progress := &progress{step: step, total: total}
-	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+	progress := &progress{out: out, total: total}
+	if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
 		cmd := s.Command(ctx, append([]string{"save"}, names...)...)
 		cmd.Stdout = io.MultiWriter(compressor, progress)
 		return cmd
 	}); err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	if err := errors.Join(compressor.Close(), temporary.Chmod(0o644), temporary.Sync(), temporary.Close()); err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	written, err := os.Stat(temporary.Name())
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	if err := os.Rename(temporary.Name(), file); err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
-	step.done("wrote %s, %s: %s", file, megabytes(written.Size()), list(names))
+	out.Done("wrote %s, %s: %s", file, megabytes(written.Size()), list(names))
 	uses, err := published(ctx, s, names)
 	if err != nil {
 		return err
 	}
-	out.say("%s", Describe(uses))
+	out.Say("%s", Describe(uses))
 	return nil
 }
 
 // Load reads an archive that Bundle wrote. The whole of it is looked through before the engine is given any.
-func Load(ctx context.Context, s *stack.Stack, out *Reporter, file string) error {
+func Load(ctx context.Context, s *stack.Stack, out *Runner, file string) error {
 	names, system, arch, err := runtimeImages(ctx, s)
 	if err != nil {
 		return err
@@ -92,25 +92,25 @@ func Load(ctx context.Context, s *stack.Stack, out *Reporter, file string) error
 		return err
 	}
 	file = archivePath(s, file, system, arch)
-	step := out.begin("reading " + file)
+	out.Begin("reading %s", file)
 	archive, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return step.fail(fmt.Errorf("there is no %s: write it with make bundle on a connected machine, or name another with make load FILE=…", file))
+		return out.Fail(fmt.Errorf("there is no %s: write it with make bundle on a connected machine, or name another with make load FILE=…", file))
 	}
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	defer archive.Close()
 	info, err := archive.Stat()
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
-	found, err := readArchive(io.TeeReader(ctxio.Reader{Context: ctx, Reader: archive}, &progress{step: step, total: info.Size()}))
+	found, err := readArchive(io.TeeReader(ctxio.Reader{Context: ctx, Reader: archive}, &progress{out: out, total: info.Size()}))
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	if err := check(found, names, system, arch); err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	var foreign []string
 	for i, use := range uses {
@@ -122,13 +122,13 @@ func Load(ctx context.Context, s *stack.Stack, out *Reporter, file string) error
 		uses[i].Here = loaded
 	}
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
-	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd { return s.Command(ctx, "load", "--input", file) }); err != nil {
-		return step.fail(err)
+	if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd { return s.Command(ctx, "load", "--input", file) }); err != nil {
+		return out.Fail(err)
 	}
-	step.done("loaded %s", list(names))
-	out.say("%s", Describe(uses))
+	out.Done("loaded %s", list(names))
+	out.Say("%s", Describe(uses))
 	return nil
 }
 
@@ -267,15 +267,15 @@ func check(found map[string]archived, names []string, system, arch string) error
 	return nil
 }
 
-// progress shows on a step how much has passed through it, in bytes.
+// progress shows how much has passed through it, in bytes.
 type progress struct {
-	step        *step
+	out         *Runner
 	done, total int64
 }
 
 func (p *progress) Write(b []byte) (int, error) {
 	p.done += int64(len(b))
-	p.step.show(fmt.Sprintf("%s of about %s", megabytes(p.done), megabytes(p.total)))
+	p.out.said(megabytes(p.done) + " of about " + megabytes(p.total))
 	return len(b), nil
 }
 

@@ -36,7 +36,7 @@ type plan struct {
 // the same build that `docker compose up --build` does, so that nothing can be stale and nothing is kept beside it.
 // Where ours are here and what they are built from can not be had, as after Load, they are left as they are. What is here
 // is not exchanged for another: that is Renew's.
-func Ensure(ctx context.Context, s *stack.Stack, out *Reporter, services ...string) error {
+func Ensure(ctx context.Context, s *stack.Stack, out *Runner, services ...string) error {
 	plan, err := readPlan(ctx, s, services...)
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func Ensure(ctx context.Context, s *stack.Stack, out *Reporter, services ...stri
 		}
 	}
 	if asTheyAre {
-		out.say("%s is not here and cannot be pulled: %s stay as they are", list(bases), list(plan.built))
+		out.Say("%s is not here and cannot be pulled: %s stay as they are", list(bases), list(plan.built))
 		return nil
 	}
 	return build(ctx, s, out, plan.built, services...)
@@ -128,31 +128,31 @@ var passing = regexp.MustCompile(`(?i)too\s?many\s?requests|\b429\b`)
 // pull gets images from their registry. A registry that does not answer, or does not have one, is no error: the reason
 // is returned, and nothing else is asked of it. A transfer that breaks off is one, and a registry that is there and
 // refuses for now.
-func pull(ctx context.Context, s *stack.Stack, out *Reporter, names []string) (unreachable string, err error) {
+func pull(ctx context.Context, s *stack.Stack, out *Runner, names []string) (unreachable string, err error) {
 	for _, name := range names {
-		step := out.begin("pulling " + name)
-		err := step.run(ctx, registryPatience, func(ctx context.Context) *exec.Cmd { return s.Command(ctx, "pull", name) })
+		out.Begin("pulling %s", name)
+		err := out.run(ctx, registryPatience, func(ctx context.Context) *exec.Cmd { return s.Command(ctx, "pull", name) })
 		var failed *commandError
 		switch {
 		case err == nil:
-			step.done("pulled %s", name)
+			out.Done("pulled %s", name)
 		case errors.As(err, &failed) && passing.MatchString(failed.reason()):
-			return "", step.fail(fmt.Errorf("%w\nthe registry allows no more for now: try again later, or raise its limit with docker login", err))
+			return "", out.Fail(fmt.Errorf("%w\nthe registry allows no more for now: try again later, or raise its limit with docker login", err))
 		case ctx.Err() == nil && errors.As(err, &failed) && !failed.stdout:
-			step.drop()
+			out.End()
 			if errors.Is(err, errSilent) {
 				return fmt.Sprintf("the registry said nothing for %s", registryPatience.first), nil
 			}
 			return failed.reason(), nil
 		default:
-			return "", step.fail(err)
+			return "", out.Fail(err)
 		}
 	}
 	return "", nil
 }
 
 // build builds our images, those of the services named or all, and says so if that changed any.
-func build(ctx context.Context, s *stack.Stack, out *Reporter, names []string, services ...string) error {
+func build(ctx context.Context, s *stack.Stack, out *Runner, names []string, services ...string) error {
 	if _, err := EnsurePlugin(ctx, s, out, docker.Buildx); err != nil {
 		return err
 	}
@@ -164,15 +164,15 @@ func build(ctx context.Context, s *stack.Stack, out *Reporter, names []string, s
 	if err != nil {
 		return err
 	}
-	step := out.begin("building " + list(names))
-	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+	out.Begin("building %s", list(names))
+	if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
 		return building.Command(ctx, append([]string{"compose", "--progress", "plain", "build"}, services...)...)
 	}); err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	after, err := s.Images(ctx, names...)
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	var changed []string
 	for _, name := range names {
@@ -181,10 +181,10 @@ func build(ctx context.Context, s *stack.Stack, out *Reporter, names []string, s
 		}
 	}
 	if len(changed) == 0 {
-		step.drop()
+		out.End()
 		return nil
 	}
-	step.done("built %s", list(changed))
+	out.Done("built %s", list(changed))
 	return nil
 }
 

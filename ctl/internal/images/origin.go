@@ -197,7 +197,7 @@ func standInsAmong(ctx context.Context, s *stack.Stack, names []string) (outdate
 }
 
 // idle returns those of the images that no container runs on, whosever it is, and says of the others that they stay.
-func idle(ctx context.Context, s *stack.Stack, out *Reporter, names []string) ([]string, error) {
+func idle(ctx context.Context, s *stack.Stack, out *Runner, names []string) ([]string, error) {
 	here, err := s.Images(ctx, names...)
 	if err != nil {
 		return nil, err
@@ -209,7 +209,7 @@ func idle(ctx context.Context, s *stack.Stack, out *Reporter, names []string) ([
 			return nil, err
 		}
 		if users := strings.Fields(running); len(users) > 0 {
-			out.say("%s is a stand-in, and stays: %s runs on it (make down first)", name, list(users))
+			out.Say("%s is a stand-in, and stays: %s runs on it (make down first)", name, list(users))
 			continue
 		}
 		free = append(free, name)
@@ -220,7 +220,7 @@ func idle(ctx context.Context, s *stack.Stack, out *Reporter, names []string) ([
 // Renew is Ensure for who asks for the images themselves: it also builds those stand-ins anew whose sources have changed,
 // and with official set, puts official images in the place of stand-ins where they can now be pulled. An image that a
 // container runs on stays.
-func Renew(ctx context.Context, s *stack.Stack, out *Reporter, official bool) error {
+func Renew(ctx context.Context, s *stack.Stack, out *Runner, official bool) error {
 	plan, err := readPlan(ctx, s)
 	if err != nil {
 		return err
@@ -260,6 +260,6 @@ func Renew(ctx context.Context, s *stack.Stack, out *Reporter, official bool) er
 	if err != nil {
 		return err
 	}
-	out.say("%s", Describe(uses))
+	out.Say("%s", Describe(uses))
 	return nil
 }

@@ -30,12 +30,12 @@ esac`
 
 func TestOnlyMakeImagesExchangesAStandInAndNotUnderAContainer(t *testing.T) {
 	const old, official = `[{"Id":"sha256:old","Config":{"Labels":{"org.oneserver.stand-in":"0123"}}}]`, `[{"Id":"sha256:old"}]`
-	images := func(ctx context.Context, cli *stack.Stack, out *Reporter) error { return Renew(ctx, cli, out, true) }
-	keep := func(ctx context.Context, cli *stack.Stack, out *Reporter) error { return Renew(ctx, cli, out, false) }
-	up := func(ctx context.Context, cli *stack.Stack, out *Reporter) error { return Ensure(ctx, cli, out) }
+	images := func(ctx context.Context, cli *stack.Stack, out *Runner) error { return Renew(ctx, cli, out, true) }
+	keep := func(ctx context.Context, cli *stack.Stack, out *Runner) error { return Renew(ctx, cli, out, false) }
+	up := func(ctx context.Context, cli *stack.Stack, out *Runner) error { return Ensure(ctx, cli, out) }
 	for _, c := range []struct {
 		what     string
-		do       func(context.Context, *stack.Stack, *Reporter) error
+		do       func(context.Context, *stack.Stack, *Runner) error
 		image    string // that is here; "current" is a stand-in of these sources
 		history  string
 		registry bool

@@ -31,7 +31,7 @@ func Up(ctx context.Context, s *stack.Stack, out *os.File) error {
 	if err := examine(ctx, s, out); err != nil {
 		return err
 	}
-	reporter := images.NewReporter(out)
+	reporter := images.NewRunner(terminal.NewTeller(out))
 	installed, err := images.EnsurePlugin(ctx, s, reporter, docker.Compose)
 	if err != nil {
 		return err
