@@ -100,7 +100,7 @@ func prepare(ctx context.Context, say *terminal.Teller, b Backup, all []Backup, 
 	s.plan.expected = dumped.Clone()
 	say.Now("looking for %s in the binary logs (%d)", stamp(to), len(logs))
 	for i, log := range logs {
-		say.Progress("looking for %s in the binary log %s", stamp(to), log.Name)
+		say.Show("%s", log.Name)
 		if err := log.of.compare(ctx, log.File, log.SHA256); err != nil {
 			return p, err
 		}

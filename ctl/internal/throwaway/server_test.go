@@ -3,26 +3,28 @@ package throwaway
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 )
 
 // A MySQL that the kernel ends for its memory is told from one that ends for another reason.
 func TestAMySQLThatNeedsTooMuchMemorySaysSo(t *testing.T) {
 	t.Parallel()
-	cli := docker.CLI{Dir: t.TempDir()}
+	dir := t.TempDir()
 	const image = "mysql:9.7"
-	if _, err := cli.Output(t.Context(), "image", "inspect", image); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte("services: { db: { image: "+image+", user: '999:999' } }"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	of := stack.New(dir, append(os.Environ(), "COMPOSE_PROJECT_NAME=oneserver-test-memory")...)
+	if _, err := of.Output(t.Context(), "image", "inspect", image); err != nil {
 		t.Skip(err)
 	}
-	var project stack.Project
-	project.Name = "oneserver-test-memory"
-	project.Services = map[string]stack.Service{"db": {Image: image, User: "999:999"}}
-	server, err := Start(t.Context(), cli, project, "test", "--max-allowed-packet=1G")
+	server, err := Start(t.Context(), of, "test", "--max-allowed-packet=1G")
 	if err != nil {
 		t.Fatal(err)
 	}
