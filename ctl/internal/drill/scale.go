@@ -70,9 +70,7 @@ func scale(ctx context.Context, d *drill) (section report.Section, err error) {
 			w.Phantom = append(w.Phantom, climbed.Result.Writes.Phantom...)
 		}
 		scale := report.Scale{Name: plural(n, "replica"), Steps: climbed.Result.Steps}
-		if model, err := usl.Fit(points(scale.Steps)); err != nil {
-			scale.Why = err.Error()
-		} else {
+		if model, err := usl.Fit(points(scale.Steps)); err == nil { // else the steps are shown without
 			scale.Model = &model
 		}
 		section.Scales = append(section.Scales, scale)
