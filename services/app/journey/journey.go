@@ -1,5 +1,5 @@
 // Package journey looks at the stack from inside the application: what its name server answers for the site, and
-// which parts there are, in which version and how they are. A part that is away is something to show, not an error.
+// which parts there are, in which version and how they are. A part that is down is something to show, not an error.
 package journey
 
 import (
@@ -56,7 +56,7 @@ type Config struct {
 	DNSAddress string // host:port of the stack's name server
 	Replica    string // the name of this process
 
-	// DatabaseVersion asks the database for its version, without waiting for one that is away.
+	// DatabaseVersion asks the database for its version, without waiting for one that is down.
 	DatabaseVersion func(context.Context) (string, error)
 }
 
