@@ -20,14 +20,14 @@ const (
 // Journey is what a request passes on its way.
 type Journey struct {
 	DNS   DNS    `json:"dns" doc:"What the stack's name server answers"`
-	Parts []Part `json:"parts" doc:"dns, web, app and db, in the order in which a request meets them"`
+	Parts []Part `json:"parts" nullable:"false" doc:"dns, web, app and db, in the order in which a request meets them"`
 }
 
 // DNS is a question to the stack's name server and its answer.
 type DNS struct {
 	Question string   `json:"question" example:"www.foobar.com. A"`
 	View     string   `json:"view" enum:"inside" doc:"Who asked: the application, inside the network, is told the address of web there; the outside is told the server's public address"`
-	Records  []Record `json:"records"`
+	Records  []Record `json:"records" nullable:"false"`
 	Duration float64  `json:"duration_ms" doc:"Milliseconds"`
 	Error    string   `json:"error" doc:"Why there is no answer; empty if there is one"`
 }
