@@ -7,6 +7,7 @@ override hint := echo 'make doctor says what is wrong, and what to do about it' 
 override modules := services/dns services/app ctl
 # pinned here and not in go.mod, so that a linter's dependencies never reach an application
 override staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+override actionlint := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 # What is given on the command line (URL=…, FILE=…, DOMAIN=…) is text: make does not expand it, which would run $(shell …),
 # and a recipe finds it in its environment, where no shell runs `…`.
@@ -93,11 +94,12 @@ test-all: go ## what is too long for make test: repeated kills, large data, atta
 	@$(ctl) images --keep
 	@go -C ctl/e2e test -count=1 -timeout 60m -v -run '^TestLong' -skip '$(unproven)'
 
-lint: go ## gofmt, vet, staticcheck, shellcheck, and each program's own check of its files
+lint: go ## gofmt, vet, staticcheck, shellcheck, actionlint, and each program's own check of its files
 	@command -v shellcheck >/dev/null || { echo "make lint needs shellcheck: apt-get install shellcheck, or https://www.shellcheck.net" >&2; exit 1; }
 	@unformatted=$$(gofmt -l $(modules)); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	@for module in $(modules); do (cd $$module && go vet ./... && go run $(staticcheck) ./...) || exit; done
 	@shellcheck .ci/run $$(git ls-files '*.sh')
+	@go run $(actionlint) .github/workflows/*.yml
 	@$(ctl) images --keep
 	@docker compose config --quiet
 	@export COMPOSE_PROJECT_NAME=oneserver-lint SUBNET=172.28.2; trap 'docker compose --progress quiet down' EXIT; \

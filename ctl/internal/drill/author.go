@@ -83,7 +83,7 @@ func (s *Stack) stored(ctx context.Context, tokenPrefix string) (check.Stored, e
 	return found, nil
 }
 
-// patience is how long a request of the drill's own is tried again while the site says that it is away.
+// patience is how long a request of the drill's own is tried again while the site says that it is down.
 const patience = 30 * time.Second
 
 // direct sends to the one address that a drill knows: no proxy, and no redirect is followed.
@@ -93,7 +93,7 @@ var direct = &http.Client{
 	Timeout:       20 * time.Second, // the site itself gives up after 15
 }
 
-// ask sends a request of the drill's own, and again while the site is away, and returns the answer's header. An answer
+// ask sends a request of the drill's own, and again while the site is down, and returns the answer's header. An answer
 // that is no success is an error.
 func (s *Stack) ask(ctx context.Context, method, path, cookie string, content any) (http.Header, error) {
 	body, err := json.Marshal(content)
