@@ -80,7 +80,7 @@ backup: tool ## copy the data into a folder of backups/, beside the running site
 restore: tool ## put the data back (asks first): make restore FILE=backups/… KEY=FILE, or TO="2026-11-23 10:00:00" in UTC
 	@$(tool) restore $${TO:+--to="$$TO"} $${KEY:+--key="$$KEY"} $${UNSIGNED:+--unsigned} $${FILE:+-- "$$FILE"}
 
-test: tool ## unit tests, then integration tests against a second copy of the stack
+test: go tool ## unit tests, then integration tests against a second copy of the stack
 	@$(tool) images --keep
 	@for module in $(modules); do go -C $$module test -short ./... || exit; done
 	@echo 'integration tests, about seven minutes ...'
@@ -90,11 +90,11 @@ test: tool ## unit tests, then integration tests against a second copy of the st
 # not passed as a whole.
 override unproven := ^TestLong(ALargeRestoreIsQuickAndQuiet|AKilledRestoreLeavesNothingHalf|AMySQLThatDoesNotStartMakesWay)$$
 
-test-all: tool ## what is too long for make test: repeated kills, large data, attacks
+test-all: go tool ## what is too long for make test: repeated kills, large data, attacks
 	@$(tool) images --keep
 	@go -C ctl/e2e test -count=1 -timeout 60m -v -run '^TestLong' -skip '$(unproven)'
 
-lint: tool ## gofmt, vet, staticcheck, shellcheck, and each program's own check of its files
+lint: go tool ## gofmt, vet, staticcheck, shellcheck, and each program's own check of its files
 	@command -v shellcheck >/dev/null || { echo "make lint needs shellcheck: apt-get install shellcheck, or https://www.shellcheck.net" >&2; exit 1; }
 	@unformatted=$$(gofmt -l $(modules)); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	@for module in $(modules); do (cd $$module && go vet ./... && go run $(staticcheck) ./...) || exit; done
@@ -108,10 +108,10 @@ lint: tool ## gofmt, vet, staticcheck, shellcheck, and each program's own check 
 images: tool ## pull or build every image, official ones in place of stand-ins; without a registry, build these from Debian packages
 	@$(tool) images
 
-bundle: tool ## write all images into one archive, for machines without a network
+bundle: tool ## write all images, and this tool, into one archive, for machines without a network
 	@$(tool) bundle
 
-load: tool ## read such an archive: make load FILE=oneserver-images-….tar.gz
+load: from-bundle tool ## read such an archive: make load FILE=oneserver-images-….tar.gz
 	@$(tool) load $${FILE:+-- "$$FILE"}
 
 dist: go ## build the tool for Linux, macOS and Windows into dist/, with checksums

@@ -81,6 +81,7 @@ func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 		{"restore", "UNSIGNED", func(string) []string { return []string{"--unsigned"} }},
 		{"restart-db", "FORCE", func(string) []string { return []string{"--force"} }},
 		{"load", "FILE", func(v string) []string { return []string{"--", v} }},
+		{"up", "BUILDX_BUILDER", func(string) []string { return nil }}, // of Docker
 		// of no use to the target, or not for its user to say
 		{"up", "DOMAIN", func(string) []string { return nil }},
 		{"up", "ANYTHING", func(string) []string { return nil }},
@@ -93,7 +94,7 @@ func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range regexp.MustCompile(`\$\$\{?([A-Z]+)`).FindAllStringSubmatch(string(text), -1) {
+	for _, name := range regexp.MustCompile(`\$\$\{?([A-Z_]+)`).FindAllStringSubmatch(string(text), -1) {
 		if !slices.ContainsFunc(uses, func(u makeUse) bool { return u.variable == name[1] }) {
 			t.Errorf("the Makefile uses %s, which this test does not know", name[1])
 		}
