@@ -74,6 +74,9 @@ func Up(ctx context.Context, cli docker.CLI, out *os.File) error {
 	if err != nil {
 		return err
 	}
+	if err := reachable(ctx, cli, settings, out); err != nil {
+		return err
+	}
 	if err := printAddresses(out, settings); err != nil {
 		return err
 	}
