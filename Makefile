@@ -11,7 +11,8 @@ override staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Not for this project: a go.work above this folder, flags for other builds, git where it refuses to say what a stranger owns.
 export override GOWORK := off
 export override GOFLAGS := -mod=readonly -buildvcs=false
-unexport CDPATH
+unexport CDPATH GOOS GOARCH GO111MODULE
+.NOTPARALLEL:
 
 # What is given on the command line (URL=…, FILE=…, DOMAIN=…) is text: make does not expand it, which would run $(shell …),
 # and a recipe finds it in its environment, where no shell runs `…`.

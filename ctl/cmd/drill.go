@@ -33,7 +33,7 @@ leaves it as it was, also after Ctrl-C. A relative folder is taken from the repo
 	cobra.CheckErr(root.MarkPersistentFlagDirname("out"))
 
 	run := func(names []string) func(*cobra.Command, []string) error {
-		return inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
+		return onSite(func(ctx context.Context, cli docker.CLI, _ []string) error {
 			return drill.Run(ctx, cli, os.Stdout, names, options)
 		})
 	}

@@ -16,7 +16,7 @@ func reloadCommand() *cobra.Command {
 		Short:   "Check nginx.conf, corefile, zone and static files, and have them served",
 		Example: "  oneserver reload",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
+		RunE: onSite(func(ctx context.Context, cli docker.CLI, _ []string) error {
 			return deploy.Reload(ctx, cli, os.Stdout)
 		}),
 	}

@@ -72,6 +72,15 @@ func seeHelp(command *cobra.Command, err error) error {
 	return fmt.Errorf("%w: see %s --help", err, command.CommandPath())
 }
 
+// unwanted are the variables that would make docker and Compose do something else than they are asked for here, without a
+// word: docs/troubleshooting.md has all that this machine's environment can change.
+var unwanted = []string{
+	"DOCKER_DEFAULT_PLATFORM", // images of another processor than the engine's
+	"COMPOSE_COMPATIBILITY",   // other names of containers, and other limits
+	"COMPOSE_REMOVE_ORPHANS",  // up removes what it does not know
+	"COMPOSE_STATUS_STDOUT",   // progress among what we read
+}
+
 // inRepository makes what a command does of work in the repository that its user is in, with Docker's commands run at
 // the root of it.
 func inRepository(work func(ctx context.Context, cli docker.CLI, args []string) error) func(*cobra.Command, []string) error {
@@ -80,12 +89,31 @@ func inRepository(work func(ctx context.Context, cli docker.CLI, args []string) 
 		if err != nil {
 			return err
 		}
+		for _, name := range unwanted {
+			if err := os.Unsetenv(name); err != nil {
+				return err
+			}
+		}
 		root, err := stack.FindRoot(dir)
 		if err != nil {
 			return err
 		}
 		return work(command.Context(), docker.CLI{Dir: root}, args)
 	}
+}
+
+// onSite is inRepository for what changes the site or its data: those of this clone, and not of another.
+func onSite(work func(ctx context.Context, cli docker.CLI, args []string) error) func(*cobra.Command, []string) error {
+	return inRepository(func(ctx context.Context, cli docker.CLI, args []string) error {
+		project, err := stack.ReadProject(ctx, cli)
+		if err != nil {
+			return err
+		}
+		if err := stack.CheckOwn(ctx, cli, project.Name); err != nil {
+			return err
+		}
+		return work(ctx, cli, args)
+	})
 }
 
 // withImages is inRepository for work on images, which takes Compose and somebody to report to.
