@@ -131,7 +131,7 @@ dist: go ## build the tool for Linux, macOS and Windows into dist/, with checksu
 tool:
 	@if command -v go >/dev/null; then CGO_ENABLED=0 go build -C ctl -o ../$(tool) .; \
 	elif [ ! -x $(tool) ] || [ -n "$$(find ctl -newer $(tool))" ]; then \
-	  echo 'building $(tool) ...'; \
+	  echo 'building $(tool) ...'; mkdir -p bin; \
 	  DOCKER_BUILDKIT=1 BUILDX_BUILDER="$${BUILDX_BUILDER:-$$(docker context inspect --format '{{.Name}}')}" \
 	    docker build --build-arg GOPROXY --build-arg SYSTEM="$$(uname -s)" --build-arg MACHINE="$$(uname -m)" --output bin ctl \
 	    && touch $(tool) || { echo "There is no Go here, and Docker could not build $(tool): see above. Install Go 1.26 or newer (https://go.dev/dl), or take it" \

@@ -16,23 +16,23 @@ import (
 
 // checkClone wants a folder that Docker and Compose can be told of, and the stack of this folder and no other.
 func checkClone(ctx context.Context, f *facts) ([]Finding, error) {
-	if odd := oddCharacter(f.cli.Dir); odd != "" {
-		return []Finding{{Error, "folder", fmt.Sprintf("%s has %s in its name, which Docker takes for something else", f.cli.Dir, odd), "move this clone to a folder without"}}, nil
+	if odd := oddCharacter(f.stack.Dir); odd != "" {
+		return []Finding{{Error, "folder", fmt.Sprintf("%s has %s in its name, which Docker takes for something else", f.stack.Dir, odd), "move this clone to a folder without"}}, nil
 	}
-	if files := f.cli.Getenv("COMPOSE_FILE"); files != "" {
+	if files := f.stack.Getenv("COMPOSE_FILE"); files != "" {
 		separator := string(os.PathListSeparator)
-		if set := f.cli.Getenv("COMPOSE_PATH_SEPARATOR"); set != "" {
+		if set := f.stack.Getenv("COMPOSE_PATH_SEPARATOR"); set != "" {
 			separator = set
 		}
 		first, _, _ := strings.Cut(files, separator)
 		if !filepath.IsAbs(first) {
-			first = filepath.Join(f.cli.Dir, first)
+			first = filepath.Join(f.stack.Dir, first)
 		}
-		if !same(filepath.Dir(first), f.cli.Dir) {
+		if !same(filepath.Dir(first), f.stack.Dir) {
 			return []Finding{{Error, "COMPOSE_FILE", "COMPOSE_FILE=" + files + " leads Compose to another project", "unset COMPOSE_FILE"}}, nil
 		}
 	}
-	if f.cli.Getenv("DOCKER_CONTENT_TRUST") == "1" {
+	if f.stack.Getenv("DOCKER_CONTENT_TRUST") == "1" {
 		return []Finding{{Error, "DOCKER_CONTENT_TRUST", "it has Docker refuse images that nobody has signed, and what is built here is not signed", "unset DOCKER_CONTENT_TRUST"}}, nil
 	}
 	if _, err := f.engine(); err != nil {
@@ -44,14 +44,14 @@ func checkClone(ctx context.Context, f *facts) ([]Finding, error) {
 		return []Finding{{Error, "Docker", "the engine is on another machine, and what the stack mounts is on this one",
 			"work there, in a clone on that machine; for this machine's engine: unset DOCKER_HOST DOCKER_CONTEXT; docker context use default"}}, nil
 	}
-	if err := stack.CheckOwn(ctx, f.cli, f.projectName()); err != nil {
+	if err := f.stack.CheckOwn(ctx); err != nil {
 		other, ok := errors.AsType[stack.OtherCloneError](err)
 		if !ok {
 			return nil, err
 		}
 		return []Finding{{Error, "folder", other.Says(), other.Do()}}, nil
 	}
-	return []Finding{{OK, "folder", f.cli.Dir, ""}}, nil
+	return []Finding{{OK, "folder", f.stack.Dir, ""}}, nil
 }
 
 // oddCharacter names a character of a path that the tools below take for a separator: Docker's volumes split at a colon and
@@ -98,7 +98,7 @@ func checkFiles(_ context.Context, f *facts) ([]Finding, error) {
 		return []Finding{{OK, "files", "what is mounted can be read in the containers", ""}}, nil
 	}
 	relative := closed[0]
-	if path, err := filepath.Rel(f.cli.Dir, closed[0]); err == nil {
+	if path, err := filepath.Rel(f.stack.Dir, closed[0]); err == nil {
 		relative = path
 	}
 	more := ""

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -33,7 +32,7 @@ func TestVariablesThatLeadElsewhereAreToldByName(t *testing.T) {
 		{"DOCKER_CONTENT_TRUST=1", "DOCKER_CONTENT_TRUST"},
 		{"DOCKER_HOST=tcp://192.0.2.1:2375", "Docker"},
 	} {
-		f := gather(t.Context(), docker.CLI{Dir: dir, Env: append(os.Environ(), "COMPOSE_PROJECT_NAME=ctl-test-machine", c.variable)})
+		f := gather(t.Context(), stack.New(dir, append(os.Environ(), "COMPOSE_PROJECT_NAME=ctl-test-machine", c.variable)...))
 		f.engine = func() (engine, error) { return engine{}, nil } // one that answers, wherever it is
 		got, err := checkClone(t.Context(), f)
 		if err != nil || len(got) != 1 || got[0].About != c.about || (got[0].Level == Error) == (c.about == "folder") {

@@ -11,8 +11,8 @@ import (
 )
 
 // Local says whether the engine's ports, disk and network are this machine's own.
-func Local(ctx context.Context, cli docker.CLI) (bool, error) {
-	out, err := cli.Output(ctx, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+func Local(ctx context.Context, s *stack.Stack) (bool, error) {
+	out, err := s.Output(ctx, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
 	if err != nil {
 		return false, err
 	}
@@ -20,8 +20,8 @@ func Local(ctx context.Context, cli docker.CLI) (bool, error) {
 }
 
 // unanswered finds what the published ports of healthy containers do not answer; publisher has those that run, by service.
-func unanswered(ctx context.Context, settings stack.Settings, publisher map[string]stack.Container) ([]Finding, error) {
-	answers, err := reach.Ask(ctx, settings, 0)
+func unanswered(ctx context.Context, settings stack.Settings, publisher map[string]docker.Container) ([]Finding, error) {
+	answers, err := reach.Ask(ctx, settings, reach.Patience)
 	if err != nil {
 		return nil, err
 	}
@@ -29,17 +29,17 @@ func unanswered(ctx context.Context, settings stack.Settings, publisher map[stri
 	told := map[string]bool{} // by port
 	for _, answer := range answers {
 		container, running := publisher[answer.Service]
-		if answer.Err == nil || told[answer.Port] || !running || !strings.Contains(container.Status, "(healthy)") {
+		if answer.Err == nil || told[answer.Port] || !running || !container.Healthy() {
 			continue // what is not healthy has another reason
 		}
 		about := map[string]string{"web": "HTTP_PORT", "dns": "DNS_PORT"}[answer.Service]
 		told[answer.Port] = true
 		if answer.Dead {
 			findings = append(findings, Finding{Warning, about, fmt.Sprintf("%s at %s: %v, though %s is healthy: the engine's proxy for that port has ended, as it does when it runs out of files",
-				answer.What, answer.Port, answer.Err, container.Name), "make up starts it anew; docs/security.md says what keeps it from happening again"})
+				answer.What, answer.Port, answer.Err, container.Title()), "make up starts it anew; docs/security.md says what keeps it from happening again"})
 			continue
 		}
-		findings = append(findings, Finding{Warning, about, fmt.Sprintf("%s at %s: %v, though %s is healthy", answer.What, answer.Port, answer.Err, container.Name),
+		findings = append(findings, Finding{Warning, about, fmt.Sprintf("%s at %s: %v, though %s is healthy", answer.What, answer.Port, answer.Err, container.Title()),
 			"docker compose logs app " + answer.Service + " shows more"})
 	}
 	return findings, nil

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/doctor"
 	"oneserver/ctl/internal/reach"
 	"oneserver/ctl/internal/stack"
@@ -20,8 +19,8 @@ const answeredWithin = 10 * time.Second
 
 // reachable asks the stack, which is healthy, at its published ports what a visitor asks. A container whose port is dead is
 // started anew, once: the engine then makes its way to it anew.
-func reachable(ctx context.Context, cli docker.CLI, settings stack.Settings, out *os.File) error {
-	local, err := doctor.Local(ctx, cli)
+func reachable(ctx context.Context, s *stack.Stack, settings stack.Settings, out *os.File) error {
+	local, err := doctor.Local(ctx, s)
 	if err != nil || !local {
 		return err // the ports are another machine's
 	}
@@ -48,12 +47,12 @@ func reachable(ctx context.Context, cli docker.CLI, settings stack.Settings, out
 				"\nlook at make logs; what also stands in the way is a firewall of this machine, or another program that answers on this port")
 		}
 		fmt.Fprintf(out, "%s, though it is healthy: starting %s anew\n", strings.Join(wrong, "; "), strings.Join(dead, " and "))
-		restart := cli.Command(ctx, append([]string{"compose", "restart"}, dead...)...)
+		restart := s.Command(ctx, append([]string{"compose", "restart"}, dead...)...)
 		restart.Stdout, restart.Stderr = out, out
 		if err := restart.Run(); err != nil {
 			return fmt.Errorf("docker compose restart %s: %w; make doctor says more", strings.Join(dead, " "), err)
 		}
-		if err := start(ctx, cli, out); err != nil {
+		if err := start(ctx, s, out); err != nil {
 			return err
 		}
 	}

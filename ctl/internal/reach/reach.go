@@ -16,6 +16,7 @@ import (
 	"github.com/miekg/dns"
 
 	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/wait"
 )
 
 // An Answer is what came of one question.
@@ -27,11 +28,11 @@ type Answer struct {
 	Dead    bool   // nothing at all came back
 }
 
-// patience is how long one answer may take.
-const patience = 2 * time.Second
+// Patience is how long one answer may take.
+const Patience = 2 * time.Second
 
 // Ask asks for the page, for the application and for the name over UDP and TCP, side by side, and again what was not answered
-// until the time is over; each once if it is 0.
+// until the time is over.
 func Ask(ctx context.Context, settings stack.Settings, within time.Duration) ([]Answer, error) {
 	bind, err := netip.ParseAddr(settings["BIND"])
 	if err != nil {
@@ -51,25 +52,20 @@ func Ask(ctx context.Context, settings stack.Settings, within time.Duration) ([]
 		{Answer{Service: "dns", Port: "TCP " + name, What: "the name"}, func(ctx context.Context) (bool, error) { return askName(ctx, "tcp", name, settings["DOMAIN"]) }},
 	}
 	answers := make([]Answer, len(questions))
-	until := time.Now().Add(within)
 	var asking sync.WaitGroup
 	for i, question := range questions {
 		asking.Go(func() {
-			tick := time.NewTicker(200 * time.Millisecond)
-			defer tick.Stop()
-			for {
-				limited, cancel := context.WithTimeout(ctx, patience)
-				question.Dead, question.Err = question.ask(limited)
-				cancel()
-				answers[i] = question.Answer
-				if question.Err == nil || ctx.Err() != nil || time.Now().After(until) {
-					return
+			// The last objection is the answer's own.
+			_ = wait.Until(ctx, within, wait.Often, func(ctx context.Context) error {
+				limited, cancel := context.WithTimeout(ctx, Patience)
+				defer cancel()
+				dead, err := question.ask(limited)
+				if !errors.Is(err, errLate) || question.Err == nil { // the end of all time says less than what was said before
+					question.Dead, question.Err = dead, err
 				}
-				select {
-				case <-ctx.Done():
-				case <-tick.C:
-				}
-			}
+				return err
+			})
+			answers[i] = question.Answer
 		})
 	}
 	asking.Wait()
@@ -81,6 +77,8 @@ var client = &http.Client{
 	Transport:     &http.Transport{DisableKeepAlives: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
+
+var errLate = fmt.Errorf("no answer within %s", Patience)
 
 // askWeb wants an answer of the site, under its name. What it answers is its owner's: a page may be gone, or moved to https.
 func askWeb(ctx context.Context, address, domain, path string) (dead bool, err error) {
@@ -120,7 +118,7 @@ func askName(ctx context.Context, network, server, domain string) (dead bool, er
 func reason(err error) error {
 	var late net.Error
 	if errors.As(err, &late) && late.Timeout() {
-		return fmt.Errorf("no answer within %s", patience)
+		return errLate
 	}
 	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
 		err = next

@@ -96,7 +96,7 @@ func TestWhatAVisitorIsNotAnsweredIsTold(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()
-			answers, err := reach.Ask(t.Context(), site(t, c.web, c.name), 0)
+			answers, err := reach.Ask(t.Context(), site(t, c.web, c.name), time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}

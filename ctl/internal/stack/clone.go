@@ -7,9 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-
-	"oneserver/ctl/internal/docker"
 )
 
 // defaultName is the project's in compose.yaml. Who gives another one means it.
@@ -33,31 +30,28 @@ func (e OtherCloneError) Error() string { return e.Says() + ": " + e.Do() }
 
 // CheckOwn returns an OtherCloneError where the project, by its default name, has containers that another clone, which is
 // still there, has made: whoever clones twice would otherwise change or remove what he does not see.
-func CheckOwn(ctx context.Context, cli docker.CLI, project string) error {
-	if project != defaultName {
-		return nil
+func (s *Stack) CheckOwn(ctx context.Context) error {
+	project, err := s.Project(ctx)
+	if err != nil || project.Name != defaultName {
+		return err
 	}
-	return checkOwn(ctx, cli, project)
+	return s.checkOwn(ctx, project.Name)
 }
 
-func checkOwn(ctx context.Context, cli docker.CLI, project string) error {
-	folders, err := cli.Output(ctx, "ps", "--all", "--filter", "label=com.docker.compose.project="+project,
-		"--format", `{{.Label "com.docker.compose.project.working_dir"}}`)
+func (s *Stack) checkOwn(ctx context.Context, project string) error {
+	containers, err := s.List(ctx, "--all", "--filter", "label=com.docker.compose.project="+project)
 	if err != nil {
 		return err
 	}
-	here, err := os.Stat(cli.Dir)
+	here, err := os.Stat(s.Dir)
 	if err != nil {
 		return err
 	}
-	for folder := range strings.Lines(folders) {
-		folder = strings.TrimSpace(folder)
-		if folder == "" {
-			continue
-		}
+	for _, container := range containers {
+		folder := container.Config.Labels["com.docker.compose.project.working_dir"]
 		there, err := os.Stat(folder)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // moved here, or removed
+		if folder == "" || errors.Is(err, fs.ErrNotExist) {
+			continue // made by hand; or its folder was moved here, or removed
 		}
 		if err != nil {
 			return err

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"oneserver/ctl/internal/docker"
 )
 
 // On the real engine: a container whose label says which folder Compose made it from.
@@ -25,11 +23,11 @@ func TestTheContainersOfAnotherCloneAreNotTakenOver(t *testing.T) {
 	if err := os.Symlink(here, link); err != nil {
 		t.Skip(err)
 	}
-	cli := docker.CLI{Dir: here}
+	own := New(here)
 	remove := func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		_, _ = cli.Output(ctx, "rm", "--force", name)
+		_, _ = own.Output(ctx, "rm", "--force", name)
 	}
 	t.Cleanup(remove)
 	for _, c := range []struct {
@@ -42,17 +40,13 @@ func TestTheContainersOfAnotherCloneAreNotTakenOver(t *testing.T) {
 		{filepath.Join(there, "moved"), false}, // it is not there any more
 	} {
 		remove()
-		if _, err := cli.Output(t.Context(), "create", "--name", name, "--pull", "never", "--network", "none", "--label", "com.docker.compose.project="+name,
+		if _, err := own.Output(t.Context(), "create", "--name", name, "--pull", "never", "--network", "none", "--label", "com.docker.compose.project="+name,
 			"--label", "com.docker.compose.project.working_dir="+c.folder, "nginx:1.30"); err != nil {
 			t.Skip(err)
 		}
-		err := checkOwn(t.Context(), cli, name)
+		err := own.checkOwn(t.Context(), name)
 		if (err != nil) != c.other || err != nil && !strings.Contains(err.Error(), there) {
 			t.Errorf("of a container of %s: %v, want it taken for another clone's: %t", c.folder, err, c.other)
 		}
-	}
-	// Named by hand, as the tests' own copies are, it is meant.
-	if err := CheckOwn(t.Context(), cli, name); err != nil {
-		t.Error(err)
 	}
 }
