@@ -141,6 +141,9 @@ func testSearch(t *testing.T, db *DB) {
 		{Title: "Xylophones", Body: "and a glockenspiel_x"},
 		{Title: "Common", Body: strings.Join(slices.Sorted(maps.Keys(notIndexed)), " ")},
 		{Title: "数据库", Body: "在一个服务器上"},
+		{Title: "测试", Body: "今天我们在这里测试中文搜索, 使用MySQL数据库"},
+		{Title: "かな", Body: "ここでサーバーを動かす。𠮷野家で"},
+		{Title: "한글", Body: "이 서버에서는"},
 	} {
 		post, err := db.Create(t.Context(), newOnce(), ada.ID, draft)
 		if err != nil {
@@ -164,7 +167,19 @@ func testSearch(t *testing.T, db *DB) {
 		{"DON'T xylophone", []string{"Letters"}},
 		{"xylophone 100%", []string{"Letters"}},
 		{"glockenspiel_x", []string{"Xylophones"}},
-		{"数据库", []string{"数据库"}},
+		{"数据库", []string{"测试", "数据库"}},
+		{"测试", []string{"测试"}},
+		{"试测", nil},
+		{"中文搜索 今天", []string{"测试"}},
+		{"mysql 测试", []string{"测试"}},
+		{"使用mysql", []string{"测试"}},
+		{"mysql 服务", nil},
+		{"服务 务器 器上", []string{"数据库"}},
+		{"サーバー", []string{"かな"}},
+		{"野家", []string{"かな"}},
+		{"𠮷野", []string{"かな"}},
+		{"서버", []string{"한글"}},
+		{"数 服务", []string{"数据库"}},
 		{`xylophone ") ' ; -- \ * @ ( < > ~ `, []string{"Xylophones", "Letters", "Zoë 🎉"}},
 		{strings.Repeat("xylophone@", 10), []string{"Xylophones", "Letters", "Zoë 🎉"}},
 	} {
@@ -223,7 +238,7 @@ func testSearch(t *testing.T, db *DB) {
 		if err := db.Delete(t.Context(), ada.ID, ids["Letters"]); err != nil {
 			t.Fatal(err)
 		}
-		for text, want := range map[string]int{"glockenspiel": 0, "marimba": 1, "xylophone": 1} {
+		for text, want := range map[string]int{"glockenspiel": 0, "marimba": 1, "xylophone": 1, "测试": 1} {
 			if posts, _, err := db.Search(t.Context(), text, app.Page{Size: 10}); err != nil || len(posts) != want {
 				t.Errorf("%s: got %d posts, want %d, %v", text, len(posts), want, err)
 			}
@@ -611,7 +626,9 @@ func testPlans(t *testing.T, db *DB) {
 		t.Fatal(err)
 	}
 	now := time.Now().Add(-time.Minute)
-	statement, args := searchWords("title the").statement(0)
+	statement, args := searchFor("title the").statement(0)
+	runs, runArgs := searchFor("title 测试").statement(0)
+	old, oldArgs := searchBefore("title the").statement(0)
 	for name, test := range map[string]struct {
 		statement string
 		args      []any
@@ -623,7 +640,9 @@ func testPlans(t *testing.T, db *DB) {
 		"one post":   {wholePost, []any{post.ID}, "Rows fetched before execution", false},
 		"session":    {readSession, []any{digest(token), now, now}, "Rows fetched before execution", false},
 		"user":       {readUser + "email = ?", []any{user.Email}, "Rows fetched before execution", false},
-		"search":     {statement, slices.Concat([]any{500}, args, []any{21}), "Full-text index search on posts using words", true},
+		"search":     {statement, slices.Concat([]any{500}, args, []any{21}), "Full-text index search on post_search using words", true},
+		"with runs":  {runs, slices.Concat([]any{500}, runArgs, []any{21}), "Full-text index search on post_search using", true},
+		"as before":  {old, slices.Concat([]any{500}, oldArgs, []any{21}), "Full-text index search on posts using words", true},
 	} {
 		t.Run("plan of "+name, func(t *testing.T) {
 			var plan string
