@@ -3,7 +3,6 @@ package mysql
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -20,11 +19,11 @@ const (
 	longestFill = 24 * time.Hour
 )
 
-// How many posts are looked at, and written, at a time. So many of the longest posts are written well within a
-// statement's time limit (connectionLimit).
+// How many posts are looked at at a time, and how much text is written at a time, which takes as long as the longest post
+// of a visitor.
 const (
 	fillLook  = 500
-	fillBatch = 20
+	fillBytes = 64 << 10
 )
 
 // fillUntilClosed fills post_search.
@@ -56,11 +55,11 @@ func (db *DB) fillUntilClosed() {
 func (db *DB) fill(ctx context.Context) (filled int, err error) {
 	for from, more := uint64(1<<64-1), true; more; {
 		began := time.Now()
-		var behind []uint64
+		var behind [][]uint64
 		if behind, from, more, err = db.behind(ctx, from); err != nil {
 			return filled, err
 		}
-		for batch := range slices.Chunk(behind, fillBatch) {
+		for _, batch := range behind {
 			if err := db.room(); err != nil {
 				return filled, err
 			}
@@ -82,31 +81,36 @@ func (db *DB) fill(ctx context.Context) (filled int, err error) {
 	return filled, nil
 }
 
-// behind looks at some posts before one, the newest first, and returns those that the search does not know as they are,
-// and where to go on.
-func (db *DB) behind(ctx context.Context, from uint64) (posts []uint64, next uint64, more bool, err error) {
+// behind looks at some posts before one, the newest first, and returns those that the search does not know as they are, as
+// many together as are to be written together, and where to go on.
+func (db *DB) behind(ctx context.Context, from uint64) (batches [][]uint64, next uint64, more bool, err error) {
 	err = db.run(ctx, "look for posts to index", func(tx *gorm.DB) error {
-		posts, next = nil, from
-		rows, err := tx.Raw("SELECT posts.id, post_id IS NULL OR NOT (as_of <=> posts.updated_at) FROM posts "+
-			"LEFT JOIN post_search ON post_id = posts.id WHERE posts.id < ? ORDER BY posts.id DESC LIMIT ?", from, fillLook).Rows()
+		batches, next = nil, from
+		rows, err := tx.Raw("SELECT posts.id, IF(post_id IS NULL OR NOT (as_of <=> posts.updated_at), LENGTH(title) + LENGTH(body), 0) "+
+			"FROM posts LEFT JOIN post_search ON post_id = posts.id WHERE posts.id < ? ORDER BY posts.id DESC LIMIT ?", from, fillLook).Rows()
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
-		looked := 0
+		looked, room := 0, 0
 		for ; rows.Next(); looked++ {
-			var behind bool
-			if err := rows.Scan(&next, &behind); err != nil {
+			var bytes int // none of a post that the search knows
+			if err := rows.Scan(&next, &bytes); err != nil {
 				return err
 			}
-			if behind {
-				posts = append(posts, next)
+			if bytes == 0 {
+				continue
 			}
+			if room -= bytes; room < 0 {
+				batches, room = append(batches, nil), fillBytes-bytes
+			}
+			last := &batches[len(batches)-1]
+			*last = append(*last, next)
 		}
 		more = looked == fillLook
 		return rows.Err()
 	})
-	return posts, next, more, err
+	return batches, next, more, err
 }
 
 // indexAgain writes what the index holds of these posts. One that somebody is changing is left out: this release writes
@@ -124,5 +128,5 @@ func indexAgain(tx *gorm.DB, ids []uint64) (n int, err error) {
 	for i, post := range posts {
 		rows[i] = searchable(post.ID, app.Draft{Title: post.Title, Body: post.Body}, post.UpdatedAt)
 	}
-	return len(posts), indexPosts(tx, rows...)
+	return len(posts), reindex(tx, rows...)
 }

@@ -323,4 +323,5 @@ func TestAgainstMySQL(t *testing.T) {
 	testDatabaseAway(t, db, config)
 	testSearchForAWordThatIsEverywhere(t, db)
 	testErase(t, db, config)
+	testPostsOfTheReleaseBefore(t, db)
 }

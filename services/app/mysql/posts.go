@@ -133,7 +133,8 @@ func (db *DB) Create(ctx context.Context, once app.Once, author uint64, draft ap
 			return err
 		}
 		post.ID = row.ID
-		if err := indexPosts(tx, searchable(post.ID, draft, nil)); err != nil {
+		index := searchable(post.ID, draft, nil)
+		if err := tx.Create(&index).Error; err != nil {
 			return err
 		}
 		return finish(tx, once, author, firstAnswer{post.ID, post.Author, post.CreatedAt, post.UpdatedAt})
@@ -167,7 +168,7 @@ func (db *DB) Update(ctx context.Context, author, id uint64, draft app.Draft) (p
 		if err := tx.Exec("UPDATE posts SET title = ?, body = ?, updated_at = ? WHERE id = ?", post.Title, post.Body, now, id).Error; err != nil {
 			return err
 		}
-		return indexPosts(tx, searchable(id, draft, &now))
+		return reindex(tx, searchable(id, draft, &now))
 	})
 	if err != nil {
 		return app.Post{}, err

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"oneserver/app"
 )
@@ -202,20 +201,29 @@ func searchable(id uint64, draft app.Draft, asOf *time.Time) postSearch {
 		Grams: once(runs, func(run string) bool { return utf8.RuneCountInString(run) >= minRun })}
 }
 
-// indexPosts writes what the index holds of posts, inside the transaction that has written or locked them.
-func indexPosts(tx *gorm.DB, posts ...postSearch) error {
-	return tx.Clauses(clause.OnConflict{UpdateAll: true}).Create(&posts).Error
+// reindex writes what the index holds of posts anew, inside the transaction that has locked them. Not by ON DUPLICATE KEY
+// UPDATE: where one row of a statement is there already, InnoDB leaves those before it out of its full-text indexes.
+func reindex(tx *gorm.DB, posts ...postSearch) error {
+	ids := make([]uint64, len(posts))
+	for i, post := range posts {
+		ids[i] = post.PostID
+	}
+	if err := tx.Exec("DELETE FROM post_search WHERE post_id IN ?", ids).Error; err != nil {
+		return err
+	}
+	return tx.Create(&posts).Error
 }
 
-// split cuts a text into words and into runs of characters that are written without spaces between words.
+// split cuts a text into words and into runs of characters that are written without spaces between words. ngram keeps
+// nothing that holds a character of four bytes: each is a run of its own, too short to be looked for.
 func split(text string) (words, runs []string) {
-	const none, word, run = 0, 1, 2
+	const none, word, run, alone = 0, 1, 2, 3
 	kind, from := none, 0
 	end := func(at int) {
 		switch kind {
 		case word:
 			words = append(words, text[from:at])
-		case run:
+		case run, alone:
 			runs = append(runs, text[from:at])
 		}
 		from = at
@@ -225,12 +233,14 @@ func split(text string) (words, runs []string) {
 		switch {
 		case unicode.Is(unicode.M, r) && kind != none:
 			continue // with what it marks
+		case inRun(r) && r > 0xFFFF:
+			is = alone
 		case inRun(r):
 			is = run
 		case inWord(r):
 			is = word
 		}
-		if is != kind {
+		if is != kind || is == alone {
 			end(at)
 			kind = is
 		}
