@@ -16,6 +16,7 @@ import (
 
 	"oneserver/ctl/internal/deploy"
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -254,7 +255,7 @@ func (s *Stack) up(ctx context.Context) error {
 
 // sql runs statements as root of the database and returns the rows, tab-separated.
 func (s *Stack) sql(ctx context.Context, statements string) (string, error) {
-	cmd := s.cli.Command(ctx, "compose", "exec", "--no-TTY", "db", "sh", "-c", stack.RootMySQL+" foobar")
+	cmd := s.cli.Command(ctx, "compose", "exec", "--no-TTY", "db", "sh", "-c", stack.RootMySQL+" "+site.Schema)
 	cmd.Stdin = strings.NewReader(statements)
 	out, err := s.cli.OutputOf(cmd)
 	return strings.TrimSpace(out), err

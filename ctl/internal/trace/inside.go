@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/site"
 )
 
 // wellFormedID is an id as Nginx makes them. It becomes an argument of commands below, so nothing else may.
@@ -93,7 +95,7 @@ type Statement struct {
 
 // readAppEntry asks a replica for the request. It returns nil if the replica does not know it.
 func readAppEntry(ctx context.Context, cli docker.CLI, container, id string) (*AppEntry, error) {
-	out, err := cli.Output(ctx, "exec", container, "/app", "request", id)
+	out, err := cli.Output(ctx, slices.Concat([]string{"exec", container}, site.Explain, []string{id})...)
 	switch {
 	case err != nil && strings.Contains(err.Error(), "no request with that id"):
 		return nil, nil
