@@ -14,6 +14,7 @@ import (
 	"oneserver/ctl/internal/drill/check"
 	"oneserver/ctl/internal/drill/load"
 	"oneserver/ctl/internal/site"
+	"oneserver/ctl/internal/wait"
 )
 
 // author is the account that a drill writes with. It is made for one run and removed with all that it wrote.
@@ -67,13 +68,13 @@ func (a *author) asks(r site.Request) load.Request {
 
 // stored looks the writes of a run up in the database: how many there are of each token.
 func (s *Stack) stored(ctx context.Context, tokenPrefix string) (check.Stored, error) {
-	tokens, err := s.sql(ctx, site.Written(tokenPrefix))
+	rows, err := s.sql(ctx, site.Written(tokenPrefix))
 	if err != nil {
 		return nil, fmt.Errorf("look the writes up: %w", err)
 	}
 	found := check.Stored{}
-	for token := range strings.Lines(tokens) {
-		found[strings.TrimSpace(token)]++
+	for _, row := range rows {
+		found[row[0]]++
 	}
 	return found, nil
 }
@@ -91,23 +92,17 @@ var direct = &http.Client{
 // ask sends a request of the drill's own, and again while the site is away, and returns the answer's header. An answer
 // that is no success is an error.
 func (s *Stack) ask(ctx context.Context, r site.Request, cookie string) (http.Header, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+	var header http.Header
 	key := rand.Text()
-	for {
-		header, status, err := s.askOnce(ctx, r, cookie, key)
-		if err == nil {
-			return header, nil
-		}
+	err := wait.Until(ctx, patience, 500*time.Millisecond, func(ctx context.Context) (err error) {
+		var status int
+		header, status, err = s.askOnce(ctx, r, cookie, key)
 		if status > 0 && status < 500 && status != http.StatusTooManyRequests {
-			return nil, err
+			err = wait.Final(err)
 		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(500 * time.Millisecond):
-		}
-	}
+		return err
+	})
+	return header, err
 }
 
 func (s *Stack) askOnce(ctx context.Context, r site.Request, cookie, key string) (header http.Header, status int, err error) {
