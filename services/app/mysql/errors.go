@@ -18,6 +18,7 @@ import (
 const (
 	errTooManyHits = 188  // InnoDB's: a full-text search finds more than innodb_ft_result_cache_limit holds
 	errNoTable     = 1146 // ER_NO_SUCH_TABLE
+	errNoIndex     = 1191 // ER_FT_MATCHING_KEY_NOT_FOUND: there is no such full-text index
 	errLockWait    = 1205 // ER_LOCK_WAIT_TIMEOUT
 	errDeadlock    = 1213 // ER_LOCK_DEADLOCK
 	errReprepare   = 1615 // ER_NEED_REPREPARE: the table left the server's cache of definitions each time that it tried
