@@ -88,6 +88,15 @@ func seeHelp(command *cobra.Command, err error) error {
 	return fmt.Errorf("%w: see %s --help", err, command.CommandPath())
 }
 
+// unwanted are the variables that would make docker and Compose do something else than they are asked for here, without a
+// word: docs/troubleshooting.md has all that this machine's environment can change.
+var unwanted = []string{
+	"DOCKER_DEFAULT_PLATFORM", // images of another processor than the engine's
+	"COMPOSE_COMPATIBILITY",   // other names of containers, and other limits
+	"COMPOSE_REMOVE_ORPHANS",  // up removes what it does not know
+	"COMPOSE_STATUS_STDOUT",   // progress among what we read
+}
+
 // inRepository makes what a command does of work on the stack of the repository that its user is in.
 func inRepository(work func(ctx context.Context, s *stack.Stack, args []string) error) func(*cobra.Command, []string) error {
 	return func(command *cobra.Command, args []string) error {
@@ -95,12 +104,27 @@ func inRepository(work func(ctx context.Context, s *stack.Stack, args []string) 
 		if err != nil {
 			return err
 		}
+		for _, name := range unwanted {
+			if err := os.Unsetenv(name); err != nil {
+				return err
+			}
+		}
 		root, err := stack.FindRoot(dir)
 		if err != nil {
 			return err
 		}
 		return work(command.Context(), stack.New(root), args)
 	}
+}
+
+// onSite is inRepository for what changes the site or its data: those of this clone, and not of another.
+func onSite(work func(ctx context.Context, s *stack.Stack, args []string) error) func(*cobra.Command, []string) error {
+	return inRepository(func(ctx context.Context, s *stack.Stack, args []string) error {
+		if err := s.CheckOwn(ctx); err != nil {
+			return err
+		}
+		return work(ctx, s, args)
+	})
 }
 
 // withImages is inRepository for work on images, which takes Compose and somebody to report to.

@@ -19,7 +19,8 @@ import (
 func (c *copyOfStack) insertPosts(t *testing.T, title string, count int) {
 	t.Helper()
 	cmd := c.command(t.Context(), "docker", "compose", "exec", "--no-TTY", "db", "sh", "-c", `MYSQL_PWD="$(cat /run/secrets/mysql_root_password)" exec mysql --user root foobar`)
-	cmd.Stdin = strings.NewReader(strings.Repeat("INSERT INTO posts (title, body, created_at) VALUES ('"+title+"', 'Written by a test.', UTC_TIMESTAMP(6));\n", count))
+	cmd.Stdin = strings.NewReader(strings.Repeat("BEGIN; INSERT INTO posts (title, body, created_at) VALUES ('"+title+"', 'Written by a test.', UTC_TIMESTAMP(6)); "+
+		"INSERT INTO post_search (post_id, words, grams) VALUES (LAST_INSERT_ID(), '"+title+" Written test', ''); COMMIT;\n", count))
 	if _, err := combined(cmd); err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +194,9 @@ INSERT INTO posts (id, title, body, created_at)
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 SELECT 1000 + %d + i, CONCAT('Post ', LPAD(%[2]d + i, 8, '0')),
   LEFT(REPEAT('What is written here is as long as what people write, and means as much. ', 9), 30 + 30 * (i %% 20)),
-  TIMESTAMP'2020-01-01 00:00:00' + INTERVAL i SECOND FROM n`, step, done))
+  TIMESTAMP'2020-01-01 00:00:00' + INTERVAL i SECOND FROM n;
+INSERT INTO post_search (post_id, words, grams)
+SELECT id, CONCAT(title, ' written here long people write and means much'), '' FROM posts WHERE id > 1000 + %[2]d`, step, done))
 	}
 	dir := t.TempDir()
 	large.mustCtl(t, "backup", "--dir", dir)

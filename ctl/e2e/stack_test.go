@@ -129,6 +129,7 @@ func run(m *testing.M) int {
 	}
 	fmt.Printf("the test copy is healthy %.1f s after it had nothing but images\n", time.Since(begun).Seconds())
 	code := m.Run()
+	sayWhereEvidenceIs()
 	if running.Err() != nil {
 		fmt.Fprintln(os.Stderr, "interrupted, or out of time: removing the test copy")
 	}

@@ -18,14 +18,15 @@ import (
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/stack"
 )
 
 const (
-	schema    = "foobar"         // the site's data
-	beside    = "foobar_restore" // where a restore is loaded and checked
-	before    = "foobar_before"  // what the site had before the last restore
-	loader    = "restore"        // the account that loads beside, while it is being done
+	schema    = site.Schema
+	beside    = schema + "_restore" // where a restore is loaded and checked
+	before    = schema + "_before"  // what the site had before the last restore
+	loader    = "restore"           // the account that loads beside, while it is being done
 	askWithin = time.Minute
 	// silence is how long a dump or a load may move nothing: on a slow disk one statement of a megabyte, or the end of
 	// a table with an index.

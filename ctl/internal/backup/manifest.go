@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -253,7 +254,7 @@ func create(name string) (*os.File, error) {
 
 // syncDir makes new names in a folder safe on disk.
 func syncDir(dir string) error {
-	if onWindows { // where a folder cannot be synced
+	if runtime.GOOS == "windows" { // where a folder cannot be synced
 		return nil
 	}
 	d, err := os.Open(dir)

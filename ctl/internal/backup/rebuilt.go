@@ -19,6 +19,7 @@ import (
 	"filippo.io/age"
 	"golang.org/x/sync/errgroup"
 
+	"oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/terminal"
 	"oneserver/ctl/internal/throwaway"
 	"oneserver/ctl/internal/wait"
@@ -41,10 +42,6 @@ type rebuilt struct {
 const (
 	dumpApart = keepInput + `mysqldump ` + throwaway.Login + dumpOptions + `--set-gtid-purged=OFF`
 )
-
-// perMoment are tables that say what is now and not what was: who had signed out would be signed in again, and who was
-// to wait would wait no more. They come back empty.
-var perMoment = []string{"sessions", "throttle"}
 
 // load loads the dump, where whole is not said without the full-text indexes.
 func (r *rebuilt) load(ctx context.Context, dump io.Reader, whole bool) error {
@@ -307,11 +304,11 @@ UNION ALL SELECT 'event', event_name, '' FROM information_schema.events WHERE ev
 	if defaults := (Defaults{row[0], row[1]}); r.live != defaults { // which tables that are made later would have
 		r.say.Say("not restored: the defaults of the schema,%s, which are now%s", defaults.clause(), r.live.clause())
 	}
-	if !slices.Contains(r.tables, "goose_db_version") {
-		return errors.New("it has no table goose_db_version, by which the release knows its tables: it is no state of this site")
+	if !slices.Contains(r.tables, site.Versions) {
+		return errors.New("it has no table " + site.Versions + ", by which the release knows its tables: it is no state of this site")
 	}
 	statements := latestVersion + ";"
-	for _, table := range perMoment {
+	for _, table := range site.OfTheMoment {
 		if slices.Contains(r.tables, table) {
 			statements += "TRUNCATE TABLE " + schema + "." + table + ";"
 		}
@@ -329,12 +326,12 @@ UNION ALL SELECT 'event', event_name, '' FROM information_schema.events WHERE ev
 	return nil
 }
 
-const latestVersion = "SELECT COALESCE(MAX(version_id), 0) FROM " + schema + ".goose_db_version WHERE is_applied"
+const latestVersion = "SELECT COALESCE(MAX(version_id), 0) FROM " + schema + "." + site.Versions + " WHERE is_applied"
 
 // fits refuses tables that are newer than both what the release brings and what the site has now: the release before may
 // run on those of a later one, and then does so already.
 func (d database) fits(ctx context.Context, version int) error {
-	has, err := d.SQL(ctx, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_name = 'goose_db_version'")
+	has, err := d.SQL(ctx, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_name = '"+site.Versions+"'")
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ type RestoreOptions struct {
 // unasked is the command that restores the same without asking: one that left something out would restore something else.
 // root is the repository's.
 func (o RestoreOptions) unasked(root string) string {
-	command := "go run -C ctl . restore --yes"
+	command := "bin/oneserver restore --yes"
 	add := func(flag, value string) {
 		command += " " + flag + "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 	}
@@ -259,7 +259,7 @@ func restore(ctx context.Context, site *stack.Stack, say *terminal.Teller, in, o
 	if err := d.swap(ctx); err != nil {
 		return false, err
 	}
-	say.Say("restored in %.1f s. What was there before is in %s until the next restore; to drop it now: go run -C ctl . restore --forget", time.Since(begun).Seconds(), before)
+	say.Say("restored in %.1f s. What was there before is in %s until the next restore; to drop it now: bin/oneserver restore --forget", time.Since(begun).Seconds(), before)
 	if err := d.migrate(ctx, say); err != nil {
 		return true, err
 	}

@@ -152,7 +152,7 @@ volumes: {data: {}}`)
 	t.Cleanup(func() { notATerminal.Close() })
 
 	out, printed := output(t)
-	if err := Reset(t.Context(), cli, notATerminal, out, false); err == nil || !errors.Is(err, ErrDeclined) || !strings.Contains(err.Error(), "go run -C ctl . reset --yes") {
+	if err := Reset(t.Context(), cli, notATerminal, out, false); err == nil || !errors.Is(err, ErrDeclined) || !strings.Contains(err.Error(), "bin/oneserver reset --yes") {
 		t.Errorf("without a terminal and without --yes: %v", err)
 	}
 	for _, words := range []string{"container ctl-test-reset-db-1, Up", "volume    ctl-test-reset_data, 1 MB"} {

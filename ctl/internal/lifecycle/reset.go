@@ -34,7 +34,7 @@ func Reset(ctx context.Context, s *stack.Stack, in *os.File, out *os.File, yes b
 	}
 	fmt.Fprintf(out, "This removes for good:\n  %s\n", strings.Join(doomed, "\n  "))
 	if !yes {
-		if err := Ask(ctx, in, out, project.Name, "go run -C ctl . reset --yes"); err != nil {
+		if err := Ask(ctx, in, out, project.Name, "bin/oneserver reset --yes"); err != nil {
 			return err
 		}
 	}
