@@ -22,7 +22,7 @@ import (
 const label = "oneserver.throwaway"
 
 const (
-	startWithin  = 3 * time.Minute  // a new data directory and a start, on a machine that is busy: seconds where it is not
+	startWithin  = 5 * time.Minute  // a new data directory and a start, on a machine that is busy: seconds where it is not
 	leaveWithin  = 15 * time.Second // for one whose program was killed to end
 	justMade     = 3 * time.Second  // its program is about to start it
 	noticed      = 2 * time.Second  // until its end is known here
