@@ -7,6 +7,7 @@ override hint := echo 'make doctor says what is wrong, and what to do about it' 
 override modules := services/dns services/app ctl
 # pinned here and not in go.mod, so that a linter's dependencies never reach an application
 override staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+override actionlint := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 # Not for this project: a go.work above this folder, flags for other builds, git where it refuses to say what a stranger owns.
 export override GOWORK := off
@@ -99,11 +100,12 @@ test-all: go tool ## what is too long for make test: repeated kills, large data,
 	@$(tool) images --keep
 	@go -C ctl/e2e test -count=1 -timeout 60m -v -run '^TestLong' -skip '$(unproven)'
 
-lint: go tool ## gofmt, vet, staticcheck, shellcheck, and each program's own check of its files
+lint: go tool ## gofmt, vet, staticcheck, shellcheck, actionlint, and each program's own check of its files
 	@command -v shellcheck >/dev/null || { echo "make lint needs shellcheck: apt-get install shellcheck, or https://www.shellcheck.net" >&2; exit 1; }
 	@unformatted=$$(gofmt -l $(modules)); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	@for module in $(modules); do (cd $$module && go vet ./... && go run $(staticcheck) ./...) || exit; done
 	@shellcheck .ci/run $$(git ls-files '*.sh')
+	@go run $(actionlint) .github/workflows/*.yml
 	@$(tool) images --keep
 	@docker compose config --quiet
 	@export COMPOSE_PROJECT_NAME=oneserver-lint SUBNET=172.28.2; trap 'docker compose --progress quiet down' EXIT; \

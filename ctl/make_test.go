@@ -97,6 +97,7 @@ func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 		{"up", "hint", func(string) []string { return nil }},
 		{"up", "modules", func(string) []string { return nil }},
 		{"up", "staticcheck", func(string) []string { return nil }},
+		{"up", "actionlint", func(string) []string { return nil }},
 	}
 	text, err := os.ReadFile("../Makefile")
 	if err != nil {

@@ -4,11 +4,13 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/images"
@@ -34,7 +36,7 @@ func Root() *cobra.Command {
 		imagesCommand(), bundleCommand(), loadCommand(),
 		drillCommand(), benchCommand(), abuseCommand(),
 	)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return seeHelp(c, err) })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return seeHelp(c, wanted(err)) })
 	checkArgs(root)
 	return root
 }
@@ -63,6 +65,20 @@ func checkArgs(command *cobra.Command) {
 	for _, child := range command.Commands() {
 		checkArgs(child)
 	}
+}
+
+// wanted says of a flag's value what the flag takes, rather than how Go failed to read it.
+func wanted(err error) error {
+	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	flag := invalid.GetFlag()
+	kind, known := map[string]string{"int": "a whole number", "bool": "true or false", "duration": "a time such as 90s or 5m", "float64": "a number"}[flag.Value.Type()]
+	if !known {
+		return err
+	}
+	return fmt.Errorf("--%s takes %s, and not %q", flag.Name, kind, invalid.GetValue())
 }
 
 func seeHelp(command *cobra.Command, err error) error {

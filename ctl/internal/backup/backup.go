@@ -165,7 +165,7 @@ func (d database) backUp(ctx context.Context, say *terminal.Teller, here server,
 	if err != nil {
 		return b, err
 	}
-	b.Manifest = Manifest{Schema: schema, Taken: s.taken, ServerVersion: here.version, ServerUUID: here.uuid, GTIDs: s.gtids, Log: s.log,
+	b.Manifest = Manifest{Schema: schema, Defaults: here.defaults, Taken: s.taken, ServerVersion: here.version, ServerUUID: here.uuid, GTIDs: s.gtids, Log: s.log,
 		LogBegan: began, Epoch: epoch, Outside: here.outside, Dump: b.Dump, Size: sealed.size, Plain: s.plain, Recipients: recipients, Tables: s.tables}
 	b.signers = signers
 	if err := b.writeManifest(sum); err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -192,6 +193,8 @@ func TestOnlyTheProjectsNameConfirms(t *testing.T) {
 	for typed, confirmed := range map[string]bool{"oneserver\n": true, " oneserver \r\n": true, "oneserver": true, "yes\n": false, "y\n": false, "\n": false, "": false, "Oneserver\n": false} {
 		if err := confirm(t.Context(), strings.NewReader(typed), "oneserver"); (err == nil) != confirmed || err != nil && !errors.Is(err, ErrDeclined) {
 			t.Errorf("%q: %v, want it taken for a yes: %t", typed, err, confirmed)
+		} else if err != nil && (!strings.Contains(err.Error(), strconv.Quote(strings.TrimSpace(typed))) || !strings.Contains(err.Error(), `"oneserver"`)) {
+			t.Errorf("%q: %v does not say what was typed and what was to be", typed, err)
 		}
 	}
 }

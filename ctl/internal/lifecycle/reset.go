@@ -67,8 +67,8 @@ func confirm(ctx context.Context, in io.Reader, answer string) error {
 	}()
 	select {
 	case line := <-read:
-		if strings.TrimSpace(line) != answer {
-			return ErrDeclined
+		if line = strings.TrimSpace(line); line != answer {
+			return fmt.Errorf("%w: the answer was %q, and %q was to be typed", ErrDeclined, line, answer)
 		}
 		return nil
 	case <-ctx.Done():
