@@ -32,6 +32,7 @@ const (
 // A Manifest says what a backup holds.
 type Manifest struct {
 	Schema        string
+	Defaults      Defaults  // of the schema; none in a backup from before they were noted
 	Taken         time.Time // the dump's view of the data is not newer than this
 	ServerVersion string
 	ServerUUID    string // whose binary logs continue this backup

@@ -77,7 +77,7 @@ func scale(ctx context.Context, d *drill) (section report.Section, err error) {
 		section.Result.Notes = append(section.Result.Notes, verdict(scale))
 	}
 	section.Result.Notes = append(section.Result.Notes,
-		"Every request is one that Nginx may not answer from its cache: a fifth writes a post, a fifth of the others reads one back that was written, and the rest reads a page of posts or one post as somebody who is signed in.",
+		"Every request is one that Nginx may not answer from its cache: a fifth writes, a fifth of the others reads back what was written, and the rest reads as somebody who is signed in.",
 		"The generator runs on the same machine and takes its share of the processors.")
 	return section, nil
 }

@@ -387,6 +387,11 @@ func (in scope) flat(list []ast.Expr, depth int) []ast.Expr {
 		case *ast.SliceExpr:
 			all = append(all, in.flat([]ast.Expr{x.X}, depth+1)...)
 			continue
+		case *ast.SelectorExpr:
+			if value := in.of(x); value != nil && isList(value) {
+				all = append(all, in.flat([]ast.Expr{value}, depth+1)...)
+				continue
+			}
 		case *ast.Ident:
 			if assigned := in.locals[x.Name]; len(assigned) > 0 && isList(assigned[0]) {
 				for _, value := range assigned {
@@ -404,6 +409,25 @@ func (in scope) flat(list []ast.Expr, depth int) []ast.Expr {
 		all = append(all, e)
 	}
 	return all
+}
+
+// named is the package of ours that something is selected of; nil for anything else.
+func (in scope) named(x *ast.SelectorExpr) *pkg {
+	from, is := x.X.(*ast.Ident)
+	for _, p := range in.packages {
+		if is && p.name == from.Name && p.values[x.Sel.Name] != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// of is the value of a constant or variable of another package.
+func (in scope) of(x *ast.SelectorExpr) ast.Expr {
+	if p := in.named(x); p != nil {
+		return p.values[x.Sel.Name]
+	}
+	return nil
 }
 
 func isList(e ast.Expr) bool {
@@ -449,11 +473,8 @@ func (in scope) texts(e ast.Expr, depth int) []string {
 			return in.texts(value, depth+1)
 		}
 	case *ast.SelectorExpr:
-		from, is := x.X.(*ast.Ident)
-		for _, p := range in.packages {
-			if is && p.name == from.Name && p.values[x.Sel.Name] != nil {
-				return scope{in.source, p, in.f, nil}.texts(p.values[x.Sel.Name], depth+1)
-			}
+		if value := in.of(x); value != nil {
+			return scope{in.source, in.named(x), in.f, nil}.texts(value, depth+1)
 		}
 	case *ast.CallExpr:
 		name, from := callee(x)
