@@ -151,7 +151,7 @@ const Login = `--no-defaults --protocol=socket --socket=/var/run/mysqld/mysqld.s
 
 // Put writes a file into its data directory.
 func (s *Server) Put(ctx context.Context, name string, content io.Reader) error {
-	cmd := s.Command(ctx, `exec cat >"$0"`, data+"/"+name)
+	cmd := s.Bash(ctx, `exec cat >"$0"`, data+"/"+name)
 	cmd.Stdin = ctxio.Reader{Context: ctx, Reader: content}
 	if _, err := docker.Output(cmd); err != nil {
 		return fmt.Errorf("copy %s: %w", name, err)
