@@ -15,6 +15,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/wait"
 )
@@ -47,7 +48,7 @@ func Ask(ctx context.Context, settings stack.Settings, within time.Duration) ([]
 		ask func(context.Context) (dead bool, err error)
 	}{
 		{Answer{Service: "web", Port: "TCP " + web, What: "the page"}, func(ctx context.Context) (bool, error) { return askWeb(ctx, web, settings["DOMAIN"], "/") }},
-		{Answer{Service: "web", Port: "TCP " + web, What: "the application"}, func(ctx context.Context) (bool, error) { return askWeb(ctx, web, settings["DOMAIN"], "/api/") }},
+		{Answer{Service: "web", Port: "TCP " + web, What: "the application"}, func(ctx context.Context) (bool, error) { return askWeb(ctx, web, settings["DOMAIN"], site.Prefix) }},
 		{Answer{Service: "dns", Port: "UDP " + name, What: "the name"}, func(ctx context.Context) (bool, error) { return askName(ctx, "udp", name, settings["DOMAIN"]) }},
 		{Answer{Service: "dns", Port: "TCP " + name, What: "the name"}, func(ctx context.Context) (bool, error) { return askName(ctx, "tcp", name, settings["DOMAIN"]) }},
 	}
