@@ -4,7 +4,7 @@
 
 override ctl := go run -C ctl .
 override hint := echo 'make doctor says what is wrong, and what to do about it' >&2; exit 1
-override modules := services/dns services/app ctl
+override modules := services/dns services/certs services/app ctl
 # pinned here and not in go.mod, so that a linter's dependencies never reach an application
 override staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 

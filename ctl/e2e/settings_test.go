@@ -107,7 +107,7 @@ func TestABadTrustedProxyIsRefusedByWeb(t *testing.T) {
 				"--tmpfs", "/run/nginx:uid=101,gid=101", "--tmpfs", "/run/nginx-body:uid=101,gid=101", "--tmpfs", "/run/nginx-cache:uid=101,gid=101",
 				"--volume", filepath.Join(root, "services/web-init/trusted-proxies.sh")+":/docker-entrypoint.d/15-trusted-proxies.sh:ro",
 				"--volume", filepath.Join(root, "services/web-init/routing.sh")+":/docker-entrypoint.d/16-routing.sh:ro", "--volume", filepath.Join(root, "nginx.conf")+":/etc/nginx/templates/nginx.conf.template:ro",
-				"--env", "NGINX_ENVSUBST_OUTPUT_DIR=/run/nginx", "--env", "NGINX_ENVSUBST_FILTER=^(DOMAIN|SUBNET)$", "--env", "DOMAIN=foobar.com", "--env", "SUBNET="+site.subnet,
+				"--env", "NGINX_ENVSUBST_OUTPUT_DIR=/run/nginx", "--env", "NGINX_ENVSUBST_FILTER=^(DOMAIN|SUBNET|HTTPS_PORT)$", "--env", "HTTPS_PORT="+site.httpsPort, "--env", "DOMAIN=foobar.com", "--env", "SUBNET="+site.subnet,
 				"--env", "TRUSTED_PROXIES="+value, "nginx:1.30", "nginx", "-t", "-c", "/run/nginx/nginx.conf")
 			if refused := err != nil && strings.Contains(out, value) && strings.Contains(out, "trusted-proxies"); refused == good[value] {
 				t.Errorf("%v: %s", err, out)
