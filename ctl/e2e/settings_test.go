@@ -41,7 +41,7 @@ func TestBadSettingsGetAClearError(t *testing.T) {
 		{"an address of another machine", []string{"BIND=192.0.2.1"}, []string{"BIND"}},
 		{"a subnet that is none", []string{"SUBNET=172.28"}, []string{"SUBNET"}},
 		{"everybody as trusted proxy", []string{"TRUSTED_PROXIES=0.0.0.0/0"}, []string{"TRUSTED_PROXIES", "everybody"}},
-		{"a subnet that another network has", []string{"COMPOSE_PROJECT_NAME=oneserver-test-other", "HTTP_PORT=18099", "DNS_PORT=11099", "SUBNET=" + site.subnet}, []string{"SUBNET", site.project}},
+		{"a subnet that another network has", []string{"COMPOSE_PROJECT_NAME=oneserver-test-other", "HTTP_PORT=18099", "HTTPS_PORT=18499", "DNS_PORT=11099", "SUBNET=" + site.subnet}, []string{"SUBNET", site.project}},
 		{"no Docker", []string{"PATH=" + t.TempDir()}, []string{"docker", "https://docs.docker.com"}},
 		{"Docker not running", []string{"DOCKER_HOST=unix://" + filepath.Join(t.TempDir(), "docker.sock")}, []string{"engine does not answer", "start"}},
 	}
