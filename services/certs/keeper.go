@@ -148,7 +148,7 @@ func (k *keeper) serve(ctx context.Context, have held) (time.Duration, error) {
 	}
 	marker := strings.Join(append([]string{have.Directory}, have.CAA...), "\n") + "\n"
 	if text, err := os.ReadFile(k.places.public()); err == nil && string(text) == marker {
-		return lookEvery, nil
+		return lookEvery, k.settle()
 	}
 	// What follows from it binds visitors (HSTS) and other authorities (CAA). So it waits until web does serve it.
 	served, err := k.served(ctx)
@@ -157,6 +157,18 @@ func (k *keeper) serve(ctx context.Context, have held) (time.Duration, error) {
 	}
 	k.log.Info("web serves the certificate of a public authority: http leads to https from now on", "directory", have.Directory)
 	return lookEvery, replace(k.places.public(), []byte(marker), 0o644)
+}
+
+// settle notes that visitors have had a public certificate for a week, so that they can be bound to https for long.
+func (k *keeper) settle() error {
+	if _, err := os.Stat(k.places.settled()); err == nil {
+		return nil
+	}
+	public, err := os.Stat(k.places.public())
+	if err != nil || k.now().Sub(public.ModTime()) < 7*day {
+		return err
+	}
+	return replace(k.places.settled(), nil, 0o644)
 }
 
 // prepareOwn sees to the own authority, and unless a public one's is served, to its certificate.
@@ -176,7 +188,7 @@ func (k *keeper) prepareOwn(public bool) error {
 	if public {
 		return nil
 	}
-	if err := remove(k.places.public()); err != nil {
+	if err := errors.Join(remove(k.places.settled()), remove(k.places.public())); err != nil {
 		return err
 	}
 	if text, err := os.ReadFile(k.places.site()); err == nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -19,7 +20,7 @@ func (s settings) served(ctx context.Context) (*x509.Certificate, error) {
 		ServerName:         "www." + s.domain,
 		InsecureSkipVerify: true, // it is looked at, and nothing is sent
 	}}
-	connection, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(s.web, "443"))
+	connection, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(s.web, strconv.Itoa(s.webTLS)))
 	if err != nil {
 		return nil, err
 	}

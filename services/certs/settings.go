@@ -18,7 +18,8 @@ type settings struct {
 	eabID     string // with eabKey, or both empty
 	eabKey    string // base64url without padding
 	profile   string
-	web       string // host of the web server, on ports 80 and 443
+	web       string // host of the web server
+	webTLS    int    // its port for https
 	places    places
 }
 
@@ -31,6 +32,7 @@ type places struct{ shared, own, run string }
 
 func (p places) site() string       { return filepath.Join(p.shared, "site.pem") }  // what web serves: the chain, then the key
 func (p places) public() string     { return filepath.Join(p.shared, "public") }    // there while web serves what a public authority issued
+func (p places) settled() string    { return filepath.Join(p.shared, "settled") }   // there when public has been for a week
 func (p places) authority() string  { return filepath.Join(p.shared, "ca.crt") }    // the own authority's certificate
 func (p places) challenges() string { return filepath.Join(p.shared, "challenge") } // answers to HTTP-01
 
@@ -49,7 +51,7 @@ var domainForm = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
 func readSettings(getenv func(string) string) (settings, error) {
 	s := settings{
 		domain: strings.ToLower(getenv("DOMAIN")), directory: getenv("ACME"), email: getenv("ACME_EMAIL"), profile: getenv("ACME_PROFILE"),
-		eabID: getenv("ACME_EAB_KID"), eabKey: strings.TrimRight(getenv("ACME_EAB_KEY"), "="), web: "web",
+		eabID: getenv("ACME_EAB_KID"), eabKey: strings.TrimRight(getenv("ACME_EAB_KEY"), "="), web: "web", webTLS: 443,
 		places: places{shared: "/tls", own: "/var/lib/certs", run: "/run/probe"},
 	}
 	if !domainForm.MatchString(s.domain) {
