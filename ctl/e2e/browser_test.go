@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -102,8 +103,8 @@ var browserImage = sync.OnceValue(func() error {
 	return err
 })
 
-// newBrowser starts the browser; it is gone at the test's end.
-func newBrowser(t *testing.T, stack *copyOfStack) *tab {
+// newBrowser starts the browser, in a container with these options of docker's too; it is gone at the test's end.
+func newBrowser(t *testing.T, stack *copyOfStack, options ...string) *tab {
 	t.Helper()
 	if err := browserImage(); err != nil {
 		t.Fatal(err)
@@ -111,8 +112,8 @@ func newBrowser(t *testing.T, stack *copyOfStack) *tab {
 	name := fmt.Sprintf("%s-browser-%d-%d", stack.project, os.Getpid(), browsers.Add(1))
 	inContainer := func(cmd *exec.Cmd) { // chromedp's pipe, which it would hand over as descriptors 3 and 4
 		docker := stack.command(context.Background(), "docker", append([]string{"run", "--rm", "--interactive", "--name", name,
-			"--network", stack.project + "_default", "--dns", stack.subnet + ".53", "--cap-drop", "ALL", "--shm-size", "256m",
-			"oneserver-browser"}, cmd.Args[1:]...)...)
+			"--network", stack.project + "_default", "--dns", stack.subnet + ".53", "--cap-drop", "ALL", "--shm-size", "256m"},
+			slices.Concat(options, []string{"oneserver-browser"}, cmd.Args[1:])...)...)
 		cmd.Path, cmd.Args, cmd.Env = docker.Path, docker.Args, docker.Env
 		cmd.Stdin, cmd.Stdout, cmd.ExtraFiles = cmd.ExtraFiles[0], cmd.ExtraFiles[1], nil
 	}
