@@ -73,6 +73,9 @@ func (k *keeper) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if attempt := k.next.Sub(k.now()); attempt > 0 {
+			again = min(again, attempt)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(again):
