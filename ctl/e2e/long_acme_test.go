@@ -276,9 +276,9 @@ func TestLongACertificateComesByItselfAndIsKept(t *testing.T) {
 		t.Errorf("the authority was asked again: %v, before %v", after, before)
 	}
 	s.When("no authority is set any more", func(ctx context.Context, c *copyOfStack) error {
-			_, err := c.with("ACME=").compose(ctx, "up", "--detach", "--wait", "certs")
-			return err
-		}).
+		_, err := c.with("ACME=").compose(ctx, "up", "--detach", "--wait", "certs")
+		return err
+	}).
 		Then(time.Minute, check{"http is not led to https any more", []string{"certs", "web"}, func(ctx context.Context, c *copyOfStack) error {
 			got, err := c.plain(ctx, "www.foobar.com", "/")
 			if err == nil && got.StatusCode != http.StatusOK {
