@@ -34,7 +34,7 @@ func TestContainersAreHardened(t *testing.T) {
 		"dns": hardened(safety{User: "10053:10053", Memory: "64 MiB", Networks: []string{network + " " + site.subnet + ".53"},
 			Published: []string{"53/tcp 127.0.0.1:" + site.dnsPort, "53/udp 127.0.0.1:" + site.dnsPort}}),
 		"web": hardened(safety{User: "101:101", Memory: "128 MiB", Networks: []string{network + " " + site.subnet + ".80"},
-			Published: []string{"443/tcp 127.0.0.1:" + site.httpsPort, "80/tcp 127.0.0.1:" + site.httpPort}}),
+			Published: []string{"443/tcp 127.0.0.1:" + site.httpsPort, "443/udp 127.0.0.1:" + site.httpsPort, "80/tcp 127.0.0.1:" + site.httpPort}}),
 		"certs":   hardened(safety{User: "10443:101", Memory: "32 MiB", Networks: []string{network}, Writable: []string{"/tls", "/var/lib/certs"}}),
 		"app":     hardened(safety{User: "10001:10001", Memory: "192 MiB", Networks: []string{network}}),
 		"db":      hardened(safety{User: "999:999", Memory: "512 MiB", Processes: 256, Networks: []string{network}, Writable: []string{"/run/disk", "/tmp", "/var/lib/mysql"}}),

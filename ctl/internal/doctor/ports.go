@@ -33,7 +33,7 @@ func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
 		return nil, err
 	}
 	var wanted []published
-	for _, port := range []published{{setting: "HTTP_PORT", network: "tcp"}, {setting: "HTTPS_PORT", network: "tcp"}, {setting: "DNS_PORT", network: "udp"}, {setting: "DNS_PORT", network: "tcp"}} {
+	for _, port := range []published{{setting: "HTTP_PORT", network: "tcp"}, {setting: "HTTPS_PORT", network: "tcp"}, {setting: "HTTPS_PORT", network: "udp"}, {setting: "DNS_PORT", network: "udp"}, {setting: "DNS_PORT", network: "tcp"}} {
 		if port.address, err = netip.ParseAddrPort(settings["BIND"] + ":" + settings[port.setting]); err != nil {
 			return nil, fmt.Errorf("%w: needs valid settings", errUnknown)
 		}
