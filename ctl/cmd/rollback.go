@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"oneserver/ctl/internal/deploy"
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 func rollbackCommand() *cobra.Command {
@@ -16,8 +16,8 @@ func rollbackCommand() *cobra.Command {
 		Short:   "Put the release before this one in its place again",
 		Example: "  oneserver rollback",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
-			return deploy.Rollback(ctx, cli, os.Stdout)
+		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
+			return deploy.Rollback(ctx, s, os.Stdout)
 		}),
 	}
 }

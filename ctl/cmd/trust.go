@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/trust"
 )
 
@@ -18,8 +18,8 @@ func trustCommand() *cobra.Command {
 		Long:    "Say how to make this machine, and its browsers, trust the stack's own authority for https. It changes nothing but ca.crt.",
 		Example: "  oneserver trust --remove",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
-			return trust.Tell(ctx, cli, os.Stdout, remove)
+		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
+			return trust.Tell(ctx, s, os.Stdout, remove)
 		}),
 	}
 	command.Flags().BoolVar(&remove, "remove", false, "say how to take it back")

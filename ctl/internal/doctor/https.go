@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -33,7 +34,7 @@ func checkHTTPS(ctx context.Context, f *facts) ([]Finding, error) {
 		return nil, err
 	}
 	if web, is := running["web"]; is {
-		out, err := f.cli.Output(ctx, "exec", web.Name, "sh", "-c", "nginx -v 2>&1")
+		out, err := f.stack.Output(ctx, "exec", web.ID, "sh", "-c", "nginx -v 2>&1")
 		if err != nil {
 			return nil, err
 		}
@@ -42,12 +43,8 @@ func checkHTTPS(ctx context.Context, f *facts) ([]Finding, error) {
 			findings = append(findings, judgeCertificate(leaf, time.Now())...)
 		}
 	}
-	if certs, is := running["certs"]; is && strings.Contains(certs.Status, "unhealthy") {
-		says, err := lastHealth(ctx, f.cli, certs.Name)
-		if err != nil {
-			return nil, err
-		}
-		says, do, split := strings.Cut(says, " -> ") // as certs writes what to do
+	if certs, is := running["certs"]; is && certs.State.Health != nil && certs.State.Health.Status == "unhealthy" {
+		says, do, split := strings.Cut(lastHealth(certs), " -> ") // as certs writes what to do
 		if !split {
 			do = "docker compose logs certs shows more"
 		}
@@ -64,15 +61,15 @@ func checkHTTPS(ctx context.Context, f *facts) ([]Finding, error) {
 }
 
 // running returns the stack's running containers by service.
-func (f *facts) running() (map[string]stack.Container, error) {
+func (f *facts) running() (map[string]docker.Container, error) {
 	containers, err := f.containers()
 	if err != nil {
 		return nil, err
 	}
-	own := map[string]stack.Container{}
+	own := map[string]docker.Container{}
 	for _, one := range containers {
-		if one.Project == f.projectName() {
-			own[one.Service] = one
+		if one.Project() == f.projectName() {
+			own[one.Service()] = one
 		}
 	}
 	return own, nil

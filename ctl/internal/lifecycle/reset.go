@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/term"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -20,12 +19,12 @@ import (
 var ErrDeclined = errors.New("not confirmed, so nothing was done")
 
 // Reset removes the stack with its data, after asking for the project's name; yes answers beforehand.
-func Reset(ctx context.Context, cli docker.CLI, in *os.File, out *os.File, yes bool) error {
-	project, err := stack.ReadProject(ctx, cli)
+func Reset(ctx context.Context, s *stack.Stack, in *os.File, out *os.File, yes bool) error {
+	project, err := s.Project(ctx)
 	if err != nil {
 		return err
 	}
-	doomed, err := list(ctx, cli, project)
+	doomed, err := list(ctx, s, project)
 	if err != nil {
 		return err
 	}
@@ -41,17 +40,17 @@ func Reset(ctx context.Context, cli docker.CLI, in *os.File, out *os.File, yes b
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	cmd := cli.Command(ctx, "compose", "down", "--remove-orphans")
+	cmd := s.Command(ctx, "compose", "down", "--remove-orphans")
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("docker compose down: %w; run make reset again to remove what is left", err)
 	}
-	names, kept, err := volumes(ctx, cli, project)
+	names, kept, err := volumes(ctx, s, project)
 	if err != nil {
 		return err
 	}
 	if len(names) > 0 {
-		if _, err := cli.Output(ctx, append([]string{"volume", "rm"}, names...)...); err != nil {
+		if _, err := s.Output(ctx, append([]string{"volume", "rm"}, names...)...); err != nil {
 			return fmt.Errorf("%w; run make reset again to remove what is left", err)
 		}
 	}
@@ -63,8 +62,8 @@ func Reset(ctx context.Context, cli docker.CLI, in *os.File, out *os.File, yes b
 
 // volumes returns the project's volumes that go, and the one that stays: a public authority issues the same certificate five
 // times a week and no more, so what it has issued is not thrown away with the data.
-func volumes(ctx context.Context, cli docker.CLI, project stack.Project) (names []string, kept string, err error) {
-	out, err := cli.Output(ctx, "volume", "ls", "--quiet", "--filter", "label=com.docker.compose.project="+project.Name)
+func volumes(ctx context.Context, s *stack.Stack, project stack.Project) (names []string, kept string, err error) {
+	out, err := s.Output(ctx, "volume", "ls", "--quiet", "--filter", "label=com.docker.compose.project="+project.Name)
 	if err != nil {
 		return nil, "", err
 	}
@@ -107,15 +106,15 @@ func confirm(ctx context.Context, in io.Reader, answer string) error {
 }
 
 // list describes the containers and volumes of a project.
-func list(ctx context.Context, cli docker.CLI, project stack.Project) ([]string, error) {
+func list(ctx context.Context, s *stack.Stack, project stack.Project) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	ofProject := "label=com.docker.compose.project=" + project.Name
-	containers, err := cli.Output(ctx, "ps", "--all", "--filter", ofProject, "--format", "container {{.Names}}, {{.Status}}")
+	containers, err := s.Output(ctx, "ps", "--all", "--filter", ofProject, "--format", "container {{.Names}}, {{.Status}}")
 	if err != nil {
 		return nil, err
 	}
-	names, _, err := volumes(ctx, cli, project)
+	names, _, err := volumes(ctx, s, project)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +125,7 @@ func list(ctx context.Context, cli docker.CLI, project stack.Project) ([]string,
 	for _, name := range names {
 		line := "volume    " + name
 		if name == project.Volumes["data"].Name {
-			line += describe(ctx, cli, project, name)
+			line += describe(ctx, s, project, name)
 		}
 		doomed = append(doomed, line)
 	}
@@ -142,10 +141,10 @@ if [ -f /data/stack_id ]; then date -u -r /data/stack_id '+, in use since %Y-%m-
 `
 
 // describe says what is known of the data volume: nothing, where web's image is not here to look with.
-func describe(ctx context.Context, cli docker.CLI, project stack.Project, volume string) string {
+func describe(ctx context.Context, s *stack.Stack, project stack.Project, volume string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	says, err := stack.LookInto(ctx, cli, project, project.Services["web"].Image, volume, "", describeData)
+	says, err := s.LookInto(ctx, project.Services["web"].Image, volume, "", describeData)
 	if err != nil {
 		return ""
 	}

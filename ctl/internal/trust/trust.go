@@ -14,7 +14,7 @@ import (
 	"runtime"
 	"strings"
 
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 // file is where the authority's certificate is put, at the repository's root.
@@ -22,8 +22,8 @@ const file = "ca.crt"
 
 // Tell fetches the authority's certificate from the running stack and prints the commands for this machine. It runs none of
 // them: they take privileges, and whom a machine trusts is its owner's to say.
-func Tell(ctx context.Context, cli docker.CLI, out io.Writer, remove bool) error {
-	text, err := cli.Output(ctx, "compose", "exec", "--no-TTY", "web", "cat", "/tls/ca.crt")
+func Tell(ctx context.Context, s *stack.Stack, out io.Writer, remove bool) error {
+	text, err := s.Output(ctx, "compose", "exec", "--no-TTY", "web", "cat", "/tls/ca.crt")
 	if err != nil {
 		return fmt.Errorf("fetch the authority's certificate: %w; the stack must be running: make up", err)
 	}
@@ -35,7 +35,7 @@ func Tell(ctx context.Context, cli docker.CLI, out io.Writer, remove bool) error
 	if err != nil {
 		return fmt.Errorf("the authority's certificate: %w", err)
 	}
-	path := filepath.Join(cli.Dir, file)
+	path := filepath.Join(s.Dir, file)
 	if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o644); err != nil {
 		return err
 	}
