@@ -4,16 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -134,18 +130,7 @@ func TestABrowserShowsThePageOverHTTPSIfItTrustsTheAuthority(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policy, err := json.Marshal(map[string][]string{"CACertificates": {base64.StdEncoding.EncodeToString(authority.Raw)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil { // the browser is another user
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "trust.json"), policy, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	trusting := newBrowser(t, site, "--volume", dir+":/etc/chromium/policies/managed:ro")
+	trusting := newBrowser(t, site, authority)
 	if response := see(trusting, chromedp.NavigateResponse("https://www.foobar.com/")); response.Status != 200 || response.SecurityState != "secure" {
 		t.Errorf("the page came with status %d and is %s", response.Status, response.SecurityState)
 	}
