@@ -16,7 +16,7 @@ func rollbackCommand() *cobra.Command {
 		Short:   "Put the release before this one in its place again",
 		Example: "  oneserver rollback",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
+		RunE: onSite(func(ctx context.Context, s *stack.Stack, _ []string) error {
 			return deploy.Rollback(ctx, s, os.Stdout)
 		}),
 	}
