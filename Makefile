@@ -1,10 +1,10 @@
 # oneserver's control panel: `make` alone prints this list. The logic lives in compose.yaml and in ctl/.
 .DEFAULT_GOAL := help
-.PHONY: help up down reset logs ps doctor trace sql bench abuse drill-spof drill-maintenance drill-upkeep drill-scale drills deploy rollback reload restart-db backup restore test test-all lint images bundle load dist tool from-bundle go
+.PHONY: help up down reset logs ps doctor trace trust sql bench abuse drill-spof drill-maintenance drill-upkeep drill-scale drills deploy rollback reload restart-db backup restore test test-all lint images bundle load dist tool from-bundle go
 
 override tool := bin/oneserver
 override hint := echo 'make doctor says what is wrong, and what to do about it' >&2; exit 1
-override modules := services/dns services/app ctl
+override modules := services/dns services/certs services/app ctl
 # pinned here and not in go.mod, so that a linter's dependencies never reach an application
 override staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 override actionlint := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
@@ -42,6 +42,9 @@ doctor: tool ## say what would keep the stack from starting, and what to do abou
 
 trace: tool ## follow one request through every part: make trace URL=http://www.foobar.com/
 	@$(tool) trace $${URL:+-- "$$URL"}
+
+trust: tool ## say how to make this machine trust the stack's own authority for https, and how not to: make trust REMOVE=1
+	@$(tool) trust $${REMOVE:+--remove}
 
 sql: ## open a prompt in the database, as the application's account or as root: make sql ROOT=1
 	@set -- app --host=127.0.0.1; [ -z "$$ROOT" ] || set -- root; \

@@ -78,6 +78,7 @@ func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 	odd := []string{"x\ttwo  words", `\`, `\"`, `"`, "'", "$", "$$HOME", "$(URL)", "#x", "*", "~", "%", "-x", "--help", "é\u202e"}
 	uses := []makeUse{
 		{"trace", "URL", func(v string) []string { return []string{"--", v} }},
+		{"trust", "REMOVE", func(string) []string { return []string{"--remove"} }},
 		{"bench", "ROWS", func(v string) []string { return []string{"--rows=" + v} }},
 		{"deploy", "REPLICAS", func(v string) []string { return []string{"--replicas=" + v} }},
 		{"backup", "KEEP", func(v string) []string { return []string{"--keep=" + v} }},

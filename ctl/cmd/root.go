@@ -30,7 +30,7 @@ func Root() *cobra.Command {
 	}
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(
-		upCommand(), resetCommand(), doctorCommand(), traceCommand(),
+		upCommand(), resetCommand(), doctorCommand(), traceCommand(), trustCommand(),
 		deployCommand(), rollbackCommand(), reloadCommand(), restartDBCommand(),
 		backupCommand(), restoreCommand(),
 		imagesCommand(), bundleCommand(), loadCommand(),

@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -102,17 +105,18 @@ var browserImage = sync.OnceValue(func() error {
 	return err
 })
 
-// newBrowser starts the browser; it is gone at the test's end.
-func newBrowser(t *testing.T, stack *copyOfStack) *tab {
+// newBrowser starts the browser, on a machine that trusts these authorities too; it is gone at the test's end.
+func newBrowser(t *testing.T, stack *copyOfStack, trusted ...*x509.Certificate) *tab {
 	t.Helper()
 	if err := browserImage(); err != nil {
 		t.Fatal(err)
 	}
+	policies := trusting(t, trusted)
 	name := fmt.Sprintf("%s-browser-%d-%d", stack.project, os.Getpid(), browsers.Add(1))
 	inContainer := func(cmd *exec.Cmd) { // chromedp's pipe, which it would hand over as descriptors 3 and 4
 		docker := stack.command(context.Background(), "docker", append([]string{"run", "--rm", "--interactive", "--name", name,
 			"--network", stack.project + "_default", "--dns", stack.subnet + ".53", "--cap-drop", "ALL", "--shm-size", "256m",
-			"oneserver-browser"}, cmd.Args[1:]...)...)
+			"--volume", policies + ":/etc/chromium/policies/managed:ro", "oneserver-browser"}, cmd.Args[1:]...)...)
 		cmd.Path, cmd.Args, cmd.Env = docker.Path, docker.Args, docker.Env
 		cmd.Stdin, cmd.Stdout, cmd.ExtraFiles = cmd.ExtraFiles[0], cmd.ExtraFiles[1], nil
 	}
@@ -129,6 +133,30 @@ func newBrowser(t *testing.T, stack *copyOfStack) *tab {
 		chromedp.UserDataDir("/tmp/profile"))...)
 	t.Cleanup(cancelAllocator)
 	return openTab(t, stack, allocator)
+}
+
+// trusting is a folder of Chromium's policies: what an owner of a machine says to every browser on it.
+func trusting(t *testing.T, authorities []*x509.Certificate) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil { // the browser is another user
+		t.Fatal(err)
+	}
+	if len(authorities) == 0 {
+		return dir
+	}
+	var encoded []string
+	for _, authority := range authorities {
+		encoded = append(encoded, base64.StdEncoding.EncodeToString(authority.Raw))
+	}
+	policy, err := json.Marshal(map[string][]string{"CACertificates": encoded})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "trust.json"), policy, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // stranger is a tab of the same browser for somebody else: it shares no cookie and no cache with any other.

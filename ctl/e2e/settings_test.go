@@ -41,7 +41,7 @@ func TestBadSettingsGetAClearError(t *testing.T) {
 		{"an address of another machine", []string{"BIND=192.0.2.1"}, []string{"BIND"}},
 		{"a subnet that is none", []string{"SUBNET=172.28"}, []string{"SUBNET"}},
 		{"everybody as trusted proxy", []string{"TRUSTED_PROXIES=0.0.0.0/0"}, []string{"TRUSTED_PROXIES", "everybody"}},
-		{"a subnet that another network has", []string{"COMPOSE_PROJECT_NAME=oneserver-test-other", "HTTP_PORT=18099", "DNS_PORT=11099", "SUBNET=" + site.subnet}, []string{"SUBNET", site.project}},
+		{"a subnet that another network has", []string{"COMPOSE_PROJECT_NAME=oneserver-test-other", "HTTP_PORT=18099", "HTTPS_PORT=18499", "DNS_PORT=11099", "SUBNET=" + site.subnet}, []string{"SUBNET", site.project}},
 		{"no Docker", []string{"PATH=" + t.TempDir()}, []string{"docker", "https://docs.docker.com"}},
 		{"Docker not running", []string{"DOCKER_HOST=unix://" + filepath.Join(t.TempDir(), "docker.sock")}, []string{"engine does not answer", "start"}},
 	}
@@ -108,7 +108,7 @@ func TestABadTrustedProxyIsRefusedByWeb(t *testing.T) {
 				"--tmpfs", "/run/nginx:uid=101,gid=101", "--tmpfs", "/run/nginx-body:uid=101,gid=101", "--tmpfs", "/run/nginx-cache:uid=101,gid=101",
 				"--volume", filepath.Join(root, "services/web-init/trusted-proxies.sh")+":/docker-entrypoint.d/15-trusted-proxies.sh:ro",
 				"--volume", filepath.Join(root, "services/web-init/routing.sh")+":/docker-entrypoint.d/16-routing.sh:ro", "--volume", filepath.Join(root, "nginx.conf")+":/etc/nginx/templates/nginx.conf.template:ro",
-				"--env", "NGINX_ENVSUBST_OUTPUT_DIR=/run/nginx", "--env", "NGINX_ENVSUBST_FILTER=^(DOMAIN|SUBNET)$", "--env", "DOMAIN=foobar.com", "--env", "SUBNET="+site.subnet,
+				"--env", "NGINX_ENVSUBST_OUTPUT_DIR=/run/nginx", "--env", "NGINX_ENVSUBST_FILTER=^(DOMAIN|SUBNET|HTTPS_PORT)$", "--env", "HTTPS_PORT="+site.httpsPort, "--env", "DOMAIN=foobar.com", "--env", "SUBNET="+site.subnet,
 				"--env", "TRUSTED_PROXIES="+value, "nginx:1.30", "nginx", "-t", "-c", "/run/nginx/nginx.conf")
 			if refused := err != nil && strings.Contains(out, first) && strings.Contains(out, "trusted-proxies"); refused == good[value] {
 				t.Errorf("%v: %s", err, out)

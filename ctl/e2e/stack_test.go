@@ -22,11 +22,12 @@ var keep = flag.Bool("keep", false, "leave the test copy of the stack standing")
 
 // copyOfStack is a running copy of the stack, told from others by its project name.
 type copyOfStack struct {
-	project  string
-	httpPort string
-	dnsPort  string
-	subnet   string // the first three numbers of its /24
-	env      []string
+	project   string
+	httpPort  string
+	httpsPort string // the HTTP port with 4 for its third digit
+	dnsPort   string
+	subnet    string // the first three numbers of its /24
+	env       []string
 }
 
 // site is the copy that all tests share. What needs a stack in a state of its own makes another with newCopy.
@@ -37,10 +38,11 @@ var copies []*copyOfStack
 
 // newCopy describes a copy. Settings of the machine (.env, exported variables) do not reach it.
 func newCopy(project, httpPort, dnsPort, subnet string) *copyOfStack {
-	one := &copyOfStack{project: project, httpPort: httpPort, dnsPort: dnsPort, subnet: subnet, env: append(os.Environ(),
+	httpsPort := httpPort[:2] + "4" + httpPort[3:]
+	one := &copyOfStack{project: project, httpPort: httpPort, httpsPort: httpsPort, dnsPort: dnsPort, subnet: subnet, env: append(os.Environ(),
 		"COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_FILE="+filepath.Join(root, "compose.yaml"),
 		"COMPOSE_PROJECT_NAME="+project, "DOMAIN=foobar.com", "SERVER_IP=8.8.8.8", "BIND=127.0.0.1",
-		"HTTP_PORT="+httpPort, "DNS_PORT="+dnsPort, "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".90 "+subnet+".92 "+subnet+".94 198.51.100.0/24 2001:db8:1::/48")}
+		"HTTP_PORT="+httpPort, "HTTPS_PORT="+httpsPort, "ACME=", "DNS_PORT="+dnsPort, "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".90 "+subnet+".92 "+subnet+".94 198.51.100.0/24 2001:db8:1::/48")}
 	copies = append(copies, one)
 	return one
 }

@@ -39,7 +39,7 @@ type server struct {
 	exited       chan struct{}
 }
 
-const settingsOfTests = "DOMAIN=foobar.com SERVER_IP=8.8.8.8 SUBNET=127.28.0"
+const settingsOfTests = "DOMAIN=foobar.com SERVER_IP=8.8.8.8 SUBNET=127.28.0 HTTPS_PORT=443"
 
 // prepare lays out the folder that the program runs in, and the command with its environment.
 func prepare(t *testing.T, env string, args ...string) *server {
@@ -54,15 +54,16 @@ func prepare(t *testing.T, env string, args ...string) *server {
 	return s
 }
 
-// corefile is the repository's own, with a port for the metrics that no other test has.
+// corefile is the repository's own, with a port for the metrics that no other test has, and the marker of a public certificate in its folder.
 func (s *server) corefile(t *testing.T) string {
-	return strings.ReplaceAll(read(t, "../../corefile"), "prometheus :9153", "prometheus "+s.metrics)
+	return strings.NewReplacer("prometheus :9153", "prometheus "+s.metrics, "/tls/public", "public").Replace(read(t, "../../corefile"))
 }
 
-// start starts the server and waits until it answers.
-func start(t *testing.T) *server {
+// start starts the server, with these settings in place of those of the tests, and waits until it answers.
+func start(t *testing.T, settings ...string) *server {
 	t.Helper()
 	s := prepare(t, settingsOfTests, "serve")
+	s.command.Env = append(s.command.Env, settings...)
 	if err := s.command.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func Reload(ctx context.Context, running *stack.Stack, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	next, err := s.inWeb(ctx, string(template), `envsubst '${DOMAIN} ${SUBNET}'`) // as the image's entrypoint does
+	next, err := s.inWeb(ctx, string(template), `envsubst '${DOMAIN} ${SUBNET} ${HTTPS_PORT}'`) // as the image's entrypoint does
 	if err != nil {
 		return err
 	}

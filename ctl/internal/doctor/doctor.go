@@ -55,6 +55,7 @@ var checks = []struct {
 	{"privileges", checkPrivileged},
 	{"network", checkNetwork},
 	{"visitors", checkVisitors},
+	{"HTTPS", checkHTTPS},
 	{"memory", checkMemory},
 	{"disk", checkDisk},
 	{"room", checkRoom},

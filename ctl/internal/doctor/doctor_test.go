@@ -25,7 +25,7 @@ import (
 func copyOf(t *testing.T, project string, settings ...string) *stack.Stack {
 	t.Helper()
 	env := append(os.Environ(), "COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_PROJECT_NAME="+project, "DOMAIN=foobar.com", "SERVER_IP=8.8.8.8",
-		"BIND=127.0.0.1", "HTTP_PORT=18071", "DNS_PORT=11071", "SUBNET=172.30.71")
+		"BIND=127.0.0.1", "HTTP_PORT=18071", "HTTPS_PORT=18471", "ACME=", "DNS_PORT=11071", "SUBNET=172.30.71")
 	return stack.New("../../..", append(env, settings...)...)
 }
 
@@ -55,6 +55,7 @@ func TestAPortInUseIsNamedWithWhoHoldsIt(t *testing.T) {
 	}{
 		{"HTTP_PORT", func() (net.Addr, func() error, error) { return holdTCP("127.0.0.1:" + quietPort(t)) }},
 		{"HTTP_PORT", func() (net.Addr, func() error, error) { return holdTCP(":" + quietPort(t)) }},
+		{"HTTPS_PORT", func() (net.Addr, func() error, error) { return holdTCP("127.0.0.1:" + quietPort(t)) }},
 		{"DNS_PORT", func() (net.Addr, func() error, error) { return holdTCP("127.0.0.1:" + quietPort(t)) }},
 		{"DNS_PORT", func() (net.Addr, func() error, error) {
 			socket, err := net.ListenPacket("udp", "127.0.0.1:"+quietPort(t))

@@ -32,7 +32,7 @@ func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
 		return nil, err
 	}
 	var wanted []published
-	for _, port := range []published{{setting: "HTTP_PORT", network: "tcp"}, {setting: "DNS_PORT", network: "udp"}, {setting: "DNS_PORT", network: "tcp"}} {
+	for _, port := range []published{{setting: "HTTP_PORT", network: "tcp"}, {setting: "HTTPS_PORT", network: "tcp"}, {setting: "HTTPS_PORT", network: "udp"}, {setting: "DNS_PORT", network: "udp"}, {setting: "DNS_PORT", network: "tcp"}} {
 		if port.address, err = netip.ParseAddrPort(settings["BIND"] + ":" + settings[port.setting]); err != nil {
 			return nil, fmt.Errorf("%w: needs valid settings", errUnknown)
 		}
@@ -83,7 +83,7 @@ func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
 		findings = append(findings, dead...)
 	}
 	if len(findings) == 0 {
-		says := fmt.Sprintf("%s and %s are free on %s", settings["HTTP_PORT"], settings["DNS_PORT"], settings["BIND"])
+		says := fmt.Sprintf("%s, %s and %s are free on %s", settings["HTTP_PORT"], settings["HTTPS_PORT"], settings["DNS_PORT"], settings["BIND"])
 		if len(ours) > 0 {
 			says = "published by this stack, which is running and answers"
 		}
@@ -224,7 +224,7 @@ func checkPrivileged(_ context.Context, f *facts) ([]Finding, error) {
 // lowPorts finds the settings with a port below the first that an engine without root may open.
 func lowPorts(settings stack.Settings, first int) []Finding {
 	var findings []Finding
-	for _, name := range []string{"HTTP_PORT", "DNS_PORT"} {
+	for _, name := range []string{"HTTP_PORT", "HTTPS_PORT", "DNS_PORT"} {
 		if port, err := strconv.Atoi(settings[name]); err == nil && port < first {
 			findings = append(findings, Finding{Error, name, fmt.Sprintf("%s=%d: this Docker Engine runs without root and may not open a port below %d", name, port, first),
 				fmt.Sprintf("write %s=%s in .env, or allow it: sudo sysctl net.ipv4.ip_unprivileged_port_start=%d", name, fallback[name], port)})

@@ -50,12 +50,12 @@ func TestAContainerIsFoundByThePortsItPublishes(t *testing.T) {
 
 func TestAnEngineWithoutRootGetsNoLowPort(t *testing.T) {
 	t.Parallel()
-	got := lowPorts(stack.Settings{"HTTP_PORT": "80", "DNS_PORT": "1053"}, 1024)
+	got := lowPorts(stack.Settings{"HTTP_PORT": "80", "HTTPS_PORT": "8443", "DNS_PORT": "1053"}, 1024)
 	want := "write HTTP_PORT=8080 in .env, or allow it: sudo sysctl net.ipv4.ip_unprivileged_port_start=80"
 	if len(got) != 1 || got[0].Level != Error || got[0].About != "HTTP_PORT" || got[0].Do != want {
 		t.Errorf("found %+v, want one error about HTTP_PORT and %q", got, want)
 	}
-	if got := lowPorts(stack.Settings{"HTTP_PORT": "80", "DNS_PORT": "1053"}, 80); len(got) > 0 {
+	if got := lowPorts(stack.Settings{"HTTP_PORT": "80", "HTTPS_PORT": "443", "DNS_PORT": "1053"}, 80); len(got) > 0 {
 		t.Errorf("with port 80 allowed, found %+v", got)
 	}
 }

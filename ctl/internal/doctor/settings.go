@@ -40,8 +40,8 @@ func checkSettings(_ context.Context, f *facts) ([]Finding, error) {
 	}
 	findings := judge(settings, here)
 	if len(findings) == 0 {
-		findings = []Finding{{OK, "settings", fmt.Sprintf("%s at %s, HTTP on %s:%s, DNS on %[3]s:%[5]s", settings["DOMAIN"],
-			settings["SERVER_IP"], settings["BIND"], settings["HTTP_PORT"], settings["DNS_PORT"]), ""}}
+		findings = []Finding{{OK, "settings", fmt.Sprintf("%s at %s, HTTP on %s:%s, HTTPS on %[3]s:%[5]s, DNS on %[3]s:%[6]s", settings["DOMAIN"],
+			settings["SERVER_IP"], settings["BIND"], settings["HTTP_PORT"], settings["HTTPS_PORT"], settings["DNS_PORT"]), ""}}
 	}
 	return findings, nil
 }
@@ -92,14 +92,16 @@ func judge(settings stack.Settings, here []netip.Addr) []Finding {
 	}
 
 	portsValid := true
-	for _, name := range []string{"HTTP_PORT", "DNS_PORT"} {
+	for _, name := range []string{"HTTP_PORT", "HTTPS_PORT", "DNS_PORT"} {
 		if port, err := strconv.ParseUint(settings[name], 10, 16); err != nil || port == 0 {
 			portsValid = false
 			report(Error, name, "that is not a port, a number from 1 to 65535", "write for example "+name+"="+fallback[name]+" in .env")
 		}
 	}
-	if portsValid && settings["HTTP_PORT"] == settings["DNS_PORT"] {
-		report(Error, "HTTP_PORT", "DNS_PORT is the same, and DNS needs TCP too", "give each its own port in .env")
+	for _, pair := range [][2]string{{"HTTP_PORT", "DNS_PORT"}, {"HTTPS_PORT", "DNS_PORT"}, {"HTTP_PORT", "HTTPS_PORT"}} {
+		if portsValid && settings[pair[0]] == settings[pair[1]] {
+			report(Error, pair[0], pair[1]+" is the same, and each needs TCP", "give each its own port in .env")
+		}
 	}
 
 	if subnet, err := parseSubnet(settings["SUBNET"]); err != nil {
@@ -151,7 +153,7 @@ func parseProxies(text string) ([]netip.Prefix, error) {
 }
 
 // fallback is the port to try where the default is taken.
-var fallback = map[string]string{"HTTP_PORT": "8080", "DNS_PORT": "1053"}
+var fallback = map[string]string{"HTTP_PORT": "8080", "HTTPS_PORT": "8443", "DNS_PORT": "1053"}
 
 // checkDomain accepts a host name of at least two labels: letters, digits and hyphens (RFC 1123, section 2.1), each
 // label at most 63 octets (RFC 1035, section 2.3.4). The dns service wants the same; one

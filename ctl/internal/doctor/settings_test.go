@@ -11,7 +11,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-var laptop = stack.Settings{"DOMAIN": "foobar.com", "SERVER_IP": "8.8.8.8", "BIND": "127.0.0.1", "HTTP_PORT": "80", "DNS_PORT": "1053", "SUBNET": "172.28.0",
+var laptop = stack.Settings{"DOMAIN": "foobar.com", "SERVER_IP": "8.8.8.8", "BIND": "127.0.0.1", "HTTP_PORT": "80", "HTTPS_PORT": "443", "ACME": "", "DNS_PORT": "1053", "SUBNET": "172.28.0",
 	"POSTS_PER_ACCOUNT": "5000", "WRITES_A_DAY": "300", "TEXT_A_DAY": "100", "ACCOUNTS_A_DAY": "1000", "DISK_RESERVE": "1000", "TRUSTED_PROXIES": ""}
 
 func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
@@ -49,6 +49,7 @@ func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
 		{"port 0", stack.Settings{"DNS_PORT": "0"}, Error, "DNS_PORT", "not a port"},
 		{"a port too high", stack.Settings{"DNS_PORT": "65536"}, Error, "DNS_PORT", "not a port"},
 		{"a range of ports", stack.Settings{"HTTP_PORT": "80-81"}, Error, "HTTP_PORT", "not a port"},
+		{"one port for http and https", stack.Settings{"HTTPS_PORT": "80"}, Error, "HTTP_PORT", "HTTPS_PORT is the same"},
 		{"one port for both", stack.Settings{"HTTP_PORT": "1053"}, Error, "HTTP_PORT", "DNS_PORT is the same"},
 
 		{"no bound, on a laptop", stack.Settings{"WRITES_A_DAY": "0", "DISK_RESERVE": "0"}, OK, "", ""},

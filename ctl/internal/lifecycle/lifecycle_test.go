@@ -140,8 +140,8 @@ func TestResetRemovesWhatItShowsAndOnlyWhenToldTo(t *testing.T) {
     init: true
     tmpfs: /tmp
     entrypoint: [sleep, "600"]
-    volumes: ["data:/data"]
-volumes: {data: {}}`)
+    volumes: ["data:/data", "certs:/certs"]
+volumes: {data: {}, certs: {}}`)
 	if _, err := cli.Output(t.Context(), "compose", "up", "--detach"); err != nil {
 		t.Fatal(err)
 	}
@@ -160,14 +160,14 @@ volumes: {data: {}}`)
 			t.Errorf("it does not show %q:\n%s", words, printed())
 		}
 	}
-	if left := remaining(t, cli); len(left) != 3 {
+	if left := remaining(t, cli); len(left) != 4 {
 		t.Fatalf("after it was refused there are %q", left)
 	}
 	if err := Reset(t.Context(), cli, notATerminal, out, true); err != nil {
 		t.Errorf("with --yes: %v", err)
 	}
-	if left := remaining(t, cli); len(left) != 0 {
-		t.Errorf("after it there are %q", left)
+	if left := remaining(t, cli); len(left) != 1 || left[0] != "ctl-test-reset_certs" || !strings.Contains(printed(), "kept: the volume ctl-test-reset_certs") {
+		t.Errorf("after it there are %q, want the certificates alone:\n%s", left, printed())
 	}
 	if err := Reset(t.Context(), cli, notATerminal, out, false); err != nil || !strings.Contains(printed(), "nothing to remove") {
 		t.Errorf("with nothing there: %v\n%s", err, printed())

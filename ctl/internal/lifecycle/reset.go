@@ -40,12 +40,41 @@ func Reset(ctx context.Context, s *stack.Stack, in *os.File, out *os.File, yes b
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	cmd := s.Command(ctx, "compose", "down", "--volumes", "--remove-orphans")
+	cmd := s.Command(ctx, "compose", "down", "--remove-orphans")
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("docker compose down: %w; run make reset again to remove what is left", err)
 	}
+	names, kept, err := volumes(ctx, s, project)
+	if err != nil {
+		return err
+	}
+	if len(names) > 0 {
+		if _, err := s.Output(ctx, append([]string{"volume", "rm"}, names...)...); err != nil {
+			return fmt.Errorf("%w; run make reset again to remove what is left", err)
+		}
+	}
+	if kept != "" {
+		fmt.Fprintf(out, "kept: the volume %s, with the site's certificates and the authority that you may have told a browser to trust; it goes with: docker volume rm %[1]s\n", kept)
+	}
 	return nil
+}
+
+// volumes returns the project's volumes that go, and the one that stays: a public authority issues the same certificate five
+// times a week and no more, so what it has issued is not thrown away with the data.
+func volumes(ctx context.Context, s *stack.Stack, project stack.Project) (names []string, kept string, err error) {
+	out, err := s.Output(ctx, "volume", "ls", "--quiet", "--filter", "label=com.docker.compose.project="+project.Name)
+	if err != nil {
+		return nil, "", err
+	}
+	for name := range strings.FieldsSeq(out) {
+		if name == project.Volumes["certs"].Name {
+			kept = name
+			continue
+		}
+		names = append(names, name)
+	}
+	return names, kept, nil
 }
 
 // Ask wants the project's name typed before something that cannot be taken back; instead is the command that does not
@@ -85,7 +114,7 @@ func list(ctx context.Context, s *stack.Stack, project stack.Project) ([]string,
 	if err != nil {
 		return nil, err
 	}
-	names, err := s.Output(ctx, "volume", "ls", "--quiet", "--filter", ofProject)
+	names, _, err := volumes(ctx, s, project)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +122,7 @@ func list(ctx context.Context, s *stack.Stack, project stack.Project) ([]string,
 	for line := range strings.Lines(containers) {
 		doomed = append(doomed, strings.TrimSpace(line))
 	}
-	for name := range strings.FieldsSeq(names) {
+	for _, name := range names {
 		line := "volume    " + name
 		if name == project.Volumes["data"].Name {
 			line += describe(ctx, s, project, name)

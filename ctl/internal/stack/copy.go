@@ -12,7 +12,7 @@ import (
 func (s *Stack) Copy(project, composeFile string, settings ...string) *Stack {
 	files := filepath.Join(s.Dir, "compose.yaml") + string(os.PathListSeparator) + filepath.Join(s.Dir, composeFile)
 	return s.As(s.With(append([]string{"COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_PROJECT_NAME=" + project, "COMPOSE_FILE=" + files,
-		"DOMAIN=foobar.com", "SERVER_IP=8.8.8.8", "BIND=127.0.0.1", "TRUSTED_PROXIES="}, settings...)...))
+		"DOMAIN=foobar.com", "SERVER_IP=8.8.8.8", "BIND=127.0.0.1", "ACME=", "TRUSTED_PROXIES="}, settings...)...))
 }
 
 // Remove takes the project away with its data, also when what it was for was interrupted.

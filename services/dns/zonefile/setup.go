@@ -49,6 +49,10 @@ func parseDirective(c *caddy.Controller) (*Zonefile, error) {
 	z := &Zonefile{origin: origins[0], path: args[0], values: map[string]string{}}
 	for c.NextBlock() {
 		name, value := c.Val(), c.RemainingArgs()
+		if name == "public" && len(value) == 2 {
+			z.marker, z.port = value[0], value[1]
+			continue
+		}
 		if len(value) != 1 {
 			return nil, c.ArgErr()
 		}

@@ -3,11 +3,16 @@
 //
 //	zonefile FILE {
 //		NAME VALUE
+//		public MARKER PORT
 //	}
 //
 // In FILE, {$NAME} stands for VALUE and {$SERIAL} for the time at which FILE was read, which grows with every change
 // of FILE, of a VALUE and of the Corefile. The zone is the one of the server block. FILE is looked at every second; a
 // new text is served at once if it is a sound zone, and otherwise reported and left alone.
+//
+// While the file MARKER is there, https is served with a public authority's certificate, and the zone has two kinds of record more.
+// HTTPS (RFC 9460) tells browsers to begin with https, and which versions of HTTP there are, if PORT is 443: for another one they
+// would not ask. CAA (RFC 8659) allows the authorities that MARKER names, one a line after the first, and forbids all others.
 //
 // The lookup is that of CoreDNS' file plugin. The plugin itself is not used because it has no variables, needs a
 // hand-made serial, starts without a zone where the file is missing, and denies the type behind a CNAME
@@ -21,6 +26,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -45,6 +51,8 @@ type Zonefile struct {
 	origin string            // the zone's name, with the final dot
 	path   string            // of the zone file
 	values map[string]string // of the variables in it
+	marker string            // of a public certificate; empty where there is none
+	port   string            // on which visitors reach https
 	view   string            // the name of the view that it serves, for the log
 
 	zone atomic.Pointer[file.Zone] // what is served
@@ -154,6 +162,9 @@ func (z *Zonefile) load() error {
 	if err != nil {
 		text = []byte(err.Error())
 	}
+	if err == nil {
+		text = append(text, z.publicRecords()...)
+	}
 	if bytes.Equal(text, z.seen) {
 		return nil
 	}
@@ -171,6 +182,30 @@ func (z *Zonefile) load() error {
 	}
 	z.zone.Store(zone)
 	return nil
+}
+
+// authorityForm is what a CAA record may name.
+var authorityForm = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
+
+// publicRecords are the records that come with a public certificate; nothing where there is none.
+func (z *Zonefile) publicRecords() []byte {
+	if z.marker == "" {
+		return nil
+	}
+	text, err := os.ReadFile(z.marker)
+	if err != nil {
+		return nil // no certificate is public, or none can be told: then these promise nothing
+	}
+	var records bytes.Buffer
+	if z.port == "443" {
+		fmt.Fprintf(&records, "\n%s HTTPS 1 . alpn=\"h3,h2\"\n", z.origin)
+	}
+	for i, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		if i > 0 && authorityForm.MatchString(line) {
+			fmt.Fprintf(&records, "\n%s CAA 0 issue %q\n", z.origin, line)
+		}
+	}
+	return records.Bytes()
 }
 
 // parse fills in the variables of text and reads it as the zone.

@@ -1,0 +1,197 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// authority is the certificate of the copy's own authority, as people are told to fetch it.
+func (c *copyOfStack) authority(ctx context.Context) (*x509.Certificate, error) {
+	out, err := c.compose(ctx, "exec", "--no-TTY", "web", "cat", "/tls/ca.crt")
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode([]byte(out))
+	if block == nil {
+		return nil, fmt.Errorf("no certificate in %q", out)
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
+
+// over is a client that trusts this authority and no other, and finds the site on this machine.
+func (c *copyOfStack) over(trusted ...*x509.Certificate) *http.Client {
+	pool := x509.NewCertPool()
+	for _, authority := range trusted {
+		pool.AddCert(authority)
+	}
+	return &http.Client{
+		Transport: &http.Transport{
+			ForceAttemptHTTP2: true,
+			TLSClientConfig:   &tls.Config{RootCAs: pool},
+			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, "127.0.0.1:"+c.httpsPort)
+			},
+		},
+		CheckRedirect: client.CheckRedirect,
+	}
+}
+
+// leaf is the certificate that a visitor is shown.
+func (c *copyOfStack) leaf(ctx context.Context) (*x509.Certificate, error) {
+	dialer := tls.Dialer{Config: &tls.Config{ServerName: "www.foobar.com", InsecureSkipVerify: true}}
+	connection, err := dialer.DialContext(ctx, "tcp", "127.0.0.1:"+c.httpsPort)
+	if err != nil {
+		return nil, err
+	}
+	defer connection.Close()
+	return connection.(*tls.Conn).ConnectionState().PeerCertificates[0], nil
+}
+
+// Whoever trusts the stack's own authority is served over TLS, under each of the names that it is for; http answers as before,
+// and nobody is bound to https.
+func TestHTTPSIsServedToThoseWhoTrustTheStacksOwnAuthority(t *testing.T) {
+	t.Parallel()
+	authority, err := site.authority(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		host   string
+		status int
+		leads  string
+	}{
+		{"www.foobar.com", http.StatusOK, ""},
+		{"localhost", http.StatusOK, ""},
+		{"foobar.com", http.StatusPermanentRedirect, "https://www.foobar.com:" + site.httpsPort + "/?x=1"},
+		{"127.0.0.1", http.StatusMisdirectedRequest, ""}, // as over http: no name of the site's
+	} {
+		response, err := site.over(authority).Get("https://" + test.host + ":" + site.httpsPort + "/?x=1")
+		if err != nil {
+			t.Errorf("%s: %v", test.host, err)
+			continue
+		}
+		response.Body.Close()
+		if response.StatusCode != test.status || response.Header.Get("Location") != test.leads || response.ProtoMajor != 2 {
+			t.Errorf("%s answers %s over %s, Location %q; want %d over HTTP/2, %q", test.host, response.Status, response.Proto,
+				response.Header.Get("Location"), test.status, test.leads)
+		}
+		if hsts := response.Header.Get("Strict-Transport-Security"); hsts != "" {
+			t.Errorf("%s binds visitors to a certificate that nobody else trusts: %s", test.host, hsts)
+		}
+	}
+	var unknown x509.UnknownAuthorityError
+	if _, err := site.over().Get("https://www.foobar.com:" + site.httpsPort + "/"); !errors.As(err, &unknown) {
+		t.Errorf("who does not trust it is told %v", err)
+	}
+	if _, err := site.get(t.Context(), "/"); err != nil {
+		t.Errorf("over http: %v", err)
+	}
+
+	connection, err := tls.Dial("tcp", "127.0.0.1:"+site.httpsPort, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
+	if err == nil {
+		connection.Close()
+		t.Error("TLS 1.1 is spoken")
+	}
+	// A POST reaches the application over TLS, and its cookie is bound to it.
+	member := newMember(t, site)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "https://www.foobar.com:"+site.httpsPort+"/api/v1/session",
+		strings.NewReader(`{"email": "`+member.email+`", "password": "`+member.password+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := site.over(authority).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	said, _ := io.ReadAll(response.Body)
+	cookies := response.Cookies()
+	if response.StatusCode != http.StatusOK || len(cookies) == 0 || !strings.HasPrefix(cookies[0].Name, "__Host-") || !cookies[0].Secure {
+		t.Errorf("signing in answers %s, %s, cookies %v", response.Status, said, cookies)
+	}
+}
+
+// A browser shows the page without a word if its machine trusts the authority, and refuses it otherwise.
+func TestABrowserShowsThePageOverHTTPSIfItTrustsTheAuthority(t *testing.T) {
+	authority, err := site.authority(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusting := newBrowser(t, site, authority)
+	if response := see(trusting, chromedp.NavigateResponse("https://www.foobar.com/")); response.Status != 200 || response.SecurityState != "secure" {
+		t.Errorf("the page came with status %d and is %s", response.Status, response.SecurityState)
+	}
+	do(trusting, chromedp.WaitVisible(chromedp.CSS("#posts article")))
+	if said := trusting.console(); len(said) > 0 {
+		t.Errorf("the browser's console: %q", said)
+	}
+
+	stranger := newBrowser(t, site)
+	ctx, cancel := context.WithTimeout(stranger.context, 30*time.Second)
+	defer cancel()
+	if _, err := chromedp.Run(ctx, chromedp.Navigate("https://www.foobar.com/")); err == nil || !strings.Contains(err.Error(), "ERR_CERT_AUTHORITY_INVALID") {
+		t.Errorf("a browser that does not trust it says %v", err)
+	}
+}
+
+// Nginx takes a new certificate over by itself: no reload, no restart, and nobody notices.
+func TestLongANewCertificateIsTakenOverWithoutAReload(t *testing.T) {
+	before, err := site.leaf(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := mainProcess(t, "web")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	asked, failed := make(chan int, 1), make(chan error, 1)
+	go func() {
+		n := 0
+		for ctx.Err() == nil {
+			if _, err := site.leaf(ctx); err != nil && ctx.Err() == nil {
+				failed <- err
+				break
+			}
+			n++
+		}
+		asked <- n
+	}()
+	// Without its authority certs makes another, and with it another certificate.
+	newScenario(t, site).
+		When("certs loses its authority", func(ctx context.Context, c *copyOfStack) error {
+			_, err := c.output(ctx, "docker", "run", "--rm", "--network", "none", "--volume", c.project+"_certs:/own", "--user", "10443:101",
+				"--entrypoint", "rm", "nginx:1.30", "/own/foobar.com/authority.pem")
+			return err
+		}).
+		When("certs starts again", compose("restart", "certs")).
+		Then(10*time.Second, check{"the new certificate is served", []string{"certs", "web"}, func(ctx context.Context, c *copyOfStack) error {
+			now, err := c.leaf(ctx)
+			if err == nil && now.Equal(before) {
+				err = errors.New("it is the one of before")
+			}
+			return err
+		}}).
+		Then(time.Minute, healthy("certs"))
+	stop()
+	select {
+	case err := <-failed:
+		t.Errorf("a visitor was refused meanwhile: %v", err)
+	case n := <-asked:
+		t.Logf("%d visitors meanwhile", n)
+	}
+	if now := mainProcess(t, "web"); now != web {
+		t.Errorf("Nginx is process %d and was %d", now, web)
+	}
+}

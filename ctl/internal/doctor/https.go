@@ -1,0 +1,195 @@
+package doctor
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
+)
+
+// oldestNginx is the first without CVE-2026-95101 (HTTP/3 passes client_max_body_size by) and CVE-2026-97629.
+const oldestNginx = "1.30.6"
+
+// checkHTTPS wants a certificate that visitors trust where there are visitors, and what an authority needs to issue one.
+func checkHTTPS(ctx context.Context, f *facts) ([]Finding, error) {
+	settings, err := f.settings()
+	if err != nil {
+		return nil, err
+	}
+	findings := judgeHTTPS(settings)
+	if settings["ACME"] != "" {
+		findings = append(findings, leadsHere(ctx, settings, net.DefaultResolver)...)
+	}
+	running, err := f.running()
+	if err != nil {
+		return nil, err
+	}
+	if web, is := running["web"]; is {
+		out, err := f.stack.Output(ctx, "exec", web.ID, "sh", "-c", "nginx -v 2>&1")
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, judgeNginx(out)...)
+		if leaf, err := shownCertificate(ctx, settings); err == nil { // what keeps it from being shown, others say
+			findings = append(findings, judgeCertificate(leaf, time.Now())...)
+		}
+	}
+	if certs, is := running["certs"]; is && certs.State.Health != nil && certs.State.Health.Status == "unhealthy" {
+		says, do, split := strings.Cut(lastHealth(certs), " -> ") // as certs writes what to do
+		if !split {
+			do = "docker compose logs certs shows more"
+		}
+		findings = append(findings, Finding{Warning, "HTTPS", says, do})
+	}
+	if len(findings) == 0 {
+		says := "a certificate of the stack's own authority: make trust says how a browser comes to trust it"
+		if settings["ACME"] != "" {
+			says = "a certificate from " + settings["ACME"]
+		}
+		findings = []Finding{{OK, "HTTPS", says, ""}}
+	}
+	return findings, nil
+}
+
+// running returns the stack's running containers by service.
+func (f *facts) running() (map[string]docker.Container, error) {
+	containers, err := f.containers()
+	if err != nil {
+		return nil, err
+	}
+	own := map[string]docker.Container{}
+	for _, one := range containers {
+		if one.Project() == f.projectName() {
+			own[one.Service()] = one
+		}
+	}
+	return own, nil
+}
+
+// judgeHTTPS says what is wrong with the settings alone.
+func judgeHTTPS(settings stack.Settings) []Finding {
+	var findings []Finding
+	warn := func(name, says, do string) {
+		findings = append(findings, Finding{Warning, name, says, do})
+	}
+	bind, err := netip.ParseAddr(settings["BIND"])
+	if err != nil {
+		return nil // checkSettings says so
+	}
+	switch acme := settings["ACME"] != ""; {
+	case acme && bind.IsLoopback():
+		warn("ACME", "BIND="+settings["BIND"]+": nobody else can reach this server, and the authority must, to see that the domain leads here", "write BIND=0.0.0.0 in .env, or leave ACME out")
+	case acme && settings["HTTP_PORT"] != "80":
+		warn("ACME", "HTTP_PORT="+settings["HTTP_PORT"]+": the authority looks on port 80 whether the domain leads here, and nowhere else", "write HTTP_PORT=80 in .env, or have whatever has port 80 pass /.well-known/acme-challenge/ on")
+	case !acme && !bind.IsLoopback() && strings.TrimSpace(settings["TRUSTED_PROXIES"]) == "":
+		warn("ACME", "others can reach this server (BIND="+settings["BIND"]+"), and browsers do not trust its certificate: passwords travel as they are typed",
+			"write ACME=https://acme-v02.api.letsencrypt.org/directory in .env; docs/server.md leads through it")
+	}
+	return findings
+}
+
+// resolver is the part of net.Resolver that is asked.
+type resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// leadsHere wants the rest of the world to find the domain at SERVER_IP.
+func leadsHere(ctx context.Context, settings stack.Settings, system resolver) []Finding {
+	want, err := netip.ParseAddr(settings["SERVER_IP"])
+	if err != nil {
+		return nil // checkSettings says so
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var findings []Finding
+	for _, name := range []string{settings["DOMAIN"], "www." + settings["DOMAIN"]} {
+		found, err := system.LookupNetIP(ctx, "ip", name+".")
+		says := ""
+		for i, address := range found {
+			found[i] = address.Unmap()
+		}
+		switch {
+		case err != nil:
+			says = fmt.Sprintf("this machine's resolver finds no address for %s (%v)", name, err)
+		case slices.ContainsFunc(found, func(address netip.Addr) bool { return address != want }):
+			says = fmt.Sprintf("%s leads to %s, and SERVER_IP is %s", name, joined(found), want)
+		default:
+			continue
+		}
+		findings = append(findings, Finding{Warning, "ACME", says + ": the authority would not find this server", "at the domain's registrar, have an A record lead both names here, or NS records, and no AAAA record elsewhere; then wait until that is known"})
+	}
+	return findings
+}
+
+func joined(addresses []netip.Addr) string {
+	words := make([]string, len(addresses))
+	for i, address := range addresses {
+		words[i] = address.String()
+	}
+	return strings.Join(words, " and ")
+}
+
+// judgeNginx reads what `nginx -v` says.
+func judgeNginx(says string) []Finding {
+	_, version, found := strings.Cut(strings.TrimSpace(says), "nginx/")
+	version, _, _ = strings.Cut(version, " ")
+	if found && older(version, oldestNginx) {
+		return []Finding{{Warning, "Nginx", "it is " + version + ", with CVE-2026-95101 and CVE-2026-97629", "make images, then make up: " + oldestNginx + " has them mended"}}
+	}
+	return nil
+}
+
+// older compares two versions of numbers with dots. What is no number is not older.
+func older(a, b string) bool {
+	left, right := strings.Split(a, "."), strings.Split(b, ".")
+	for i := range min(len(left), len(right)) {
+		x, errX := strconv.Atoi(left[i])
+		y, errY := strconv.Atoi(right[i])
+		if errX != nil || errY != nil {
+			return false
+		}
+		if x != y {
+			return x < y
+		}
+	}
+	return len(left) < len(right)
+}
+
+// shownCertificate is the one that a visitor is shown.
+func shownCertificate(ctx context.Context, settings stack.Settings) (*x509.Certificate, error) {
+	address := settings["BIND"]
+	if at, err := netip.ParseAddr(address); err == nil && at.IsUnspecified() {
+		address = "127.0.0.1"
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	dialer := tls.Dialer{Config: &tls.Config{ServerName: "www." + settings["DOMAIN"], InsecureSkipVerify: true}} // it is looked at, and nothing is sent
+	connection, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(address, settings["HTTPS_PORT"]))
+	if err != nil {
+		return nil, err
+	}
+	defer connection.Close()
+	return connection.(*tls.Conn).ConnectionState().PeerCertificates[0], nil
+}
+
+// judgeCertificate warns in the last week of a certificate, and of its life's last quarter where it lives for days.
+func judgeCertificate(leaf *x509.Certificate, now time.Time) []Finding {
+	left := leaf.NotAfter.Sub(now)
+	if left > min(7*24*time.Hour, leaf.NotAfter.Sub(leaf.NotBefore)/4) {
+		return nil
+	}
+	says := fmt.Sprintf("the certificate that visitors are shown ends in %.1f days", left.Hours()/24)
+	if left < 0 {
+		says = "the certificate that visitors are shown ended on " + leaf.NotAfter.UTC().Format(time.DateOnly)
+	}
+	return []Finding{{Warning, "HTTPS", says, "docker compose logs certs says why it was not renewed; docker compose restart certs tries at once"}}
+}

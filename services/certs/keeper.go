@@ -1,0 +1,305 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	lookEvery = time.Minute     // at the clock, which can jump
+	soon      = time.Second     // until web serves what was written a moment ago
+	askAgain  = 6 * time.Hour   // when to renew, where the authority does not say when to ask again
+	orderTime = 5 * time.Minute // for an order with all that belongs to it
+)
+
+// pauses are the times between attempts that fail. So there are at most four in any hour: Let's Encrypt allows five failed
+// validations.
+var pauses = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour}
+
+// longestWait bounds what an authority can make us wait, and what is left of a wait that was written down by a wrong clock.
+const longestWait = 8 * day
+
+// keeper keeps the certificate that web serves.
+type keeper struct {
+	settings
+	log *slog.Logger
+	now func() time.Time // without the monotonic clock, which does not see a jump
+
+	failures int       // since the last success
+	next     time.Time // no attempt before
+
+	// What the authority says of when to renew the certificate of this serial number.
+	advice struct {
+		serial string
+		renew  time.Time // zero where it says nothing
+		start  time.Time // of the window that renew was drawn from
+		again  time.Time // when to ask again
+	}
+}
+
+func newKeeper(s settings, log *slog.Logger) *keeper {
+	return &keeper{settings: s, log: log, now: func() time.Time { return time.Now().Round(0) }}
+}
+
+// issued is a certificate that an authority has issued, as it is kept.
+type issued struct {
+	Directory string   // of the authority
+	CAA       []string // the names by which CAA records allow that authority (RFC 8659)
+	PEM       string   // the chain, then the key
+}
+
+// run keeps the certificate until ctx ends. It returns an error only where files cannot be written: then nothing can be done.
+func (k *keeper) run(ctx context.Context) error {
+	for _, folder := range []string{k.places.shared, k.places.own, k.places.challenges()} {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return fmt.Errorf("%w: remove the volume that is mounted there if it is another program's", err)
+		}
+		if err := sweep(folder); err != nil {
+			return err
+		}
+	}
+	for ctx.Err() == nil {
+		again, err := k.step(ctx)
+		if err != nil {
+			return err
+		}
+		if attempt := k.next.Sub(k.now()); attempt > 0 {
+			again = min(again, attempt)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(again):
+		}
+	}
+	return nil
+}
+
+// step does what is due: it has web serve the best certificate that is there, and orders a better one. It returns after
+// which time to look again.
+func (k *keeper) step(ctx context.Context) (time.Duration, error) {
+	have, err := k.stored()
+	if err != nil {
+		return 0, err
+	}
+	again, err := k.serve(ctx, have)
+	if err != nil || k.directory == "" || !k.due(ctx, have) {
+		return again, err
+	}
+	got, err := k.obtain(ctx, have)
+	if ctx.Err() != nil {
+		return again, nil
+	}
+	if err != nil {
+		return again, k.failed(err)
+	}
+	k.failures, k.next = 0, time.Time{}
+	if err := errors.Join(remove(k.places.failure()), remove(k.places.wait())); err != nil {
+		return 0, err
+	}
+	leaf := got.pair.leaf
+	k.log.Info("certificate issued", "names", leaf.DNSNames, "issuer", leaf.Issuer.String(), "until", leaf.NotAfter, "directory", got.Directory)
+	return k.serve(ctx, got)
+}
+
+// held is an issued certificate, parsed. Its zero value is none.
+type held struct {
+	issued
+	pair pair
+}
+
+func (h held) there() bool { return h.pair.leaf != nil }
+
+// stored reads the certificate that was issued for this domain. One that cannot be read is logged, and is none.
+func (k *keeper) stored() (held, error) {
+	var one issued
+	there, err := load(k.places.certificate(), &one)
+	if err != nil {
+		k.log.Error("the certificate that was issued cannot be read", "error", err)
+	}
+	if !there || k.directory == "" {
+		return held{}, nil
+	}
+	parsed, err := parsePair([]byte(one.PEM))
+	if err != nil {
+		k.log.Error("the certificate that was issued cannot be read", "error", err)
+		return held{}, nil
+	}
+	if !isFor(parsed.leaf, k.names()) {
+		return held{}, nil
+	}
+	return held{one, parsed}, nil
+}
+
+// serve has web serve the certificate that was issued, or one of the own authority where there is none. What is there already is
+// left alone. One that has ended is served all the same: visitors can get past the warning, and none would be worse.
+func (k *keeper) serve(ctx context.Context, have held) (time.Duration, error) {
+	if err := k.prepareOwn(have.there()); err != nil || !have.there() {
+		return lookEvery, err
+	}
+	if err := k.write(have.pair); err != nil {
+		return 0, err
+	}
+	marker := strings.Join(append([]string{have.Directory}, have.CAA...), "\n") + "\n"
+	if text, err := os.ReadFile(k.places.public()); err == nil && string(text) == marker {
+		return lookEvery, k.settle()
+	}
+	// What follows from it binds visitors (HSTS) and other authorities (CAA). So it waits until web does serve it.
+	served, err := k.served(ctx)
+	if err != nil || !served.Equal(have.pair.leaf) {
+		return soon, nil
+	}
+	k.log.Info("web serves the certificate of a public authority: http leads to https from now on", "directory", have.Directory)
+	return lookEvery, replace(k.places.public(), []byte(marker), 0o644)
+}
+
+// settle notes that visitors have had a public certificate for a week, so that they can be bound to https for long.
+func (k *keeper) settle() error {
+	if _, err := os.Stat(k.places.settled()); err == nil {
+		return nil
+	}
+	public, err := os.Stat(k.places.public())
+	if err != nil || k.now().Sub(public.ModTime()) < 7*day {
+		return err
+	}
+	return replace(k.places.settled(), nil, 0o644)
+}
+
+// prepareOwn sees to the own authority, and unless a public one's is served, to its certificate.
+func (k *keeper) prepareOwn(public bool) error {
+	authority, isNew, err := ownAuthority(k.places, k.domain, k.now())
+	if err != nil {
+		return err
+	}
+	if isNew {
+		k.log.Info("made an authority of the stack's own; make trust says how to trust it", "subject", authority.leaf.Subject.String())
+	}
+	if text, err := os.ReadFile(k.places.authority()); err != nil || !bytes.Equal(text, certificateOf(authority)) {
+		if err := replace(k.places.authority(), certificateOf(authority), 0o644); err != nil {
+			return err
+		}
+	}
+	if public {
+		return nil
+	}
+	if err := errors.Join(remove(k.places.settled()), remove(k.places.public())); err != nil {
+		return err
+	}
+	if text, err := os.ReadFile(k.places.site()); err == nil {
+		leaf, err := parsePair(text)
+		if now := k.now(); err == nil && leaf.leaf.CheckSignatureFrom(authority.leaf) == nil && isFor(leaf.leaf, k.names()) &&
+			now.After(leaf.leaf.NotBefore) && now.Before(renewalOf(leaf.leaf)) {
+			return nil
+		}
+	}
+	leaf, err := makeLeaf(authority, k.names(), k.now())
+	if err != nil {
+		return err
+	}
+	return k.write(leaf)
+}
+
+// write puts a pair where web reads it. The group may read it, which is web's.
+func (k *keeper) write(p pair) error {
+	if text, err := os.ReadFile(k.places.site()); err == nil && bytes.Equal(text, p.pem) {
+		return nil
+	}
+	return replace(k.places.site(), p.pem, 0o640)
+}
+
+// due says whether to ask the authority for a certificate now.
+func (k *keeper) due(ctx context.Context, have held) bool {
+	now := k.now()
+	if now.Before(k.next) && k.next.Sub(now) <= longestWait {
+		return false
+	}
+	if until := k.waitsUntil(); now.Before(until) && until.Sub(now) <= longestWait {
+		return false
+	}
+	if !have.there() || have.Directory != k.directory {
+		return true
+	}
+	return !now.Before(k.renewal(ctx, have.pair.leaf))
+}
+
+// renewal is when the certificate should be renewed: as its authority advises (RFC 9773), or as renewalOf says.
+func (k *keeper) renewal(ctx context.Context, leaf *x509.Certificate) time.Time {
+	own := renewalOf(leaf)
+	serial := leaf.SerialNumber.String()
+	if k.advice.serial != serial {
+		k.advice.serial, k.advice.renew, k.advice.start, k.advice.again = serial, time.Time{}, time.Time{}, time.Time{}
+	}
+	if now := k.now(); !now.Before(k.advice.again) || k.advice.again.Sub(now) > longestWait {
+		k.advice.again = now.Add(askAgain + rand.N(askAgain/4))
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		switch info, err := k.client().GetRenewalInfo(ctx, leaf); {
+		case err != nil:
+			k.log.Warn("the authority does not say when to renew", "error", err)
+		default:
+			if info.RetryAfter != nil {
+				k.advice.again = now.Add(min(max(info.RetryAfter.Sub(now), time.Minute), day))
+			}
+			if !info.SuggestedWindow.Start.Equal(k.advice.start) { // drawn once from each window
+				k.advice.start, k.advice.renew = info.SuggestedWindow.Start, info.SelectedTime
+				k.log.Info("the authority says when to renew", "renew", k.advice.renew, "why", info.ExplanationURL)
+			}
+		}
+	}
+	if k.advice.renew.IsZero() || own.Before(k.advice.renew) && k.now().After(urgentFrom(leaf)) {
+		return own
+	}
+	return k.advice.renew
+}
+
+// waitsUntil is until when the authority wants no question; zero if it has not said so.
+func (k *keeper) waitsUntil() time.Time {
+	text, err := os.ReadFile(k.places.wait())
+	if err != nil {
+		return time.Time{}
+	}
+	until, err := time.Parse(time.RFC3339, strings.TrimSpace(string(text)))
+	if err != nil {
+		return time.Time{}
+	}
+	return until
+}
+
+// failed notes that no certificate came, and when to try again: later each time, and not before the authority allows it.
+func (k *keeper) failed(cause error) error {
+	k.failures++
+	now := k.now()
+	pause := pauses[min(k.failures, len(pauses))-1]
+	k.next = now.Add(pause + rand.N(pause/5)) // not together with everybody else
+	var limited *waitError
+	if errors.As(cause, &limited) {
+		until := now.Add(min(limited.after, longestWait))
+		if until.After(k.next) {
+			k.next = until
+		}
+		if err := replace(k.places.wait(), []byte(until.UTC().Format(time.RFC3339)+"\n"), 0o600); err != nil {
+			return err
+		}
+	}
+	k.log.Error("no certificate came", "error", cause, "remedy", remedy(cause), "next", k.next)
+	says := fmt.Sprintf("%s sent no certificate: %v -> %s; next attempt at %s UTC, or at once after: docker compose restart certs\n",
+		k.directory, cause, remedy(cause), k.next.UTC().Format("2006-01-02 15:04"))
+	if err := os.WriteFile(k.places.failure(), []byte(says), 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// sameNames says whether two lists have the same names, in any order.
+func sameNames(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}

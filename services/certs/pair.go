@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"time"
+)
+
+// pair is a certificate with its chain and its key.
+type pair struct {
+	leaf *x509.Certificate
+	key  crypto.Signer
+	pem  []byte // the chain, then the key
+}
+
+// parsePair reads a pair from PEM, and refuses a key that is another certificate's.
+func parsePair(text []byte) (pair, error) {
+	both, err := tls.X509KeyPair(text, text)
+	if err != nil {
+		return pair{}, err
+	}
+	key, ok := both.PrivateKey.(crypto.Signer)
+	if !ok {
+		return pair{}, fmt.Errorf("a key of type %T cannot sign", both.PrivateKey)
+	}
+	return pair{both.Leaf, key, text}, nil
+}
+
+// newPair makes a pair of a chain in PEM and its key.
+func newPair(chain []byte, key crypto.Signer) (pair, error) {
+	keyText, err := encodeKey(key)
+	if err != nil {
+		return pair{}, err
+	}
+	return parsePair(append(bytes.TrimRight(chain, "\n"), append([]byte("\n"), keyText...)...))
+}
+
+// newKey makes a key on P-256, which every browser takes and is quick to sign with.
+func newKey() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
+
+func encodeKey(key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+func decodeKey(text []byte) (crypto.Signer, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("no key in PEM")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("a key of type %T cannot sign", key)
+	}
+	return signer, nil
+}
+
+// isFor says whether the certificate has all these names.
+func isFor(certificate *x509.Certificate, names []string) bool {
+	for _, name := range names {
+		if certificate.VerifyHostname(name) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// renewalOf is when a certificate should be renewed if nobody says otherwise: at a third of its life left, at half if it
+// lives for less than ten days (as Let's Encrypt advises).
+func renewalOf(certificate *x509.Certificate) time.Time {
+	life := certificate.NotAfter.Sub(certificate.NotBefore)
+	left := life / 3
+	if life < 10*24*time.Hour {
+		left = life / 2
+	}
+	return certificate.NotAfter.Add(-left)
+}
+
+// urgentFrom is when its end is so near that somebody must look: a week, or a quarter of a short life.
+func urgentFrom(certificate *x509.Certificate) time.Time {
+	return certificate.NotAfter.Add(-min(7*24*time.Hour, certificate.NotAfter.Sub(certificate.NotBefore)/4))
+}

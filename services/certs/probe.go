@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// probe answers the engine's health probe with the result of look, and delays an answer that says nothing new. A probe costs
+// the engine 40 ms of processor time; a look from inside costs next to nothing. So a failure is answered at once, and so is
+// the first success after a start or a failure. While all stays well, it looks every interval and answers after the time
+// held. The file told, in a tmpfs, notes that the engine knows: a new start begins without it. Where its folder is missing,
+// every answer comes at once.
+func probe(ctx context.Context, told string, interval, held time.Duration, look func(context.Context) error) error {
+	end := time.Now().Add(held)
+	for {
+		if err := look(ctx); err != nil {
+			if removing := os.Remove(told); removing != nil && !errors.Is(removing, fs.ErrNotExist) {
+				return errors.Join(err, fmt.Errorf("note the failure: %w", removing))
+			}
+			return err
+		}
+		note, err := os.OpenFile(told, os.O_CREATE|os.O_EXCL, 0o600)
+		switch {
+		case err == nil:
+			return note.Close()
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case !errors.Is(err, fs.ErrExist):
+			return fmt.Errorf("note the success: %w", err)
+		case !time.Now().Before(end):
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(interval):
+		}
+	}
+}
