@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// insertPosts commits posts one by one, each in a transaction of its own.
+// insertPosts commits posts one by one, each in a transaction of its own, as the application does: with what a search looks for.
 func (c *copyOfStack) insertPosts(t *testing.T, title string, count int) {
 	t.Helper()
 	cmd := c.command(t.Context(), "docker", "compose", "exec", "--no-TTY", "db", "sh", "-c", `MYSQL_PWD="$(cat /run/secrets/mysql_root_password)" exec mysql --user root foobar`)

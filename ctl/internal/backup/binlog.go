@@ -113,7 +113,7 @@ func (d database) copyLog(ctx context.Context, from, to string, size int64, reci
 		return "", err
 	}
 	var copied int64
-	err = stream(ctx, "cat", func(ctx context.Context) *exec.Cmd { return d.Command(ctx, `exec cat -- "$0"`, from) }, nil, func(out io.Reader) error {
+	err = stream(ctx, "cat", func(ctx context.Context) *exec.Cmd { return d.Bash(ctx, `exec cat -- "$0"`, from) }, nil, func(out io.Reader) error {
 		var err error
 		copied, err = io.Copy(sealed, out)
 		return err

@@ -241,7 +241,7 @@ UNION ALL SELECT CONCAT('foreign key ', constraint_schema, '.', constraint_name)
 func (d database) began(ctx context.Context, here server, log string) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	start, err := docker.Output(d.Command(ctx, `[ ! -e "$0" ] || exec head -c 8 -- "$0"`, path.Join(here.logDir, log)))
+	start, err := docker.Output(d.Bash(ctx, `[ ! -e "$0" ] || exec head -c 8 -- "$0"`, path.Join(here.logDir, log)))
 	if err != nil || start == "" {
 		return time.Time{}, err
 	}
@@ -364,7 +364,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // dump writes a dump to sink and says what is in it.
 func (d database) dump(ctx context.Context, script string, sink io.Writer, args ...string) (s summary, err error) {
-	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return d.Command(ctx, script, args...) }, sink)
+	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return d.Bash(ctx, script, args...) }, sink)
 }
 
 func readDump(ctx context.Context, cmd func(context.Context) *exec.Cmd, sink io.Writer) (s summary, err error) {

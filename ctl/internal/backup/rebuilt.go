@@ -57,7 +57,7 @@ func (r *rebuilt) load(ctx context.Context, dump io.Reader, whole bool) error {
 		}
 		return err
 	}, inspecting(&want))
-	loading := stream(ctx, "mysql", func(ctx context.Context) *exec.Cmd { return r.Command(ctx, "exec "+r.Client()+"--binary-mode "+schema) }, content, nil)
+	loading := stream(ctx, "mysql", func(ctx context.Context) *exec.Cmd { return r.Bash(ctx, "exec "+r.Client()+"--binary-mode "+schema) }, content, nil)
 	if err := cmp.Or(wait(), loading); err != nil {
 		return fmt.Errorf("load the dump: %w", err)
 	}
@@ -173,7 +173,7 @@ func differing(a, b []Table) (names []string) {
 
 func (r *rebuilt) dump(ctx context.Context, sink io.Writer, options ...string) (summary, error) {
 	script := dumpApart + " " + strings.Join(append(options, schema), " ") + whileWanted
-	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return r.Command(ctx, script) }, sink)
+	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return r.Bash(ctx, script) }, sink)
 }
 
 // replay carries out the transactions after the dump, by MySQL's own means: the binary logs are laid down as if they had
@@ -403,7 +403,7 @@ GRANT SESSION_VARIABLES_ADMIN ON *.* TO '%[1]s'@'localhost'`, loader, password, 
 		by := d.Database
 		by.Login = loaderLogin
 		load := "read -r password\nexec " + by.Client() + "--binary-mode " + beside
-		loading := stream(copying, "mysql", func(ctx context.Context) *exec.Cmd { return by.Command(ctx, load) }, io.MultiReader(strings.NewReader(password+"\n"), content), nil)
+		loading := stream(copying, "mysql", func(ctx context.Context) *exec.Cmd { return by.Bash(ctx, load) }, io.MultiReader(strings.NewReader(password+"\n"), content), nil)
 		if err := cmp.Or(wait(), loading); err != nil {
 			return fmt.Errorf("load the tables: %w", err)
 		}

@@ -22,7 +22,7 @@ import (
 const label = "oneserver.throwaway"
 
 const (
-	startWithin  = 3 * time.Minute  // a new data directory and a start, on a machine that is busy: seconds where it is not
+	startWithin  = 5 * time.Minute  // a new data directory and a start, on a machine that is busy: seconds where it is not
 	leaveWithin  = 15 * time.Second // for one whose program was killed to end
 	justMade     = 3 * time.Second  // its program is about to start it
 	noticed      = 2 * time.Second  // until its end is known here
@@ -151,7 +151,7 @@ const Login = `--no-defaults --protocol=socket --socket=/var/run/mysqld/mysqld.s
 
 // Put writes a file into its data directory.
 func (s *Server) Put(ctx context.Context, name string, content io.Reader) error {
-	cmd := s.Command(ctx, `exec cat >"$0"`, data+"/"+name)
+	cmd := s.Bash(ctx, `exec cat >"$0"`, data+"/"+name)
 	cmd.Stdin = ctxio.Reader{Context: ctx, Reader: content}
 	if _, err := docker.Output(cmd); err != nil {
 		return fmt.Errorf("copy %s: %w", name, err)

@@ -77,6 +77,7 @@ type plot struct {
 	Across, Up          string
 	XTicks, YTicks      []mark
 	Shapes              []shape
+	Cells               bool // whether the shapes lie edge to edge
 
 	x, y axis
 }
@@ -274,6 +275,7 @@ func drawRun(s Section) picture {
 	low, high := float64(fastest)/levelsEach, float64(slowest)/levelsEach+0.1
 	waits := newPlot(left, middle+12, right, bottom, "seconds since the start", "wait for the answer", time, axis{low: low, high: high}, seconds, waitTicks(low, high))
 	for _, p := range []*plot{&due, &waits} {
+		p.Cells = true
 		shade := &rectangles{of: p}
 		for _, span := range shaded {
 			shade.add(span.From.Seconds(), min(end, span.To.Seconds()), p.y.low, p.y.high)

@@ -76,19 +76,13 @@ func line(p plot, f func(float64) float64, low, high float64) string {
 	return path.String()
 }
 
-// decadeTicks are the powers of ten, with what lies between them unnamed.
+// decadeTicks are round numbers on a logarithmic axis.
 func decadeTicks(low, high float64) (ticks []tick) {
 	for power := math.Floor(math.Log10(low)); power <= math.Ceil(math.Log10(high)); power++ {
-		for digit := 1.0; digit < 10; digit++ {
-			v := digit * math.Pow(10, power)
-			if v < low || v > high {
-				continue
+		for _, digit := range []float64{1, 2, 5} {
+			if v := digit * math.Pow(10, power); low <= v && v <= high {
+				ticks = append(ticks, tick{v, fmt.Sprintf("%.3g", v)})
 			}
-			label := ""
-			if digit == 1 {
-				label = fmt.Sprintf("%g", v)
-			}
-			ticks = append(ticks, tick{v, label})
 		}
 	}
 	return ticks
