@@ -25,9 +25,10 @@ func TestAFolderThatDockerReadsOtherwiseIsTold(t *testing.T) {
 func TestVariablesThatLeadElsewhereAreToldByName(t *testing.T) {
 	t.Parallel()
 	dir, other := withoutEnvFile(t), t.TempDir()
+	write(t, dir, "more.yaml", "services: {}")
 	for _, c := range []struct{ variable, about string }{
 		{"COMPOSE_FILE=" + filepath.Join(other, "compose.yaml"), "COMPOSE_FILE"},
-		{"COMPOSE_FILE=" + filepath.Join(dir, "compose.yaml") + string(os.PathListSeparator) + filepath.Join(dir, "compose.yaml"), "folder"},
+		{"COMPOSE_FILE=" + filepath.Join(dir, "compose.yaml") + string(os.PathListSeparator) + "more.yaml", "folder"},
 		{"COMPOSE_FILE=compose.yaml", "folder"},
 		{"DOCKER_CONTENT_TRUST=1", "DOCKER_CONTENT_TRUST"},
 		{"DOCKER_HOST=tcp://192.0.2.1:2375", "Docker"},
