@@ -9,12 +9,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/miekg/dns"
 
+	"oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/wait"
 )
@@ -34,12 +34,9 @@ const Patience = 2 * time.Second
 // Ask asks for the page, for the application and for the name over UDP and TCP, side by side, and again what was not answered
 // until the time is over.
 func Ask(ctx context.Context, settings stack.Settings, within time.Duration) ([]Answer, error) {
-	bind, err := netip.ParseAddr(settings["BIND"])
+	bind, err := settings.Reach()
 	if err != nil {
-		return nil, fmt.Errorf("BIND: %w", err)
-	}
-	if bind.IsUnspecified() {
-		bind = netip.AddrFrom4([4]byte{127, 0, 0, 1}) // as good as any, and this machine's own
+		return nil, err
 	}
 	web, name := net.JoinHostPort(bind.String(), settings["HTTP_PORT"]), net.JoinHostPort(bind.String(), settings["DNS_PORT"])
 	questions := []struct {
@@ -47,7 +44,7 @@ func Ask(ctx context.Context, settings stack.Settings, within time.Duration) ([]
 		ask func(context.Context) (dead bool, err error)
 	}{
 		{Answer{Service: "web", Port: "TCP " + web, What: "the page"}, func(ctx context.Context) (bool, error) { return askWeb(ctx, web, settings["DOMAIN"], "/") }},
-		{Answer{Service: "web", Port: "TCP " + web, What: "the application"}, func(ctx context.Context) (bool, error) { return askWeb(ctx, web, settings["DOMAIN"], "/api/") }},
+		{Answer{Service: "web", Port: "TCP " + web, What: "the application"}, func(ctx context.Context) (bool, error) { return askWeb(ctx, web, settings["DOMAIN"], site.Prefix) }},
 		{Answer{Service: "dns", Port: "UDP " + name, What: "the name"}, func(ctx context.Context) (bool, error) { return askName(ctx, "udp", name, settings["DOMAIN"]) }},
 		{Answer{Service: "dns", Port: "TCP " + name, What: "the name"}, func(ctx context.Context) (bool, error) { return askName(ctx, "tcp", name, settings["DOMAIN"]) }},
 	}
