@@ -225,45 +225,42 @@ func (r *rebuilt) lay(ctx context.Context, log archived, name string, identities
 func (r *rebuilt) caughtUp(ctx context.Context, p plan) error {
 	expected := p.expected.String()
 	last, since := "", time.Now()
-	for {
+	err := wait.Until(ctx, longestReplay, wait.Often, func(ctx context.Context) error {
 		running, said := false, ""
 		if p.changes > 0 {
 			status, err := r.SQL(ctx, "SHOW REPLICA STATUS") // first: where it stops by itself, all is done
 			if err != nil {
-				return err
+				return wait.Final(err)
 			}
 			running, said = replicaStatus(status)
 		}
-		rows, err := r.SQL(ctx, "SELECT @@GLOBAL.gtid_executed, GTID_SUBSET('"+expected+"', @@GLOBAL.gtid_executed), GTID_SUBSET(@@GLOBAL.gtid_executed, '"+expected+"')")
+		row, err := r.Row(ctx, 3, "SELECT @@GLOBAL.gtid_executed, GTID_SUBSET('"+expected+"', @@GLOBAL.gtid_executed), GTID_SUBSET(@@GLOBAL.gtid_executed, '"+expected+"')")
 		if err != nil {
-			return err
+			return wait.Final(err)
 		}
-		if len(rows) != 1 || len(rows[0]) != 3 {
-			return fmt.Errorf("MySQL says of its transactions %q", rows)
-		}
-		executed, all, noMore := rows[0][0], rows[0][1] == "1", rows[0][2] == "1"
+		executed, all, noMore := row[0], row[1] == "1", row[2] == "1"
 		switch {
 		case said != "":
-			return fmt.Errorf("a transaction of the binary logs cannot be carried out: %s. MySQL says: %s", said, r.Log())
+			return wait.Final(fmt.Errorf("a transaction of the binary logs cannot be carried out: %s. MySQL says: %s", said, r.Log()))
 		case !noMore:
-			return fmt.Errorf("other transactions were carried out than were to be: %s, and not %s", executed, expected)
+			return wait.Final(fmt.Errorf("other transactions were carried out than were to be: %s, and not %s", executed, expected))
 		case all:
-			if p.changes > 0 {
-				_, err = r.SQL(ctx, "STOP REPLICA")
-			}
-			return err
+			return nil
 		case !running || executed == last && time.Since(since) > silence:
-			return fmt.Errorf("the binary logs ended before all of them was carried out: %s, and not %s. MySQL says: %s", executed, expected, r.Log())
+			return wait.Final(fmt.Errorf("the binary logs ended before all of them was carried out: %s, and not %s. MySQL says: %s", executed, expected, r.Log()))
 		case executed != last:
 			last, since = executed, time.Now()
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(200 * time.Millisecond):
-		}
+		return errors.New("the binary logs are still being carried out")
+	})
+	if err == nil && p.changes > 0 {
+		_, err = r.SQL(ctx, "STOP REPLICA")
 	}
+	return err
 }
+
+// longestReplay is as long as a program in a database may take at all.
+const longestReplay = 12 * time.Hour
 
 // replicaStatus reads of SHOW REPLICA STATUS whether the applier runs, and its last error.
 func replicaStatus(rows [][]string) (running bool, said string) {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -35,12 +34,9 @@ const Patience = 2 * time.Second
 // Ask asks for the page, for the application and for the name over UDP and TCP, side by side, and again what was not answered
 // until the time is over.
 func Ask(ctx context.Context, settings stack.Settings, within time.Duration) ([]Answer, error) {
-	bind, err := netip.ParseAddr(settings["BIND"])
+	bind, err := settings.Reach()
 	if err != nil {
-		return nil, fmt.Errorf("BIND: %w", err)
-	}
-	if bind.IsUnspecified() {
-		bind = netip.AddrFrom4([4]byte{127, 0, 0, 1}) // as good as any, and this machine's own
+		return nil, err
 	}
 	web, name := net.JoinHostPort(bind.String(), settings["HTTP_PORT"]), net.JoinHostPort(bind.String(), settings["DNS_PORT"])
 	questions := []struct {

@@ -28,6 +28,9 @@ const Prefix = "/api/"
 // Page is the path that a trace follows where nobody names another, one that goes through every part.
 const Page = "/api/v1/posts"
 
+// Prefix is what the paths begin with that Nginx passes on to the application (nginx.conf). Itself it is kept by nobody.
+const Prefix = "/api/"
+
 // Ready is the path where a replica says, with 200, that it can serve.
 const Ready = "/readyz"
 
