@@ -22,9 +22,6 @@ var OfTheMoment = []string{"sessions", "throttle"}
 // (serve, migrate, pending, secrets, probe) are called by the services of compose.yaml.
 var Explain = []string{"/app", "request"}
 
-// Prefix is of the paths that Nginx passes to the application.
-const Prefix = "/api/"
-
 // Page is the path that a trace follows where nobody names another, one that goes through every part.
 const Page = "/api/v1/posts"
 
