@@ -13,6 +13,7 @@ import (
 
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/images"
+	"oneserver/ctl/internal/migration"
 )
 
 // Bounds of a release.
@@ -188,26 +189,36 @@ func (r *release) isCurrent(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// judgeMigrations refuses a release that would take from the running one what it uses.
+// judgeMigrations refuses a release that would take from the running one what it uses, and says what it would do otherwise.
 func (r *release) judgeMigrations(ctx context.Context) error {
 	text, err := r.composeWithin(ctx, 90*time.Second, "run", "--rm", "--no-deps", "--no-TTY", "--label", ours+"="+r.project.Name, "migrate", "pending")
 	if err != nil {
 		return fmt.Errorf("ask the new release for its migrations: %w", err)
 	}
-	var a ahead
-	if err := json.Unmarshal([]byte(text), &a); err != nil {
+	var pending []migration.Migration
+	if err := json.Unmarshal([]byte(text), &pending); err != nil {
 		return fmt.Errorf("app pending: %w", err)
 	}
-	if objections := a.objections(); len(objections) > 0 {
-		return fmt.Errorf("the running release would not survive this one:\n  %s\n%s", strings.Join(objections, "\n  "), howToSplit)
+	if len(pending) == 0 {
+		return nil
 	}
 	var files []string
-	for _, m := range a.Migrations {
+	for _, m := range pending {
 		files = append(files, m.File)
 	}
-	if len(files) > 0 {
-		r.say("to migrate: %s", strings.Join(files, ", "))
+	r.say("to migrate: %s", strings.Join(files, ", "))
+	db, err := r.one(ctx, "db")
+	if err != nil {
+		return err
 	}
+	here, err := r.cli.Images(ctx, r.image())
+	if err != nil {
+		return err
+	}
+	if err := migration.Judge(ctx, r.cli, r.project, db.ID, here[r.image()].ID, pending, r.say); err != nil {
+		return err
+	}
+	r.say("tried on a copy of the tables: the running release survives it")
 	return nil
 }
 

@@ -19,8 +19,8 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// label marks the containers and volumes with their project, so that what an engine that was killed has left is found.
-const label = "oneserver.throwaway"
+// Label marks the containers and volumes with their project, so that what an engine that was killed has left is found.
+const Label = "oneserver.throwaway"
 
 const (
 	startWithin  = 3 * time.Minute  // a new data directory and a start, on a machine that is busy: seconds where it is not
@@ -106,7 +106,7 @@ var errTaken = errors.New("another one is at work: wait until it has ended")
 
 // create makes the container, which does not run yet. Its name is taken while there is one.
 func create(ctx context.Context, cli docker.CLI, project, purpose, mysqlImage, user string, options []string) (id string, err error) {
-	mark := label + "=" + project
+	mark := Label + "=" + project
 	volume := ",volume-label=" + mark // without a name: it goes with the container
 	args := []string{"create", "--rm", "--interactive", "--name", project + "-" + purpose, "--label", mark, "--pull", "never",
 		"--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", user,
@@ -122,6 +122,12 @@ func create(ctx context.Context, cli docker.CLI, project, purpose, mysqlImage, u
 	}
 	return strings.TrimSpace(id), err
 }
+
+// Project is the name of the project that it belongs to.
+func (s *Server) Project() string { return s.project.Name }
+
+// Network is what a container joins that is to reach it, where it listens. It leads nowhere else.
+func (s *Server) Network() string { return "container:" + s.id }
 
 // await returns once it answers.
 func (s *Server) await(ctx context.Context) error {
@@ -222,14 +228,14 @@ func (s *Server) Remove() error {
 
 // Running says whether there is one for a purpose, and so somebody at work.
 func Running(ctx context.Context, cli docker.CLI, project stack.Project, purpose string) (bool, error) {
-	ids, err := cli.Output(ctx, "ps", "--quiet", "--filter", "label="+label+"="+project.Name, "--filter", "name=^"+project.Name+"-"+purpose+"$")
+	ids, err := cli.Output(ctx, "ps", "--quiet", "--filter", "label="+Label+"="+project.Name, "--filter", "name=^"+project.Name+"-"+purpose+"$")
 	return strings.TrimSpace(ids) != "", err
 }
 
 // Clean removes what earlier throw-aways of the project have left: those that have ended, and volumes of which none is
 // left. One that runs ends with the program that started it, so it is waited for, and then somebody is at work.
 func Clean(ctx context.Context, cli docker.CLI, project stack.Project) error {
-	filter := "label=" + label + "=" + project.Name
+	filter := "label=" + Label + "=" + project.Name
 	ctx, cancel := context.WithTimeout(ctx, removeWithin)
 	defer cancel()
 	ids, err := cli.Output(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter", filter, "--filter", "status=created", "--filter", "status=exited", "--filter", "status=dead")
