@@ -1,6 +1,6 @@
 # oneserver's control panel: `make` alone prints this list. The logic lives in compose.yaml and in ctl/.
 .DEFAULT_GOAL := help
-.PHONY: help up down reset logs ps doctor trace bench abuse drill-spof drill-maintenance drill-upkeep drill-scale drills deploy rollback reload restart-db backup restore test test-all lint images bundle load go
+.PHONY: help up down reset logs ps doctor trace sql bench abuse drill-spof drill-maintenance drill-upkeep drill-scale drills deploy rollback reload restart-db backup restore test test-all lint images bundle load go
 
 override ctl := go run -C ctl .
 override hint := echo 'make doctor says what is wrong, and what to do about it' >&2; exit 1
@@ -35,6 +35,10 @@ doctor: go ## say what would keep the stack from starting, and what to do about 
 
 trace: go ## follow one request through every part: make trace URL=http://www.foobar.com/
 	@$(ctl) trace $${URL:+-- "$$URL"}
+
+sql: ## open a prompt in the database, as the application's account or as root: make sql ROOT=1
+	@set -- app --host=127.0.0.1; [ -z "$$ROOT" ] || set -- root; \
+	  docker compose exec db sh -c 'export MYSQL_PWD="$$(cat "/run/secrets/mysql_$$1_password")"; exec mysql --user="$$@" foobar' sql "$$@" || { $(hint); }
 
 bench: go ## measure the figures that this project promises, on a copy of the stack: make bench ROWS=10000000
 	@$(ctl) bench $${ROWS:+--rows="$$ROWS"}

@@ -34,6 +34,12 @@ type makeUse struct {
 	want             func(value string) []string // the arguments behind the command's name
 }
 
+// sqlAs are docker's arguments for a prompt as an account.
+func sqlAs(account ...string) []string {
+	return append([]string{"compose", "exec", "db", "sh", "-c",
+		`export MYSQL_PWD="$(cat "/run/secrets/mysql_$1_password")"; exec mysql --user="$@" foobar`, "sql"}, account...)
+}
+
 // What somebody gives to make, perhaps because another told them to, is text: nothing in it runs, and it arrives as it is.
 func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 	t.Parallel()
@@ -63,6 +69,7 @@ func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 		{"restore", "UNSIGNED", func(string) []string { return []string{"--unsigned"} }},
 		{"restart-db", "FORCE", func(string) []string { return []string{"--force"} }},
 		{"load", "FILE", func(v string) []string { return []string{"--", v} }},
+		{"sql", "ROOT", func(string) []string { return sqlAs("root") }},
 		// of no use to the target, or not for its user to say
 		{"up", "DOMAIN", func(string) []string { return nil }},
 		{"up", "ANYTHING", func(string) []string { return nil }},
@@ -87,9 +94,12 @@ func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 	for _, use := range uses {
 		all.Go(func() {
 			compare := func(value, from string, got []string) {
-				want := append([]string{"run", "-C", "ctl", ".", use.target}, use.want(value)...)
+				want := use.want(value)
+				if use.target != "sql" { // which needs no Go
+					want = append([]string{"run", "-C", "ctl", ".", use.target}, want...)
+				}
 				if !slices.Equal(got, want) {
-					t.Errorf("make %s with %s=%q in %s runs go with %q, want %q", use.target, use.variable, value, from, got, want)
+					t.Errorf("make %s with %s=%q in %s runs a program with %q, want %q", use.target, use.variable, value, from, got, want)
 				}
 			}
 			for _, value := range dangerous {
@@ -105,6 +115,9 @@ func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 		})
 	}
 	all.Wait()
+	if got := runMake(t, bin, nil, "sql"); !slices.Equal(got, sqlAs("app", "--host=127.0.0.1")) {
+		t.Errorf("make sql runs docker with %q", got)
+	}
 	if _, err := os.Stat(ran); err == nil {
 		t.Error("something was run")
 	}

@@ -172,7 +172,7 @@ func write(t *testing.T, file, text string) {
 	}
 }
 
-// says runs a command of ctl that must end well, or with the exit code 1 where it is to be refused, and say something.
+// says runs a command of the tool that must end well, or with the exit code 1 where it is to be refused, and say something.
 func (c *copyOfStack) says(t *testing.T, dir string, refused bool, args []string, words ...string) (printed string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
@@ -183,18 +183,18 @@ func (c *copyOfStack) says(t *testing.T, dir string, refused bool, args []string
 	printed, err := combined(cmd)
 	exit := (*exec.ExitError)(nil)
 	if refused && (!errors.As(err, &exit) || exit.ExitCode() != 1) || !refused && err != nil {
-		t.Fatalf("ctl %s ends with %v\n%s", strings.Join(args, " "), err, printed)
+		t.Fatalf("oneserver %s ends with %v\n%s", strings.Join(args, " "), err, printed)
 	}
-	t.Logf("ctl %s\n%s", strings.Join(args, " "), printed)
+	t.Logf("oneserver %s\n%s", strings.Join(args, " "), printed)
 	for _, word := range words {
 		if !strings.Contains(printed, word) {
-			t.Errorf("ctl %s does not say %q", strings.Join(args, " "), word)
+			t.Errorf("oneserver %s does not say %q", strings.Join(args, " "), word)
 		}
 	}
 	return printed
 }
 
-// cutOff runs a command of ctl, sends it a signal as soon as it has printed something, and returns when it has ended.
+// cutOff runs a command of the tool, sends it a signal as soon as it has printed something, and returns when it has ended.
 func (c *copyOfStack) cutOff(t *testing.T, signal os.Signal, at string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -218,7 +218,7 @@ func (c *copyOfStack) cutOff(t *testing.T, signal os.Signal, at string, args ...
 		}
 	}
 	if err := cmd.Wait(); !found || err == nil {
-		t.Fatalf("ctl %s says %q: %t, and ends with %v", strings.Join(args, " "), at, found, err)
+		t.Fatalf("oneserver %s says %q: %t, and ends with %v", strings.Join(args, " "), at, found, err)
 	}
 }
 

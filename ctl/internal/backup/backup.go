@@ -90,7 +90,7 @@ func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) er
 	say.Say("%s: %d tables, %d rows, %s of SQL in %s, %s, verified; %.1f s", shown(cli, b.Dir), len(b.Tables), rows, megabytes(b.Plain), megabytes(b.Size), encrypted, time.Since(begun).Seconds())
 
 	if len(recipients) > 0 && len(signers) == 0 {
-		say.Say("warning: KEY has no signing key, so that anybody could have made this backup and a restore asks for UNSIGNED=1: ctl backup --new-key writes a key with one")
+		say.Say("warning: KEY has no signing key, so that anybody could have made this backup and a restore asks for UNSIGNED=1: oneserver backup --new-key writes a key with one")
 	}
 	if here.blind != "" {
 		say.Say("warning: no moment after this backup can be restored, since the binary log cannot be read: %s", here.blind)

@@ -291,7 +291,7 @@ func In(root string) ([]Call, error) {
 		each(inside("mysql"), "offline/mysql/*.sh"),
 		each(inside("nginx"), "offline/nginx/*.sh"),
 		each(inDockerfile, "services/*/Dockerfile", "ctl/*/*/Dockerfile"),
-		each(inText, "Makefile", "*.md", "docs/*.md", ".ci/run"),
+		each(inText, "Makefile", "*.md", "docs/*.md", "docs/*/*.md", ".github/*.md", ".ci/run"),
 	}
 	for _, err := range steps {
 		if err != nil {

@@ -1,4 +1,4 @@
-// Package attack is what visitors of the copy of the stack do that `ctl abuse` starts: one who uses it, many who use it
+// Package attack is what visitors of the copy of the stack do that `oneserver abuse` starts: one who uses it, many who use it
 // more than others and may, and those who abuse it. All of it goes to the two addresses that a Target names.
 package attack
 

@@ -169,7 +169,7 @@ const listPosts = `SELECT id, COALESCE(user_id, 0) AS author_id,
 
 const timeFormat = "2006-01-02T15:04:05.000000Z07:00"
 
-// page is what GET /api/v1/posts?limit=20&before=<id> answers. `ctl bench` sees to it that app answers the same.
+// page is what GET /api/v1/posts?limit=20&before=<id> answers. `oneserver bench` sees to it that app answers the same.
 func page(r *http.Request, source source) ([]byte, error) {
 	limit, err := strconv.Atoi(r.FormValue("limit"))
 	if err != nil {

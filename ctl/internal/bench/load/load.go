@@ -1,4 +1,4 @@
-// Package load is what `ctl bench` and the container that makes the load say to each other: one Job a line on its
+// Package load is what `oneserver bench` and the container that makes the load say to each other: one Job a line on its
 // standard input, one Result a line on its standard output.
 package load
 

@@ -1,6 +1,7 @@
-package main
+package cmd
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"time"
@@ -8,17 +9,21 @@ import (
 	"github.com/spf13/cobra"
 
 	"oneserver/ctl/internal/abuse"
+	"oneserver/ctl/internal/abuse/attack"
 	"oneserver/ctl/internal/docker"
 )
 
-// abuseCommand makes `ctl abuse`; cli is filled in by the time it runs.
-func abuseCommand(cli *docker.CLI) *cobra.Command {
+func abuseCommand() *cobra.Command {
 	var options abuse.Options
 	var asJSON bool
-	cmd := &cobra.Command{
+	var names []cobra.Completion
+	for _, one := range attack.All {
+		names = append(names, cobra.CompletionWithDesc(one.Name, one.Says))
+	}
+	command := &cobra.Command{
 		Use:   "abuse [NAME ...]",
 		Short: "Play what hostile visitors do, on a copy of the stack, and say what it costs another one",
-		Long: `Play what hostile visitors do, on a copy of the stack, and say what it costs another one
+		Long: `Play what hostile visitors do, on a copy of the stack, and say what it costs another one.
 
 Each abuse is held beside a visitor who asks 20 times a second, and then again those who burn as much processor time by what is
 allowed are. None of the visitor's requests may fail, the median may be at most twice the one beside what is allowed, nothing may be killed
@@ -26,9 +31,10 @@ for memory, and the database may grow by so much and no more; else it exits with
 once more, and broke it if it does so again.
 
 ` + abuse.Names(),
-		RunE: func(cmd *cobra.Command, names []string) error {
-			options.Only = names
-			outcomes, err := abuse.Run(cmd.Context(), *cli, os.Stderr, options)
+		Example: "  oneserver abuse --each 10m search posts",
+		RunE: inRepository(func(ctx context.Context, cli docker.CLI, args []string) error {
+			options.Only = args
+			outcomes, err := abuse.Run(ctx, cli, os.Stderr, options)
 			if len(outcomes) > 0 {
 				if asJSON {
 					out := json.NewEncoder(os.Stdout)
@@ -44,9 +50,10 @@ once more, and broke it if it does so again.
 				err = abuse.ErrBroken
 			}
 			return err
-		},
+		}),
+		ValidArgs: names,
 	}
-	cmd.Flags().DurationVar(&options.Each, "each", time.Minute, "how long each abuse, and each control: 15s, 10m")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
-	return cmd
+	command.Flags().DurationVar(&options.Each, "each", time.Minute, "how long each abuse, and each control: 15s, 10m")
+	command.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	return command
 }

@@ -1,6 +1,7 @@
-package main
+package cmd
 
 import (
+	"context"
 	"os"
 	"strings"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // drillCommand is the command that measures the three issues, with one command of its own for each.
-func drillCommand(cli *docker.CLI) *cobra.Command {
+func drillCommand() *cobra.Command {
 	var options drill.Options
 	root := &cobra.Command{
 		Use:   "drill",
@@ -21,43 +22,52 @@ func drillCommand(cli *docker.CLI) *cobra.Command {
 A drill holds a steady load on the site from outside, does something to the stack at a set moment, and says what
 visitors met and what became of every write. It needs a stack that is up, works on that one project and no other, and
 leaves it as it was, also after Ctrl-C. A relative folder is taken from the repository's root.`,
+		Example: "  oneserver drill spof --event kill-db\n  oneserver drill upkeep --rate 200",
+		Args:    knownCommand,
+		RunE:    printHelp,
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&options.Project, "project", "", "the Compose project that the drill may touch (default the one of this checkout)")
 	flags.Float64Var(&options.Rate, "rate", 0, "requests a second; where scale begins (default 100)")
 	flags.StringVar(&options.Out, "out", "", "the folder of the report (default a new one in drills/)")
+	cobra.CheckErr(root.MarkPersistentFlagDirname("out"))
 
 	run := func(names []string) func(*cobra.Command, []string) error {
-		return func(cmd *cobra.Command, _ []string) error {
-			return drill.Run(cmd.Context(), *cli, os.Stdout, names, options)
-		}
+		return inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
+			return drill.Run(ctx, cli, os.Stdout, names, options)
+		})
 	}
 	for _, name := range drill.Names() {
 		one := &cobra.Command{
-			Use:   name,
-			Short: drill.Title(name),
-			Args:  cobra.NoArgs,
-			RunE:  run([]string{name}),
+			Use:     name,
+			Short:   drill.Title(name),
+			Example: "  oneserver drill " + name,
+			Args:    cobra.NoArgs,
+			RunE:    run([]string{name}),
 		}
 		if events := drill.Events(name); len(events) > 0 {
 			one.Flags().StringVar(&options.Event, "event", "", "hold this event only: "+strings.Join(events, ", "))
+			cobra.CheckErr(one.RegisterFlagCompletionFunc("event", cobra.FixedCompletions(events, cobra.ShellCompDirectiveNoFileComp)))
 		}
 		root.AddCommand(one)
 	}
 	root.AddCommand(
 		&cobra.Command{
-			Use:   "all",
-			Short: "All of them, with one report",
-			Args:  cobra.NoArgs,
-			RunE:  run(drill.Names()),
+			Use:     "all",
+			Short:   "All of them, with one report",
+			Example: "  oneserver drill all --out drills/before",
+			Args:    cobra.NoArgs,
+			RunE:    run(drill.Names()),
 		},
 		&cobra.Command{
-			Use:   "compare A B",
-			Short: "Put the results of two drills side by side, by the folders of their reports",
-			Args:  cobra.ExactArgs(2),
-			RunE: func(_ *cobra.Command, dirs []string) error {
-				return drill.Compare(*cli, os.Stdout, dirs[0], dirs[1])
-			},
+			Use:     "compare A B",
+			Short:   "Put the results of two drills side by side, by the folders of their reports",
+			Example: "  oneserver drill compare drills/before drills/after",
+			Args:    cobra.ExactArgs(2),
+			RunE: inRepository(func(_ context.Context, cli docker.CLI, dirs []string) error {
+				return drill.Compare(cli, os.Stdout, dirs[0], dirs[1])
+			}),
+			ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
 		},
 	)
 	return root

@@ -1,0 +1,46 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"oneserver/ctl/internal/backup"
+	"oneserver/ctl/internal/docker"
+)
+
+func backupCommand() *cobra.Command {
+	var options backup.Options
+	var newKey string
+	command := &cobra.Command{
+		Use:   "backup",
+		Short: "Copy the site's data into a folder of backups/, while the site goes on",
+		Long: `Copy the site's data into a folder of backups/, while the site goes on: a dump in one consistent view, compressed and
+compared with its checksum, with the binary logs that lead from the backup before to this one. A relative path is
+taken from the repository's root.
+
+A key is a file as --new-key or age-keygen makes it (https://age-encryption.org). What --new-key writes beside it,
+FILE.server, is enough to make backups and to sign them, and opens none. Who has lost the secret key has lost the backups.
+
+A checksum shows damage; who changes a file can change its checksum too. A signature shows that a backup was made with
+the key: a restore with a key refuses one without. Who can write to the backups can still remove the newest ones.`,
+		Example: "  oneserver backup --new-key ../backup.key\n  oneserver backup --key ../backup.key.server --keep 30",
+		Args:    cobra.NoArgs,
+		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
+			if newKey != "" {
+				return backup.NewKey(os.Stdout, fromRoot(cli, newKey))
+			}
+			options.Dir, options.Key = fromRoot(cli, options.Dir), fromRoot(cli, options.Key)
+			return backup.Make(ctx, cli, os.Stdout, options)
+		}),
+	}
+	flags := command.Flags()
+	flags.StringVar(&options.Dir, "dir", "backups", "where the backups are")
+	flags.StringVar(&options.Key, "key", "", "encrypt to the key in this file")
+	flags.IntVar(&options.Keep, "keep", 7, "how many backups stay, this one included")
+	flags.StringVar(&newKey, "new-key", "", "make no backup, but a key for it in this new file, and what a server needs of it beside it")
+	cobra.CheckErr(errors.Join(command.MarkFlagFilename("key"), command.MarkFlagFilename("new-key"), command.MarkFlagDirname("dir")))
+	return command
+}

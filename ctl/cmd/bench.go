@@ -1,0 +1,43 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"oneserver/ctl/internal/bench"
+	"oneserver/ctl/internal/docker"
+)
+
+func benchCommand() *cobra.Command {
+	var options bench.Options
+	var seconds int
+	var asJSON bool
+	command := &cobra.Command{
+		Use:     "bench",
+		Short:   "Measure the figures that this project promises, on a copy of the stack",
+		Example: "  oneserver bench --rows 10000000",
+		Args:    cobra.NoArgs,
+		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
+			options.Each = time.Duration(seconds) * time.Second
+			report, err := bench.Run(ctx, cli, os.Stderr, options)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				out := json.NewEncoder(os.Stdout)
+				out.SetIndent("", "  ")
+				return out.Encode(report)
+			}
+			return report.Print(os.Stdout)
+		}),
+	}
+	command.Flags().IntVar(&options.Rows, "rows", 2_500_000, "posts in the large table; a million take about half a gigabyte of disk")
+	command.Flags().IntVar(&options.Rounds, "rounds", 8, "how often everything is measured; every other round backwards")
+	command.Flags().IntVar(&seconds, "seconds", 4, "how long each time")
+	command.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	return command
+}

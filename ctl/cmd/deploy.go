@@ -1,0 +1,36 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"oneserver/ctl/internal/deploy"
+	"oneserver/ctl/internal/docker"
+)
+
+func deployCommand() *cobra.Command {
+	var replicas int
+	var command *cobra.Command
+	command = &cobra.Command{
+		Use:   "deploy",
+		Short: "Build the application and put it in the place of what runs, without a failed request",
+		Long: `Build the application and put it in the place of what runs, without a failed request.
+
+Migrations run first, once; a release whose migrations would take from the running one what it uses is refused. The new
+release starts beside the old one. Only when it is healthy, has answered requests of ours, directly and through Nginx, in a
+trial, in which the old one answers what it cannot, is the old one drained and stopped. Otherwise the old one stays.`,
+		Example: "  oneserver deploy --replicas 2",
+		Args:    cobra.NoArgs,
+		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
+			if command.Flags().Changed("replicas") && replicas < 1 {
+				return errors.New("at least one replica must answer; docker compose stop app stops them all")
+			}
+			return deploy.Deploy(ctx, cli, os.Stdout, replicas)
+		}),
+	}
+	command.Flags().IntVar(&replicas, "replicas", 0, "how many replicas there shall be (default as many as there are)")
+	return command
+}

@@ -1,0 +1,26 @@
+package cmd
+
+import (
+	"context"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/doctor"
+	"oneserver/ctl/internal/terminal"
+)
+
+func doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "doctor",
+		Short:   "Say what would keep the stack from starting, and what to do about it",
+		Example: "  oneserver doctor",
+		Args:    cobra.NoArgs,
+		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
+			findings := doctor.Examine(ctx, cli)
+			doctor.Print(os.Stdout, findings, doctor.OK, terminal.Colour(os.Stdout))
+			return doctor.Verdict(findings)
+		}),
+	}
+}

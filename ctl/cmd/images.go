@@ -1,0 +1,27 @@
+package cmd
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/images"
+)
+
+func imagesCommand() *cobra.Command {
+	var keep bool
+	command := &cobra.Command{
+		Use:   "images",
+		Short: "Pull or build every image; without a registry, build stand-ins from Debian packages",
+		Long: "Pull or build every image; without a registry, build stand-ins from Debian packages. Official images take the place of\n" +
+			"stand-ins where they can now be pulled, here and in no other command, and not while a container runs on the stand-in.",
+		Example: "  oneserver images",
+		Args:    cobra.NoArgs,
+		RunE: withImages(func(ctx context.Context, cli docker.CLI, out *images.Reporter, _ []string) error {
+			return images.Renew(ctx, cli, out, !keep)
+		}),
+	}
+	command.Flags().BoolVar(&keep, "keep", false, "leave a stand-in a stand-in, of these sources")
+	return command
+}

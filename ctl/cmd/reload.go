@@ -1,0 +1,23 @@
+package cmd
+
+import (
+	"context"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"oneserver/ctl/internal/deploy"
+	"oneserver/ctl/internal/docker"
+)
+
+func reloadCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "reload",
+		Short:   "Check nginx.conf, corefile, zone and static files, and have them served",
+		Example: "  oneserver reload",
+		Args:    cobra.NoArgs,
+		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
+			return deploy.Reload(ctx, cli, os.Stdout)
+		}),
+	}
+}

@@ -1,0 +1,38 @@
+package cmd
+
+import (
+	"context"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"oneserver/ctl/internal/backup"
+	"oneserver/ctl/internal/deploy"
+	"oneserver/ctl/internal/docker"
+)
+
+func restartDBCommand() *cobra.Command {
+	var options deploy.RestartOptions
+	command := &cobra.Command{
+		Use:   "restart-db",
+		Short: "Restart MySQL while requests wait for it",
+		Long: `Restart MySQL while requests wait for it.
+
+What compose.yaml says of it is tried first, on no data; a MySQL that refuses it replaces nothing. One that accepts it and
+does not become healthy makes way again for the image and the flags before it. From a newer series of MySQL (9.7 to 9.8)
+there is no such way, as it changes the data: that takes a backup of the last day in backups/, or --force.`,
+		Example: "  oneserver restart-db",
+		Args:    cobra.NoArgs,
+		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
+			options.Backed = func(ctx context.Context, uuid string) error {
+				return backup.Fresh(ctx, fromRoot(cli, "backups"), uuid)
+			}
+			if err := deploy.Recover(ctx, cli, os.Stdout); err != nil {
+				return err
+			}
+			return deploy.RestartDatabase(ctx, cli, os.Stdout, options)
+		}),
+	}
+	command.Flags().BoolVar(&options.Force, "force", false, "also where there is no way back and no backup")
+	return command
+}

@@ -1,0 +1,53 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"oneserver/ctl/internal/backup"
+	"oneserver/ctl/internal/deploy"
+	"oneserver/ctl/internal/docker"
+)
+
+func restoreCommand() *cobra.Command {
+	var options backup.RestoreOptions
+	var forget bool
+	command := &cobra.Command{
+		Use:   "restore [BACKUP]",
+		Short: "Put the site's data back to a backup or to a moment, after asking",
+		Long: `Put the site's data back to a backup or to a moment, after asking. BACKUP is a folder of backups/; without one it is
+the newest that fits. A relative path is taken from the repository's root.
+
+The data is built in a throw-away MySQL, compared with the backup, and then takes the place of the site's in one
+statement; the site answers meanwhile. What it writes until then is moved away with the rest of what was there, into the schema
+foobar_before, which stays until the next restore.
+
+--to brings back what was committed before a moment: the backup before it, and the binary logs from there.`,
+		Example: "  oneserver restore backups/2026-11-23T03-00-00Z\n  oneserver restore --to '2026-11-23 10:00:00'",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: inRepository(func(ctx context.Context, cli docker.CLI, args []string) error {
+			if forget {
+				return backup.Forget(ctx, cli, os.Stdout)
+			}
+			options.File = fromRoot(cli, optional(args))
+			options.Dir, options.Key = fromRoot(cli, options.Dir), fromRoot(cli, options.Key)
+			if err := deploy.Recover(ctx, cli, os.Stdout); err != nil {
+				return err
+			}
+			return backup.Restore(ctx, cli, os.Stdin, os.Stdout, options)
+		}),
+		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
+	}
+	flags := command.Flags()
+	flags.StringVar(&options.Dir, "dir", "backups", "where the backups are")
+	flags.StringVar(&options.To, "to", "", `a moment in UTC: "2026-11-23 10:00:00", with a fraction where it matters`)
+	flags.StringVar(&options.Key, "key", "", "the file with the secret key, where the backup is encrypted")
+	flags.BoolVar(&options.Unsigned, "unsigned", false, "with a key, also take a backup that nobody has signed")
+	flags.BoolVar(&options.Yes, "yes", false, "do not ask")
+	flags.BoolVar(&forget, "forget", false, "restore nothing, but drop what was there before the last restore")
+	cobra.CheckErr(errors.Join(command.MarkFlagFilename("key"), command.MarkFlagDirname("dir")))
+	return command
+}

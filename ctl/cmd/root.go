@@ -1,0 +1,116 @@
+// Package cmd has the commands of oneserver, a file for each: its flags, what it says of itself, and the call of the package
+// that does the work. The Makefile is their user; each command is one of its targets.
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/images"
+	"oneserver/ctl/internal/stack"
+)
+
+// Root returns the command that has all others.
+func Root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "oneserver",
+		Short:         "Drive the stack of compose.yaml",
+		SilenceUsage:  true,
+		SilenceErrors: true, // main prints them
+		Args:          knownCommand,
+		RunE:          printHelp,
+	}
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	root.AddCommand(
+		upCommand(), resetCommand(), doctorCommand(), traceCommand(),
+		deployCommand(), rollbackCommand(), reloadCommand(), restartDBCommand(),
+		backupCommand(), restoreCommand(),
+		imagesCommand(), bundleCommand(), loadCommand(),
+		drillCommand(), benchCommand(), abuseCommand(),
+	)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return seeHelp(c, err) })
+	checkArgs(root)
+	return root
+}
+
+// printHelp is what a command does that only has others.
+func printHelp(command *cobra.Command, _ []string) error { return command.Help() }
+
+// knownCommand refuses a name that is none of the command's.
+func knownCommand(command *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	command.SuggestionsMinimumDistance = 2 // letters
+	meant := ""
+	if near := command.SuggestionsFor(args[0]); len(near) > 0 {
+		meant = ", perhaps " + strings.Join(near, " or ")
+	}
+	return fmt.Errorf("%s has no command %q%s", command.CommandPath(), args[0], meant)
+}
+
+// checkArgs makes a command that is given arguments which it does not take name its help.
+func checkArgs(command *cobra.Command) {
+	if check := command.Args; check != nil {
+		command.Args = func(c *cobra.Command, args []string) error { return seeHelp(c, check(c, args)) }
+	}
+	for _, child := range command.Commands() {
+		checkArgs(child)
+	}
+}
+
+func seeHelp(command *cobra.Command, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: see %s --help", err, command.CommandPath())
+}
+
+// inRepository makes what a command does of work in the repository that its user is in, with Docker's commands run at
+// the root of it.
+func inRepository(work func(ctx context.Context, cli docker.CLI, args []string) error) func(*cobra.Command, []string) error {
+	return func(command *cobra.Command, args []string) error {
+		dir, err := os.Getwd()
+		if err != nil {
+			return err
+		}
+		root, err := stack.FindRoot(dir)
+		if err != nil {
+			return err
+		}
+		return work(command.Context(), docker.CLI{Dir: root}, args)
+	}
+}
+
+// withImages is inRepository for work on images, which takes Compose and somebody to report to.
+func withImages(work func(ctx context.Context, cli docker.CLI, out *images.Reporter, args []string) error) func(*cobra.Command, []string) error {
+	return inRepository(func(ctx context.Context, cli docker.CLI, args []string) error {
+		out := images.NewReporter(os.Stdout)
+		if _, err := images.EnsurePlugin(ctx, cli, out, docker.Compose); err != nil {
+			return err
+		}
+		return work(ctx, cli, out, args)
+	})
+}
+
+// fromRoot takes a relative path from the repository's root, where make runs, and not from where its user is.
+func fromRoot(cli docker.CLI, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(cli.Dir, path)
+}
+
+// optional returns the argument of a command that takes one or none; make hands on an empty one where its user gave none.
+func optional(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}

@@ -1,0 +1,35 @@
+package cmd
+
+import (
+	"context"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/trace"
+)
+
+func traceCommand() *cobra.Command {
+	var asJSON bool
+	command := &cobra.Command{
+		Use:   "trace [URL]",
+		Short: "Send one request and follow it through every part, its SQL included",
+		Long: "Send one GET request and follow it through every part, its SQL included. URL is an address of this site or a path on it;\n" +
+			"without one, that of the newest posts. The request goes to this machine, whatever the name server says.",
+		Example: "  oneserver trace\n  oneserver trace --json /api/v1/posts?search=note",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: inRepository(func(ctx context.Context, cli docker.CLI, args []string) error {
+			t, err := trace.Run(ctx, cli, optional(args))
+			switch {
+			case err != nil:
+				return err
+			case asJSON:
+				return t.PrintJSON(os.Stdout)
+			}
+			return t.Print(os.Stdout)
+		}),
+	}
+	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return command
+}

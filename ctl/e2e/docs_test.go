@@ -1,0 +1,161 @@
+package e2e
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Each ```console block of the README and of docs/ is run as it stands there, line by line, and what it prints is compared
+// with what the page shows. There, … stands for what differs from run to run: within a line for any text, alone on a line
+// for any lines. The test copy's ports take the place of the default ones.
+func TestThePagesTellTheTruth(t *testing.T) {
+	ran := 0
+	for _, page := range markdown(t) {
+		ran += follow(t, site, root, page, "console")
+	}
+	if ran < 20 {
+		t.Errorf("the pages show only %d commands", ran)
+	}
+}
+
+// learner is the stack of a reader who follows the pages in a clone of their own: backups/ and drills/ of this one are
+// somebody's.
+var learner = newCopy("oneserver-test-pages", "18096", "11067", "172.28.14")
+
+// Blocks that take long or change more than they show (```console long).
+func TestLongThePagesTellTheTruth(t *testing.T) {
+	clone := t.TempDir()
+	copyWorkingTree(t, clone)
+	own := learner.with("COMPOSE_FILE=" + filepath.Join(clone, "compose.yaml"))
+	t.Cleanup(func() {
+		if err := own.remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := own.output(t.Context(), "make", "--directory", clone, "up"); err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	for _, page := range markdown(t) {
+		ran += follow(t, own, clone, page, "console long")
+	}
+	if ran < 5 {
+		t.Errorf("the pages show only %d commands that take long", ran)
+	}
+}
+
+// copyWorkingTree copies what is in Git or could be: a clone, with what is not committed yet.
+func copyWorkingTree(t *testing.T, to string) {
+	t.Helper()
+	files, err := site.output(t.Context(), "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range strings.SplitSeq(strings.TrimSuffix(files, "\x00"), "\x00") {
+		from, at := filepath.Join(root, name), filepath.Join(to, name)
+		info, err := os.Stat(from)
+		if os.IsNotExist(err) {
+			continue // its removal is not committed yet
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(at, []byte(read(t, from)), info.Mode()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// markdown returns the README and every page of docs/, as paths in the repository.
+func markdown(t *testing.T) []string {
+	t.Helper()
+	all := []string{"README.md"}
+	err := fs.WalkDir(os.DirFS(root), "docs", func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".md") {
+			all = append(all, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// follow runs the blocks of a kind that a page shows, in the folder dir, and returns how many commands they hold.
+func follow(t *testing.T, stack *copyOfStack, dir, page, kind string) int {
+	t.Helper()
+	text := read(t, filepath.Join(root, page))
+	here := strings.NewReplacer("-p 1053", "-p "+stack.dnsPort, "oneserver_default", stack.project+"_default", "172.28.0.", stack.subnet+".",
+		"www.foobar.com:80:127.0.0.1 http://www.foobar.com/", "www.foobar.com:"+stack.httpPort+":127.0.0.1 http://www.foobar.com:"+stack.httpPort+"/",
+		"www.foobar.com:80:127.0.0.1 'http://www.foobar.com/", "www.foobar.com:"+stack.httpPort+":127.0.0.1 'http://www.foobar.com:"+stack.httpPort+"/")
+	steps := pageSteps(here.Replace(text), kind)
+	if len(steps) == 0 {
+		return 0
+	}
+	curlHome := t.TempDir() // as on a terminal, curl shows no progress
+	if err := os.WriteFile(filepath.Join(curlHome, ".curlrc"), []byte("silent\nshow-error\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader := stack.with("LC_ALL=C.UTF-8", "CURL_HOME="+curlHome)
+	t.Run(page, func(t *testing.T) {
+		for _, step := range steps {
+			t.Run(step.command, func(t *testing.T) {
+				got, err := reader.output(t.Context(), "bash", "-c", "cd '"+dir+"' && "+step.command)
+				if err != nil {
+					t.Fatal(err)
+				}
+				printed := strings.TrimSpace(strings.ReplaceAll(got, "\r\n", "\n")) + "\n"
+				if !step.shows.MatchString(blanks.ReplaceAllString(printed, " ")) {
+					t.Errorf("it prints\n%s\nthe page shows\n%s", printed, step.shown)
+				}
+			})
+		}
+	})
+	return len(steps)
+}
+
+type pageStep struct {
+	command string
+	shown   string
+	shows   *regexp.Regexp
+}
+
+// pageSteps takes the commands (after "$ ", continued after a backslash) and what follows each out of the blocks of a kind.
+func pageSteps(page, kind string) []pageStep {
+	var steps []pageStep
+	for _, block := range regexp.MustCompile("(?ms)^```"+kind+"\n(.*?)^```").FindAllStringSubmatch(page, -1) {
+		for _, part := range strings.Split("\n"+strings.ReplaceAll(block[1], "\\\n", " "), "\n$ ")[1:] {
+			command, shown, _ := strings.Cut(part, "\n")
+			steps = append(steps, pageStep{command, strings.TrimSpace(shown), pattern(strings.TrimSpace(shown))})
+		}
+	}
+	return steps
+}
+
+// blanks are as many as a table's columns need, which differs with what stands in them.
+var blanks = regexp.MustCompile(`[ \t]+`)
+
+// pattern matches what a command prints against what a page shows of it: … alone on a line is any lines or none, and
+// elsewhere any text in its line. Where nothing is shown anything may be printed.
+func pattern(shown string) *regexp.Regexp {
+	if shown == "" {
+		return regexp.MustCompile("")
+	}
+	var expression strings.Builder
+	for line := range strings.Lines(blanks.ReplaceAllString(shown, " ") + "\n") {
+		if line == "…\n" {
+			expression.WriteString("(?:.*\n)*")
+		} else {
+			expression.WriteString(strings.ReplaceAll(regexp.QuoteMeta(line), "…", ".*"))
+		}
+	}
+	return regexp.MustCompile("^" + expression.String() + "$")
+}
