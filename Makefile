@@ -1,6 +1,6 @@
 # oneserver's control panel: `make` alone prints this list. The logic lives in compose.yaml and in ctl/.
 .DEFAULT_GOAL := help
-.PHONY: help up down reset logs ps doctor trace sql bench abuse drill-spof drill-maintenance drill-upkeep drill-scale drills deploy rollback reload restart-db backup restore test test-all lint images bundle load go
+.PHONY: help up down reset logs ps doctor trace sql bench abuse drill-spof drill-maintenance drill-upkeep drill-scale drills deploy releases rollback reload restart-db backup restore test test-all lint images bundle load go
 
 override ctl := go run -C ctl .
 override hint := echo 'make doctor says what is wrong, and what to do about it' >&2; exit 1
@@ -64,8 +64,11 @@ drills: go ## all of them, in one report
 deploy: go ## build app and replace what runs, unnoticed: make deploy REPLICAS=2
 	@$(ctl) deploy $${REPLICAS:+--replicas="$$REPLICAS"}
 
-rollback: go ## go back to the release before
-	@$(ctl) rollback
+releases: go ## list the releases that a rollback can go to
+	@$(ctl) releases
+
+rollback: go ## go back to the release before: make rollback TO=1a2b3c4d names another
+	@$(ctl) rollback $${TO:+-- "$$TO"}
 
 reload: go ## check nginx.conf, corefile, zone and static files, and have them served
 	@$(ctl) reload

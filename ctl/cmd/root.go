@@ -29,7 +29,7 @@ func Root() *cobra.Command {
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(
 		upCommand(), resetCommand(), doctorCommand(), traceCommand(),
-		deployCommand(), rollbackCommand(), reloadCommand(), restartDBCommand(),
+		deployCommand(), releasesCommand(), rollbackCommand(), reloadCommand(), restartDBCommand(),
 		backupCommand(), restoreCommand(),
 		imagesCommand(), bundleCommand(), loadCommand(),
 		drillCommand(), benchCommand(), abuseCommand(),

@@ -152,21 +152,25 @@ func TestLongAMigrationIsJudgedByWhatItDoes(t *testing.T) {
 		{"CREATE TEMPORARY TABLE later (i int); DROP TEMPORARY TABLE later", ""},
 		{"DO 0", ""},
 	} {
-		name := fmt.Sprintf("case_%d", i)
-		before := tablesOf(t, server, name)
-		_, err := server.SQL(t.Context(), "USE "+name+";\n"+strings.ReplaceAll(test.sql, "{}", name)+"\n;")
-		after, failed := migration.Read(t.Context(), server, name)
-		if failed != nil {
-			t.Fatalf("%s: %v", test.sql, failed)
-		}
-		got := migration.Compare(before, after)
-		if err != nil {
-			got = append(got, "fails: "+err.Error())
-		}
-		t.Logf("%s\n  %s", test.sql, strings.Join(got, "\n  "))
-		if said := strings.Join(got, "\n"); test.says == "" && said != "" || !strings.Contains(said, test.says) {
-			t.Errorf("%s: %q, want %q", test.sql, got, test.says)
-		}
+		t.Run(test.sql, func(t *testing.T) {
+			t.Parallel()
+			name := fmt.Sprintf("case_%d", i)
+			before := tablesOf(t, server, name)
+			_, err := server.SQL(t.Context(), "USE "+name+";\n"+strings.ReplaceAll(test.sql, "{}", name)+"\n;")
+			after, failed := migration.Read(t.Context(), server, name)
+			if failed != nil {
+				t.Fatal(failed)
+			}
+			got := migration.Compare(before, after)
+			if err != nil {
+				got = append(got, "fails: "+err.Error())
+			}
+			if said := strings.Join(got, "\n"); test.says == "" && said != "" || !strings.Contains(said, test.says) {
+				t.Errorf("it %q, want %q", got, test.says)
+			} else {
+				t.Logf("it %q", got)
+			}
+		})
 	}
 }
 

@@ -173,8 +173,25 @@ func (c *copyOfStack) compose(ctx context.Context, args ...string) (string, erro
 func (c *copyOfStack) remove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	_, err := combined(c.command(ctx, "docker", "compose", "down", "--volumes", "--remove-orphans", "--timeout", "5"))
+	if _, err := combined(c.command(ctx, "docker", "compose", "down", "--volumes", "--remove-orphans", "--timeout", "5")); err != nil {
+		return err
+	}
+	names, err := c.keptReleases(ctx)
+	if err == nil && len(names) > 0 {
+		_, err = combined(c.command(ctx, "docker", append([]string{"image", "rm"}, names...)...))
+	}
 	return err
+}
+
+// keptReleases returns the names of the images that are kept for rollbacks of the copy.
+func (c *copyOfStack) keptReleases(ctx context.Context) (names []string, err error) {
+	out, err := combined(c.command(ctx, "docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "oneserver-app"))
+	for name := range strings.FieldsSeq(out) {
+		if strings.HasPrefix(name, "oneserver-app:"+c.project+".") {
+			names = append(names, name)
+		}
+	}
+	return names, err
 }
 
 // logs returns the last lines of the services, or of all.

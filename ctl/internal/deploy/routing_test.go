@@ -107,27 +107,27 @@ func TestWhatAKilledDeployLeftIsToldFromWhatServes(t *testing.T) {
 	drained.State.Status = "exited"
 	byID := func(id string) []replica { return []replica{{id, netip.MustParseAddr("172.28.0.140")}} } // addresses change hands
 	for _, test := range []struct {
-		name     string
-		apps     []container // the oldest first
-		to       routing
-		previous string
-		kept     string
-		spare    string
+		name    string
+		apps    []container // the oldest first
+		to      routing
+		decided string
+		kept    string
+		spare   string
 	}{
 		{"nothing was going on", []container{old, another}, routing{}, "0", "old another", ""},
 		{"pinned, and nothing begun", []container{old}, routing{servers: byID("old")}, "0", "old", ""},
 		{"the new one is made", []container{old, created}, routing{servers: byID("old")}, "0", "old", "next"},
 		{"the new one has started", []container{old, next}, routing{servers: byID("old")}, "0", "old", "next"},
 		{"on trial", []container{old, next}, routing{servers: byID("next"), backups: byID("old")}, "0", "old", "next"},
-		{"past its trial", []container{old, next}, routing{servers: byID("next")}, "1", "next", "old"},
-		{"past its trial, the old one drained", []container{drained, next}, routing{servers: byID("next")}, "1", "next", "old"},
-		{"past its trial, the old one gone", []container{next}, routing{servers: byID("next")}, "1", "next", ""},
+		{"past its trial", []container{old, next}, routing{servers: byID("next")}, "2", "next", "old"},
+		{"past its trial, the old one drained", []container{drained, next}, routing{servers: byID("next")}, "2", "next", "old"},
+		{"past its trial, the old one gone", []container{next}, routing{servers: byID("next")}, "2", "next", ""},
 		{"web has started anew before the trial's end", []container{old, next}, routing{}, "0", "old", "next"},
-		{"web has started anew after it", []container{old, next}, routing{}, "1", "next", "old"},
+		{"web has started anew after it", []container{old, next}, routing{}, "2", "next", "old"},
 		{"what served was made anew", []container{old, next}, routing{servers: byID("gone")}, "0", "old", "next"},
 		{"nobody serves", []container{drained, created}, routing{servers: byID("old")}, "0", "", ""},
 	} {
-		kept, spare := tellApart(test.apps, test.to, test.previous)
+		kept, spare := tellApart(test.apps, test.to, test.decided)
 		names := func(list []container) string { return strings.Join(ids(list), " ") }
 		if names(kept) != test.kept || names(spare) != test.spare {
 			t.Errorf("%s: kept %q and removed %q, want %q and %q", test.name, names(kept), names(spare), test.kept, test.spare)

@@ -70,6 +70,9 @@ func Up(ctx context.Context, cli docker.CLI, out *os.File) error {
 		}
 		return err
 	}
+	if err := deploy.Keep(ctx, cli); err != nil {
+		return err
+	}
 	settings, err := stack.ReadSettings(ctx, cli)
 	if err != nil {
 		return err

@@ -113,7 +113,8 @@ SELECT 'other', JSON_OBJECT('Name', CONCAT('event ', event_name)) FROM informati
 // object is a row of an answer that is put together from several.
 type object struct {
 	Table, Name, Kind, Column, ToTable, ToColumn, Delete, Update, Clause string
-	Unique, Hidden, Prefix                                               int
+	Unique, Prefix                                                       int
+	Hidden                                                               bool
 }
 
 func (s *Schema) read(ctx context.Context, server *throwaway.Server, name string) error {
@@ -157,7 +158,7 @@ func (s *Schema) read(ctx context.Context, server *throwaway.Server, name string
 		case row[0] == "key":
 			k := t.keys[o.Name]
 			if k == nil {
-				k = &key{name: o.Name, unique: o.Unique == 1, hidden: o.Hidden == 1, kind: o.Kind}
+				k = &key{name: o.Name, unique: o.Unique == 1, hidden: o.Hidden, kind: o.Kind}
 				t.keys[o.Name] = k
 			}
 			k.columns = append(k.columns, part{strings.ToLower(o.Column), o.Prefix})
