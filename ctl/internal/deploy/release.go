@@ -61,7 +61,8 @@ func Deploy(ctx context.Context, cli docker.CLI, out *os.File, replicas int) err
 		if err := r.replace(ctx); err != nil {
 			return err
 		}
-		return r.tidy(ctx)
+		r.tidy(ctx)
+		return nil
 	})
 }
 

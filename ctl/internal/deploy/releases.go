@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/images"
 	"oneserver/ctl/internal/migration"
 )
 
@@ -168,8 +169,8 @@ func KeepAsNow(ctx context.Context, cli docker.CLI) (putBack func(context.Contex
 }
 
 // Keep notes the release that `make up` has started, and removes what is of no use any more.
-func Keep(ctx context.Context, cli docker.CLI) error {
-	s, err := open(ctx, cli, io.Discard)
+func Keep(ctx context.Context, cli docker.CLI, out io.Writer) error {
+	s, err := open(ctx, cli, out)
 	if err != nil {
 		return err
 	}
@@ -180,7 +181,8 @@ func Keep(ctx context.Context, cli docker.CLI) error {
 	if err := s.keep(ctx, apps[len(apps)-1].Image, s.commit(ctx)); err != nil {
 		return err
 	}
-	return s.tidy(ctx)
+	s.tidy(ctx)
+	return nil
 }
 
 // commit says what the working tree holds, as a tag may say it.
@@ -196,18 +198,28 @@ func (s *site) commit(ctx context.Context) string {
 }
 
 // tidy removes the releases beyond those that stay, what was built for this project and has no name any more, and what of the
-// build cache is beyond its bound. What fails of it is only said.
-func (s *site) tidy(ctx context.Context) error {
-	all, err := s.kept(ctx)
-	if err != nil {
-		return err
-	}
-	for _, k := range all[min(len(all), keptReleases):] {
-		if err := s.untag(ctx, k.names); err != nil {
+// build cache is beyond its bound. What fails of it is only told: the release serves, and the next one tries again.
+func (s *site) tidy(ctx context.Context) {
+	remove := func() error {
+		all, err := s.kept(ctx)
+		if err != nil {
 			return err
 		}
+		for _, k := range all[min(len(all), keptReleases):] {
+			if err := s.untag(ctx, k.names); err != nil {
+				return err
+			}
+		}
+		if err := s.removeUnnamed(ctx); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(ctx, brief)
+		defer cancel()
+		return images.TrimCache(ctx, s.cli, images.CacheBound)
 	}
-	return s.removeUnnamed(ctx)
+	if err := remove(); err != nil && ctx.Err() == nil {
+		fmt.Fprintf(s.out, "what earlier builds have left could not be removed: %v\n", err)
+	}
 }
 
 // removeUnnamed removes the images that Compose built for this project, as their label says, that have lost their name to a

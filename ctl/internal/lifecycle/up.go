@@ -70,7 +70,7 @@ func Up(ctx context.Context, cli docker.CLI, out *os.File) error {
 		}
 		return err
 	}
-	if err := deploy.Keep(ctx, cli); err != nil {
+	if err := deploy.Keep(ctx, cli, out); err != nil {
 		return err
 	}
 	settings, err := stack.ReadSettings(ctx, cli)

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"oneserver/ctl/internal/throwaway"
 )
 
 // A Schema is what is in a database: its tables, by their names in small letters, with all that they say and their rows, and
@@ -70,8 +68,13 @@ type foreign struct {
 	delete, update string
 }
 
+// asker is a server that is asked.
+type asker interface {
+	SQL(ctx context.Context, statements string) (rows [][]string, err error)
+}
+
 // Read reads a database of a throw-away.
-func Read(ctx context.Context, server *throwaway.Server, name string) (Schema, error) {
+func Read(ctx context.Context, server asker, name string) (Schema, error) {
 	s := Schema{tables: map[string]*table{}}
 	if err := s.read(ctx, server, name); err != nil {
 		return s, fmt.Errorf("read the tables: %w", err)
@@ -117,7 +120,7 @@ type object struct {
 	Hidden                                                               bool
 }
 
-func (s *Schema) read(ctx context.Context, server *throwaway.Server, name string) error {
+func (s *Schema) read(ctx context.Context, server asker, name string) error {
 	rows, err := server.SQL(ctx, "SET @s = CONVERT("+text(name)+" USING utf8mb3);"+questions)
 	if err != nil {
 		return err
@@ -180,7 +183,7 @@ func (s *Schema) read(ctx context.Context, server *throwaway.Server, name string
 }
 
 // readRows reads the rows, and how each table is made, which alone says of a nullable column whether it has a default.
-func (s *Schema) readRows(ctx context.Context, server *throwaway.Server, name string) error {
+func (s *Schema) readRows(ctx context.Context, server asker, name string) error {
 	names := slices.Sorted(maps.Keys(s.tables))
 	if len(names) == 0 {
 		return nil
