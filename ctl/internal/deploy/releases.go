@@ -229,35 +229,25 @@ func (s *site) removeUnnamed(ctx context.Context) error {
 	return err
 }
 
-// migrationsOf asks releases which migrations they have; of one that is too old to say there are none.
+// migrationsOf asks releases which migrations they have; one that cannot say has none.
 func (s *site) migrationsOf(ctx context.Context, all []kept) (map[string][]migration.Migration, error) {
-	type answer struct {
-		list []migration.Migration
-		err  error
-	}
-	answers := make([]answer, len(all))
+	lists := make([][]migration.Migration, len(all))
 	var asking sync.WaitGroup
 	for i, k := range all {
 		asking.Go(func() {
 			out, err := s.docker(ctx, "run", "--rm", "--label", ours+"="+s.project.Name, "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL",
 				"--security-opt", "no-new-privileges", "--user", s.project.Services["migrate"].User, "--log-driver", "none", k.ID, "migrations")
-			if err == nil {
-				err = json.Unmarshal([]byte(out), &answers[i].list)
-			} else if strings.Contains(err.Error(), "there is no command") {
-				err = nil
+			if err != nil || json.Unmarshal([]byte(out), &lists[i]) != nil {
+				lists[i] = nil // it is from before there was such a command
 			}
-			answers[i].err = err
 		})
 	}
 	asking.Wait()
 	of := map[string][]migration.Migration{}
 	for i, k := range all {
-		if answers[i].err != nil {
-			return nil, fmt.Errorf("ask the release %s for its migrations: %w", k.short(), answers[i].err)
-		}
-		of[k.ID] = answers[i].list
+		of[k.ID] = lists[i]
 	}
-	return of, nil
+	return of, ctx.Err()
 }
 
 // short is the release's name for people.

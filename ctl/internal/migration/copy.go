@@ -92,7 +92,11 @@ SHOW GRANTS FOR %s@'%%';`, text(l.schema), text(a.user))
 	for _, row := range rows {
 		switch {
 		case len(row) == 3 && row[0] == "setting":
-			prepare += "SET GLOBAL " + row[1] + " = " + text(row[2]) + ";\n"
+			value := text(row[2])
+			if _, err := strconv.Atoi(row[2]); err == nil {
+				value = row[2] // MySQL takes '0' for no number
+			}
+			prepare += "SET GLOBAL " + row[1] + " = " + value + ";\n"
 		case len(row) == 5 && row[0] == "table":
 			var s size
 			for i, to := range []*int64{&s.rows, &s.bytes, &s.average} {
