@@ -10,7 +10,7 @@ import (
 
 	"oneserver/ctl/internal/abuse"
 	"oneserver/ctl/internal/abuse/attack"
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 func abuseCommand() *cobra.Command {
@@ -32,9 +32,9 @@ once more, and broke it if it does so again.
 
 ` + abuse.Names(),
 		Example: "  oneserver abuse --each 10m search posts",
-		RunE: inRepository(func(ctx context.Context, cli docker.CLI, args []string) error {
+		RunE: inRepository(func(ctx context.Context, s *stack.Stack, args []string) error {
 			options.Only = args
-			outcomes, err := abuse.Run(ctx, cli, os.Stderr, options)
+			outcomes, err := abuse.Run(ctx, s, os.Stderr, options)
 			if len(outcomes) > 0 {
 				if asJSON {
 					out := json.NewEncoder(os.Stdout)

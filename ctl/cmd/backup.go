@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"oneserver/ctl/internal/backup"
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 func backupCommand() *cobra.Command {
@@ -28,12 +28,12 @@ A checksum shows damage; who changes a file can change its checksum too. A signa
 the key: a restore with a key refuses one without. Who can write to the backups can still remove the newest ones.`,
 		Example: "  oneserver backup --new-key ../backup.key\n  oneserver backup --key ../backup.key.server --keep 30",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
+		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
 			if newKey != "" {
-				return backup.NewKey(os.Stdout, fromRoot(cli, newKey))
+				return backup.NewKey(os.Stdout, s.Path(newKey))
 			}
-			options.Dir, options.Key = fromRoot(cli, options.Dir), fromRoot(cli, options.Key)
-			return backup.Make(ctx, cli, os.Stdout, options)
+			options.Dir, options.Key = s.Path(options.Dir), s.Path(options.Key)
+			return backup.Make(ctx, s, os.Stdout, options)
 		}),
 	}
 	flags := command.Flags()

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"oneserver/ctl/internal/bench"
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 func benchCommand() *cobra.Command {
@@ -21,9 +21,9 @@ func benchCommand() *cobra.Command {
 		Short:   "Measure the figures that this project promises, on a copy of the stack",
 		Example: "  oneserver bench --rows 10000000",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
+		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
 			options.Each = time.Duration(seconds) * time.Second
-			report, err := bench.Run(ctx, cli, os.Stderr, options)
+			report, err := bench.Run(ctx, s, os.Stderr, options)
 			if err != nil {
 				return err
 			}

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"oneserver/ctl/internal/deploy"
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 func deployCommand() *cobra.Command {
@@ -24,11 +24,11 @@ release starts beside the old one. Only when it is healthy, has answered request
 trial, in which the old one answers what it cannot, is the old one drained and stopped. Otherwise the old one stays.`,
 		Example: "  oneserver deploy --replicas 2",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
+		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
 			if command.Flags().Changed("replicas") && replicas < 1 {
 				return errors.New("at least one replica must answer; docker compose stop app stops them all")
 			}
-			return deploy.Deploy(ctx, cli, os.Stdout, replicas)
+			return deploy.Deploy(ctx, s, os.Stdout, replicas)
 		}),
 	}
 	command.Flags().IntVar(&replicas, "replicas", 0, "how many replicas there shall be (default as many as there are)")

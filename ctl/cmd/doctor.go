@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/doctor"
+	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
 )
 
@@ -17,8 +17,8 @@ func doctorCommand() *cobra.Command {
 		Short:   "Say what would keep the stack from starting, and what to do about it",
 		Example: "  oneserver doctor",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
-			findings := doctor.Examine(ctx, cli)
+		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
+			findings := doctor.Examine(ctx, s)
 			doctor.Print(os.Stdout, findings, doctor.OK, terminal.Colour(os.Stdout))
 			return doctor.Verdict(findings)
 		}),

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/drill"
+	"oneserver/ctl/internal/stack"
 )
 
 // drillCommand is the command that measures the three issues, with one command of its own for each.
@@ -33,8 +33,8 @@ leaves it as it was, also after Ctrl-C. A relative folder is taken from the repo
 	cobra.CheckErr(root.MarkPersistentFlagDirname("out"))
 
 	run := func(names []string) func(*cobra.Command, []string) error {
-		return inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
-			return drill.Run(ctx, cli, os.Stdout, names, options)
+		return inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
+			return drill.Run(ctx, s, os.Stdout, names, options)
 		})
 	}
 	for _, name := range drill.Names() {
@@ -64,8 +64,8 @@ leaves it as it was, also after Ctrl-C. A relative folder is taken from the repo
 			Short:   "Put the results of two drills side by side, by the folders of their reports",
 			Example: "  oneserver drill compare drills/before drills/after",
 			Args:    cobra.ExactArgs(2),
-			RunE: inRepository(func(_ context.Context, cli docker.CLI, dirs []string) error {
-				return drill.Compare(cli, os.Stdout, dirs[0], dirs[1])
+			RunE: inRepository(func(_ context.Context, s *stack.Stack, dirs []string) error {
+				return drill.Compare(s, os.Stdout, dirs[0], dirs[1])
 			}),
 			ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
 		},

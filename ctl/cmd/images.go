@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/images"
+	"oneserver/ctl/internal/stack"
 )
 
 func imagesCommand() *cobra.Command {
@@ -18,8 +18,8 @@ func imagesCommand() *cobra.Command {
 			"stand-ins where they can now be pulled, here and in no other command, and not while a container runs on the stand-in.",
 		Example: "  oneserver images",
 		Args:    cobra.NoArgs,
-		RunE: withImages(func(ctx context.Context, cli docker.CLI, out *images.Reporter, _ []string) error {
-			return images.Renew(ctx, cli, out, !keep)
+		RunE: withImages(func(ctx context.Context, s *stack.Stack, out *images.Runner, _ []string) error {
+			return images.Renew(ctx, s, out, !keep)
 		}),
 	}
 	command.Flags().BoolVar(&keep, "keep", false, "leave a stand-in a stand-in, of these sources")

@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/images"
+	"oneserver/ctl/internal/stack"
 )
 
 func loadCommand() *cobra.Command {
@@ -16,8 +16,8 @@ func loadCommand() *cobra.Command {
 		Long:    "Read an archive that bundle wrote. A relative FILE is taken from the repository's root; without one, bundle's own name.",
 		Example: "  oneserver load /media/stick/oneserver.tar.gz",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: withImages(func(ctx context.Context, cli docker.CLI, out *images.Reporter, args []string) error {
-			return images.Load(ctx, cli, out, optional(args))
+		RunE: withImages(func(ctx context.Context, s *stack.Stack, out *images.Runner, args []string) error {
+			return images.Load(ctx, s, out, optional(args))
 		}),
 		ValidArgsFunction: cobra.FixedCompletions([]string{"tar.gz"}, cobra.ShellCompDirectiveFilterFileExt),
 	}

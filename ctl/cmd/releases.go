@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"oneserver/ctl/internal/deploy"
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 func releasesCommand() *cobra.Command {
@@ -16,8 +16,8 @@ func releasesCommand() *cobra.Command {
 		Short:   "List the releases that are kept: when they served, what they were built from, what they migrated",
 		Example: "  oneserver releases",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
-			return deploy.PrintReleases(ctx, cli, os.Stdout)
+		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
+			return deploy.PrintReleases(ctx, s, os.Stdout)
 		}),
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"oneserver/ctl/internal/deploy"
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 func reloadCommand() *cobra.Command {
@@ -16,8 +16,8 @@ func reloadCommand() *cobra.Command {
 		Short:   "Check nginx.conf, corefile, zone and static files, and have them served",
 		Example: "  oneserver reload",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
-			return deploy.Reload(ctx, cli, os.Stdout)
+		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
+			return deploy.Reload(ctx, s, os.Stdout)
 		}),
 	}
 }

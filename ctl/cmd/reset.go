@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/lifecycle"
+	"oneserver/ctl/internal/stack"
 )
 
 func resetCommand() *cobra.Command {
@@ -17,8 +17,8 @@ func resetCommand() *cobra.Command {
 		Short:   "Remove the containers and the data, after asking",
 		Example: "  oneserver reset",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
-			return lifecycle.Reset(ctx, cli, os.Stdin, os.Stdout, yes)
+		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
+			return lifecycle.Reset(ctx, s, os.Stdin, os.Stdout, yes)
 		}),
 	}
 	command.Flags().BoolVar(&yes, "yes", false, "do not ask")

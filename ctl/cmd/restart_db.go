@@ -8,7 +8,7 @@ import (
 
 	"oneserver/ctl/internal/backup"
 	"oneserver/ctl/internal/deploy"
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 func restartDBCommand() *cobra.Command {
@@ -23,14 +23,14 @@ does not become healthy makes way again for the image and the flags before it. F
 there is no such way, as it changes the data: that takes a backup of the last day in backups/, or --force.`,
 		Example: "  oneserver restart-db",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
+		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
 			options.Backed = func(ctx context.Context, uuid string) error {
-				return backup.Fresh(ctx, fromRoot(cli, "backups"), uuid)
+				return backup.Fresh(ctx, s.Path("backups"), uuid)
 			}
-			if err := deploy.Recover(ctx, cli, os.Stdout); err != nil {
+			if err := deploy.Recover(ctx, s, os.Stdout); err != nil {
 				return err
 			}
-			return deploy.RestartDatabase(ctx, cli, os.Stdout, options)
+			return deploy.RestartDatabase(ctx, s, os.Stdout, options)
 		}),
 	}
 	command.Flags().BoolVar(&options.Force, "force", false, "also where there is no way back and no backup")

@@ -9,7 +9,7 @@ import (
 
 	"oneserver/ctl/internal/backup"
 	"oneserver/ctl/internal/deploy"
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 func restoreCommand() *cobra.Command {
@@ -28,16 +28,16 @@ foobar_before, which stays until the next restore.
 --to brings back what was committed before a moment: the backup before it, and the binary logs from there.`,
 		Example: "  oneserver restore backups/2026-11-23T03-00-00Z\n  oneserver restore --to '2026-11-23 10:00:00'",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: inRepository(func(ctx context.Context, cli docker.CLI, args []string) error {
+		RunE: inRepository(func(ctx context.Context, s *stack.Stack, args []string) error {
 			if forget {
-				return backup.Forget(ctx, cli, os.Stdout)
+				return backup.Forget(ctx, s, os.Stdout)
 			}
-			options.File = fromRoot(cli, optional(args))
-			options.Dir, options.Key = fromRoot(cli, options.Dir), fromRoot(cli, options.Key)
-			if err := deploy.Recover(ctx, cli, os.Stdout); err != nil {
+			options.File = s.Path(optional(args))
+			options.Dir, options.Key = s.Path(options.Dir), s.Path(options.Key)
+			if err := deploy.Recover(ctx, s, os.Stdout); err != nil {
 				return err
 			}
-			return backup.Restore(ctx, cli, os.Stdin, os.Stdout, options)
+			return backup.Restore(ctx, s, os.Stdin, os.Stdout, options)
 		}),
 		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"oneserver/ctl/internal/deploy"
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 func rollbackCommand() *cobra.Command {
@@ -19,8 +19,8 @@ the beginning of a release's name, or of the commit that it was built from. No m
 release from which a later migration has taken away what it uses.`,
 		Example: "  oneserver rollback\n  oneserver rollback 1a2b3c4d",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: inRepository(func(ctx context.Context, cli docker.CLI, args []string) error {
-			return deploy.Rollback(ctx, cli, os.Stdout, optional(args))
+		RunE: inRepository(func(ctx context.Context, s *stack.Stack, args []string) error {
+			return deploy.Rollback(ctx, s, os.Stdout, optional(args))
 		}),
 	}
 }

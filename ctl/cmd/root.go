@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,6 +13,7 @@ import (
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/images"
 	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/terminal"
 )
 
 // Root returns the command that has all others.
@@ -72,9 +72,8 @@ func seeHelp(command *cobra.Command, err error) error {
 	return fmt.Errorf("%w: see %s --help", err, command.CommandPath())
 }
 
-// inRepository makes what a command does of work in the repository that its user is in, with Docker's commands run at
-// the root of it.
-func inRepository(work func(ctx context.Context, cli docker.CLI, args []string) error) func(*cobra.Command, []string) error {
+// inRepository makes what a command does of work on the stack of the repository that its user is in.
+func inRepository(work func(ctx context.Context, s *stack.Stack, args []string) error) func(*cobra.Command, []string) error {
 	return func(command *cobra.Command, args []string) error {
 		dir, err := os.Getwd()
 		if err != nil {
@@ -84,27 +83,19 @@ func inRepository(work func(ctx context.Context, cli docker.CLI, args []string) 
 		if err != nil {
 			return err
 		}
-		return work(command.Context(), docker.CLI{Dir: root}, args)
+		return work(command.Context(), stack.New(root), args)
 	}
 }
 
 // withImages is inRepository for work on images, which takes Compose and somebody to report to.
-func withImages(work func(ctx context.Context, cli docker.CLI, out *images.Reporter, args []string) error) func(*cobra.Command, []string) error {
-	return inRepository(func(ctx context.Context, cli docker.CLI, args []string) error {
-		out := images.NewReporter(os.Stdout)
-		if _, err := images.EnsurePlugin(ctx, cli, out, docker.Compose); err != nil {
+func withImages(work func(ctx context.Context, s *stack.Stack, out *images.Runner, args []string) error) func(*cobra.Command, []string) error {
+	return inRepository(func(ctx context.Context, s *stack.Stack, args []string) error {
+		out := images.NewRunner(terminal.NewTeller(os.Stdout))
+		if _, err := images.EnsurePlugin(ctx, s, out, docker.Compose); err != nil {
 			return err
 		}
-		return work(ctx, cli, out, args)
+		return work(ctx, s, out, args)
 	})
-}
-
-// fromRoot takes a relative path from the repository's root, where make runs, and not from where its user is.
-func fromRoot(cli docker.CLI, path string) string {
-	if path == "" || filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(cli.Dir, path)
 }
 
 // optional returns the argument of a command that takes one or none; make hands on an empty one where its user gave none.

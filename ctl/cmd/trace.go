@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/trace"
 )
 
@@ -19,8 +19,8 @@ func traceCommand() *cobra.Command {
 			"without one, that of the newest posts. The request goes to this machine, whatever the name server says.",
 		Example: "  oneserver trace\n  oneserver trace --json /api/v1/posts?search=note",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: inRepository(func(ctx context.Context, cli docker.CLI, args []string) error {
-			t, err := trace.Run(ctx, cli, optional(args))
+		RunE: inRepository(func(ctx context.Context, s *stack.Stack, args []string) error {
+			t, err := trace.Run(ctx, s, optional(args))
 			switch {
 			case err != nil:
 				return err

@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/lifecycle"
+	"oneserver/ctl/internal/stack"
 )
 
 func upCommand() *cobra.Command {
@@ -16,8 +16,8 @@ func upCommand() *cobra.Command {
 		Short:   "Check, make what is missing, start everything, wait until it is healthy",
 		Example: "  HTTP_PORT=8080 oneserver up",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, cli docker.CLI, _ []string) error {
-			return lifecycle.Up(ctx, cli, os.Stdout)
+		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
+			return lifecycle.Up(ctx, s, os.Stdout)
 		}),
 	}
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,7 +10,6 @@ import (
 	"time"
 
 	"oneserver/ctl/internal/binlog"
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/throwaway"
 )
@@ -18,12 +18,12 @@ import (
 // what it means to the site.
 func TestABinaryLogIsReadAsMySQLWritesIt(t *testing.T) {
 	t.Parallel()
-	cli := docker.CLI{Dir: root, Env: site.env}
-	project, err := stack.ReadProject(t.Context(), cli)
+	cli := stack.New(root, site.env...)
+	project, err := cli.Project(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := throwaway.Start(t.Context(), cli, project, "log", "--log-bin=binlog")
+	server, err := throwaway.Start(t.Context(), cli, "log", "--log-bin=binlog")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,8 +36,12 @@ func TestABinaryLogIsReadAsMySQLWritesIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := docker.Inspect[container](t.Context(), cli, strings.Fields(ids)...)
-	if err != nil || len(list) != 1 {
+	text, err := site.output(t.Context(), "docker", append([]string{"inspect"}, strings.Fields(ids)...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []container
+	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != 1 {
 		t.Fatalf("%d throw-aways, %v", len(list), err)
 	}
 	host := list[0].HostConfig

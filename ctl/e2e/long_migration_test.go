@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/migration"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/throwaway"
@@ -235,12 +234,7 @@ func TestLongATableThatIsRebuiltIsTold(t *testing.T) {
 // migrationServer is a MySQL for the time of a test.
 func migrationServer(t *testing.T) *throwaway.Server {
 	t.Helper()
-	cli := docker.CLI{Dir: root, Env: site.env}
-	project, err := stack.ReadProject(t.Context(), cli)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := throwaway.Start(t.Context(), cli, project, "migration")
+	server, err := throwaway.Start(t.Context(), stack.New(root, site.env...), "migration")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"oneserver/ctl/internal/abuse/attack"
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/images"
+	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
 )
 
@@ -81,7 +81,7 @@ const mostDisk = (25*textADay/100 + 10) << 20
 var ErrBroken = errors.New("an abuse broke a bound")
 
 // Run starts the copy, plays every abuse and its control, and removes the copy, whatever happens. What it does is told on progress.
-func Run(ctx context.Context, cli docker.CLI, progress *os.File, options Options) (outcomes []Outcome, err error) {
+func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Options) (outcomes []Outcome, err error) {
 	chosen, err := choose(options.Only)
 	if err != nil {
 		return nil, err
@@ -89,14 +89,14 @@ func Run(ctx context.Context, cli docker.CLI, progress *os.File, options Options
 	if options.Each < 5*time.Second || options.Each > time.Hour {
 		return nil, errors.New("each abuse takes between 5s and 1h")
 	}
-	s := describe(cli)
+	s := describe(of)
 	say := terminal.NewTeller(progress)
 	defer say.End()
 	if err := s.remove(); err != nil { // of a run that was killed
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.remove()) }()
-	if err := images.Ensure(ctx, s.cli, images.NewReporter(progress)); err != nil {
+	if err := images.Ensure(ctx, s.Stack, images.NewRunner(say)); err != nil {
 		return nil, err
 	}
 	say.Now("starting a copy of the stack")

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,11 +14,12 @@ import (
 	"oneserver/ctl/internal/abuse/attack"
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/wait"
 )
 
 const (
 	project  = "oneserver-abuse"
-	domain   = "foobar.com"
+	domain   = "foobar.com" // of every copy
 	subnet   = "172.28.9"
 	posts    = 20_000 // enough for a search and a page to cost something
 	textADay = 100    // MB, the setting
@@ -31,7 +30,7 @@ const nobodysHash = "$argon2id$v=19$m=19456,t=2,p=1$MvwZ/alSXvqQe7NU8vvRXA$gNRzL
 
 // site is the copy of the stack that is abused.
 type site struct {
-	cli    docker.CLI
+	*stack.Stack
 	meters map[string]*docker.Meter // by service
 	visits atomic.Int32             // how many containers there have been: each has an address of its own
 
@@ -41,18 +40,11 @@ type site struct {
 	controls   []Control
 }
 
-// describe says what the copy is, and starts nothing. Settings of the machine (.env, exported variables) do not reach it; one that is
-// empty has its default.
-func describe(cli docker.CLI) *site {
-	env := cli.Env
-	if env == nil {
-		env = os.Environ()
-	}
-	cli.Env = append(slices.Clone(env), "COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_PROJECT_NAME="+project,
-		"COMPOSE_FILE="+filepath.Join(cli.Dir, "compose.yaml")+string(os.PathListSeparator)+filepath.Join(cli.Dir, "ctl/internal/abuse/compose.yaml"),
-		"DOMAIN="+domain, "SERVER_IP=8.8.8.8", "BIND=127.0.0.1", "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".64/26",
+// describe says what the copy is, and starts nothing. A setting that is empty has its default.
+func describe(of *stack.Stack) *site {
+	copied := of.Copy(project, "ctl/internal/abuse/compose.yaml", "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".64/26",
 		"TEXT_A_DAY="+strconv.Itoa(textADay), "POSTS_PER_ACCOUNT=", "WRITES_A_DAY=", "ACCOUNTS_A_DAY=", "DISK_RESERVE=")
-	return &site{cli: cli, meters: map[string]*docker.Meter{}}
+	return &site{Stack: copied, meters: map[string]*docker.Meter{}}
 }
 
 // start starts the copy and fills it.
@@ -62,8 +54,9 @@ func (s *site) start(ctx context.Context) error {
 	if err := s.up(limited); err != nil {
 		return err
 	}
-	cmd := s.cli.Command(limited, "compose", "exec", "--no-TTY", "db", "sh", "-c", stack.RootMySQL+" foobar")
-	cmd.Stdin = strings.NewReader(fmt.Sprintf(`SET sql_log_bin = 0, cte_max_recursion_depth = 1000000;
+	db := s.Database()
+	db.Schema, db.Limit = "foobar", 4*time.Minute
+	_, err := db.SQL(limited, fmt.Sprintf(`SET sql_log_bin = 0, cte_max_recursion_depth = 1000000;
 INSERT INTO users (id, email, name, password_hash, created_at)
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
 SELECT 1000000 + i, CONCAT('author', i, '@example.com'), CONCAT('Author ', i), '%s', UTC_TIMESTAMP(6) FROM n;
@@ -71,7 +64,7 @@ INSERT INTO posts (id, title, body, created_at, user_id)
 WITH RECURSIVE n (i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 SELECT i, CONCAT('Post number', i), CONCAT('What is written here is one of many posts with these words: number', i, '. ', REPEAT('And more of it. ', i %% 30)),
   TIMESTAMP'2020-01-01 00:00:00' + INTERVAL i SECOND, 1000001 + i %% 1000 FROM n;`, nobodysHash, posts))
-	if _, err := s.cli.OutputOf(cmd); err != nil {
+	if err != nil {
 		return fmt.Errorf("fill the copy: %w", err)
 	}
 	containers, err := s.containers(ctx)
@@ -79,27 +72,20 @@ SELECT i, CONCAT('Post number', i), CONCAT('What is written here is one of many 
 		return err
 	}
 	for service, one := range containers {
-		if s.meters[service], err = docker.NewMeter(ctx, s.cli, one.ID); err != nil {
+		if s.meters[service], err = docker.NewMeter(ctx, s.CLI, one.ID); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// up waits until all services are well, as long as ctx lasts. Compose gives up on the first that is unhealthy, which on a busy
-// machine may be so only until the database has made its files.
+// up waits until all services are well. Compose gives up on the first that is unhealthy, which on a busy machine may be so only
+// until the database has made its files.
 func (s *site) up(ctx context.Context) error {
-	for {
-		_, err := s.cli.Output(ctx, "compose", "--progress", "quiet", "up", "--detach", "--wait", "dns", "web", "app")
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(3 * time.Second):
-		}
-	}
+	return wait.Until(ctx, 4*time.Minute, 3*time.Second, func(ctx context.Context) error {
+		_, err := s.Compose(ctx, "up", "--detach", "--wait", "dns", "web", "app")
+		return err
+	})
 }
 
 // remove takes the copy away with its data, also when the run was interrupted.
@@ -112,42 +98,27 @@ func (s *site) remove() error {
 		delete(s.meters, service)
 	}
 	// Visitors were not started by Compose.
-	ids, err := s.cli.Output(ctx, "ps", "--all", "--quiet", "--filter", "label="+project)
+	ids, err := s.Output(ctx, "ps", "--all", "--quiet", "--filter", "label="+project)
 	if errs = append(errs, err); strings.TrimSpace(ids) != "" {
-		_, err := s.cli.Output(ctx, append([]string{"rm", "--force"}, strings.Fields(ids)...)...)
+		_, err := s.Output(ctx, append([]string{"rm", "--force"}, strings.Fields(ids)...)...)
 		errs = append(errs, err)
 	}
-	_, err = s.cli.Output(ctx, "compose", "--progress", "quiet", "down", "--volumes", "--remove-orphans", "--timeout", "5")
-	return errors.Join(append(errs, err)...)
+	return errors.Join(append(errs, s.Remove())...)
 }
 
-// container is what the engine says of one of the copy's.
-type container struct {
-	ID           string
-	RestartCount int
-	State        struct {
-		Running   bool
-		StartedAt string
-		OOMKilled bool
-	}
-	Config struct{ Labels map[string]string }
-}
-
-// containers returns the copy's running services.
-func (s *site) containers(ctx context.Context) (map[string]container, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	list, err := docker.Containers[container](ctx, s.cli, project, "")
+// containers returns the copy's services.
+func (s *site) containers(ctx context.Context) (map[string]docker.Container, error) {
+	list, err := s.Containers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	byService := map[string]container{}
+	byService := map[string]docker.Container{}
 	for _, one := range list {
-		if service := one.Config.Labels["com.docker.compose.service"]; service == "dns" || service == "web" || service == "app" || service == "db" {
-			byService[service] = one
+		if slices.Contains(stack.Services, one.Service()) {
+			byService[one.Service()] = one
 		}
 	}
-	if len(byService) != 4 {
+	if len(byService) != len(stack.Services) {
 		return nil, fmt.Errorf("the copy has %d of its four services", len(byService))
 	}
 	return byService, nil
@@ -172,7 +143,7 @@ func (s *site) disk(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	// A file may go while it is counted.
-	out, err := s.cli.Output(ctx, "compose", "exec", "--no-TTY", "db", "sh", "-c",
+	out, err := s.Compose(ctx, "exec", "--no-TTY", "db", "sh", "-c",
 		`du -sk --exclude='#innodb_redo' --exclude='#innodb_temp' --exclude='ibtmp*' --exclude='undo_*' /var/lib/mysql 2>/dev/null || true`)
 	if err != nil {
 		return 0, err
@@ -191,11 +162,10 @@ func (s *site) play(ctx context.Context, who, from, victim string, length time.D
 	defer cancel()
 	// The addresses that the copy trusts are .64 to .127; .80 is web's.
 	address := fmt.Sprintf("%s.%d", subnet, 81+s.visits.Add(1)%46)
-	cmd := s.cli.Command(ctx, "run", "--rm", "--label", project, "--network", project+"_default", "--ip", address, "--read-only", "--cap-drop", "ALL",
+	out, err := s.Output(ctx, "run", "--rm", "--label", project, "--network", project+"_default", "--ip", address, "--read-only", "--cap-drop", "ALL",
 		"--security-opt", "no-new-privileges", "--memory", "768m", "--pids-limit", "256", "oneserver-abuse",
 		"-web", subnet+".80:80", "-dns", subnet+".53:53", "-host", "www."+domain, "-from", from, "-victim", victim, "-posts", strconv.Itoa(posts),
 		"-for", length.String(), "-rate", strconv.FormatFloat(rate, 'f', 1, 64), who)
-	out, err := s.cli.OutputOf(cmd)
 	if err != nil {
 		return attack.Result{}, fmt.Errorf("%s: %w", who, err)
 	}

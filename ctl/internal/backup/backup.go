@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
 )
 
@@ -27,7 +27,7 @@ type Options struct {
 }
 
 // Make makes a backup and removes what is too old.
-func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) error {
+func Make(ctx context.Context, site *stack.Stack, out *os.File, options Options) error {
 	if options.Keep < 1 {
 		return fmt.Errorf("keep %d backups? It takes 1 at least", options.Keep)
 	}
@@ -39,7 +39,7 @@ func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) er
 	if err != nil {
 		return fmt.Errorf("KEY: %w", err)
 	}
-	say, d := terminal.NewTeller(out), database{cli}
+	say, d := terminal.NewTeller(out), database{site.Database(), site}
 	defer say.End()
 	here, err := d.server(ctx)
 	if err != nil {
@@ -87,7 +87,7 @@ func Make(ctx context.Context, cli docker.CLI, out *os.File, options Options) er
 	case len(recipients) > 0:
 		encrypted = "encrypted"
 	}
-	say.Say("%s: %d tables, %d rows, %s of SQL in %s, %s, verified; %.1f s", shown(cli, b.Dir), len(b.Tables), rows, megabytes(b.Plain), megabytes(b.Size), encrypted, time.Since(begun).Seconds())
+	say.Say("%s: %d tables, %d rows, %s of SQL in %s, %s, verified; %.1f s", shown(site, b.Dir), len(b.Tables), rows, megabytes(b.Plain), megabytes(b.Size), encrypted, time.Since(begun).Seconds())
 
 	if len(recipients) > 0 && len(signers) == 0 {
 		say.Say("warning: KEY has no signing key, so that anybody could have made this backup and a restore asks for UNSIGNED=1: oneserver backup --new-key writes a key with one")
@@ -145,7 +145,7 @@ func (d database) backUp(ctx context.Context, say *terminal.Teller, here server,
 	s, err := d.dumpSite(ctx, here.tables, writerFunc(func(p []byte) (int, error) {
 		n, err := sealed.Write(p)
 		plain += int64(n)
-		say.Progress("dumping %s: %s of SQL", schema, megabytes(plain))
+		say.Show("%s of SQL", megabytes(plain))
 		pace.rest(ctx)
 		return n, err
 	}))
@@ -251,8 +251,8 @@ func (p *pace) rest(ctx context.Context) {
 }
 
 // shown is a path as its reader types it: from the repository's root, where it is in it.
-func shown(cli docker.CLI, path string) string {
-	if short, err := filepath.Rel(cli.Dir, path); err == nil && filepath.IsLocal(short) {
+func shown(site *stack.Stack, path string) string {
+	if short, err := filepath.Rel(site.Dir, path); err == nil && filepath.IsLocal(short) {
 		return short
 	}
 	return path

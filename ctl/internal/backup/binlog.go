@@ -22,7 +22,7 @@ import (
 // key wants no more plain text.
 func (d database) archive(ctx context.Context, say *terminal.Teller, here server, backups []Backup, recipients []string) error {
 	until := time.Now().UTC()
-	rows, err := d.ask(ctx, "FLUSH BINARY LOGS; SHOW BINARY LOGS")
+	rows, err := d.SQL(ctx, "FLUSH BINARY LOGS; SHOW BINARY LOGS")
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (d database) copyLog(ctx context.Context, from, to string, size int64, reci
 		return "", err
 	}
 	var copied int64
-	err = stream(ctx, "cat", func(ctx context.Context) *exec.Cmd { return d.command(ctx, `exec cat -- "$0"`, from) }, nil, func(out io.Reader) error {
+	err = stream(ctx, "cat", func(ctx context.Context) *exec.Cmd { return d.Command(ctx, `exec cat -- "$0"`, from) }, nil, func(out io.Reader) error {
 		var err error
 		copied, err = io.Copy(sealed, out)
 		return err

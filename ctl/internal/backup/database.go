@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 const (
@@ -30,17 +31,13 @@ const (
 	silence = 10 * time.Minute
 )
 
-// Each script runs in db. A password goes from its file to the client through a pipe, so that it is in no argument, no
-// environment and no log. The limit is for the case that nobody is there any more to end the program.
+// Each script runs in db. The limit is for the case that nobody is there any more to end the program.
 const (
-	rootFile = `<(printf '[client]\nuser=root\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_root_password)")`
-	limit    = `timeout --signal=KILL 12h `
-
-	askScript = `exec ` + limit + `mysql --defaults-extra-file=` + rootFile + ` --batch --skip-column-names --default-character-set=utf8mb4`
+	limit = `timeout --signal=KILL 12h `
 
 	dumpOptions = ` --single-transaction --no-tablespaces --skip-masking-policies --skip-triggers --ignore-views --hex-blob --order-by-primary --default-character-set=utf8mb4 `
 	// definitionsScript writes the definitions of the tables of the schema beside the site's, without their rows.
-	definitionsScript = keepInput + `mysqldump --defaults-extra-file=` + rootFile + dumpOptions + `--set-gtid-purged=OFF --no-data ` + beside + whileWanted
+	definitionsScript = keepInput + `mysqldump ` + stack.RootLogin + dumpOptions + `--set-gtid-purged=OFF --no-data ` + beside + whileWanted
 	// The engine does not end a program when nobody reads its output any more, and a dump would go on to its end. Its
 	// standard input ends then.
 	keepInput   = "exec 3<&0\n" + limit
@@ -53,8 +50,7 @@ exit $result`
 	// What is loaded beside is not in the binary log, which would hold everything twice; the swap is, and a later
 	// restore that would have to go through it sees it. It is loaded by an account that can do nothing else, whose
 	// password is the first line of the input.
-	loadScript = `read -r password
-exec ` + limit + `mysql --defaults-extra-file=<(printf '[client]\nuser=` + loader + `\npassword="%s"\nprotocol=socket\n' "$password") --init-command='SET SESSION sql_log_bin = 0' --binary-mode --default-character-set=utf8mb4 ` + beside
+	loaderLogin = `--defaults-extra-file=<(printf '[client]\nuser=` + loader + `\npassword="%s"\nprotocol=socket\n' "$password") --init-command='SET SESSION sql_log_bin = 0'`
 )
 
 // dumpScript takes the statement that locks the tables, and options of mysqldump.
@@ -104,7 +100,7 @@ func (d database) definitions(ctx context.Context, tables []string) (all []strin
 	for _, table := range tables {
 		fmt.Fprintf(&ask, "SHOW CREATE TABLE %s.%s;\n", schema, quote(table))
 	}
-	rows, err := d.ask(ctx, ask.String())
+	rows, err := d.SQL(ctx, ask.String())
 	if err != nil {
 		return nil, err
 	}
@@ -119,12 +115,10 @@ func (d database) definitions(ctx context.Context, tables []string) (all []strin
 
 var counter = regexp.MustCompile(` AUTO_INCREMENT=\d+`) // which goes on all the time
 
-// database is the running db service, through the programs of its own image.
-type database struct{ cli docker.CLI }
-
-// command prepares a script that runs in db.
-func (d database) command(ctx context.Context, script string, args ...string) *exec.Cmd {
-	return d.cli.Command(ctx, append([]string{"compose", "exec", "--no-TTY", "db", "bash", "-c", script}, args...)...)
+// database is the site's, in the running db service.
+type database struct {
+	stack.Database
+	site *stack.Stack
 }
 
 // failed says what a program in db said of its failure, rather than the script that ran it.
@@ -133,27 +127,6 @@ func failed(program string, err error, stderr *bytes.Buffer) error {
 		return fmt.Errorf("%s: %s (%w)", program, said, err)
 	}
 	return fmt.Errorf("%s: %w", program, err)
-}
-
-// ask runs SQL as root and returns its rows.
-func (d database) ask(ctx context.Context, sql string) ([][]string, error) {
-	return d.askWithin(ctx, askWithin, sql)
-}
-
-func (d database) askWithin(ctx context.Context, within time.Duration, sql string) ([][]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	cmd := d.command(ctx, askScript)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(sql), &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return nil, failed("mysql", err, &stderr)
-	}
-	var rows [][]string
-	for line := range strings.Lines(stdout.String()) {
-		rows = append(rows, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
-	}
-	return rows, nil
 }
 
 // server is what is asked of a server before anything else.
@@ -167,7 +140,7 @@ type server struct {
 }
 
 func (d database) server(ctx context.Context) (server, error) {
-	rows, err := d.ask(ctx, `SELECT VERSION(), @@server_uuid, COALESCE(@@log_bin_basename, ''),
+	row, err := d.Row(ctx, 5, `SELECT VERSION(), @@server_uuid, COALESCE(@@log_bin_basename, ''),
   CONCAT_WS(', ', IF(@@gtid_mode = 'ON', NULL, CONCAT('gtid_mode is ', @@gtid_mode)), IF(@@binlog_encryption, 'binlog_encryption is ON', NULL)),
   (SELECT COUNT(*) FROM information_schema.views WHERE table_schema = '`+schema+`')
   + (SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = '`+schema+`')
@@ -176,16 +149,13 @@ func (d database) server(ctx context.Context) (server, error) {
 	if err != nil {
 		return server{}, fmt.Errorf("the database does not answer; make up starts it: %w", err)
 	}
-	if len(rows) != 1 || len(rows[0]) != 5 {
-		return server{}, fmt.Errorf("the database says of itself %q", rows)
-	}
-	others, err := strconv.Atoi(rows[0][4])
-	return server{version: rows[0][0], uuid: rows[0][1], logDir: path.Dir(rows[0][2]), blind: rows[0][3], others: others}, err
+	others, err := strconv.Atoi(row[4])
+	return server{version: row[0], uuid: row[1], logDir: path.Dir(row[2]), blind: row[3], others: others}, err
 }
 
 // tables returns the names of the site's tables, which all must be of the engine that gives a view of one moment.
 func (d database) tables(ctx context.Context) (names []string, err error) {
-	rows, err := d.ask(ctx, "SELECT table_name, COALESCE(engine, 'none') FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_type = 'BASE TABLE' ORDER BY 1")
+	rows, err := d.SQL(ctx, "SELECT table_name, COALESCE(engine, 'none') FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_type = 'BASE TABLE' ORDER BY 1")
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +172,7 @@ func (d database) tables(ctx context.Context) (names []string, err error) {
 	if len(names) == 0 {
 		return nil, fmt.Errorf("%s has no table; make up makes them", schema)
 	}
-	rows, err = d.ask(ctx, "SELECT CONCAT(c.table_name, '.', c.column_name) FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name) WHERE c.table_schema = '"+schema+"' AND c.data_type = 'float' AND t.table_type = 'BASE TABLE' ORDER BY 1")
+	rows, err = d.SQL(ctx, "SELECT CONCAT(c.table_name, '.', c.column_name) FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name) WHERE c.table_schema = '"+schema+"' AND c.data_type = 'float' AND t.table_type = 'BASE TABLE' ORDER BY 1")
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +188,7 @@ func (d database) tables(ctx context.Context) (names []string, err error) {
 
 // outside names what the server has and a backup leaves out, beside what every stack of this kind has.
 func (d database) outside(ctx context.Context) (names []string, err error) {
-	rows, err := d.ask(ctx, `SELECT CONCAT('view ', table_schema, '.', table_name) FROM information_schema.views WHERE table_schema = '`+schema+`'
+	rows, err := d.SQL(ctx, `SELECT CONCAT('view ', table_schema, '.', table_name) FROM information_schema.views WHERE table_schema = '`+schema+`'
 UNION ALL SELECT CONCAT('trigger ', trigger_schema, '.', trigger_name) FROM information_schema.triggers WHERE trigger_schema = '`+schema+`'
 UNION ALL SELECT CONCAT(LOWER(routine_type), ' ', routine_schema, '.', routine_name) FROM information_schema.routines WHERE routine_schema = '`+schema+`'
 UNION ALL SELECT CONCAT('event ', event_schema, '.', event_name) FROM information_schema.events WHERE event_schema = '`+schema+`'
@@ -242,7 +212,7 @@ UNION ALL SELECT CONCAT('foreign key ', constraint_schema, '.', constraint_name)
 func (d database) began(ctx context.Context, here server, log string) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	start, err := d.cli.OutputOf(d.command(ctx, `[ ! -e "$0" ] || exec head -c 8 -- "$0"`, path.Join(here.logDir, log)))
+	start, err := docker.Output(d.Command(ctx, `[ ! -e "$0" ] || exec head -c 8 -- "$0"`, path.Join(here.logDir, log)))
 	if err != nil || start == "" {
 		return time.Time{}, err
 	}
@@ -268,16 +238,13 @@ func (d database) goesOn(ctx context.Context, here server, b Backup, at Position
 
 // where is the place in the binary log to which the server has come, and all transactions up to there.
 func (d database) where(ctx context.Context) (at Position, gtids string, err error) {
-	rows, err := d.ask(ctx, "SHOW BINARY LOG STATUS")
+	row, err := d.Row(ctx, 5, "SHOW BINARY LOG STATUS")
 	if err != nil {
 		return at, "", err
 	}
-	if len(rows) != 1 || len(rows[0]) < 5 {
-		return at, "", fmt.Errorf("the server says of its binary log %q", rows)
-	}
-	at.File = rows[0][0]
-	at.At, err = strconv.ParseUint(rows[0][1], 10, 64)
-	return at, strings.ReplaceAll(rows[0][4], `\n`, ""), err
+	at.File = row[0]
+	at.At, err = strconv.ParseUint(row[1], 10, 64)
+	return at, strings.ReplaceAll(row[4], `\n`, ""), err
 }
 
 // current returns those of the backups whose binary log the server is still writing, in their order.
@@ -368,7 +335,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // dump writes a dump to sink and says what is in it.
 func (d database) dump(ctx context.Context, script string, sink io.Writer, args ...string) (s summary, err error) {
-	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return d.command(ctx, script, args...) }, sink)
+	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return d.Command(ctx, script, args...) }, sink)
 }
 
 func readDump(ctx context.Context, cmd func(context.Context) *exec.Cmd, sink io.Writer) (s summary, err error) {

@@ -19,9 +19,9 @@ import (
 
 	"filippo.io/age"
 
-	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
 	"oneserver/ctl/internal/throwaway"
+	"oneserver/ctl/internal/wait"
 )
 
 // A rebuilt is the site's data as of a backup or a moment, in a MySQL apart from the site's. Whatever a backup holds is
@@ -37,8 +37,7 @@ type rebuilt struct {
 
 // Its own programs, in it.
 const (
-	loadApart = "exec " + throwaway.Client + "--binary-mode " + schema
-	dumpApart = keepInput + `mysqldump --no-defaults --protocol=socket --socket=/var/run/mysqld/mysqld.sock --user=root` + dumpOptions + `--set-gtid-purged=OFF`
+	dumpApart = keepInput + `mysqldump ` + throwaway.Login + dumpOptions + `--set-gtid-purged=OFF`
 )
 
 // perMoment are tables that say what is now and not what was: who had signed out would be signed in again, and who was
@@ -60,7 +59,7 @@ func (r *rebuilt) load(ctx context.Context, dump io.Reader, whole bool) error {
 		}
 		return err
 	}, inspecting(&want))
-	loading := stream(ctx, "mysql", func(ctx context.Context) *exec.Cmd { return r.Command(ctx, loadApart) }, content, nil)
+	loading := stream(ctx, "mysql", func(ctx context.Context) *exec.Cmd { return r.Command(ctx, "exec "+r.Client()+"--binary-mode "+schema) }, content, nil)
 	if err := cmp.Or(wait(), loading); err != nil {
 		return fmt.Errorf("load the dump: %w", err)
 	}
@@ -281,13 +280,13 @@ const latestVersion = "SELECT COALESCE(MAX(version_id), 0) FROM " + schema + ".g
 // fits refuses tables that are newer than both what the release brings and what the site has now: the release before may
 // run on those of a later one, and then does so already.
 func (d database) fits(ctx context.Context, version int) error {
-	has, err := d.ask(ctx, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_name = 'goose_db_version'")
+	has, err := d.SQL(ctx, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_name = 'goose_db_version'")
 	if err != nil {
 		return err
 	}
 	highest := 0
 	if len(has) == 1 && has[0][0] == "1" {
-		rows, err := d.ask(ctx, latestVersion)
+		rows, err := d.SQL(ctx, latestVersion)
 		if err != nil {
 			return err
 		}
@@ -300,7 +299,7 @@ func (d database) fits(ctx context.Context, version int) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*askWithin)
 	defer cancel()
-	text, err := d.cli.Output(ctx, "compose", "run", "--rm", "--no-deps", "--no-TTY", "migrate", "pending")
+	text, err := d.site.Compose(ctx, "run", "--rm", "--no-deps", "--no-TTY", "migrate", "pending")
 	if err != nil {
 		return fmt.Errorf("ask the release for its migrations: %w", err)
 	}
@@ -331,7 +330,7 @@ func (d database) copyFrom(ctx context.Context, r rebuilt) error {
 		return err
 	}
 	password := rand.Text()
-	if _, err := d.ask(ctx, fmt.Sprintf(`SET SESSION sql_log_bin = 0;
+	if _, err := d.SQL(ctx, fmt.Sprintf(`SET SESSION sql_log_bin = 0;
 CREATE USER '%[1]s'@'localhost' IDENTIFIED BY '%[2]s' WITH MAX_USER_CONNECTIONS 1;
 GRANT SELECT, INSERT, CREATE, ALTER, DROP, INDEX, REFERENCES, LOCK TABLES ON `+"`%[3]s`"+`.* TO '%[1]s'@'localhost';
 GRANT SESSION_VARIABLES_ADMIN ON *.* TO '%[1]s'@'localhost'`, loader, password, strings.ReplaceAll(beside, "_", `\_`))); err != nil {
@@ -343,7 +342,10 @@ GRANT SESSION_VARIABLES_ADMIN ON *.* TO '%[1]s'@'localhost'`, loader, password, 
 		_, err := r.dump(ctx, out)
 		return err
 	}, r.words.with)
-	loading := stream(ctx, "mysql", func(ctx context.Context) *exec.Cmd { return d.command(ctx, loadScript) }, io.MultiReader(strings.NewReader(password+"\n"), content), nil)
+	by := d.Database
+	by.Login = loaderLogin
+	load := "read -r password\nexec " + by.Client() + "--binary-mode " + beside
+	loading := stream(ctx, "mysql", func(ctx context.Context) *exec.Cmd { return by.Command(ctx, load) }, io.MultiReader(strings.NewReader(password+"\n"), content), nil)
 	if err := cmp.Or(wait(), loading); err != nil {
 		return fmt.Errorf("load the tables: %w", err)
 	}
@@ -390,7 +392,8 @@ func (d database) compare(ctx context.Context, r rebuilt) error {
 	if err != nil {
 		return err
 	}
-	ours, err := d.askWithin(ctx, silence, sums(beside))
+	d.Limit = silence
+	ours, err := d.SQL(ctx, sums(beside))
 	if err != nil {
 		return err
 	}
@@ -407,7 +410,7 @@ func (d database) compare(ctx context.Context, r rebuilt) error {
 
 // clean removes what a restore works with on the site's server: its own, or what one that was killed has left.
 func (d database) clean(ctx context.Context) error {
-	if _, err := d.ask(ctx, "SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS "+beside+"; DROP USER IF EXISTS '"+loader+"'@'localhost'"); err != nil {
+	if _, err := d.SQL(ctx, "SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS "+beside+"; DROP USER IF EXISTS '"+loader+"'@'localhost'"); err != nil {
 		return fmt.Errorf("drop %s: %w", beside, err)
 	}
 	return nil
@@ -416,21 +419,26 @@ func (d database) clean(ctx context.Context) error {
 // sweep removes what a restore that was killed has left, in the engine and on the site's server. One that is at work is left
 // alone: it holds the throw-away, which ends with it.
 func (d database) sweep(ctx context.Context) error {
-	project, err := stack.ReadProject(ctx, d.cli)
-	if err != nil {
+	err := wait.Until(ctx, 5*time.Second, wait.Often, func(ctx context.Context) error {
+		atWork, err := throwaway.Running(ctx, d.site, purpose)
+		if err != nil {
+			return wait.Final(err)
+		}
+		if atWork {
+			return errAtWork
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errAtWork):
+		return nil
+	case err != nil:
 		return err
 	}
-	for until := time.Now().Add(5 * time.Second); ; time.Sleep(200 * time.Millisecond) {
-		switch atWork, err := throwaway.Running(ctx, d.cli, project, purpose); {
-		case err != nil:
-			return err
-		case !atWork:
-			return errors.Join(throwaway.Clean(ctx, d.cli, project), d.clean(ctx))
-		case time.Now().After(until):
-			return nil
-		}
-	}
+	return errors.Join(throwaway.Clean(ctx, d.site), d.clean(ctx))
 }
+
+var errAtWork = errors.New("a restore is at work")
 
 // purpose names the throw-away of a restore, of which there is one at a time.
 const purpose = "restore"

@@ -14,7 +14,6 @@ import (
 	"filippo.io/age"
 
 	"oneserver/ctl/internal/binlog"
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/lifecycle"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
@@ -114,10 +113,10 @@ func choose(options RestoreOptions, here string, to time.Time) (Backup, error) {
 
 // Restore brings the site's data back to a backup or to a moment: beside the site, which goes on meanwhile, and then, when
 // it has been compared, in its place.
-func Restore(ctx context.Context, cli docker.CLI, in, out *os.File, options RestoreOptions) error {
+func Restore(ctx context.Context, site *stack.Stack, in, out *os.File, options RestoreOptions) error {
 	say := terminal.NewTeller(out)
 	defer say.End()
-	swapped, err := restore(ctx, cli, say, in, out, options)
+	swapped, err := restore(ctx, site, say, in, out, options)
 	if err != nil && !swapped {
 		if ctx.Err() != nil {
 			err = errors.New("interrupted")
@@ -127,7 +126,7 @@ func Restore(ctx context.Context, cli docker.CLI, in, out *os.File, options Rest
 	return err
 }
 
-func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out *os.File, options RestoreOptions) (swapped bool, err error) {
+func restore(ctx context.Context, site *stack.Stack, say *terminal.Teller, in, out *os.File, options RestoreOptions) (swapped bool, err error) {
 	var to time.Time
 	if options.To != "" {
 		if to, err = ParseTo(options.To); err != nil {
@@ -137,7 +136,7 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 			return false, fmt.Errorf("TO=%q has not come yet; it is in UTC, and now is %s", options.To, stamp(time.Now().Truncate(time.Second)))
 		}
 	}
-	d := database{cli}
+	d := database{site.Database(), site}
 	here, err := d.server(ctx)
 	if err != nil {
 		return false, err
@@ -152,7 +151,7 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 	}
 	defer held.Close()
 
-	say.Now("comparing %s with its checksums", shown(cli, b.Dir))
+	say.Now("comparing %s with its checksums", shown(site, b.Dir))
 	if err := b.verify(ctx); err != nil {
 		return false, err
 	}
@@ -183,7 +182,7 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 	if p.expected, err = binlog.ParseSet(b.GTIDs); err != nil {
 		return false, fmt.Errorf("%s is damaged: %w", b.Dir, err)
 	}
-	what := "the backup " + shown(cli, b.Dir) + " of " + stamp(b.Taken)
+	what := "the backup " + shown(site, b.Dir) + " of " + stamp(b.Taken)
 	if !to.IsZero() {
 		all, _, err := list(filepath.Dir(b.Dir))
 		if err != nil {
@@ -204,20 +203,21 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 		}
 	}
 
+	say.End()
 	say.Say("This puts the site's data back to %s.\nWhat the site has now, and writes until then, is moved to the schema %s, in the place of what an earlier restore has left there. Everybody must sign in again.", what, before)
-	project, err := stack.ReadProject(ctx, cli)
+	project, err := site.Project(ctx)
 	if err != nil {
 		return false, err
 	}
 	if !options.Yes {
-		if err := lifecycle.Ask(ctx, in, out, project.Name, options.unasked(cli.Dir)); err != nil {
+		if err := lifecycle.Ask(ctx, in, out, project.Name, options.unasked(site.Dir)); err != nil {
 			return false, err
 		}
 	}
 
 	begun := time.Now()
 	say.Now("starting a MySQL apart from the site's")
-	apart, err := throwaway.Start(ctx, cli, project, purpose, "--replicate-wild-do-table="+schema+".%")
+	apart, err := throwaway.Start(ctx, site, purpose, "--replicate-wild-do-table="+schema+".%")
 	if err != nil {
 		return false, err
 	}
@@ -225,7 +225,7 @@ func restore(ctx context.Context, cli docker.CLI, say *terminal.Teller, in, out 
 	r := rebuilt{Server: apart, say: say, backup: b}
 	say.Now("loading it there")
 	if err := r.load(ctx, telling{dump, func() {
-		say.Progress("loading it there: %s of %s", megabytes(done), megabytes(b.Size))
+		say.Show("%s of %s", megabytes(done), megabytes(b.Size))
 	}}, p.defines); err != nil {
 		return false, err
 	}
@@ -273,21 +273,21 @@ func (t telling) Read(p []byte) (int, error) {
 
 // createLike makes an empty schema, with the defaults of the site's.
 func (d database) createLike(ctx context.Context, name string) error {
-	rows, err := d.ask(ctx, "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = '"+schema+"'")
+	rows, err := d.SQL(ctx, "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = '"+schema+"'")
 	if err != nil {
 		return err
 	}
 	if len(rows) != 1 || len(rows[0]) != 2 {
 		return fmt.Errorf("the server has no schema %s: make reset and make up make it anew", schema)
 	}
-	_, err = d.ask(ctx, fmt.Sprintf("SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS %s; CREATE DATABASE %[1]s CHARACTER SET %s COLLATE %s", name, rows[0][0], rows[0][1]))
+	_, err = d.SQL(ctx, fmt.Sprintf("SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS %s; CREATE DATABASE %[1]s CHARACTER SET %s COLLATE %s", name, rows[0][0], rows[0][1]))
 	return err
 }
 
 // swap moves the site's tables away and the restored ones into their place, in one statement: whoever reads sees the
 // ones or the others. It waits for transactions that are under way, and lets the site wait behind it, but not for long.
 func (d database) swap(ctx context.Context) error {
-	rows, err := d.ask(ctx, "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('"+schema+"', '"+beside+"') ORDER BY 1, 2")
+	rows, err := d.SQL(ctx, "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('"+schema+"', '"+beside+"') ORDER BY 1, 2")
 	if err != nil {
 		return err
 	}
@@ -306,9 +306,9 @@ func (d database) swap(ctx context.Context) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // from here on it is known whether it was done
-	_, err = d.ask(ctx, "SET SESSION lock_wait_timeout = 20; USE "+schema+"; RENAME TABLE "+strings.Join(append(away, back...), ", "))
+	_, err = d.SQL(ctx, "SET SESSION lock_wait_timeout = 20; USE "+schema+"; RENAME TABLE "+strings.Join(append(away, back...), ", "))
 	if err != nil {
-		left, asking := d.ask(ctx, "SELECT table_name FROM information_schema.tables WHERE table_schema = '"+beside+"'")
+		left, asking := d.SQL(ctx, "SELECT table_name FROM information_schema.tables WHERE table_schema = '"+beside+"'")
 		if asking == nil && len(left) == 0 { // it was done, and only its answer was lost
 			return nil
 		}
@@ -319,7 +319,7 @@ func (d database) swap(ctx context.Context) error {
 
 // migrate brings tables that are older than the release to what it needs.
 func (d database) migrate(ctx context.Context, say *terminal.Teller) error {
-	stray, err := d.ask(ctx, "SELECT constraint_name FROM information_schema.referential_constraints WHERE constraint_schema = '"+schema+"' AND unique_constraint_schema <> '"+schema+"'")
+	stray, err := d.SQL(ctx, "SELECT constraint_name FROM information_schema.referential_constraints WHERE constraint_schema = '"+schema+"' AND unique_constraint_schema <> '"+schema+"'")
 	if err != nil {
 		return err
 	}
@@ -329,19 +329,19 @@ func (d database) migrate(ctx context.Context, say *terminal.Teller) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	say.Now("bringing the tables to what the release needs")
-	if _, err := d.cli.Output(ctx, "compose", "run", "--rm", "--no-deps", "migrate"); err != nil {
+	if _, err := d.site.Compose(ctx, "run", "--rm", "--no-deps", "migrate"); err != nil {
 		return fmt.Errorf("the data is restored, but its tables could not be brought to what the release needs: %w", err)
 	}
 	return nil
 }
 
 // Forget drops what the last restore has left of the data before it.
-func Forget(ctx context.Context, cli docker.CLI, out *os.File) error {
-	d := database{cli}
+func Forget(ctx context.Context, site *stack.Stack, out *os.File) error {
+	d := database{site.Database(), site}
 	if err := d.sweep(ctx); err != nil {
 		return err
 	}
-	if _, err := d.ask(ctx, "SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS "+before); err != nil {
+	if _, err := d.SQL(ctx, "SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS "+before); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "%s is gone\n", before)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"reflect"
 	"slices"
@@ -18,7 +19,9 @@ import (
 	"oneserver/ctl/internal/bench/load"
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/images"
+	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
+	"oneserver/ctl/internal/wait"
 )
 
 const (
@@ -90,23 +93,23 @@ func (s sample) stackTime() time.Duration {
 }
 
 // Run starts the copy, fills it, measures, and removes it, whatever happens. What it does is told on progress.
-func Run(ctx context.Context, cli docker.CLI, progress *os.File, options Options) (report *Report, err error) {
+func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Options) (report *Report, err error) {
 	if options.Rows < MinRows || options.Rounds < 1 || options.Each < time.Second {
 		return nil, fmt.Errorf("at least %d rows (page 100,000 is then there), one round and one second", MinRows)
 	}
-	site, err := describe(cli)
+	site, err := describe(of)
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(site.dir)
-	defer func() { err = errors.Join(err, site.remove()) }()
+	defer func() { err = errors.Join(err, site.Remove()) }()
 	say := terminal.NewTeller(progress)
 	defer say.End()
 
-	if err := site.remove(); err != nil { // of a run that was killed
+	if err := site.Remove(); err != nil { // of a run that was killed
 		return nil, err
 	}
-	if err := images.Ensure(ctx, site.cli, images.NewReporter(progress)); err != nil {
+	if err := images.Ensure(ctx, site.Stack, images.NewRunner(say)); err != nil {
 		return nil, err
 	}
 	say.Now("starting a copy of the stack")
@@ -172,7 +175,7 @@ type bench struct {
 // open starts the load's container and finds the others.
 func (s *site) open(ctx context.Context) (*bench, error) {
 	ctx, stop := context.WithCancel(ctx)
-	cmd := s.cli.Command(ctx, "compose", "run", "--rm", "--no-TTY", "--no-deps", "load")
+	cmd := s.ComposeCommand(ctx, "run", "--rm", "--no-TTY", "--no-deps", "load")
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	in, out, err := docker.StartPiped(cmd)
@@ -190,33 +193,28 @@ func (s *site) open(ctx context.Context) (*bench, error) {
 	if err := b.waitForPage(ctx); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
-	ids, err := s.containers(ctx)
+	// That of the load, which Compose has not brought up, is among them.
+	containers, err := s.List(ctx, "--filter", "label=com.docker.compose.project="+project)
 	if err != nil {
 		return nil, errors.Join(err, b.close())
 	}
-	for service, id := range ids {
-		meter, err := docker.NewMeter(ctx, s.cli, id)
-		if err != nil {
+	for _, c := range containers {
+		if b.meters[c.Service()], err = docker.NewMeter(ctx, s.CLI, c.ID); err != nil {
+			delete(b.meters, c.Service())
 			return nil, errors.Join(err, b.close())
 		}
-		b.meters[service] = meter
 	}
 	return b, nil
 }
 
 // waitForPage waits until app, bare and dial answer; they have no health check here.
 func (b *bench) waitForPage(ctx context.Context) error {
-	deadline := time.Now().Add(patience)
 	for _, v := range variants(MinRows)[:3] {
-		for {
+		if err := wait.Until(ctx, patience, wait.Often, func(ctx context.Context) error {
 			_, err := b.get(ctx, v)
-			if err == nil {
-				break
-			}
-			if ctx.Err() != nil || time.Now().After(deadline) {
-				return fmt.Errorf("%s does not answer: %w", v.title, err)
-			}
-			time.Sleep(200 * time.Millisecond)
+			return err
+		}); err != nil {
+			return fmt.Errorf("%s does not answer: %w", v.title, err)
 		}
 	}
 	return nil
@@ -300,34 +298,26 @@ func (b *bench) check(ctx context.Context, all []variant) error {
 // settle waits until nothing works but health checks: after the filling, the database writes for a while.
 func (b *bench) settle(ctx context.Context) error {
 	const quiet = 0.15 // of a processor
-	deadline := time.Now().Add(2 * time.Minute)
-	for {
-		before, err := b.cpu()
-		if err != nil {
-			return err
-		}
-		begun := time.Now()
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(2 * time.Second):
-		}
+	var before map[string]time.Duration
+	var begun time.Time
+	return wait.Until(ctx, 2*time.Minute, 2*time.Second, func(context.Context) error {
 		after, err := b.cpu()
 		if err != nil {
-			return err
+			return wait.Final(err)
 		}
-		var used time.Duration
-		for service := range after {
-			used += after[service] - before[service]
+		busy := math.Inf(1) // nothing to compare with yet
+		if before != nil {
+			var used time.Duration
+			for service := range after {
+				used += after[service] - before[service]
+			}
+			busy = used.Seconds() / time.Since(begun).Seconds()
 		}
-		busy := used.Seconds() / time.Since(begun).Seconds()
-		if busy < quiet {
-			return nil
-		}
-		if time.Now().After(deadline) {
+		if before, begun = after, time.Now(); busy >= quiet {
 			return fmt.Errorf("the copy does not come to rest: with nothing to do it keeps %.2f processors busy", busy)
 		}
-	}
+		return nil
+	})
 }
 
 // measure lets the load ask for one variant.

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -21,28 +19,21 @@ const (
 
 // site is the copy of the stack that is measured.
 type site struct {
-	cli docker.CLI
+	*stack.Stack
 	dir string // what it mounts besides the repository's files
 }
 
-// describe says what the copy is, and starts nothing. Settings of the machine (.env, exported variables) do not reach it.
-func describe(cli docker.CLI) (*site, error) {
+// describe says what the copy is, and starts nothing.
+func describe(of *stack.Stack) (*site, error) {
 	dir, err := os.MkdirTemp("", project)
 	if err != nil {
 		return nil, err
 	}
-	s := &site{cli: cli, dir: dir}
-	env := cli.Env
-	if env == nil {
-		env = os.Environ()
-	}
-	s.cli.Env = append(slices.Clone(env), "COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_PROJECT_NAME="+project,
-		"COMPOSE_FILE="+filepath.Join(cli.Dir, "compose.yaml")+string(os.PathListSeparator)+filepath.Join(cli.Dir, "ctl/internal/bench/compose.yaml"),
-		"DOMAIN="+domain, "SERVER_IP=8.8.8.8", "BIND=127.0.0.1", "SUBNET=172.28.7", "TRUSTED_PROXIES=", "BENCH_DIR="+dir)
+	s := &site{of.Copy(project, "ctl/internal/bench/compose.yaml", "SUBNET=172.28.7", "BENCH_DIR="+dir), dir}
 	if err := os.Chmod(dir, 0o755); err != nil { // Nginx reads it as another user
 		return nil, err
 	}
-	return s, os.CopyFS(filepath.Join(dir, "site"), os.DirFS(filepath.Join(cli.Dir, "services/web")))
+	return s, os.CopyFS(filepath.Join(dir, "site"), os.DirFS(filepath.Join(s.Dir, "services/web")))
 }
 
 // writeStatic puts a file among those that web serves.
@@ -55,42 +46,15 @@ func (s *site) writeStatic(name string, content []byte) error {
 func (s *site) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	defer cancel()
-	_, err := s.cli.Output(ctx, "compose", "--progress", "quiet", "up", "--detach", "app", "web", "bare", "web-bare", "dial", "web-dial")
+	_, err := s.Compose(ctx, "up", "--detach", "app", "web", "bare", "web-bare", "dial", "web-dial")
 	return err
 }
 
-// remove takes the copy away with its data, also when the run was interrupted.
-func (s *site) remove() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	_, err := s.cli.Output(ctx, "compose", "--progress", "quiet", "down", "--volumes", "--remove-orphans", "--timeout", "5")
-	return err
-}
-
-// containers returns the ids of the copy's running containers by service.
-func (s *site) containers(ctx context.Context) (map[string]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	out, err := s.cli.Output(ctx, "ps", "--no-trunc", "--filter", "label=com.docker.compose.project="+project,
-		"--format", `{{.Label "com.docker.compose.service"}} {{.ID}}`)
-	if err != nil {
-		return nil, err
-	}
-	ids := map[string]string{}
-	for line := range strings.Lines(out) {
-		service, id, _ := strings.Cut(strings.TrimSpace(line), " ")
-		ids[service] = id
-	}
-	return ids, nil
-}
-
-// sql runs statements as root, over the socket inside db, in a session that writes no binary log.
+// sql runs statements in a session that writes no binary log.
 func (s *site) sql(ctx context.Context, statements string) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
-	defer cancel()
-	cmd := s.cli.Command(ctx, "compose", "exec", "--no-TTY", "db", "sh", "-c", stack.RootMySQL+" foobar")
-	cmd.Stdin = strings.NewReader("SET sql_log_bin = 0, foreign_key_checks = 0, unique_checks = 0, cte_max_recursion_depth = 1000000;\n" + statements)
-	_, err := s.cli.OutputOf(cmd)
+	db := s.Database()
+	db.Schema, db.Limit = "foobar", 5*time.Minute
+	_, err := db.SQL(ctx, "SET sql_log_bin = 0, foreign_key_checks = 0, unique_checks = 0, cte_max_recursion_depth = 1000000;\n"+statements)
 	return err
 }
 

@@ -16,6 +16,7 @@ import (
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/images"
 	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/wait"
 )
 
 const (
@@ -38,15 +39,15 @@ type RestartOptions struct {
 // RestartDatabase starts MySQL again, made anew where compose.yaml or its image has changed. The application holds
 // requests meanwhile, for at most ten seconds, so all is done beforehand that can be. A MySQL that refuses its new
 // settings does not replace the one that runs; one that accepts them and does not become healthy makes way for it again.
-func RestartDatabase(ctx context.Context, cli docker.CLI, out io.Writer, options RestartOptions) error {
-	s, err := open(ctx, cli, out)
+func RestartDatabase(ctx context.Context, running *stack.Stack, out io.Writer, options RestartOptions) error {
+	s, err := open(ctx, running, out)
 	if err != nil {
 		return err
 	}
 	if err := s.finishRestart(ctx); err != nil {
 		return err
 	}
-	db, err := s.one(ctx, "db")
+	db, err := s.One(ctx, "db")
 	if err != nil {
 		return err
 	}
@@ -59,15 +60,15 @@ func RestartDatabase(ctx context.Context, cli docker.CLI, out io.Writer, options
 
 // ChangeDatabase is RestartDatabase where a running MySQL is not as compose.yaml says. It comes before Compose itself would
 // replace it; of one that does not run it only tries the new settings.
-func ChangeDatabase(ctx context.Context, cli docker.CLI, out io.Writer, options RestartOptions) error {
-	s, err := open(ctx, cli, out)
+func ChangeDatabase(ctx context.Context, running *stack.Stack, out io.Writer, options RestartOptions) error {
+	s, err := open(ctx, running, out)
 	if err != nil {
 		return err
 	}
 	if err := s.finishRestart(ctx); err != nil {
 		return err
 	}
-	list, err := s.of(ctx, "db")
+	list, err := s.Containers(ctx, "db")
 	if err != nil || len(list) != 1 {
 		return err
 	}
@@ -75,7 +76,7 @@ func ChangeDatabase(ctx context.Context, cli docker.CLI, out io.Writer, options 
 	if err != nil || !changed {
 		return err
 	}
-	if !list[0].healthy() { // Compose makes it anew, and a person watches
+	if !list[0].Healthy() { // Compose makes it anew, and a person watches
 		if err := s.validate(ctx); err != nil {
 			return fmt.Errorf("%w; nothing was changed", err)
 		}
@@ -85,25 +86,25 @@ func ChangeDatabase(ctx context.Context, cli docker.CLI, out io.Writer, options 
 }
 
 // databaseChanged says whether compose.yaml or the image differ from what a container was made of.
-func (s *site) databaseChanged(ctx context.Context, db container) (bool, error) {
-	hash, err := s.configHash(ctx, "db")
+func (s *site) databaseChanged(ctx context.Context, db docker.Container) (bool, error) {
+	hashes, err := s.ConfigHashes(ctx)
 	if err != nil {
 		return false, err
 	}
 	image := s.project.Services["db"].Image
-	here, err := s.cli.Images(ctx, image)
+	here, err := s.Images(ctx, image)
 	if err != nil {
 		return false, err
 	}
 	if _, found := here[image]; !found {
 		return false, fmt.Errorf("%s is not here: make images", image)
 	}
-	return db.configHash() != hash || db.Image != here[image].ID, nil
+	return db.ConfigHash() != hashes["db"] || db.Image != here[image].ID, nil
 }
 
-func (s *site) restartDatabase(ctx context.Context, db container, changed bool, options RestartOptions) error {
+func (s *site) restartDatabase(ctx context.Context, db docker.Container, changed bool, options RestartOptions) error {
 	if changed {
-		uses, err := images.Uses(ctx, s.cli, s.project)
+		uses, err := images.Uses(ctx, s.Stack)
 		if err != nil {
 			return err
 		}
@@ -124,28 +125,28 @@ func (s *site) restartDatabase(ctx context.Context, db container, changed bool, 
 		again, did = s.recreate(), "made anew, since compose.yaml or its image has changed"
 	}
 	if err := s.flush(ctx, db); err != nil && ctx.Err() == nil {
-		s.say("its pages could not be written beforehand, so stopping takes longer: %v", err)
+		s.tell.Say("its pages could not be written beforehand, so stopping takes longer: %v", err)
 	}
 	if wayBack {
 		if err := s.remember(ctx, db); err != nil {
 			return err
 		}
 	}
-	s.say("restarting MySQL")
+	s.tell.Say("restarting MySQL")
 	began := time.Now()
 	_, err := s.composeWithin(ctx, stopWithin, again...)
 	if err == nil {
 		err = s.awaitDatabase(ctx, changed)
 	}
 	if err == nil {
-		s.say("MySQL is healthy again, %.1f s after it was told to stop (%s)", time.Since(began).Seconds(), did)
+		s.tell.Say("MySQL is healthy again, %.1f s after it was told to stop (%s)", time.Since(began).Seconds(), did)
 		return s.forget(ctx)
 	}
 	if ctx.Err() != nil {
 		return err // the next command finishes it
 	}
-	if now, failed := s.of(ctx, "db"); failed == nil && len(now) > 0 {
-		err = fmt.Errorf("%w\n%s", err, s.log(ctx, now[0]))
+	if now, failed := s.Containers(ctx, "db"); failed == nil && len(now) > 0 {
+		err = fmt.Errorf("%w\n%s", err, s.Log(ctx, now[0]))
 	}
 	if !wayBack {
 		return err
@@ -160,19 +161,19 @@ func (s *site) recreate() []string {
 
 // awaitDatabase waits until MySQL is healthy. One that was made anew and ends again and again is not waited for.
 func (s *site) awaitDatabase(ctx context.Context, anew bool) error {
-	return await(ctx, stopWithin, func(ctx context.Context) error {
-		list, err := s.of(ctx, "db")
+	return wait.Until(ctx, stopWithin, wait.Often, func(ctx context.Context) error {
+		list, err := s.Containers(ctx, "db")
 		switch {
 		case err != nil:
 			return err
 		case len(list) != 1:
 			return errors.New("db has no container")
-		case list[0].healthy():
+		case list[0].Healthy():
 			return nil
 		case anew && list[0].RestartCount >= tooOften:
-			return permanent{list[0].ill()}
+			return wait.Final(list[0].Ill())
 		}
-		return list[0].ill()
+		return list[0].Ill()
 	})
 }
 
@@ -198,15 +199,12 @@ func (s *site) validate(ctx context.Context) error {
 
 // judge says whether there is a way back from the image that db would have next: MySQL goes back to an earlier release of
 // the same series, 9.7.5 to 9.7.4, and not to another series, as it has changed the data then.
-func (s *site) judge(ctx context.Context, db container, options RestartOptions) (wayBack bool, err error) {
-	row, err := s.sql(ctx, db, "SELECT VERSION(), @@server_uuid")
+func (s *site) judge(ctx context.Context, db docker.Container, options RestartOptions) (wayBack bool, err error) {
+	row, err := s.DatabaseIn(db.ID).Row(ctx, 2, "SELECT VERSION(), @@server_uuid")
 	if err != nil {
 		return false, err
 	}
-	now, uuid, found := strings.Cut(strings.TrimSpace(row), "\t")
-	if !found {
-		return false, fmt.Errorf("MySQL says of itself %q", row)
-	}
+	now, uuid := row[0], row[1]
 	image := s.project.Services["db"].Image
 	said, err := s.docker(ctx, "run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--tmpfs", "/var/lib/mysql", "--entrypoint", "mysqld", image, "--version")
 	if err != nil {
@@ -221,7 +219,7 @@ func (s *site) judge(ctx context.Context, db container, options RestartOptions) 
 	case order > 0:
 		return false, fmt.Errorf("the data is of MySQL %s, and %s has MySQL %s, which cannot read it", now, image, next)
 	case options.Force:
-		s.say("from MySQL %s to %s there is no way back but a backup", now, next)
+		s.tell.Say("from MySQL %s to %s there is no way back but a backup", now, next)
 		return false, nil
 	case options.Backed == nil:
 		return false, fmt.Errorf("from MySQL %s to %s there is no way back but a backup: make backup, then make restart-db", now, next)
@@ -229,7 +227,7 @@ func (s *site) judge(ctx context.Context, db container, options RestartOptions) 
 	if err := options.Backed(ctx, uuid); err != nil {
 		return false, fmt.Errorf("from MySQL %s to %s there is no way back but a backup, and %w: make backup first, or make restart-db FORCE=1", now, next, err)
 	}
-	s.say("from MySQL %s to %s there is no way back but the backup", now, next)
+	s.tell.Say("from MySQL %s to %s there is no way back but the backup", now, next)
 	return false, nil
 }
 
@@ -250,7 +248,7 @@ func compareSeries(a, b string) (int, error) {
 func (s *site) before() string { return s.project.Name + "-db-before" }
 
 // remember notes how a MySQL runs, until the next one is known to be healthy.
-func (s *site) remember(ctx context.Context, db container) error {
+func (s *site) remember(ctx context.Context, db docker.Container) error {
 	if err := s.forget(ctx); err != nil {
 		return err
 	}
@@ -262,7 +260,7 @@ func (s *site) remember(ctx context.Context, db container) error {
 // forget removes the note, if there is one.
 func (s *site) forget(ctx context.Context) error {
 	_, err := s.docker(context.WithoutCancel(ctx), "rm", "--force", "--volumes", s.before())
-	if err != nil && strings.Contains(strings.ToLower(err.Error()), "no such container") {
+	if docker.Gone(err) {
 		return nil
 	}
 	return err
@@ -274,8 +272,8 @@ func (s *site) finishRestart(ctx context.Context) error {
 	if cutOff, err := s.restartCutOff(ctx); err != nil || !cutOff {
 		return err
 	}
-	s.say("a restart of MySQL was cut off: looking after it")
-	list, err := s.of(ctx, "db")
+	s.tell.Say("a restart of MySQL was cut off: looking after it")
+	list, err := s.Containers(ctx, "db")
 	if err != nil {
 		return err
 	}
@@ -290,12 +288,12 @@ func (s *site) finishRestart(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	hash, err := s.configHash(ctx, "db")
+	hashes, err := s.ConfigHashes(ctx)
 	if err != nil {
 		return err
 	}
 	err = s.goBack(ctx)
-	if errors.Is(err, ErrWentBack) && len(list) == 1 && list[0].configHash() != hash {
+	if errors.Is(err, ErrWentBack) && len(list) == 1 && list[0].ConfigHash() != hashes["db"] {
 		return nil // compose.yaml has been mended since
 	}
 	return err
@@ -310,7 +308,7 @@ func (s *site) restartCutOff(ctx context.Context) (bool, error) {
 // goBack makes db as it is noted: its image, flags, user and memory; what else compose.yaml says of it stays as it says now.
 // It succeeds with ErrWentBack.
 func (s *site) goBack(ctx context.Context) error {
-	s.say("going back to the MySQL before")
+	s.tell.Say("going back to the MySQL before")
 	err := s.comeBack(ctx)
 	if err != nil {
 		return fmt.Errorf("the way back failed: %w", err)
@@ -322,16 +320,13 @@ func (s *site) goBack(ctx context.Context) error {
 }
 
 func (s *site) comeBack(ctx context.Context) error {
-	text, err := s.docker(ctx, "inspect", s.before())
+	notes, err := s.Inspect(ctx, s.before())
 	if err != nil {
 		return err
 	}
-	var notes []container
-	if err := json.Unmarshal([]byte(text), &notes); err != nil || len(notes) != 1 {
-		return fmt.Errorf("docker inspect %s: %d containers, %w", s.before(), len(notes), err)
-	}
 	note := notes[0]
-	if text, err = s.composeWithin(ctx, brief, "config", "--format", "json"); err != nil {
+	text, err := s.composeWithin(ctx, stack.Brief, "config", "--format", "json")
+	if err != nil {
 		return err
 	}
 	var project map[string]any
@@ -355,41 +350,29 @@ func (s *site) comeBack(ctx context.Context) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, stopWithin)
 	defer cancel()
-	cmd := s.cli.Command(limited, append([]string{"compose", "--progress", "quiet", "--project-directory", ".", "--file", "-"}, s.recreate()...)...)
+	cmd := s.ComposeCommand(limited, append([]string{"--project-directory", ".", "--file", "-"}, s.recreate()...)...)
 	cmd.Stdin = bytes.NewReader(model)
-	if _, err := s.cli.OutputOf(cmd); err != nil {
+	if _, err := docker.Output(cmd); err != nil {
 		return err
 	}
 	return s.awaitDatabase(ctx, true)
 }
 
 // flush has MySQL write the pages that it would else write while it stops. The setting goes with the restart.
-func (s *site) flush(ctx context.Context, db container) error {
-	if _, err := s.sql(ctx, db, "SET GLOBAL innodb_max_dirty_pages_pct_lwm = 0, innodb_max_dirty_pages_pct = 0"); err != nil {
+func (s *site) flush(ctx context.Context, db docker.Container) error {
+	mysql := s.DatabaseIn(db.ID)
+	if _, err := mysql.SQL(ctx, "SET GLOBAL innodb_max_dirty_pages_pct_lwm = 0, innodb_max_dirty_pages_pct = 0"); err != nil {
 		return err
 	}
-	return await(ctx, flushWithin, func(ctx context.Context) error {
-		row, err := s.sql(ctx, db, "SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_pages_dirty'")
+	return wait.Until(ctx, flushWithin, wait.Often, func(ctx context.Context) error {
+		row, err := mysql.Row(ctx, 2, "SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_pages_dirty'")
 		if err != nil {
 			return err
 		}
-		fields := strings.Fields(row)
-		if len(fields) != 2 {
-			return fmt.Errorf("MySQL says %q of its pages", row)
-		}
-		pages, err := strconv.Atoi(fields[1])
+		pages, err := strconv.Atoi(row[1])
 		if err == nil && pages > fewPages {
 			err = fmt.Errorf("%d pages are still to be written", pages)
 		}
 		return err
 	})
-}
-
-// sql runs statements as root of the database, over the socket inside db.
-func (s *site) sql(ctx context.Context, db container, statements string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, brief)
-	defer cancel()
-	cmd := s.cli.Command(ctx, "exec", "--interactive", db.ID, "sh", "-c", stack.RootMySQL)
-	cmd.Stdin = strings.NewReader(statements)
-	return s.cli.OutputOf(cmd)
 }

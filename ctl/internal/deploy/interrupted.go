@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 // An interruption is what a command that was killed half-way has left of a deploy, a rollback, a reload or a restart of the
@@ -17,7 +18,7 @@ type interruption struct {
 	routing routing // where web has addresses in the place of app's name
 	reload  bool    // whether a configuration of Nginx was put into place, and perhaps never taken over
 	// kept are the replicas that serve, or shall, and spare those beside them: not yet, or no more, of use
-	kept, spare []container
+	kept, spare []docker.Container
 	throwaways  []string // ids of containers that were to live for one command
 	flushing    bool     // whether MySQL writes every page at once, ahead of a restart that has not come
 	restart     bool     // whether MySQL was being made anew
@@ -33,8 +34,8 @@ const ours = "oneserver.deploy"
 
 // Recover puts right what a command that was killed has left. Every command that changes the site begins with it. What
 // cannot be put right is told on out and no error, since the command that follows may mend that too.
-func Recover(ctx context.Context, cli docker.CLI, out io.Writer) error {
-	err := recoverLocked(ctx, cli, out)
+func Recover(ctx context.Context, running *stack.Stack, out io.Writer) error {
+	err := recoverLocked(ctx, running, out)
 	switch {
 	case err == nil, errors.Is(err, ErrBusy):
 		return err
@@ -45,16 +46,16 @@ func Recover(ctx context.Context, cli docker.CLI, out io.Writer) error {
 	return nil
 }
 
-func recoverLocked(ctx context.Context, cli docker.CLI, out io.Writer) error {
-	s, err := open(ctx, cli, out)
+func recoverLocked(ctx context.Context, running *stack.Stack, out io.Writer) error {
+	s, err := open(ctx, running, out)
 	if err != nil {
 		return err
 	}
-	web, err := s.of(ctx, "web")
+	web, err := s.Containers(ctx, "web")
 	if err != nil {
 		return err
 	}
-	if len(web) != 1 || !web[0].running() { // and when it starts it knows of no deploy
+	if len(web) != 1 || !web[0].Running() { // and when it starts it knows of no deploy
 		return nil
 	}
 	s.web = web[0]
@@ -75,7 +76,7 @@ func (s *site) recover(ctx context.Context) error {
 	if err != nil || found.none() {
 		return err
 	}
-	s.say("a command was killed here: putting right what it left")
+	s.tell.Say("a command was killed here: putting right what it left")
 	if err := s.putRight(ctx, found); err != nil {
 		return fmt.Errorf("put right what a command that was killed has left: %w", err)
 	}
@@ -91,13 +92,13 @@ func (s *site) interruption(ctx context.Context) (found interruption, err error)
 	}
 	found.routing = parseRouting(conf)
 	found.locked, found.reload = strings.Contains(conf, "# locked\n"), strings.Contains(conf, "# next\n")
-	all, err := s.of(ctx, "") // of all services, at the price of one
+	all, err := s.Containers(ctx) // of all services, at the price of one
 	if err != nil {
 		return found, err
 	}
-	var apps, db []container
+	var apps, db []docker.Container
 	for _, c := range all {
-		switch c.Config.Labels["com.docker.compose.service"] {
+		switch c.Service() {
 		case "app":
 			apps = append(apps, c)
 		case "db":
@@ -123,12 +124,12 @@ func (s *site) interruption(ctx context.Context) (found interruption, err error)
 
 // tellApart tells the replicas that serve from those that a deploy has left beside them. Where nothing is pinned, as after a
 // start of web, and there are two releases, the new one has passed its trial if it was said at its end which one it is to be.
-func tellApart(apps []container, to routing, decided string) (kept, spare []container) {
+func tellApart(apps []docker.Container, to routing, decided string) (kept, spare []docker.Container) {
 	serving := to.servers
 	if to.onTrial() {
 		serving = to.backups
 	}
-	var live []container
+	var live []docker.Container
 	for _, c := range apps {
 		if !slices.Contains([]string{"created", "exited", "dead"}, c.State.Status) {
 			live = append(live, c)
@@ -144,7 +145,7 @@ func tellApart(apps []container, to routing, decided string) (kept, spare []cont
 	}
 	if len(kept) == 0 {
 		image := live[0].Image // the oldest
-		if slices.ContainsFunc(live, func(c container) bool { return c.Image == decided }) {
+		if slices.ContainsFunc(live, func(c docker.Container) bool { return c.Image == decided }) {
 			image = decided
 		}
 		for _, c := range live {
@@ -157,14 +158,14 @@ func tellApart(apps []container, to routing, decided string) (kept, spare []cont
 }
 
 // beside returns the replicas that are none of these.
-func (s *site) beside(ctx context.Context, these []container) ([]container, error) {
-	all, err := s.of(ctx, "app")
+func (s *site) beside(ctx context.Context, these []docker.Container) ([]docker.Container, error) {
+	all, err := s.Containers(ctx, "app")
 	return without(all, these), err
 }
 
-func without(all, some []container) []container {
+func without(all, some []docker.Container) []docker.Container {
 	known := ids(some)
-	return slices.DeleteFunc(slices.Clone(all), func(c container) bool { return slices.Contains(known, c.ID) })
+	return slices.DeleteFunc(slices.Clone(all), func(c docker.Container) bool { return slices.Contains(known, c.ID) })
 }
 
 // putRight leaves the release serving that serves, alone and found by its name.
@@ -210,7 +211,7 @@ func (s *site) putRight(ctx context.Context, found interruption) error {
 
 // nameImages gives the images the names that they have when a deploy ends: the newest of the kept releases is the one that
 // serves, and so is what the next start takes, unless another was built since.
-func (s *site) nameImages(ctx context.Context, kept, spare []container) error {
+func (s *site) nameImages(ctx context.Context, kept, spare []docker.Container) error {
 	serves, other := kept[len(kept)-1], spare[len(spare)-1]
 	if serves.Image == other.Image {
 		return nil
@@ -227,7 +228,7 @@ func (s *site) nameImages(ctx context.Context, kept, spare []container) error {
 	if err := s.keep(ctx, serves.Image, unknown); err != nil {
 		return err
 	}
-	here, err := s.cli.Images(ctx, s.image())
+	here, err := s.Images(ctx, s.image())
 	if err != nil || here[s.image()].ID != other.Image {
 		return err
 	}
@@ -236,42 +237,36 @@ func (s *site) nameImages(ctx context.Context, kept, spare []container) error {
 
 // isFlushing says whether a restart of the database has told MySQL to write its pages ahead and was then killed. A database
 // that is away has nothing to tell: the setting goes with it.
-func (s *site) isFlushing(ctx context.Context, db []container) (bool, error) {
-	if len(db) != 1 || !db[0].healthy() {
+func (s *site) isFlushing(ctx context.Context, db []docker.Container) (bool, error) {
+	if len(db) != 1 || !db[0].Healthy() {
 		return false, nil
 	}
-	out, err := s.sql(ctx, db[0], "SELECT @@GLOBAL.innodb_max_dirty_pages_pct = 0")
-	return strings.TrimSpace(out) == "1", err
+	row, err := s.DatabaseIn(db[0].ID).Row(ctx, 1, "SELECT @@GLOBAL.innodb_max_dirty_pages_pct = 0")
+	return err == nil && row[0] == "1", err
 }
 
 func (s *site) stopFlushing(ctx context.Context) error {
-	db, err := s.one(ctx, "db")
+	db, err := s.One(ctx, "db")
 	if err != nil {
 		return err
 	}
-	_, err = s.sql(ctx, db, "SET GLOBAL innodb_max_dirty_pages_pct = DEFAULT, innodb_max_dirty_pages_pct_lwm = DEFAULT")
+	_, err = s.DatabaseIn(db.ID).SQL(ctx, "SET GLOBAL innodb_max_dirty_pages_pct = DEFAULT, innodb_max_dirty_pages_pct_lwm = DEFAULT")
 	return err
 }
 
 // drain stops containers in good order and removes them.
-func (s *site) drain(ctx context.Context, list []container) error {
+func (s *site) drain(ctx context.Context, list []docker.Container) error {
 	if len(list) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, drainWithin)
 	defer cancel()
-	if _, err := s.cli.OutputOf(s.command(ctx, append([]string{"stop"}, ids(list)...)...)); err != nil && !gone(err) {
+	// That another has removed one meanwhile is what was wanted.
+	if _, err := s.Output(ctx, append([]string{"stop"}, ids(list)...)...); err != nil && !docker.Gone(err) {
 		return err
 	}
-	_, err := s.cli.OutputOf(s.command(ctx, append([]string{"rm", "--force"}, ids(list)...)...))
-	if err != nil && !gone(err) {
+	if _, err := s.Output(ctx, append([]string{"rm", "--force"}, ids(list)...)...); err != nil && !docker.Gone(err) {
 		return err
 	}
 	return nil
-}
-
-// gone says whether docker has failed because another has removed the container meanwhile, which is what was wanted.
-func gone(err error) bool {
-	said := strings.ToLower(err.Error())
-	return !errors.Is(err, context.DeadlineExceeded) && strings.Contains(said, "no such container")
 }

@@ -14,6 +14,9 @@ import (
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/images"
 	"oneserver/ctl/internal/migration"
+	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/terminal"
+	"oneserver/ctl/internal/wait"
 )
 
 // Bounds of a release.
@@ -27,17 +30,17 @@ const (
 
 // Deploy builds the application anew and puts it in the place of what runs, with as many replicas or with another number.
 // A release that fails is taken away again; the one before it never stopped serving.
-func Deploy(ctx context.Context, cli docker.CLI, out *os.File, replicas int) error {
+func Deploy(ctx context.Context, running *stack.Stack, out *os.File, replicas int) error {
 	if replicas < 0 || replicas > maxReplicas {
 		return fmt.Errorf("%d replicas: there can be 1 to %d", replicas, maxReplicas)
 	}
-	r, done, err := begin(ctx, cli, out, replicas)
+	r, done, err := begin(ctx, running, out, replicas)
 	if err != nil {
 		return err
 	}
 	defer done()
 	return r.settle(ctx, func() error {
-		if err := images.Ensure(ctx, cli, images.NewReporter(out), "app"); err != nil {
+		if err := images.Ensure(ctx, running, images.NewRunner(terminal.NewTeller(out)), "app"); err != nil {
 			return err
 		}
 		current, err := r.isCurrent(ctx)
@@ -45,7 +48,7 @@ func Deploy(ctx context.Context, cli docker.CLI, out *os.File, replicas int) err
 			return err
 		}
 		if current {
-			absent, err := images.AbsentBases(ctx, cli, "app")
+			absent, err := images.AbsentBases(ctx, running, "app")
 			if err == nil && len(absent) > 0 {
 				err = fmt.Errorf("%s is not here and could not be pulled, so the application was not built: whether its source has changed is not known.\n"+
 					"make images gets what is missing, make load FILE=… takes it from a bundle", strings.Join(absent, ", "))
@@ -68,8 +71,8 @@ func Deploy(ctx context.Context, cli docker.CLI, out *os.File, replicas int) err
 
 // Rollback puts an earlier release in its place again: the one before this, or the one that to names. Its tables are those of
 // now, since no migration is undone: where one has taken away what it uses there is no way back.
-func Rollback(ctx context.Context, cli docker.CLI, out io.Writer, to string) error {
-	r, done, err := begin(ctx, cli, out, 0)
+func Rollback(ctx context.Context, running *stack.Stack, out io.Writer, to string) error {
+	r, done, err := begin(ctx, running, out, 0)
 	if err != nil {
 		return err
 	}
@@ -85,13 +88,13 @@ func Rollback(ctx context.Context, cli docker.CLI, out io.Writer, to string) err
 	if why := obstacle(next, r.before, of); why != "" {
 		return fmt.Errorf("there is no way back to the release %s: %s", next.short(), why)
 	}
-	r.say("the release %s (%s) takes over: in what follows it is the new one", next.short(), next.Commit)
+	r.tell.Say("the release %s (%s) takes over: in what follows it is the new one", next.short(), next.Commit)
 	return r.replaceWith(ctx, next.ID)
 }
 
 // Release puts an image that is built already in the place of what runs.
-func Release(ctx context.Context, cli docker.CLI, out io.Writer, image string) error {
-	r, done, err := begin(ctx, cli, out, 0)
+func Release(ctx context.Context, running *stack.Stack, out io.Writer, image string) error {
+	r, done, err := begin(ctx, running, out, 0)
 	if err != nil {
 		return err
 	}
@@ -112,10 +115,10 @@ func (r *release) replaceWith(ctx context.Context, image string) error {
 // release is one that takes the place of another.
 type release struct {
 	*site
-	old      []container // what serves now
-	running  string      // the id of its image
-	before   []kept      // the releases that there are
-	replicas int         // how many there shall be
+	old      []docker.Container // what serves now
+	running  string             // the id of its image
+	before   []kept             // the releases that there are
+	replicas int                // how many there shall be
 	// oneShots says that secrets and migrate were made anew, of the new image
 	oneShots bool
 	// serves says that the new release does: from here on there is no way back but a rollback
@@ -123,8 +126,8 @@ type release struct {
 }
 
 // begin puts right what a command that was killed has left, and looks at what runs. It holds the lock until done is called.
-func begin(ctx context.Context, cli docker.CLI, out io.Writer, replicas int) (r *release, done func(), err error) {
-	s, err := find(ctx, cli, out)
+func begin(ctx context.Context, running *stack.Stack, out io.Writer, replicas int) (r *release, done func(), err error) {
+	s, err := find(ctx, running, out)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -144,7 +147,7 @@ func (r *release) look(ctx context.Context) error {
 	if err := r.recover(ctx); err != nil {
 		return err
 	}
-	all, err := r.of(ctx, "app")
+	all, err := r.Containers(ctx, "app")
 	if err != nil {
 		return err
 	}
@@ -152,8 +155,8 @@ func (r *release) look(ctx context.Context) error {
 		return errors.New("app does not run: make up starts it, and there is nothing to replace")
 	}
 	for _, c := range all {
-		if !c.healthy() {
-			return fmt.Errorf("what runs must be well before it is replaced: %w", c.ill())
+		if !c.Healthy() {
+			return fmt.Errorf("what runs must be well before it is replaced: %w", c.Ill())
 		}
 	}
 	if r.before, err = r.kept(ctx); err != nil {
@@ -168,16 +171,16 @@ func (r *release) look(ctx context.Context) error {
 
 // isCurrent says whether what runs is what would be started.
 func (r *release) isCurrent(ctx context.Context) (bool, error) {
-	here, err := r.cli.Images(ctx, r.image())
+	here, err := r.Images(ctx, r.image())
 	if err != nil {
 		return false, err
 	}
-	hash, err := r.site.configHash(ctx, "app")
+	hashes, err := r.ConfigHashes(ctx)
 	if err != nil {
 		return false, err
 	}
 	for _, c := range r.old {
-		if c.Image != here[r.image()].ID || c.configHash() != hash {
+		if c.Image != here[r.image()].ID || c.ConfigHash() != hashes["app"] {
 			return false, nil
 		}
 	}
@@ -204,19 +207,15 @@ func (r *release) judgeMigrations(ctx context.Context) error {
 	for _, m := range pending {
 		files = append(files, m.File)
 	}
-	r.say("to migrate: %s", strings.Join(files, ", "))
-	db, err := r.one(ctx, "db")
+	r.tell.Say("to migrate: %s", strings.Join(files, ", "))
+	here, err := r.Images(ctx, r.image())
 	if err != nil {
 		return err
 	}
-	here, err := r.cli.Images(ctx, r.image())
-	if err != nil {
+	if err := migration.Judge(ctx, r.Stack, here[r.image()].ID, pending, r.tell.Say); err != nil {
 		return err
 	}
-	if err := migration.Judge(ctx, r.cli, r.project, db.ID, here[r.image()].ID, pending, r.say); err != nil {
-		return err
-	}
-	r.say("tried on a copy of the tables: the running release survives it")
+	r.tell.Say("tried on a copy of the tables: the running release survives it")
 	return nil
 }
 
@@ -253,7 +252,7 @@ func (r *release) runOneShots(ctx context.Context) error {
 		return err
 	}
 	for _, service := range []string{"secrets", "migrate"} {
-		found, err := r.of(ctx, service)
+		found, err := r.Containers(ctx, service)
 		if err != nil {
 			return err
 		}
@@ -261,13 +260,13 @@ func (r *release) runOneShots(ctx context.Context) error {
 			return fmt.Errorf("%s has %d containers", service, len(found))
 		}
 		waiting, cancel := context.WithTimeout(ctx, migrateWithin)
-		code, err := r.cli.Output(waiting, "wait", found[0].ID)
+		code, err := r.Output(waiting, "wait", found[0].ID)
 		cancel()
 		if err != nil {
 			return err
 		}
 		if code = strings.TrimSpace(code); code != "0" {
-			return fmt.Errorf("%s ended with exit code %s; %s", service, code, r.log(ctx, found[0]))
+			return fmt.Errorf("%s ended with exit code %s; %s", service, code, r.Log(ctx, found[0]))
 		}
 	}
 	return nil
@@ -278,7 +277,7 @@ func (r *release) replace(ctx context.Context) error {
 	if err := r.runOneShots(ctx); err != nil {
 		return err
 	}
-	r.say("the tables are as the new release needs them")
+	r.tell.Say("the tables are as the new release needs them")
 	fresh, err := r.takeOver(ctx)
 	if err != nil {
 		return errors.Join(err, r.giveUp(ctx))
@@ -288,21 +287,21 @@ func (r *release) replace(ctx context.Context) error {
 	// To stop half-way would leave more behind than to go on.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backWithin)
 	defer cancel()
-	r.say("the new release serves")
+	r.tell.Say("the new release serves")
 	if err := r.drain(ctx, r.old); err != nil {
 		return err
 	}
-	r.say("the old release has answered what it had begun, and is gone")
+	r.tell.Say("the old release has answered what it had begun, and is gone")
 	if err := r.routeByName(ctx, fresh); err != nil {
 		return err
 	}
-	r.say("done; make rollback undoes it")
+	r.tell.Say("done; make rollback undoes it")
 	return nil
 }
 
 // takeOver starts the new release and lets visitors have it, with the old one behind it at first. It returns when the new
 // one alone serves.
-func (r *release) takeOver(ctx context.Context) (fresh []container, err error) {
+func (r *release) takeOver(ctx context.Context) (fresh []docker.Container, err error) {
 	old, err := r.replicasOf(r.old)
 	if err != nil {
 		return nil, err
@@ -311,7 +310,7 @@ func (r *release) takeOver(ctx context.Context) (fresh []container, err error) {
 	if err := r.route(ctx, routing{servers: old}, true); err != nil {
 		return nil, err
 	}
-	r.say("requests go to the old release by its address")
+	r.tell.Say("requests go to the old release by its address")
 	if _, err := r.composeWithin(ctx, readyWithin, "up", "--detach", "--no-deps", "--no-recreate", "--no-build",
 		"--scale", "app="+strconv.Itoa(len(r.old)+r.replicas), "app"); err != nil {
 		return nil, err
@@ -319,7 +318,7 @@ func (r *release) takeOver(ctx context.Context) (fresh []container, err error) {
 	if fresh, err = r.fresh(ctx); err != nil {
 		return nil, err
 	}
-	r.say("the new release has started, beside the old one")
+	r.tell.Say("the new release has started, beside the old one")
 	if err := r.ready(ctx, fresh); err != nil {
 		return nil, err
 	}
@@ -329,7 +328,7 @@ func (r *release) takeOver(ctx context.Context) (fresh []container, err error) {
 	if err := r.ask(ctx, fresh); err != nil {
 		return nil, err
 	}
-	r.say("it is ready, and answers")
+	r.tell.Say("it is ready, and answers")
 	next, err := r.replicasOf(fresh)
 	if err != nil {
 		return nil, err
@@ -337,11 +336,11 @@ func (r *release) takeOver(ctx context.Context) (fresh []container, err error) {
 	if err := r.route(ctx, routing{servers: next, backups: old}, false); err != nil {
 		return nil, err
 	}
-	r.say("visitors have it, and the old one answers what it cannot")
+	r.tell.Say("visitors have it, and the old one answers what it cannot")
 	if err := r.try(ctx, fresh); err != nil {
 		return nil, err
 	}
-	r.say("it has passed its trial")
+	r.tell.Say("it has passed its trial")
 	// Named before it happens: whoever finds both releases, and no routing, then knows which it is to be.
 	if fresh[0].Image != r.running { // where only the number of replicas has changed, the release before stays that
 		if err := r.keep(ctx, r.running, unknown); err != nil {
@@ -355,7 +354,7 @@ func (r *release) takeOver(ctx context.Context) (fresh []container, err error) {
 }
 
 // fresh returns the containers of the new release.
-func (r *release) fresh(ctx context.Context) ([]container, error) {
+func (r *release) fresh(ctx context.Context) ([]docker.Container, error) {
 	fresh, err := r.beside(ctx, r.old)
 	if err == nil && len(fresh) == 0 {
 		err = errors.New("docker compose up has started no container of the new release")
@@ -364,27 +363,27 @@ func (r *release) fresh(ctx context.Context) ([]container, error) {
 }
 
 // ready waits until all of the new release is healthy.
-func (r *release) ready(ctx context.Context, fresh []container) error {
-	var sick container
-	err := await(ctx, readyWithin, func(ctx context.Context) error {
-		now, err := docker.Inspect[container](ctx, r.cli, ids(fresh)...)
+func (r *release) ready(ctx context.Context, fresh []docker.Container) error {
+	var sick docker.Container
+	err := wait.Until(ctx, readyWithin, wait.Often, func(ctx context.Context) error {
+		now, err := r.Inspect(ctx, ids(fresh)...)
 		if err != nil {
 			return err
 		}
 		for _, c := range now {
-			if c.healthy() {
+			if c.Healthy() {
 				continue
 			}
 			sick = c
 			if c.RestartCount > 0 || c.State.Status == "exited" {
-				return permanent{c.ill()}
+				return wait.Final(c.Ill())
 			}
-			return c.ill()
+			return c.Ill()
 		}
 		return nil
 	})
 	if err != nil && ctx.Err() == nil && sick.ID != "" {
-		return fmt.Errorf("the new release does not become ready: %w\n%s", err, r.log(ctx, sick))
+		return fmt.Errorf("the new release does not become ready: %w\n%s", err, r.Log(ctx, sick))
 	}
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/images"
 	"oneserver/ctl/internal/migration"
+	"oneserver/ctl/internal/stack"
 )
 
 // keptReleases is how many releases stay, with the one that serves.
@@ -159,8 +160,8 @@ func (s *site) keepAsBefore(ctx context.Context, before []kept) error {
 }
 
 // KeepAsNow returns what makes the kept releases those of now again, for a drill that puts others in their place.
-func KeepAsNow(ctx context.Context, cli docker.CLI) (putBack func(context.Context) error, err error) {
-	s, err := open(ctx, cli, io.Discard)
+func KeepAsNow(ctx context.Context, running *stack.Stack) (putBack func(context.Context) error, err error) {
+	s, err := open(ctx, running, io.Discard)
 	if err != nil {
 		return nil, err
 	}
@@ -169,12 +170,12 @@ func KeepAsNow(ctx context.Context, cli docker.CLI) (putBack func(context.Contex
 }
 
 // Keep notes the release that `make up` has started, and removes what is of no use any more.
-func Keep(ctx context.Context, cli docker.CLI, out io.Writer) error {
-	s, err := open(ctx, cli, out)
+func Keep(ctx context.Context, running *stack.Stack, out io.Writer) error {
+	s, err := open(ctx, running, out)
 	if err != nil {
 		return err
 	}
-	apps, err := s.of(ctx, "app")
+	apps, err := s.Containers(ctx, "app")
 	if err != nil || len(apps) == 0 {
 		return err
 	}
@@ -187,9 +188,9 @@ func Keep(ctx context.Context, cli docker.CLI, out io.Writer) error {
 
 // commit says what the working tree holds, as a tag may say it.
 func (s *site) commit(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(ctx, brief)
+	ctx, cancel := context.WithTimeout(ctx, stack.Brief)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "git", "-C", s.cli.Dir, "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=-changed")
+	cmd := exec.CommandContext(ctx, "git", "-C", s.Dir, "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=-changed")
 	out, err := cmd.Output()
 	if err != nil { // no Git, or no repository
 		return unknown
@@ -213,12 +214,12 @@ func (s *site) tidy(ctx context.Context) {
 		if err := s.removeUnnamed(ctx); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(ctx, brief)
+		ctx, cancel := context.WithTimeout(ctx, stack.Brief)
 		defer cancel()
-		return images.TrimCache(ctx, s.cli, images.CacheBound)
+		return images.TrimCache(ctx, s.Stack, images.CacheBound)
 	}
 	if err := remove(); err != nil && ctx.Err() == nil {
-		fmt.Fprintf(s.out, "what earlier builds have left could not be removed: %v\n", err)
+		s.tell.Say("what earlier builds have left could not be removed: %v", err)
 	}
 }
 
@@ -282,8 +283,8 @@ func obstacle(k kept, all []kept, of map[string][]migration.Migration) string {
 }
 
 // PrintReleases lists the releases that there are, the newest first.
-func PrintReleases(ctx context.Context, cli docker.CLI, out io.Writer) error {
-	s, err := open(ctx, cli, out)
+func PrintReleases(ctx context.Context, running *stack.Stack, out io.Writer) error {
+	s, err := open(ctx, running, out)
 	if err != nil {
 		return err
 	}
@@ -295,7 +296,7 @@ func PrintReleases(ctx context.Context, cli docker.CLI, out io.Writer) error {
 		fmt.Fprintln(out, "No release is known yet: make up starts one, make deploy puts another in its place.")
 		return nil
 	}
-	apps, err := s.of(ctx, "app")
+	apps, err := s.Containers(ctx, "app")
 	if err != nil {
 		return err
 	}
@@ -304,7 +305,7 @@ func PrintReleases(ctx context.Context, cli docker.CLI, out io.Writer) error {
 		return err
 	}
 	return printReleases(out, all, of, func(k kept) bool {
-		return slices.ContainsFunc(apps, func(c container) bool { return c.running() && c.Image == k.ID })
+		return slices.ContainsFunc(apps, func(c docker.Container) bool { return c.Running() && c.Image == k.ID })
 	})
 }
 

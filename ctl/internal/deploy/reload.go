@@ -12,16 +12,18 @@ import (
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/wait"
 )
 
 // Reload checks the files that web and dns serve from and makes both take them over. Nothing is changed where one of the
 // files is broken, and no container is made anew.
-func Reload(ctx context.Context, cli docker.CLI, out io.Writer) error {
-	s, err := find(ctx, cli, out)
+func Reload(ctx context.Context, running *stack.Stack, out io.Writer) error {
+	s, err := find(ctx, running, out)
 	if err != nil {
 		return err
 	}
-	dns, err := s.one(ctx, "dns")
+	dns, err := s.One(ctx, "dns")
 	if err != nil {
 		return err
 	}
@@ -39,7 +41,7 @@ func Reload(ctx context.Context, cli docker.CLI, out io.Writer) error {
 		return err
 	}
 	// The text and not the file: an editor that saves by renaming leaves the container with the file of before.
-	template, err := os.ReadFile(filepath.Join(cli.Dir, "nginx.conf"))
+	template, err := os.ReadFile(filepath.Join(s.Dir, "nginx.conf"))
 	if err != nil {
 		return err
 	}
@@ -59,18 +61,18 @@ func Reload(ctx context.Context, cli docker.CLI, out io.Writer) error {
 	}
 
 	if next == now {
-		s.say("nginx.conf is as it was")
+		s.tell.Say("nginx.conf is as it was")
 	} else {
 		if _, err := s.adopt(ctx); err != nil {
 			return err
 		}
-		s.say("Nginx has taken nginx.conf over")
+		s.tell.Say("Nginx has taken nginx.conf over")
 	}
-	s.say("the static files are served as they are")
+	s.tell.Say("the static files are served as they are")
 	if err := s.hasCorefile(ctx, dns, sum); err != nil {
 		return err
 	}
-	s.say("dns serves this corefile, and a changed zone within two seconds")
+	s.tell.Say("dns serves this corefile, and a changed zone within two seconds")
 	return nil
 }
 
@@ -90,18 +92,18 @@ func (s *site) checkFiles(ctx context.Context) error {
 
 // checkDNS lets the image that runs check the corefile and the zone as they are on the host now, and returns the sum that
 // the server logs when it serves that corefile.
-func (s *site) checkDNS(ctx context.Context, dns container) (string, error) {
+func (s *site) checkDNS(ctx context.Context, dns docker.Container) (string, error) {
 	run := []string{"run", "--rm", "--label", ours + "=" + s.project.Name, "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL",
 		"--security-opt", "no-new-privileges", "--user", s.project.Services["dns"].User}
 	for _, variable := range dns.Config.Env {
 		run = append(run, "--env", variable)
 	}
 	for file, destination := range map[string]string{"corefile": "/etc/dns/corefile", "services/dns/zone": "/etc/dns/zone"} {
-		run = append(run, "--mount", "type=bind,readonly,source="+filepath.Join(s.cli.Dir, filepath.FromSlash(file))+",destination="+destination)
+		run = append(run, "--mount", "type=bind,readonly,source="+filepath.Join(s.Dir, filepath.FromSlash(file))+",destination="+destination)
 	}
-	ctx, cancel := context.WithTimeout(ctx, brief)
+	ctx, cancel := context.WithTimeout(ctx, stack.Brief)
 	defer cancel()
-	out, err := s.cli.Command(ctx, append(run, dns.Image, "check")...).CombinedOutput()
+	out, err := s.Command(ctx, append(run, dns.Image, "check")...).CombinedOutput()
 	if said := strings.TrimSpace(string(out)); err != nil && said != "" && ctx.Err() == nil {
 		return "", errors.New(said)
 	}
@@ -120,9 +122,9 @@ var checkedSum = regexp.MustCompile(`(?m)^SHA512 = ([0-9a-f]{128})$`)
 var servesSum = regexp.MustCompile(`Running configuration SHA512 = ([0-9a-f]{128})`)
 
 // hasCorefile waits until dns serves the corefile with that sum. It looks at its file every two seconds.
-func (s *site) hasCorefile(ctx context.Context, dns container, sum string) error {
-	err := await(ctx, 8*time.Second, func(ctx context.Context) error {
-		out, err := s.cli.Command(ctx, "logs", dns.ID).CombinedOutput()
+func (s *site) hasCorefile(ctx context.Context, dns docker.Container, sum string) error {
+	err := wait.Until(ctx, 8*time.Second, wait.Often, func(ctx context.Context) error {
+		out, err := s.Command(ctx, "logs", dns.ID).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("docker logs: %w", err)
 		}

@@ -8,6 +8,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/wait"
 )
 
 // A routing says which replicas of the application Nginx passes requests to; the zero value is all that Docker's DNS names,
@@ -108,7 +112,7 @@ func (s *site) adopt(ctx context.Context) (before []string, err error) {
 	if _, err := s.inWeb(ctx, "", "cd /run/nginx && rm -rf next && mv candidate next && rm -f trial.conf && mv next/* . && nginx -s reload -c /run/nginx/nginx.conf"); err != nil {
 		return nil, err
 	}
-	err = await(ctx, brief, func(ctx context.Context) error {
+	err = wait.Until(ctx, stack.Brief, wait.Often, func(ctx context.Context) error {
 		_, serving, err := s.workers(ctx)
 		if err != nil {
 			return err
@@ -135,7 +139,7 @@ func (s *site) route(ctx context.Context, to routing, alone bool) error {
 		return err
 	}
 	// nginx.conf gives them 30 s (worker_shutdown_timeout).
-	return await(ctx, 40*time.Second, func(ctx context.Context) error {
+	return wait.Until(ctx, 40*time.Second, wait.Often, func(ctx context.Context) error {
 		all, _, err := s.workers(ctx)
 		if err == nil && slices.ContainsFunc(all, func(id string) bool { return slices.Contains(before, id) }) {
 			err = errors.New("a worker of Nginx still serves with the configuration of before")
@@ -170,8 +174,8 @@ func (s *site) workers(ctx context.Context) (all, serving []string, err error) {
 const resolverKeeps = 2 * time.Second
 
 // routeByName lets Nginx find the application by its name again, once that name leads to these replicas and nowhere else.
-func (s *site) routeByName(ctx context.Context, live []container) error {
-	err := await(ctx, brief, func(ctx context.Context) error {
+func (s *site) routeByName(ctx context.Context, live []docker.Container) error {
+	err := wait.Until(ctx, stack.Brief, wait.Often, func(ctx context.Context) error {
 		out, err := s.inWeb(ctx, "", "getent ahostsv4 app | cut -d ' ' -f 1 | sort -u")
 		if err != nil {
 			return err
@@ -191,7 +195,7 @@ func (s *site) routeByName(ctx context.Context, live []container) error {
 
 // leadsTo is an error where the addresses of a name leave one of the containers out or belong to another. Whichever of its
 // networks a container is found in, it is that container.
-func leadsTo(found []string, live []container) error {
+func leadsTo(found []string, live []docker.Container) error {
 	wrong := fmt.Errorf("the name app leads to %s, which is not what runs", strings.Join(found, ", "))
 	others := slices.Clone(found)
 	for _, c := range live {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/docker"
 )
 
 // at are replicas at these addresses, whose ids are made of them.
@@ -50,8 +50,8 @@ func TestARoutingIsWhereNginxLooksForIt(t *testing.T) {
 }
 
 // oneOfApp is a container that runs, with addresses on networks before and behind its own.
-func oneOfApp(id, image, address string) container {
-	c := container{ID: id, Name: "/" + id, Image: image}
+func oneOfApp(id, image, address string) docker.Container {
+	c := docker.Container{ID: id, Name: "/" + id, Image: image}
 	c.State.Status = "running"
 	c.NetworkSettings.Networks = map[string]struct{ IPAddress string }{
 		"aaa": {"10.0.0.7"}, "oneserver_default": {address}, "zzz": {"10.1.0.7"},
@@ -59,30 +59,9 @@ func oneOfApp(id, image, address string) container {
 	return c
 }
 
-func inNetwork() *site {
-	s := &site{}
-	s.project = stack.Project{Networks: map[string]struct{ Name string }{"default": {"oneserver_default"}}}
-	return s
-}
-
-func TestAReplicaIsAskedInTheStacksOwnNetwork(t *testing.T) {
-	t.Parallel()
-	s := inNetwork()
-	for range 100 { // a map has another order each time
-		if got, err := s.address(oneOfApp("a", "1", "172.28.0.130")); err != nil || got != netip.MustParseAddr("172.28.0.130") {
-			t.Fatalf("its address is %s, %v", got, err)
-		}
-	}
-	for _, wrong := range []string{"", "172.28.0", "app"} {
-		if got, err := s.address(oneOfApp("a", "1", wrong)); err == nil || !strings.Contains(err.Error(), "oneserver_default") {
-			t.Errorf("%q is taken for the address %s, %v", wrong, got, err)
-		}
-	}
-}
-
 func TestANameLeadsToWhatRunsAndNowhereElse(t *testing.T) {
 	t.Parallel()
-	live := []container{oneOfApp("a", "1", "172.28.0.130"), oneOfApp("b", "1", "172.28.0.131")}
+	live := []docker.Container{oneOfApp("a", "1", "172.28.0.130"), oneOfApp("b", "1", "172.28.0.131")}
 	live[1].NetworkSettings.Networks["aaa"] = struct{ IPAddress string }{"10.0.0.8"}
 	for found, want := range map[string]bool{
 		"172.28.0.130 172.28.0.131":              true,
@@ -108,27 +87,27 @@ func TestWhatAKilledDeployLeftIsToldFromWhatServes(t *testing.T) {
 	byID := func(id string) []replica { return []replica{{id, netip.MustParseAddr("172.28.0.140")}} } // addresses change hands
 	for _, test := range []struct {
 		name    string
-		apps    []container // the oldest first
+		apps    []docker.Container // the oldest first
 		to      routing
 		decided string
 		kept    string
 		spare   string
 	}{
-		{"nothing was going on", []container{old, another}, routing{}, "0", "old another", ""},
-		{"pinned, and nothing begun", []container{old}, routing{servers: byID("old")}, "0", "old", ""},
-		{"the new one is made", []container{old, created}, routing{servers: byID("old")}, "0", "old", "next"},
-		{"the new one has started", []container{old, next}, routing{servers: byID("old")}, "0", "old", "next"},
-		{"on trial", []container{old, next}, routing{servers: byID("next"), backups: byID("old")}, "0", "old", "next"},
-		{"past its trial", []container{old, next}, routing{servers: byID("next")}, "2", "next", "old"},
-		{"past its trial, the old one drained", []container{drained, next}, routing{servers: byID("next")}, "2", "next", "old"},
-		{"past its trial, the old one gone", []container{next}, routing{servers: byID("next")}, "2", "next", ""},
-		{"web has started anew before the trial's end", []container{old, next}, routing{}, "0", "old", "next"},
-		{"web has started anew after it", []container{old, next}, routing{}, "2", "next", "old"},
-		{"what served was made anew", []container{old, next}, routing{servers: byID("gone")}, "0", "old", "next"},
-		{"nobody serves", []container{drained, created}, routing{servers: byID("old")}, "0", "", ""},
+		{"nothing was going on", []docker.Container{old, another}, routing{}, "0", "old another", ""},
+		{"pinned, and nothing begun", []docker.Container{old}, routing{servers: byID("old")}, "0", "old", ""},
+		{"the new one is made", []docker.Container{old, created}, routing{servers: byID("old")}, "0", "old", "next"},
+		{"the new one has started", []docker.Container{old, next}, routing{servers: byID("old")}, "0", "old", "next"},
+		{"on trial", []docker.Container{old, next}, routing{servers: byID("next"), backups: byID("old")}, "0", "old", "next"},
+		{"past its trial", []docker.Container{old, next}, routing{servers: byID("next")}, "2", "next", "old"},
+		{"past its trial, the old one drained", []docker.Container{drained, next}, routing{servers: byID("next")}, "2", "next", "old"},
+		{"past its trial, the old one gone", []docker.Container{next}, routing{servers: byID("next")}, "2", "next", ""},
+		{"web has started anew before the trial's end", []docker.Container{old, next}, routing{}, "0", "old", "next"},
+		{"web has started anew after it", []docker.Container{old, next}, routing{}, "2", "next", "old"},
+		{"what served was made anew", []docker.Container{old, next}, routing{servers: byID("gone")}, "0", "old", "next"},
+		{"nobody serves", []docker.Container{drained, created}, routing{servers: byID("old")}, "0", "", ""},
 	} {
 		kept, spare := tellApart(test.apps, test.to, test.decided)
-		names := func(list []container) string { return strings.Join(ids(list), " ") }
+		names := func(list []docker.Container) string { return strings.Join(ids(list), " ") }
 		if names(kept) != test.kept || names(spare) != test.spare {
 			t.Errorf("%s: kept %q and removed %q, want %q and %q", test.name, names(kept), names(spare), test.kept, test.spare)
 		}

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"oneserver/ctl/internal/stack"
 )
 
 // Docker's command prints a warning about its own configuration on its standard error.
@@ -19,7 +21,7 @@ func TestAWarningOfDockersBecomesNoPartOfWhatIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
-	s := &site{}
+	s := &site{Stack: stack.New("")}
 	if got, err := s.inWeb(t.Context(), byName, "cat"); err != nil || got != byName {
 		t.Errorf("it reads %q, %v", got, err)
 	}

@@ -11,6 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/wait"
 )
 
 // Bounds of a trial.
@@ -47,14 +50,14 @@ func (p proof) curl(address, options string) string {
 }
 
 // ask asks each of the new replicas directly, before anybody else does. One that is busy is asked again.
-func (r *release) ask(ctx context.Context, fresh []container) error {
+func (r *release) ask(ctx context.Context, fresh []docker.Container) error {
 	replicas, err := r.replicasOf(fresh)
 	if err != nil {
 		return err
 	}
 	for i, c := range fresh {
 		for _, p := range append([]proof{{"GET", "/readyz", "", 200}}, proofs...) {
-			err := await(ctx, trialWithin, func(ctx context.Context) error {
+			err := wait.Until(ctx, trialWithin, wait.Often, func(ctx context.Context) error {
 				out, err := r.inWeb(ctx, "", p.curl(replicas[i].String(), ""))
 				if err != nil {
 					return err
@@ -62,12 +65,12 @@ func (r *release) ask(ctx context.Context, fresh []container) error {
 				if got := strings.TrimSpace(out); got == "503" {
 					return errors.New("it answers 503")
 				} else if got != strconv.Itoa(p.status) {
-					return permanent{fmt.Errorf("it answers %s", got)}
+					return wait.Final(fmt.Errorf("it answers %s", got))
 				}
 				return nil
 			})
 			if err != nil {
-				return fmt.Errorf("the new release fails its first requests: %s of %s: %w\n%s", p, c.name(), err, r.log(ctx, c))
+				return fmt.Errorf("the new release fails its first requests: %s of %s: %w\n%s", p, c.Title(), err, r.Log(ctx, c))
 			}
 		}
 	}
@@ -76,7 +79,7 @@ func (r *release) ask(ctx context.Context, fresh []container) error {
 
 // try sends requests of ours the way that visitors' go, and returns when Nginx has logged that each of the new replicas has
 // answered each of them, and that none of it fails what the release before can answer.
-func (r *release) try(ctx context.Context, fresh []container) error {
+func (r *release) try(ctx context.Context, fresh []docker.Container) error {
 	replicas, err := r.replicasOf(fresh)
 	if err != nil {
 		return err
@@ -84,7 +87,7 @@ func (r *release) try(ctx context.Context, fresh []container) error {
 	ctx, cancel := context.WithTimeout(ctx, trialWithin)
 	defer cancel()
 	// By following the log rather than asking for a time: the engine's clock may be another than ours.
-	follow := r.command(ctx, "logs", "--follow", "--tail", "0", r.web.ID)
+	follow := r.Command(ctx, "logs", "--follow", "--tail", "0", r.web.ID)
 	log, err := follow.StdoutPipe()
 	if err != nil {
 		return err
@@ -131,7 +134,7 @@ func (r *release) try(ctx context.Context, fresh []container) error {
 			}
 			if bad := v.read(line); bad != nil {
 				at := slices.Index(replicas, bad.replica)
-				return fmt.Errorf("the new release fails its trial: %s\n%s", bad.what, r.log(ctx, fresh[at]))
+				return fmt.Errorf("the new release fails its trial: %s\n%s", bad.what, r.Log(ctx, fresh[at]))
 			}
 		case err := <-asked:
 			if err != nil && ctx.Err() == nil {

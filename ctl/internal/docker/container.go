@@ -3,38 +3,145 @@ package docker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
+	"time"
 )
 
-// Containers returns what `docker inspect` says of a Compose project's containers, in T, whose fields are those that are
-// asked for: whatever their state, one-shots that have ended included, but not those of `docker compose run`. A service
-// that is named leaves out those of the others.
-func Containers[T any](ctx context.Context, cli CLI, project, service string) ([]T, error) {
-	args := []string{"ps", "--all", "--quiet", "--no-trunc", "--filter", "label=com.docker.compose.project=" + project,
-		"--filter", "label=com.docker.compose.oneoff=False"}
-	if service != "" {
-		args = append(args, "--filter", "label=com.docker.compose.service="+service)
+// Container is what `docker inspect` says of one.
+type Container struct {
+	ID           string
+	Name         string // with a slash before it: Title has none
+	Image        string // its id
+	Created      time.Time
+	RestartCount int
+	State        struct {
+		Status    string // created, running, paused, restarting, exited, dead
+		StartedAt time.Time
+		Pid       int
+		ExitCode  int
+		OOMKilled bool
+		Error     string // why the engine could not start it
+		Health    *struct {
+			Status string
+			Log    []struct{ Output string }
+		}
 	}
-	ids, err := cli.Output(ctx, args...)
-	if err != nil {
-		return nil, err
+	Config struct {
+		Cmd, Env []string
+		User     string
+		Labels   map[string]string
 	}
-	return Inspect[T](ctx, cli, strings.Fields(ids)...)
+	HostConfig      struct{ Memory int64 } // bytes
+	NetworkSettings struct {
+		Ports    map[string][]struct{ HostIP, HostPort string } // by 80/tcp
+		Networks map[string]struct{ IPAddress string }
+	}
 }
 
-// Inspect is Containers for containers that are known by their ids.
-func Inspect[T any](ctx context.Context, cli CLI, ids ...string) ([]T, error) {
+// Inspect asks the engine for containers by their ids.
+func (c CLI) Inspect(ctx context.Context, ids ...string) ([]Container, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	text, err := cli.Output(ctx, append([]string{"inspect"}, ids...)...)
+	text, err := c.Output(ctx, append([]string{"inspect", "--type", "container"}, ids...)...)
 	if err != nil {
 		return nil, err
 	}
-	var list []T
+	return parse(text)
+}
+
+func parse(text string) ([]Container, error) {
+	var list []Container
 	if err := json.Unmarshal([]byte(text), &list); err != nil {
 		return nil, fmt.Errorf("docker inspect: %w", err)
 	}
 	return list, nil
+}
+
+// List asks the engine for the containers that `docker ps` lists with these arguments. One that is removed meanwhile is left out.
+func (c CLI) List(ctx context.Context, arguments ...string) ([]Container, error) {
+	ids, err := c.Output(ctx, append([]string{"ps", "--quiet", "--no-trunc"}, arguments...)...)
+	if err != nil || strings.TrimSpace(ids) == "" {
+		return nil, err
+	}
+	text, failed := c.Output(ctx, append([]string{"inspect", "--type", "container"}, strings.Fields(ids)...)...)
+	if failed != nil && !Gone(failed) {
+		return nil, failed
+	}
+	return parse(text)
+}
+
+// Gone says of docker's error that what it was to work on is no more there.
+func Gone(err error) bool {
+	return err != nil && !errors.Is(err, context.DeadlineExceeded) && strings.Contains(strings.ToLower(err.Error()), "no such ")
+}
+
+// Title is the name as docker ps shows it.
+func (c Container) Title() string { return strings.TrimPrefix(c.Name, "/") }
+
+// Project and Service are Compose's; empty for what it has not made.
+func (c Container) Project() string { return c.Config.Labels["com.docker.compose.project"] }
+
+// Service is the service of its project.
+func (c Container) Service() string { return c.Config.Labels["com.docker.compose.service"] }
+
+// ConfigHash is what Compose has noted of the service as it was described then.
+func (c Container) ConfigHash() string { return c.Config.Labels["com.docker.compose.config-hash"] }
+
+// Running says whether it runs and is not paused.
+func (c Container) Running() bool { return c.State.Status == "running" }
+
+// Healthy says whether its health check is content.
+func (c Container) Healthy() bool {
+	return c.Running() && c.State.Health != nil && c.State.Health.Status == "healthy"
+}
+
+// HealthCheckSaid is what its health check said last; empty where there was none yet.
+func (c Container) HealthCheckSaid() string {
+	if c.State.Health == nil || len(c.State.Health.Log) == 0 {
+		return ""
+	}
+	return strings.TrimSpace(c.State.Health.Log[len(c.State.Health.Log)-1].Output)
+}
+
+// Failure says what went wrong with it; empty if it is well, or waits for another.
+func (c Container) Failure() string {
+	switch state := c.State; {
+	case state.Error != "":
+		return "could not be started: " + state.Error
+	case state.OOMKilled && state.Status != "running": // the kernel may have ended a child, or an earlier run
+		return "was ended by the kernel: it needed more memory than its limit in compose.yaml"
+	case state.Status == "restarting":
+		return fmt.Sprintf("ends again and again, with exit code %d", state.ExitCode)
+	case state.Status == "exited" && state.ExitCode != 0:
+		return fmt.Sprintf("ended with exit code %d", state.ExitCode)
+	case state.Status == "running" && state.Health != nil && state.Health.Status == "unhealthy":
+		return "runs and is unhealthy"
+	}
+	return ""
+}
+
+// Ill is the error of one that is not healthy.
+func (c Container) Ill() error {
+	switch said := c.HealthCheckSaid(); {
+	case c.RestartCount > 0 || c.State.Status == "restarting":
+		return fmt.Errorf("%s ends again and again", c.Title()) // the exit code is gone once it has started anew
+	case !c.Running():
+		return fmt.Errorf("%s has ended with exit code %d", c.Title(), c.State.ExitCode)
+	case said != "":
+		return fmt.Errorf("%s is not healthy: %s", c.Title(), said)
+	}
+	return fmt.Errorf("%s is not healthy", c.Title())
+}
+
+// Address is its own in a network, whatever others it was connected to.
+func (c Container) Address(network string) (netip.Addr, error) {
+	address, err := netip.ParseAddr(c.NetworkSettings.Networks[network].IPAddress)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("%s has no address in the network %s: %w", c.Title(), network, err)
+	}
+	return address, nil
 }

@@ -7,27 +7,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
-	"runtime"
+	"slices"
 	"strings"
-	"time"
+
+	"oneserver/ctl/internal/server"
 )
 
-// CLI is the docker command as run in one folder with one environment.
+// CLI is the docker command on one server.
 type CLI struct {
-	Dir string   // where it runs; compose.yaml and .env are looked for here
-	Env []string // as in os/exec: nil means this process's own
+	Server server.Server
+	Env    []string // as in os/exec: nil means the server's own
+	// OwnGroup keeps what a terminal sends to all that runs on it from the commands: see server.OwnGroup.
+	OwnGroup bool
 }
 
-// Command prepares a docker command. When ctx ends it is interrupted as Ctrl-C would, so that it can clean up behind
-// itself, and killed 10 s later.
+// Command prepares a docker command.
 func (c CLI) Command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "docker", args...)
-	cmd.Dir, cmd.Env = c.Dir, c.Env
-	cmd.WaitDelay = 10 * time.Second
-	if runtime.GOOS != "windows" { // where a process can only be killed
-		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd := c.Server.Command(ctx, c.Env, "docker", args...)
+	if c.OwnGroup {
+		server.OwnGroup(cmd)
 	}
 	return cmd
 }
@@ -35,11 +36,18 @@ func (c CLI) Command(ctx context.Context, args ...string) *exec.Cmd {
 // Output runs a docker command and returns what it printed, also when it failed: an inspect of several things prints
 // those that it found. The error carries what docker said on its standard error.
 func (c CLI) Output(ctx context.Context, args ...string) (string, error) {
-	return c.OutputOf(c.Command(ctx, args...))
+	return Output(c.Command(ctx, args...))
 }
 
-// OutputOf is Output for a command that was prepared by Command and changed since, to give it an input for example.
-func (c CLI) OutputOf(cmd *exec.Cmd) (string, error) {
+// OutputFrom is Output for a command that reads.
+func (c CLI) OutputFrom(ctx context.Context, in io.Reader, args ...string) (string, error) {
+	cmd := c.Command(ctx, args...)
+	cmd.Stdin = in
+	return Output(cmd)
+}
+
+// Output is CLI.Output for a command that was prepared.
+func Output(cmd *exec.Cmd) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -51,16 +59,24 @@ func (c CLI) OutputOf(cmd *exec.Cmd) (string, error) {
 	return stdout.String(), nil
 }
 
+// With is the same with further variables.
+func (c CLI) With(variables ...string) CLI {
+	if c.Env == nil {
+		c.Env = os.Environ()
+	}
+	c.Env = append(slices.Clone(c.Env), variables...)
+	return c
+}
+
 // Getenv returns a variable as docker sees it.
 func (c CLI) Getenv(name string) string {
 	if c.Env == nil {
 		return os.Getenv(name)
 	}
-	var value string
-	for _, entry := range c.Env { // the last one counts, as in os/exec
-		if key, v, _ := strings.Cut(entry, "="); key == name {
-			value = v
+	for _, entry := range slices.Backward(c.Env) { // the last one counts, as in os/exec
+		if key, value, _ := strings.Cut(entry, "="); key == name {
+			return value
 		}
 	}
-	return value
+	return ""
 }

@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"oneserver/ctl/internal/server"
 )
 
 // fake puts a shell script in docker's place: what these tests look at is how a docker command is run, and ended.
@@ -23,7 +25,7 @@ func fake(t *testing.T, script string) CLI {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
-	return CLI{}
+	return CLI{Server: server.Local{}}
 }
 
 func TestAnErrorCarriesWhatDockerSaid(t *testing.T) {
@@ -36,7 +38,7 @@ func TestAnErrorCarriesWhatDockerSaid(t *testing.T) {
 
 func TestAMissingCommandIsTold(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	if _, err := (CLI{}).Output(t.Context(), "ps"); !errors.Is(err, exec.ErrNotFound) {
+	if _, err := (CLI{Server: server.Local{}}).Output(t.Context(), "ps"); !errors.Is(err, exec.ErrNotFound) {
 		t.Errorf("without docker: %v", err)
 	}
 }

@@ -1,14 +1,13 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
 	"oneserver/ctl/internal/docker"
-	"oneserver/ctl/internal/stack"
 )
 
 // readVolumes prints what a container sees of the two volumes: whether MySQL has begun to fill the data volume, and
@@ -37,18 +36,18 @@ func checkData(ctx context.Context, f *facts) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	var ailing string // db, where it has been started on the volume and is not well
+	var ailing string // why db is not well, where it has been started on the volume
 	for _, container := range containers {
-		if container.Project != project.Name || container.Service != "db" {
+		if container.Project() != project.Name || container.Service() != "db" {
 			continue
 		}
-		if !strings.Contains(container.Status, "(unhealthy)") && !strings.HasPrefix(container.Status, "Restarting") {
+		if container.Failure() == "" {
 			return []Finding{{OK, "data", "db is running on it", ""}}, nil
 		}
-		ailing = container.Name
+		ailing = lastHealth(container)
 	}
 	data, secrets := project.Volumes["data"].Name, project.Volumes["secrets"].Name
-	out, err := f.cli.Output(ctx, "volume", "ls", "--quiet")
+	out, err := f.stack.Output(ctx, "volume", "ls", "--quiet")
 	if err != nil {
 		return nil, err
 	}
@@ -73,37 +72,20 @@ func checkData(ctx context.Context, f *facts) ([]Finding, error) {
 	if !slices.Contains(there, secrets) {
 		mounted = ""
 	}
-	out, err = stack.LookInto(ctx, f.cli, project, reader, data, mounted, readVolumes)
+	out, err = f.stack.LookInto(ctx, reader, data, mounted, readVolumes)
 	if err != nil {
 		return nil, err
 	}
 	found := parseVolumes(out).judge(data, secrets)
 	if found.Level == OK && ailing != "" {
-		says, err := lastHealth(ctx, f.cli, ailing)
-		if err != nil {
-			return nil, err
-		}
-		found = Finding{Warning, "data", "db is not well: " + says, "docker compose logs db shows more"}
+		found = Finding{Warning, "data", "db is not well: " + ailing, "docker compose logs db shows more"}
 	}
 	return []Finding{found}, nil
 }
 
-// lastHealth returns what a container's health check said last. One that ends before its first check has an empty log.
-func lastHealth(ctx context.Context, cli docker.CLI, name string) (string, error) {
-	out, err := cli.Output(ctx, "inspect", "--format", "{{range .State.Health.Log}}{{json .Output}}\n{{end}}", name)
-	if err != nil {
-		return "", err
-	}
-	out = strings.TrimSpace(out)
-	if out == "" {
-		return "it ends again and again, before its first health check", nil
-	}
-	lines := strings.Split(out, "\n")
-	var said string
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &said); err != nil {
-		return "", fmt.Errorf("docker inspect: %w", err)
-	}
-	return oneLine(said), nil
+// lastHealth is what a container's health check said last. One that ends before its first check has none.
+func lastHealth(c docker.Container) string {
+	return cmp.Or(oneLine(c.HealthCheckSaid()), "it ends again and again, before its first health check")
 }
 
 func parseVolumes(out string) volumes {

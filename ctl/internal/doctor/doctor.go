@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 // Level says how bad a finding is.
@@ -64,10 +64,10 @@ var checks = []struct {
 const limit = 20 * time.Second
 
 // Examine runs all checks and returns what they found, in the order of the report.
-func Examine(ctx context.Context, cli docker.CLI) []Finding {
+func Examine(ctx context.Context, s *stack.Stack) []Finding {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // what a late check still waits for is not needed any more
-	facts := gather(ctx, cli)
+	facts := gather(ctx, s)
 	found := make([][]Finding, len(checks))
 	var running sync.WaitGroup
 	for i, check := range checks {

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -21,15 +22,15 @@ import (
 
 // copyOf is a copy of the repository's stack under a project name of its own, which nothing has started, with the
 // settings given and none of this machine's.
-func copyOf(t *testing.T, project string, settings ...string) docker.CLI {
+func copyOf(t *testing.T, project string, settings ...string) *stack.Stack {
 	t.Helper()
 	env := append(os.Environ(), "COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_PROJECT_NAME="+project, "DOMAIN=foobar.com", "SERVER_IP=8.8.8.8",
 		"BIND=127.0.0.1", "HTTP_PORT=18071", "DNS_PORT=11071", "SUBNET=172.30.71")
-	return docker.CLI{Dir: "../../..", Env: append(env, settings...)}
+	return stack.New("../../..", append(env, settings...)...)
 }
 
 // needEngine leaves a test out where there is no engine to look at.
-func needEngine(t *testing.T, cli docker.CLI) *facts {
+func needEngine(t *testing.T, cli *stack.Stack) *facts {
 	t.Helper()
 	facts := gather(t.Context(), cli)
 	if _, err := facts.engine(); err != nil {
@@ -196,7 +197,7 @@ func TestADataVolumeThatCannotServeIsTold(t *testing.T) {
 }
 
 // fresh takes away what a test makes, before it does, if a run that was killed has left it, and afterwards.
-func fresh(t *testing.T, cli docker.CLI, kind, name string) {
+func fresh(t *testing.T, cli *stack.Stack, kind, name string) {
 	t.Helper()
 	_, _ = cli.Output(t.Context(), kind, "rm", name) // mostly it is not there
 	t.Cleanup(func() {
@@ -218,11 +219,11 @@ func TestSettingsComeFromWhereComposeTakesThem(t *testing.T) {
 		name, _, _ := strings.Cut(entry, "=")
 		return laptop[name] != "" || strings.HasPrefix(name, "COMPOSE_")
 	})
-	cli := docker.CLI{Dir: dir, Env: append(env, "DOMAIN=", "DNS_PORT=5353")}
+	cli := stack.New(dir, append(env, "DOMAIN=", "DNS_PORT=5353")...)
 	if _, err := cli.Output(t.Context(), "compose", "version"); err != nil {
 		t.Skip(err)
 	}
-	got, err := stack.ReadSettings(t.Context(), cli)
+	got, err := cli.Settings(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +237,7 @@ func TestSettingsComeFromWhereComposeTakesThem(t *testing.T) {
 
 func TestNoDockerCommand(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	findings := Examine(t.Context(), docker.CLI{Dir: withoutEnvFile(t), Env: []string{"DOMAIN=foobar"}})
+	findings := Examine(t.Context(), stack.New(withoutEnvFile(t), "DOMAIN=foobar"))
 	if got, _ := find(findings, "Docker"); got.Level != Error || !strings.Contains(got.Do, "https://docs.docker.com/get-docker/") {
 		t.Errorf("of Docker it says %+v", got)
 	}
@@ -273,7 +274,7 @@ func TestWithoutComposeAnEnvFileMakesTheSettingsUnknown(t *testing.T) {
 	}
 	t.Cleanup(func() { release() })
 	port := netip.MustParseAddrPort(address.String()).Port()
-	cli := docker.CLI{Dir: withoutEnvFile(t), Env: []string{"PATH=" + dir, fmt.Sprintf("HTTP_PORT=%d", port)}}
+	cli := stack.New(withoutEnvFile(t), "PATH="+dir, fmt.Sprintf("HTTP_PORT=%d", port))
 	for _, check := range []func(context.Context, *facts) ([]Finding, error){checkSettings, checkPorts} {
 		if got, err := check(t.Context(), gather(t.Context(), cli)); errors.Is(err, errUnknown) {
 			t.Errorf("without .env: %+v, %v; want it checked", got, err)
@@ -289,16 +290,18 @@ func TestWithoutComposeAnEnvFileMakesTheSettingsUnknown(t *testing.T) {
 
 // A database that ends before its first probe has a health check and no log of it.
 func TestWhatADatabaseThatIsNotWellSaysLast(t *testing.T) {
-	tests := []struct{ name, prints, want string }{
-		{"never probed", "\n", "it ends again and again, before its first health check"},
-		{"probed", `"starting\n"` + "\n" + `"cut off before\nit was complete\n"` + "\n", "cut off before it was complete"},
-	}
-	for _, test := range tests {
-		dir := t.TempDir()
-		program(t, dir, "docker", "#!/bin/sh\nprintf '%s' '"+test.prints+"'\n")
-		t.Setenv("PATH", dir)
-		if got, err := lastHealth(t.Context(), docker.CLI{}, "db"); err != nil || got != test.want {
-			t.Errorf("%s: %q, %v; want %q", test.name, got, err, test.want)
+	t.Parallel()
+	for state, want := range map[string]string{
+		`{}`:                      "it ends again and again, before its first health check",
+		`{"Health": {"Log": []}}`: "it ends again and again, before its first health check",
+		`{"Health": {"Log": [{"Output": "starting\n"}, {"Output": "cut off before\nit was complete\n"}]}}`: "cut off before it was complete",
+	} {
+		var c docker.Container
+		if err := json.Unmarshal([]byte(`{"State": `+state+`}`), &c); err != nil {
+			t.Fatal(err)
+		}
+		if got := lastHealth(c); got != want {
+			t.Errorf("of %s it says %q, want %q", state, got, want)
 		}
 	}
 }
@@ -383,7 +386,7 @@ func TestPartsOfDockerThatWillNotDo(t *testing.T) {
 				program(t, dir, "apt-get", "#!/bin/sh\nexit 1\n")
 			}
 			t.Setenv("PATH", dir)
-			facts := gather(t.Context(), docker.CLI{Dir: "../../..", Env: []string{"PATH=" + dir}})
+			facts := gather(t.Context(), stack.New("../../..", "PATH="+dir))
 			var findings []Finding
 			for _, check := range checks[:3] {
 				some, err := check.run(t.Context(), facts)

@@ -23,7 +23,7 @@ func checkEngine(_ context.Context, f *facts) ([]Finding, error) {
 		return nil, err
 	}
 	if info.failure != "" {
-		return []Finding{unreachable(info, runtime.GOOS, f.cli.Getenv("DOCKER_HOST"))}, nil
+		return []Finding{unreachable(info, runtime.GOOS, f.stack.Getenv("DOCKER_HOST"))}, nil
 	}
 	if info.OSType != "linux" {
 		return []Finding{{Error, "Docker", "the engine runs " + info.OSType + " containers, and the stack is made of Linux containers",

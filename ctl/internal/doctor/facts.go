@@ -20,13 +20,13 @@ import (
 
 // facts is what the checks look at. Each is fetched when the first check asks, and once.
 type facts struct {
-	cli        docker.CLI
+	stack      *stack.Stack
 	info       func() (engine, error)
 	engine     func() (engine, error) // info, or errUnknown where the engine does not answer
 	local      func() (bool, error)   // the engine's ports, disk and network are this machine's own
 	settings   func() (stack.Settings, error)
 	project    func() (stack.Project, error)
-	containers func() ([]stack.Container, error)
+	containers func() ([]docker.Container, error) // that run, whosever they are
 	networks   func() ([]network, error)
 	images     func() (map[string]docker.Image, error) // of the stack, those that are here
 }
@@ -46,10 +46,10 @@ type network struct {
 	}
 }
 
-func gather(ctx context.Context, cli docker.CLI) *facts {
-	f := &facts{cli: cli}
+func gather(ctx context.Context, s *stack.Stack) *facts {
+	f := &facts{stack: s}
 	f.info = sync.OnceValues(func() (engine, error) {
-		info, err := cli.Info(ctx)
+		info, err := s.Info(ctx)
 		if errors.Is(err, docker.ErrSilent) {
 			return engine{failure: err.Error()}, nil
 		}
@@ -63,7 +63,7 @@ func gather(ctx context.Context, cli docker.CLI) *facts {
 		return info, nil
 	})
 	f.local = sync.OnceValues(func() (bool, error) {
-		out, err := cli.Output(ctx, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+		out, err := s.Output(ctx, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
 		if err != nil {
 			return false, err
 		}
@@ -71,12 +71,12 @@ func gather(ctx context.Context, cli docker.CLI) *facts {
 	})
 	f.settings = sync.OnceValues(func() (stack.Settings, error) {
 		if !f.hasCompose() {
-			if _, err := os.Stat(filepath.Join(cli.Dir, ".env")); !errors.Is(err, os.ErrNotExist) {
+			if _, err := os.Stat(filepath.Join(s.Dir, ".env")); !errors.Is(err, os.ErrNotExist) {
 				return nil, fmt.Errorf("%w: needs Compose to read .env", errUnknown)
 			}
-			return stack.EnvironmentSettings(cli)
+			return s.EnvironmentSettings()
 		}
-		settings, err := stack.ReadSettings(ctx, cli)
+		settings, err := s.Settings(ctx)
 		if err != nil {
 			return nil, refusal{err, "settings that Compose can read"}
 		}
@@ -86,29 +86,29 @@ func gather(ctx context.Context, cli docker.CLI) *facts {
 		if !f.hasCompose() {
 			return stack.Project{}, fmt.Errorf("%w: needs Compose", errUnknown)
 		}
-		project, err := stack.ReadProject(ctx, cli)
+		project, err := s.Project(ctx)
 		if err != nil {
 			return stack.Project{}, refusal{err, "a compose.yaml that Compose can read"}
 		}
 		return project, nil
 	})
-	f.containers = sync.OnceValues(func() ([]stack.Container, error) {
+	f.containers = sync.OnceValues(func() ([]docker.Container, error) {
 		if _, err := f.engine(); err != nil {
 			return nil, err
 		}
-		return stack.Running(ctx, cli)
+		return s.List(ctx)
 	})
 	f.networks = sync.OnceValues(func() ([]network, error) {
 		if _, err := f.engine(); err != nil {
 			return nil, err
 		}
-		ids, err := cli.Output(ctx, "network", "ls", "--quiet")
+		ids, err := s.Output(ctx, "network", "ls", "--quiet")
 		if err != nil {
 			return nil, err
 		}
 		// One that is removed meanwhile makes the command fail and is left out of the list.
 		var list []network
-		out, failed := cli.Output(ctx, append([]string{"network", "inspect"}, strings.Fields(ids)...)...)
+		out, failed := s.Output(ctx, append([]string{"network", "inspect"}, strings.Fields(ids)...)...)
 		if err := json.Unmarshal([]byte(out), &list); err != nil {
 			return nil, errors.Join(failed, err)
 		}
@@ -122,7 +122,7 @@ func gather(ctx context.Context, cli docker.CLI) *facts {
 		if err != nil {
 			return nil, err
 		}
-		return cli.Images(ctx, project.Images()...)
+		return s.Images(ctx, project.Images()...)
 	})
 	return f
 }
@@ -141,7 +141,7 @@ func (f *facts) projectName() string {
 	if project, err := f.project(); err == nil {
 		return project.Name
 	}
-	if name := f.cli.Getenv("COMPOSE_PROJECT_NAME"); name != "" {
+	if name := f.stack.Getenv("COMPOSE_PROJECT_NAME"); name != "" {
 		return name
 	}
 	return "oneserver" // as compose.yaml says

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	connections "github.com/shirou/gopsutil/v4/net"
 	"github.com/shirou/gopsutil/v4/process"
 
+	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -63,19 +63,19 @@ func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
 			continue // who holds DNS_PORT on UDP mostly holds it on TCP
 		}
 		if container, held := containerOn(port, containers); held {
-			if container.Project == f.projectName() {
+			if container.Project() == f.projectName() {
 				running = true
 				if refused(ctx, port) {
 					findings = append(findings, Finding{Warning, port.setting, fmt.Sprintf("nobody listens on TCP %s, though %s runs and publishes it: the engine's proxy for that port has ended, as it does when it runs out of files",
-						port.address, container.Name), "docker compose restart " + container.Service + "; docs/security.md says what keeps it from happening again"})
+						port.address, container.Title()), "docker compose restart " + container.Service() + "; docs/security.md says what keeps it from happening again"})
 				}
 				continue
 			}
-			holder := "the container " + container.Name
-			if container.Project != "" {
-				holder += " of the Compose project " + container.Project
+			holder := "the container " + container.Title()
+			if project := container.Project(); project != "" {
+				holder += " of the Compose project " + project
 			}
-			findings = append(findings, taken(ctx, port, holder, "docker stop "+container.Name))
+			findings = append(findings, taken(ctx, port, holder, "docker stop "+container.Title()))
 		} else if holder := processOn(ctx, port, sockets); holder != "" {
 			findings = append(findings, taken(ctx, port, holder, "stop it"))
 		}
@@ -98,28 +98,19 @@ func taken(ctx context.Context, port published, holder, stop string) Finding {
 	return Finding{Error, port.setting, fmt.Sprintf("%s %s is taken by %s", strings.ToUpper(port.network), port.address, holder), do}
 }
 
-// publishedPort is one entry in the ports column of docker ps: 0.0.0.0:80->80/tcp, [::]:8000-8010->8000-8010/tcp.
-var publishedPort = regexp.MustCompile(`^\[?(.*?)\]?:(\d+)(?:-(\d+))?->.*/(tcp|udp)$`)
-
 // containerOn returns the running container that publishes the port.
-func containerOn(port published, containers []stack.Container) (stack.Container, bool) {
+func containerOn(port published, containers []docker.Container) (docker.Container, bool) {
+	number := strconv.Itoa(int(port.address.Port()))
 	for _, container := range containers {
-		for entry := range strings.SplitSeq(container.Ports, ", ") {
-			match := publishedPort.FindStringSubmatch(entry)
-			if match == nil || match[4] != port.network {
-				continue
-			}
-			first, _ := strconv.ParseUint(match[2], 10, 16) // the pattern allows digits only
-			last := first
-			if match[3] != "" {
-				last, _ = strconv.ParseUint(match[3], 10, 16)
-			}
-			if number := uint64(port.address.Port()); first <= number && number <= last && overlaps(port.address.Addr(), match[1]) {
-				return container, true
+		for inside, bindings := range container.NetworkSettings.Ports {
+			for _, binding := range bindings {
+				if strings.HasSuffix(inside, "/"+port.network) && binding.HostPort == number && overlaps(port.address.Addr(), binding.HostIP) {
+					return container, true
+				}
 			}
 		}
 	}
-	return stack.Container{}, false
+	return docker.Container{}, false
 }
 
 // overlaps says whether who listens on one address keeps another from listening on the other.

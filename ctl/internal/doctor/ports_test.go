@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -12,31 +13,34 @@ func TestAContainerIsFoundByThePortsItPublishes(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name    string
-		ports   string // as docker ps shows them
+		inside  string // the port in the container
+		outside string // and the address that it is published on
 		network string
 		address string
 		found   bool
 	}{
-		{"the same address", "127.0.0.1:80->80/tcp", "tcp", "127.0.0.1:80", true},
-		{"every address", "443/tcp, 0.0.0.0:80->8080/tcp, :::80->8080/tcp", "tcp", "127.0.0.1:80", true},
-		{"every IPv6 address takes IPv4 too", "[::]:80->80/tcp", "tcp", "127.0.0.1:80", true},
-		{"one address where all are wanted", "127.0.0.1:80->80/tcp", "tcp", "0.0.0.0:80", true},
-		{"a range", "0.0.0.0:1050-1060->1050-1060/udp", "udp", "127.0.0.1:1053", true},
-		{"another address", "192.168.1.5:80->80/tcp", "tcp", "127.0.0.1:80", false},
-		{"another protocol", "127.0.0.1:1053->53/udp", "tcp", "127.0.0.1:1053", false},
-		{"another port", "127.0.0.1:8080->80/tcp", "tcp", "127.0.0.1:80", false},
-		{"beside a range", "0.0.0.0:1054-1060->1054-1060/udp", "udp", "127.0.0.1:1053", false},
-		{"exposed and not published", "80/tcp", "tcp", "127.0.0.1:80", false},
-		{"an IPv6 address", "[::1]:80->80/tcp", "tcp", "127.0.0.1:80", false},
-		{"nothing", "", "tcp", "127.0.0.1:80", false},
+		{"the same address", "80/tcp", "127.0.0.1:80", "tcp", "127.0.0.1:80", true},
+		{"every address", "8080/tcp", "0.0.0.0:80", "tcp", "127.0.0.1:80", true},
+		{"every IPv6 address takes IPv4 too", "80/tcp", "[::]:80", "tcp", "127.0.0.1:80", true},
+		{"one address where all are wanted", "80/tcp", "127.0.0.1:80", "tcp", "0.0.0.0:80", true},
+		{"another address", "80/tcp", "192.168.1.5:80", "tcp", "127.0.0.1:80", false},
+		{"another protocol", "53/udp", "127.0.0.1:1053", "tcp", "127.0.0.1:1053", false},
+		{"another port", "80/tcp", "127.0.0.1:8080", "tcp", "127.0.0.1:80", false},
+		{"exposed and not published", "80/tcp", "", "tcp", "127.0.0.1:80", false},
+		{"an IPv6 address", "80/tcp", "[::1]:80", "tcp", "127.0.0.1:80", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
+			shop := docker.Container{Name: "/shop"}
+			shop.NetworkSettings.Ports = map[string][]struct{ HostIP, HostPort string }{"443/tcp": nil, test.inside: nil}
+			if ip, port, err := net.SplitHostPort(test.outside); err == nil {
+				shop.NetworkSettings.Ports[test.inside] = []struct{ HostIP, HostPort string }{{ip, port}}
+			}
 			port := published{"HTTP_PORT", test.network, netip.MustParseAddrPort(test.address)}
-			got, found := containerOn(port, []stack.Container{{Name: "silent"}, {Name: "shop", Ports: test.ports}})
-			if found != test.found || found && got.Name != "shop" {
-				t.Errorf("%s %s in %q: found %q, %t; want %t", test.network, test.address, test.ports, got.Name, found, test.found)
+			got, found := containerOn(port, []docker.Container{{Name: "/silent"}, shop})
+			if found != test.found || found && got.Title() != "shop" {
+				t.Errorf("%s %s where %s is at %q: found %q, %t; want %t", test.network, test.address, test.inside, test.outside, got.Name, found, test.found)
 			}
 		})
 	}

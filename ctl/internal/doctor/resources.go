@@ -64,16 +64,16 @@ func checkRoom(ctx context.Context, f *facts) ([]Finding, error) {
 		return nil, err
 	}
 	for _, container := range containers {
-		if container.Project != f.projectName() || container.Service != "db" {
+		if container.Project() != f.projectName() || container.Service() != "db" {
 			continue
 		}
-		out, err := f.cli.Output(ctx, "exec", container.Name, "stat", "--file-system", "--format=%a %S", "/var/lib/mysql")
+		out, err := f.stack.Output(ctx, "exec", container.ID, "stat", "--file-system", "--format=%a %S", "/var/lib/mysql")
 		if err != nil {
 			return nil, err
 		}
 		var blocks, size uint64
 		if _, err := fmt.Sscan(out, &blocks, &size); err != nil {
-			return nil, fmt.Errorf("stat in %s says %q: %w", container.Name, out, err)
+			return nil, fmt.Errorf("stat in %s says %q: %w", container.Title(), out, err)
 		}
 		return []Finding{judgeRoom(blocks*size/megabyte, reserve)}, nil
 	}
@@ -167,11 +167,7 @@ func checkImages(ctx context.Context, f *facts) ([]Finding, error) {
 	if len(missing) > 0 {
 		return []Finding{{Note, "images", "not here: " + strings.Join(missing, ", "), "nothing: make up pulls or builds them"}}, nil
 	}
-	project, err := f.project()
-	if err != nil {
-		return nil, err
-	}
-	uses, err := images.Uses(ctx, f.cli, project)
+	uses, err := images.Uses(ctx, f.stack)
 	if err != nil {
 		return nil, err
 	}

@@ -200,7 +200,7 @@ func parseSubnet(text string) (netip.Prefix, error) {
 // checkNames looks in .env for settings that nothing reads: a name with a typo would otherwise do nothing, silently.
 // It reads names only; what the values are, Compose says.
 func checkNames(_ context.Context, f *facts) ([]Finding, error) {
-	file, err := os.Open(filepath.Join(f.cli.Dir, ".env"))
+	file, err := os.Open(filepath.Join(f.stack.Dir, ".env"))
 	if errors.Is(err, os.ErrNotExist) {
 		return []Finding{{OK, ".env", "not there, the defaults hold", ""}}, nil
 	}
@@ -208,7 +208,7 @@ func checkNames(_ context.Context, f *facts) ([]Finding, error) {
 		return nil, err
 	}
 	defer file.Close()
-	known, err := stack.Defaults(f.cli)
+	known, err := f.stack.Defaults()
 	if err != nil {
 		return nil, err
 	}

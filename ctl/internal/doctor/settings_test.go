@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -99,7 +98,7 @@ func TestASettingThatNothingReadsIsWarnedAbout(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "compose.yaml", "services: {web: {image: none, environment: {A: '${DOMAIN:-foobar.com}', B: '${HTTP_PORT:-80}', C: '${SERVER_IP:-8.8.8.8}'}}}")
 	write(t, dir, ".env", "# HTTP_PROT=1\nDOMIAN=example.org\n export SERVERIP = 203.0.113.10\nHTTP_PORT=8080\nCOMPOSE_PROJECT_NAME=mine\n\nnonsense\n")
-	got, err := checkNames(t.Context(), gather(t.Context(), docker.CLI{Dir: dir}))
+	got, err := checkNames(t.Context(), gather(t.Context(), stack.New(dir)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"oneserver/ctl/internal/drill/check"
 	"oneserver/ctl/internal/drill/load"
+	"oneserver/ctl/internal/wait"
 )
 
 // author is the account that a drill writes with. It is made for one run and removed with all that it wrote.
@@ -71,13 +72,13 @@ func (a *author) write(token string) load.Request {
 
 // stored looks the posts of a run up in the database: how many there are of each token.
 func (s *Stack) stored(ctx context.Context, tokenPrefix string) (check.Stored, error) {
-	titles, err := s.sql(ctx, "SELECT title FROM posts WHERE title LIKE '"+tokenPrefix+"%'")
+	rows, err := s.sql(ctx, "SELECT title FROM posts WHERE title LIKE '"+tokenPrefix+"%'")
 	if err != nil {
 		return nil, fmt.Errorf("look the writes up: %w", err)
 	}
 	found := check.Stored{}
-	for title := range strings.Lines(titles) {
-		found[strings.TrimSpace(title)]++
+	for _, row := range rows {
+		found[row[0]]++
 	}
 	return found, nil
 }
@@ -99,23 +100,17 @@ func (s *Stack) ask(ctx context.Context, method, path, cookie string, content an
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+	var header http.Header
 	key := rand.Text()
-	for {
-		header, status, err := s.askOnce(ctx, method, path, cookie, key, body)
-		if err == nil {
-			return header, nil
-		}
+	err = wait.Until(ctx, patience, 500*time.Millisecond, func(ctx context.Context) (err error) {
+		var status int
+		header, status, err = s.askOnce(ctx, method, path, cookie, key, body)
 		if status > 0 && status < 500 && status != http.StatusTooManyRequests {
-			return nil, err
+			err = wait.Final(err)
 		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(500 * time.Millisecond):
-		}
-	}
+		return err
+	})
+	return header, err
 }
 
 func (s *Stack) askOnce(ctx context.Context, method, path, cookie, key string, body []byte) (header http.Header, status int, err error) {

@@ -16,11 +16,11 @@ import (
 	"strings"
 	"time"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/drill/check"
 	"oneserver/ctl/internal/drill/history"
 	"oneserver/ctl/internal/drill/load"
 	"oneserver/ctl/internal/drill/report"
+	"oneserver/ctl/internal/stack"
 )
 
 // Options of a drill. A zero value is the default.
@@ -100,12 +100,12 @@ type drill struct {
 
 // Run holds the drills of these names, one after the other, shows each as it goes on, and writes one report. It leaves
 // the stack as it found it, also when ctx ends, which is then ErrInterrupted.
-func Run(ctx context.Context, cli docker.CLI, out *os.File, names []string, o Options) error {
+func Run(ctx context.Context, of *stack.Stack, out *os.File, names []string, o Options) error {
 	chosen, err := choose(names, o.Event)
 	if err != nil {
 		return err
 	}
-	s, err := Find(ctx, cli, o.Project)
+	s, err := Find(ctx, of, o.Project)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func Run(ctx context.Context, cli docker.CLI, out *os.File, names []string, o Op
 	if len(names) == len(plans) {
 		title = "all"
 	}
-	dir := under(cli.Dir, cmp.Or(o.Out, filepath.Join("drills", time.Now().Format("2006-01-02-150405-")+title)))
+	dir := of.Path(cmp.Or(o.Out, filepath.Join("drills", time.Now().Format("2006-01-02-150405-")+title)))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -173,21 +173,13 @@ func choose(names []string, only string) ([]plan, error) {
 	return chosen, nil
 }
 
-// under takes a relative path from the repository's root: make runs the tool in another folder than its user is in.
-func under(root, path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(root, path)
-}
-
 // Compare prints the results of two drills side by side, read from the folders of their reports.
-func Compare(cli docker.CLI, out io.Writer, a, b string) error {
-	sectionsA, err := report.ReadSummary(under(cli.Dir, a))
+func Compare(of *stack.Stack, out io.Writer, a, b string) error {
+	sectionsA, err := report.ReadSummary(of.Path(a))
 	if err != nil {
 		return fmt.Errorf("%s: %w", a, err)
 	}
-	sectionsB, err := report.ReadSummary(under(cli.Dir, b))
+	sectionsB, err := report.ReadSummary(of.Path(b))
 	if err != nil {
 		return fmt.Errorf("%s: %w", b, err)
 	}
@@ -254,7 +246,7 @@ func (d *drill) perform(ctx context.Context, t *traffic, e event) (entry *histor
 		// Whatever came of it, the next event and the user find the stack as it was.
 		err = errors.Join(err, back.now(ctx))
 		if err == nil {
-			err = d.stack.await(ctx, healthyTime, nil)
+			err = d.stack.AwaitHealthy(ctx, healthyTime, nil)
 		}
 		if err == nil {
 			err = t.awaitSteadyState(ctx, healthyTime, time.Now())
@@ -267,12 +259,12 @@ func (d *drill) perform(ctx context.Context, t *traffic, e event) (entry *histor
 	if err := t.awaitSteadyState(ctx, healthyTime, time.Now()); err != nil {
 		return nil, fmt.Errorf("before it: %w", err)
 	}
-	t.say(e.title)
+	t.tell.Say("%s", e.title)
 	entry = &history.Event{Name: e.title, Start: t.since(), Note: e.note}
 	err = act.run(ctx)
 	entry.End = t.since()
 	if err == nil {
-		err = d.stack.await(ctx, healthyTime, act.recovered)
+		err = d.stack.AwaitHealthy(ctx, healthyTime, act.recovered)
 	}
 	if err == nil {
 		entry.Healthy = t.since()

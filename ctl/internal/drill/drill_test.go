@@ -18,6 +18,7 @@ import (
 	"oneserver/ctl/internal/drill/check"
 	"oneserver/ctl/internal/drill/history"
 	"oneserver/ctl/internal/drill/report"
+	"oneserver/ctl/internal/stack"
 )
 
 func TestWhatWasDoneIsUndoneInTurnAfterCtrlCAndAfterAFailure(t *testing.T) {
@@ -80,7 +81,7 @@ func TestAFileIsPutBackToTheByteAndTheSecond(t *testing.T) {
 			t.Errorf("it was changed at %s", info.ModTime())
 		}
 	}
-	s := &Stack{cli: docker.CLI{Dir: dir}}
+	s := &Stack{Stack: stack.New(dir)}
 	u := &undo{out: io.Discard}
 	told := 0
 	change, err := s.edit(u, "nginx.conf", "# "+mark, func(context.Context) error { told++; return nil })
@@ -117,7 +118,7 @@ func TestADrillSendsToLoopbackOnly(t *testing.T) {
 		{"8.8.8.8", "80", ""},
 	}
 	for _, test := range tests {
-		var c container
+		var c docker.Container
 		c.NetworkSettings.Ports = map[string][]struct{ HostIP, HostPort string }{"80/tcp": {{test.host, test.port}}}
 		got, err := published(c, "80/tcp")
 		if test.want == "" {
@@ -128,7 +129,7 @@ func TestADrillSendsToLoopbackOnly(t *testing.T) {
 			t.Errorf("published at %s it sends to %s, %v; want %s", test.host, got, err, test.want)
 		}
 	}
-	if got, err := published(container{}, "80/tcp"); err == nil {
+	if got, err := published(docker.Container{}, "80/tcp"); err == nil {
 		t.Errorf("not published at all, it sends to %s", got)
 	}
 }

@@ -3,6 +3,8 @@ package drill
 import (
 	"context"
 	"time"
+
+	"oneserver/ctl/internal/docker"
 )
 
 // An event is a fault, or a piece of maintenance, that the stack is put through while visitors come.
@@ -22,7 +24,7 @@ type event struct {
 // An action is what is done to the stack in an event.
 type action struct {
 	run       func(context.Context) error
-	recovered func([]container) error // whether the containers show the recovery; nil where their health does
+	recovered func([]docker.Container) error // whether the containers show the recovery; nil where their health does
 }
 
 // expected is how long events take together.

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/wait"
+
 	"github.com/miekg/dns"
 )
 
@@ -67,7 +70,7 @@ const mark = "oneserver-drill"
 // edit prepares to add a line to the end of a file of the repository. When it is undone the file is byte for byte and
 // to the second as it was, and after is called, where there is one.
 func (s *Stack) edit(u *undo, name, line string, after func(context.Context) error) (change func(context.Context) error, err error) {
-	path := filepath.Join(s.cli.Dir, filepath.FromSlash(name))
+	path := filepath.Join(s.Dir, filepath.FromSlash(name))
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -117,21 +120,15 @@ func overwrite(path string, content []byte) (err error) {
 
 // answers waits until dns answers a question for a name of the zone with that code.
 func (s *Stack) answers(ctx context.Context, name string, rcode int) error {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
 	client := &dns.Client{Timeout: 500 * time.Millisecond}
 	question := new(dns.Msg).SetQuestion(dns.Fqdn(name+"."+s.domain), dns.TypeTXT)
-	for {
+	return wait.Until(ctx, 15*time.Second, 20*time.Millisecond, func(ctx context.Context) error {
 		answer, _, err := client.ExchangeContext(ctx, question, s.dns.String())
-		if err == nil && answer.Rcode == rcode {
-			return nil
+		if err == nil && answer.Rcode != rcode {
+			err = fmt.Errorf("dns answers %s for %s, not %s", dns.RcodeToString[answer.Rcode], name, dns.RcodeToString[rcode])
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("dns does not answer %s for %s: %w", dns.RcodeToString[rcode], name, errors.Join(err, ctx.Err()))
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+		return err
+	})
 }
 
 // newImage is a service's image built anew, with the same content under another id, and docker compose up.
@@ -150,21 +147,21 @@ func newImage(name, title, service string) event {
 				return action{}, err
 			}
 			u.later("put the image of "+service+" back", func(ctx context.Context) error {
-				if _, err := s.cli.Output(ctx, "image", "tag", old, tag); err != nil {
+				if _, err := s.Output(ctx, "image", "tag", old, tag); err != nil {
 					return err
 				}
 				return s.up(ctx)
 			})
 			return action{
 				run: func(ctx context.Context) error {
-					if _, err := s.cli.Output(ctx, "image", "tag", next, tag); err != nil {
+					if _, err := s.Output(ctx, "image", "tag", next, tag); err != nil {
 						return err
 					}
 					return s.up(ctx)
 				},
-				recovered: func(now []container) error {
+				recovered: func(now []docker.Container) error {
 					for _, c := range now {
-						if c.service() == service && c.Image == old {
+						if c.Service() == service && c.Image == old {
 							return fmt.Errorf("%s is the old one", c.Name)
 						}
 					}
@@ -178,13 +175,13 @@ func newImage(name, title, service string) event {
 // derive builds an image with the same content under another id, or with a line that changes it.
 func (d *drill) derive(ctx context.Context, u *undo, tag, line string) (id string, err error) {
 	const next = mark + ":next"
-	build := d.stack.cli.Command(ctx, "build", "--quiet", "--tag", next, "-")
+	build := d.stack.Command(ctx, "build", "--quiet", "--tag", next, "-")
 	build.Stdin = strings.NewReader("FROM " + tag + "\nLABEL drill=" + strconv.FormatUint(d.seed, 36) + "\n" + line + "\n")
-	if _, err := d.stack.cli.OutputOf(build); err != nil {
+	if _, err := docker.Output(build); err != nil {
 		return "", err
 	}
 	u.later("remove the image of the drill", func(ctx context.Context) error {
-		_, err := d.stack.cli.Output(ctx, "image", "rm", next)
+		_, err := d.stack.Output(ctx, "image", "rm", next)
 		return err
 	})
 	return d.stack.imageID(ctx, next)
@@ -213,7 +210,7 @@ func migration(name, title, algorithm string) event {
 		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
 			u.later("drop the column again", func(ctx context.Context) error {
 				there, err := d.stack.sql(ctx, "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema=DATABASE() AND table_name='"+table+"' AND column_name='"+column+"'")
-				if err != nil || there == "0" {
+				if err != nil || there[0][0] == "0" {
 					return err
 				}
 				_, err = d.stack.sql(ctx, unlogged+"ALTER TABLE "+table+" DROP COLUMN "+column)
@@ -259,10 +256,10 @@ func (s *Stack) empty(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if left == "0" && !removed {
+		if left[0][0] == "0" && !removed {
 			return nil
 		}
-		if left == "0" {
+		if left[0][0] == "0" {
 			_, err := s.sql(ctx, unlogged+"ALTER TABLE "+table+" FORCE")
 			return err
 		}

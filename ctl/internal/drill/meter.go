@@ -47,7 +47,7 @@ type sample struct {
 
 // meter begins to watch the containers that run now, until ctx ends.
 func (s *Stack) meter(ctx context.Context) (*meter, error) {
-	all, err := s.containers(ctx)
+	all, err := s.Containers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -58,9 +58,9 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 		if c.State.Status != "running" {
 			continue
 		}
-		parts[c.ID] = c.service()
+		parts[c.ID] = c.Service()
 		ids = append(ids, c.ID)
-		switch c.service() {
+		switch c.Service() {
 		case "app":
 			for _, network := range c.NetworkSettings.Networks {
 				apps = append(apps, network.IPAddress)
@@ -72,7 +72,7 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 		}
 	}
 	m.watchers.Go(func() {
-		stats := s.cli.Command(ctx, append([]string{"stats", "--no-trunc", "--format", "{{.ID}} {{.CPUPerc}}"}, ids...)...)
+		stats := s.Command(ctx, append([]string{"stats", "--no-trunc", "--format", "{{.ID}} {{.CPUPerc}}"}, ids...)...)
 		m.watch(stats, nil, func(line string) {
 			if id, percent, ok := parseUsage(line); ok {
 				m.add("CPU of "+parts[id], id, percent)
@@ -82,8 +82,8 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 	// These shells answer each line that they are sent, and end with the last: what docker exec has begun in a container
 	// would outlive it.
 	m.watchers.Go(func() {
-		ask := s.cli.Command(ctx, "exec", "--interactive", db, "sh", "-c",
-			`while read -r go; do `+stack.RootMySQL+` -e "SHOW GLOBAL STATUS LIKE 'Threads_running'"; done`)
+		mysql := s.DatabaseIn(db)
+		ask := mysql.Command(ctx, `while read -r go; do `+mysql.Client()+`--batch --skip-column-names -e "SHOW GLOBAL STATUS LIKE 'Threads_running'"; done`)
 		m.watch(ask, ctx.Done(), func(line string) {
 			if name, text, _ := strings.Cut(line, "\t"); name == "Threads_running" {
 				if n, err := strconv.ParseFloat(text, 64); err == nil {
@@ -94,7 +94,7 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 	})
 	for _, address := range apps {
 		m.watchers.Go(func() {
-			ask := s.cli.Command(ctx, "exec", "--interactive", web, "sh", "-c",
+			ask := s.Command(ctx, "exec", "--interactive", web, "sh", "-c",
 				`while read -r go; do curl -fsS --max-time 2 http://`+address+`:9090/metrics | grep '^`+waitSeconds+`'; done`)
 			m.watch(ask, ctx.Done(), func(line string) {
 				if value, err := counter(line, waitSeconds); err == nil {
@@ -260,7 +260,7 @@ func bottleneck(detail map[string]string) string {
 		return number
 	}
 	most, share := "", 0.0
-	for _, service := range services {
+	for _, service := range stack.Services {
 		if used := value("CPU of " + service); used > share {
 			most, share = service, used
 		}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/drill/check"
 	"oneserver/ctl/internal/drill/history"
 	"oneserver/ctl/internal/drill/load"
@@ -88,10 +89,10 @@ func (s *Stack) scaleTo(ctx context.Context, n int) error {
 	if err := s.compose(ctx, "up", "--detach", "--no-recreate", "--scale", "app="+strconv.Itoa(n), "app"); err != nil {
 		return err
 	}
-	return s.await(ctx, healthyTime, func(all []container) error {
+	return s.AwaitHealthy(ctx, healthyTime, func(all []docker.Container) error {
 		have := 0
 		for _, c := range all {
-			if c.service() == "app" {
+			if c.Service() == "app" {
 				have++
 			}
 		}
@@ -120,7 +121,7 @@ func (d *drill) climb(ctx context.Context, a *author, steps []history.Step) (rep
 	}
 	for i, step := range steps {
 		err = errors.Join(err, meter.read(ctx))
-		t.say(fmt.Sprintf("%.0f a second", step.Rate))
+		t.tell.Say("%.0f a second", step.Rate)
 		end := time.Duration(i+1) * stepTime
 		select {
 		case <-time.After(end - t.since()):
@@ -146,7 +147,7 @@ func (d *drill) climb(ctx context.Context, a *author, steps []history.Step) (rep
 	for i := range section.Result.Steps {
 		section.Result.Steps[i].Detail = details[i]
 	}
-	return section, d.stack.await(ctx, healthyTime, nil)
+	return section, d.stack.AwaitHealthy(ctx, healthyTime, nil)
 }
 
 // keptUp says whether the site served, as it was asked to, what was due in a part of the run. It is asked at the end of

@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 // spof is the first of the three issues: any part that stops takes the site with it, or a piece of it. What was killed
@@ -35,7 +38,7 @@ var killAll = event{
 	title:    "kill -9 everything",
 	duration: 9 * time.Second,
 	prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
-		return d.stack.prepareKill(ctx, u, services...)
+		return d.stack.prepareKill(ctx, u, stack.Services...)
 	},
 }
 
@@ -49,25 +52,25 @@ func freeze(service string) event {
 		note:     "A part that hangs is restarted by nobody; the drill ended the pause.",
 		duration: frozen + time.Second,
 		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
-			victims, err := d.stack.of(ctx, service)
+			victims, err := d.stack.Containers(ctx, service)
 			if err != nil {
 				return action{}, err
 			}
 			id := victims[0].ID
 			thaw := func(ctx context.Context) error {
-				victims, err := d.stack.of(ctx, service)
+				victims, err := d.stack.Containers(ctx, service)
 				if err != nil {
 					return err
 				}
-				if !slices.ContainsFunc(victims, func(c container) bool { return c.ID == id && c.State.Paused }) {
+				if !slices.ContainsFunc(victims, func(c docker.Container) bool { return c.ID == id && c.State.Status == "paused" }) {
 					return nil
 				}
-				_, err = d.stack.cli.Output(ctx, "unpause", id)
+				_, err = d.stack.Output(ctx, "unpause", id)
 				return err
 			}
 			u.later("unpause "+service, thaw)
 			return action{run: func(ctx context.Context) error {
-				if _, err := d.stack.cli.Output(ctx, "pause", id); err != nil {
+				if _, err := d.stack.Output(ctx, "pause", id); err != nil {
 					return err
 				}
 				select {
@@ -85,21 +88,21 @@ func freeze(service string) event {
 // comes from outside the container, and the engine does not know that anybody meant it (after `docker kill` it would not
 // start the container again).
 func (s *Stack) prepareKill(ctx context.Context, u *undo, victims ...string) (action, error) {
-	all, err := s.containers(ctx)
+	all, err := s.Containers(ctx)
 	if err != nil {
 		return action{}, err
 	}
 	before := map[string]time.Time{} // when each was started, by id
 	var pids []string
 	for _, service := range victims {
-		i := slices.IndexFunc(all, func(c container) bool { return c.service() == service })
+		i := slices.IndexFunc(all, func(c docker.Container) bool { return c.Service() == service })
 		if i < 0 || all[i].State.Pid == 0 {
 			return action{}, fmt.Errorf("%s is not running", service)
 		}
 		before[all[i].ID] = all[i].State.StartedAt
 		pids = append(pids, strconv.Itoa(all[i].State.Pid))
 	}
-	cmd := s.cli.Command(ctx, "run", "--rm", "--interactive", "--pull", "never", "--pid", "host", "--network", "none",
+	cmd := s.Command(ctx, "run", "--rm", "--interactive", "--pull", "never", "--pid", "host", "--network", "none",
 		"--cap-drop", "ALL", "--cap-add", "KILL", "--security-opt", "no-new-privileges", "--read-only", "--user", "0",
 		"--entrypoint", "sh", s.project.Services["web"].Image,
 		"-c", "echo ready; read -r go && kill -9 "+strings.Join(pids, " ")+" && echo killed")
@@ -137,10 +140,10 @@ func (s *Stack) prepareKill(ctx context.Context, u *undo, victims ...string) (ac
 			}
 			return expect("killed")
 		},
-		recovered: func(now []container) error {
+		recovered: func(now []docker.Container) error {
 			for _, c := range now {
 				if started, killed := before[c.ID]; killed && c.State.StartedAt.Equal(started) {
-					return fmt.Errorf("%s was not started again", c.service())
+					return fmt.Errorf("%s was not started again", c.Service())
 				}
 			}
 			return nil

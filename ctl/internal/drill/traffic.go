@@ -2,6 +2,7 @@ package drill
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -9,7 +10,8 @@ import (
 
 	"oneserver/ctl/internal/drill/history"
 	"oneserver/ctl/internal/drill/load"
-	"oneserver/ctl/internal/drill/report"
+	"oneserver/ctl/internal/terminal"
+	"oneserver/ctl/internal/wait"
 )
 
 // everybody is what visitors ask for: the page, as everybody and as somebody who is signed in, whose answers Nginx
@@ -35,11 +37,13 @@ type traffic struct {
 	run      history.Run
 	attack   *load.Attack
 	stop     context.CancelFunc // ends the load
-	progress *report.Progress
+	tell     *terminal.Teller
+	expected int           // requests, about
 	ended    chan struct{} // closed when the last request is in
 
 	mu       sync.Mutex
 	requests []history.Request
+	failures int
 	failed   time.Time                  // the end of the last request that failed
 	lastOK   map[history.Kind]time.Time // the end of the last one that went well
 }
@@ -58,52 +62,57 @@ func (d *drill) begin(ctx context.Context, a *author, config load.Config, expect
 	}
 	run.Start = attack.Began()
 	t := &traffic{run: run, attack: attack, stop: stop, ended: make(chan struct{}), lastOK: map[history.Kind]time.Time{},
-		progress: report.NewProgress(d.out, d.title, expected)}
+		tell: terminal.NewTeller(d.out).Since(attack.Began()), expected: expected}
+	t.tell.Now("%s", d.title)
 	go t.watch()
-	t.say("the load is on")
+	t.tell.Say("the load is on")
 	return t, nil
 }
 
 func (t *traffic) watch() {
 	defer close(t.ended)
+	told := time.Now()
 	for r := range t.attack.Requests() {
-		t.progress.Request(r)
 		ended := t.run.Start.Add(r.Done)
 		t.mu.Lock()
 		t.requests = append(t.requests, r)
 		if !r.OK() {
-			t.failed = ended
+			t.failures, t.failed = t.failures+1, ended
 		} else {
 			t.lastOK[r.Kind] = ended
 		}
 		t.mu.Unlock()
+		if t.tell.Live() {
+			t.tell.Show("%s", t.progress())
+		} else if time.Since(told) >= seldom {
+			told = time.Now()
+			t.tell.Say("%s", t.progress())
+		}
 	}
+}
+
+// seldom is how often it is told how far a run is where no line can be written over.
+const seldom = 10 * time.Second
+
+func (t *traffic) progress() string {
+	return fmt.Sprintf("%d of %d requests, %d failed", len(t.requests), t.expected, t.failures)
 }
 
 func (t *traffic) since() time.Duration { return t.attack.Since() }
 
-func (t *traffic) say(line string) {
-	t.progress.Say(fmt.Sprintf("%6.1f s  %s", t.since().Seconds(), line))
-}
-
 // awaitSteadyState waits until, after a moment, no request has failed for steadyTime and some of each kind have gone well.
 func (t *traffic) awaitSteadyState(ctx context.Context, within time.Duration, since time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	return wait.Until(ctx, within, 20*time.Millisecond, func(context.Context) error {
 		if t.isSteady(since) {
 			return nil
 		}
 		select {
-		case <-ctx.Done():
-			return fmt.Errorf("requests still fail or go unanswered after %s", within)
 		case <-t.ended:
-			return fmt.Errorf("the load has ended")
-		case <-tick.C:
+			return wait.Final(errors.New("the load has ended"))
+		default:
+			return errors.New("requests still fail or go unanswered")
 		}
-	}
+	})
 }
 
 func (t *traffic) isSteady(since time.Time) bool {
@@ -122,7 +131,8 @@ func (t *traffic) end() history.History {
 	length := t.since()
 	t.stop()
 	<-t.ended
-	t.progress.Close()
+	t.tell.End()
+	t.tell.Say("%s", t.progress())
 	t.run.Steps = cut(t.run.Steps, length)
 	h := history.History{Run: t.run, Requests: t.requests}
 	h.Sort()

@@ -9,6 +9,7 @@ import (
 
 	"oneserver/ctl/internal/backup"
 	"oneserver/ctl/internal/deploy"
+	"oneserver/ctl/internal/docker"
 )
 
 // upkeep is the maintenance of before as this project does it.
@@ -16,7 +17,7 @@ var upkeep = []event{
 	{
 		name: "reload", title: "a changed nginx.conf", note: "make reload", duration: 6 * time.Second,
 		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
-			reload := func(ctx context.Context) error { return deploy.Reload(ctx, d.stack.cli, io.Discard) }
+			reload := func(ctx context.Context) error { return deploy.Reload(ctx, d.stack.Stack, io.Discard) }
 			change, err := d.stack.edit(u, "nginx.conf", "# "+mark, reload)
 			return action{run: func(ctx context.Context) error {
 				if err := change(ctx); err != nil {
@@ -31,7 +32,7 @@ var upkeep = []event{
 		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
 			next, err := d.nextRelease(ctx, u, "")
 			return action{
-				run:       func(ctx context.Context) error { return deploy.Release(ctx, d.stack.cli, io.Discard, next) },
+				run:       func(ctx context.Context) error { return deploy.Release(ctx, d.stack.Stack, io.Discard, next) },
 				recovered: runs(next),
 			}, err
 		},
@@ -45,10 +46,10 @@ var upkeep = []event{
 			}
 			next, err := d.nextRelease(ctx, u, "")
 			if err == nil {
-				err = deploy.Release(ctx, d.stack.cli, io.Discard, next)
+				err = deploy.Release(ctx, d.stack.Stack, io.Discard, next)
 			}
 			return action{
-				run:       func(ctx context.Context) error { return deploy.Rollback(ctx, d.stack.cli, io.Discard, "") },
+				run:       func(ctx context.Context) error { return deploy.Rollback(ctx, d.stack.Stack, io.Discard, "") },
 				recovered: runs(old),
 			}, err
 		},
@@ -58,7 +59,7 @@ var upkeep = []event{
 		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
 			next, err := d.nextRelease(ctx, u, `CMD ["nonsense"]`)
 			return action{run: func(ctx context.Context) error {
-				err := deploy.Release(ctx, d.stack.cli, io.Discard, next)
+				err := deploy.Release(ctx, d.stack.Stack, io.Discard, next)
 				if err == nil {
 					return errors.New("a release that cannot start was let through")
 				}
@@ -70,7 +71,7 @@ var upkeep = []event{
 		name: "restart-db", title: "a MySQL restart", note: "make restart-db", duration: 10 * time.Second,
 		prepare: func(_ context.Context, d *drill, _ *undo) (action, error) {
 			return action{run: func(ctx context.Context) error {
-				return deploy.RestartDatabase(ctx, d.stack.cli, io.Discard, deploy.RestartOptions{})
+				return deploy.RestartDatabase(ctx, d.stack.Stack, io.Discard, deploy.RestartOptions{})
 			}}, nil
 		},
 	},
@@ -89,7 +90,7 @@ var upkeep = []event{
 					return err
 				}
 				defer func() { err = errors.Join(err, silent.Close()) }()
-				return backup.Make(ctx, d.stack.cli, silent, backup.Options{Dir: dir, Keep: 1})
+				return backup.Make(ctx, d.stack.Stack, silent, backup.Options{Dir: dir, Keep: 1})
 			}}, nil
 		},
 	},
@@ -104,7 +105,7 @@ func (d *drill) nextRelease(ctx context.Context, u *undo, line string) (id strin
 	if err != nil {
 		return "", err
 	}
-	putBack, err := deploy.KeepAsNow(ctx, s.cli)
+	putBack, err := deploy.KeepAsNow(ctx, s.Stack)
 	if err != nil {
 		return "", err
 	}
@@ -113,20 +114,20 @@ func (d *drill) nextRelease(ctx context.Context, u *undo, line string) (id strin
 	}
 	u.later("leave the kept releases as they were", putBack)
 	u.later("put the release of before back", func(ctx context.Context) error {
-		apps, err := s.of(ctx, "app")
+		apps, err := s.Containers(ctx, "app")
 		if err != nil || runs(old)(apps) == nil {
 			return err
 		}
-		return deploy.Release(ctx, s.cli, io.Discard, old)
+		return deploy.Release(ctx, s.Stack, io.Discard, old)
 	})
 	return id, nil
 }
 
 // runs says whether all replicas of app run an image.
-func runs(image string) func([]container) error {
-	return func(all []container) error {
+func runs(image string) func([]docker.Container) error {
+	return func(all []docker.Container) error {
 		for _, c := range all {
-			if c.service() == "app" && c.Image != image {
+			if c.Service() == "app" && c.Image != image {
 				return errors.New(c.Name + " is of another release")
 			}
 		}

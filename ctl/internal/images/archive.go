@@ -3,6 +3,7 @@ package images
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"compress/gzip"
 	"context"
@@ -18,21 +19,21 @@ import (
 	"strings"
 
 	"oneserver/ctl/internal/ctxio"
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 // Bundle writes every image that the stack runs into one archive, for Load or, on any system, `docker load`. An empty
 // file name is oneserver-images-<os>-<arch>.tar.gz; a relative one starts at the repository.
-func Bundle(ctx context.Context, cli docker.CLI, out *Reporter, file string) error {
-	if err := Ensure(ctx, cli, out); err != nil {
+func Bundle(ctx context.Context, s *stack.Stack, out *Runner, file string) error {
+	if err := Ensure(ctx, s, out); err != nil {
 		return err
 	}
-	names, system, arch, err := runtimeImages(ctx, cli)
+	names, system, arch, err := runtimeImages(ctx, s)
 	if err != nil {
 		return err
 	}
-	file = archivePath(cli, file, system, arch)
-	here, err := cli.Images(ctx, names...)
+	file = archivePath(s, file, system, arch)
+	here, err := s.Images(ctx, names...)
 	if err != nil {
 		return err
 	}
@@ -41,75 +42,75 @@ func Bundle(ctx context.Context, cli docker.CLI, out *Reporter, file string) err
 		total += image.Size
 	}
 
-	step := out.begin("writing " + file)
+	out.Begin("writing %s", file)
 	temporary, err := os.CreateTemp(filepath.Dir(file), "partial-*.tar.gz")
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	defer os.Remove(temporary.Name())
 	defer temporary.Close()
 	// For these images a third of the time that the default level takes (6 s, 20 s) and 7% more bytes.
 	compressor, err := gzip.NewWriterLevel(temporary, gzip.BestSpeed)
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
-	progress := &progress{step: step, total: total}
-	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
-		cmd := cli.Command(ctx, append([]string{"save"}, names...)...)
+	progress := &progress{out: out, total: total}
+	if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+		cmd := s.Command(ctx, append([]string{"save"}, names...)...)
 		cmd.Stdout = io.MultiWriter(compressor, progress)
 		return cmd
 	}); err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	if err := errors.Join(compressor.Close(), temporary.Chmod(0o644), temporary.Sync(), temporary.Close()); err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	written, err := os.Stat(temporary.Name())
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	if err := os.Rename(temporary.Name(), file); err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
-	step.done("wrote %s, %s: %s", file, megabytes(written.Size()), list(names))
-	uses, err := published(ctx, cli, names)
+	out.Done("wrote %s, %s: %s", file, megabytes(written.Size()), list(names))
+	uses, err := published(ctx, s, names)
 	if err != nil {
 		return err
 	}
-	out.say("%s", Describe(uses))
+	out.Say("%s", Describe(uses))
 	return nil
 }
 
 // Load reads an archive that Bundle wrote. The whole of it is looked through before the engine is given any.
-func Load(ctx context.Context, cli docker.CLI, out *Reporter, file string) error {
-	names, system, arch, err := runtimeImages(ctx, cli)
+func Load(ctx context.Context, s *stack.Stack, out *Runner, file string) error {
+	names, system, arch, err := runtimeImages(ctx, s)
 	if err != nil {
 		return err
 	}
-	uses, err := published(ctx, cli, names)
+	uses, err := published(ctx, s, names)
 	if err != nil {
 		return err
 	}
-	file = archivePath(cli, file, system, arch)
-	step := out.begin("reading " + file)
+	file = archivePath(s, file, system, arch)
+	out.Begin("reading %s", file)
 	archive, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return step.fail(fmt.Errorf("there is no %s: write it with make bundle on a connected machine, or name another with make load FILE=…", file))
+		return out.Fail(fmt.Errorf("there is no %s: write it with make bundle on a connected machine, or name another with make load FILE=…", file))
 	}
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	defer archive.Close()
 	info, err := archive.Stat()
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
-	found, err := readArchive(io.TeeReader(ctxio.Reader{Context: ctx, Reader: archive}, &progress{step: step, total: info.Size()}))
+	found, err := readArchive(io.TeeReader(ctxio.Reader{Context: ctx, Reader: archive}, &progress{out: out, total: info.Size()}))
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	if err := check(found, names, system, arch); err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	var foreign []string
 	for i, use := range uses {
@@ -121,34 +122,28 @@ func Load(ctx context.Context, cli docker.CLI, out *Reporter, file string) error
 		uses[i].Here = loaded
 	}
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
-	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd { return cli.Command(ctx, "load", "--input", file) }); err != nil {
-		return step.fail(err)
+	if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd { return s.Command(ctx, "load", "--input", file) }); err != nil {
+		return out.Fail(err)
 	}
-	step.done("loaded %s", list(names))
-	out.say("%s", Describe(uses))
+	out.Done("loaded %s", list(names))
+	out.Say("%s", Describe(uses))
 	return nil
 }
 
 // runtimeImages returns what containers of the stack are made from, and what the engine runs.
-func runtimeImages(ctx context.Context, cli docker.CLI) (names []string, system, arch string, err error) {
-	plan, err := readPlan(ctx, cli)
+func runtimeImages(ctx context.Context, s *stack.Stack) (names []string, system, arch string, err error) {
+	plan, err := readPlan(ctx, s)
 	if err != nil {
 		return nil, "", "", err
 	}
-	system, arch, err = platform(ctx, cli)
+	system, arch, err = platform(ctx, s)
 	return slices.Concat(plan.pulled, plan.built), system, arch, err
 }
 
-func archivePath(cli docker.CLI, file, system, arch string) string {
-	if file == "" {
-		file = "oneserver-images-" + system + "-" + arch + ".tar.gz"
-	}
-	if !filepath.IsAbs(file) {
-		file = filepath.Join(cli.Dir, file)
-	}
-	return file
+func archivePath(s *stack.Stack, file, system, arch string) string {
+	return s.Path(cmp.Or(file, "oneserver-images-"+system+"-"+arch+".tar.gz"))
 }
 
 // maxDescription bounds, in bytes, the JSON files that an archive describes its images in.
@@ -272,15 +267,15 @@ func check(found map[string]archived, names []string, system, arch string) error
 	return nil
 }
 
-// progress shows on a step how much has passed through it, in bytes.
+// progress shows how much has passed through it, in bytes.
 type progress struct {
-	step        *step
+	out         *Runner
 	done, total int64
 }
 
 func (p *progress) Write(b []byte) (int, error) {
 	p.done += int64(len(b))
-	p.step.show(fmt.Sprintf("%s of about %s", megabytes(p.done), megabytes(p.total)))
+	p.out.said(megabytes(p.done) + " of about " + megabytes(p.total))
 	return len(b), nil
 }
 

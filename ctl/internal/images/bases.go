@@ -4,15 +4,16 @@ import (
 	"context"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 // AbsentBases returns the images that those of the services are built from and that are not here, so that Ensure has left
 // ours as they are.
-func AbsentBases(ctx context.Context, cli docker.CLI, services ...string) ([]string, error) {
-	plan, err := readPlan(ctx, cli, services...)
+func AbsentBases(ctx context.Context, s *stack.Stack, services ...string) ([]string, error) {
+	plan, err := readPlan(ctx, s, services...)
 	if err != nil {
 		return nil, err
 	}
-	here, err := cli.Images(ctx, plan.bases...)
+	here, err := s.Images(ctx, plan.bases...)
 	return docker.Absent(here, plan.bases), err
 }

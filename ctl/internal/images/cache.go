@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 // CacheBound is how much of the build cache stays that our builds leave, in bytes: some twenty of them. Each leaves twice what
@@ -22,12 +22,11 @@ const mark = "BUILT_FOR=oneserver "
 // TrimCache removes the oldest of our builds from the engine's build cache, beyond a bound. It is one cache for all that the
 // engine builds, and no filter of `docker builder prune` tells one project from another, so nothing is removed but records
 // that are known by their id to be ours. The caches that Go keeps are left alone: other builds share them, and Go trims its own.
-func TrimCache(ctx context.Context, cli docker.CLI, bound int64) error {
-	env, err := buildEnvironment(ctx, cli)
+func TrimCache(ctx context.Context, s *stack.Stack, bound int64) error {
+	cli, err := forBuilds(ctx, s)
 	if err != nil {
 		return err
 	}
-	cli.Env = env
 	listed, err := cli.Output(ctx, "buildx", "du", "--verbose")
 	if err != nil {
 		return err

@@ -36,24 +36,24 @@ type plan struct {
 // the same build that `docker compose up --build` does, so that nothing can be stale and nothing is kept beside it.
 // Where ours are here and what they are built from can not be had, as after Load, they are left as they are. What is here
 // is not exchanged for another: that is Renew's.
-func Ensure(ctx context.Context, cli docker.CLI, out *Reporter, services ...string) error {
-	plan, err := readPlan(ctx, cli, services...)
+func Ensure(ctx context.Context, s *stack.Stack, out *Runner, services ...string) error {
+	plan, err := readPlan(ctx, s, services...)
 	if err != nil {
 		return err
 	}
 	all := slices.Concat(plan.pulled, plan.bases, plan.built)
-	here, err := cli.Images(ctx, all...)
+	here, err := s.Images(ctx, all...)
 	if err != nil {
 		return err
 	}
-	unreachable, err := pull(ctx, cli, out, docker.Absent(here, slices.Concat(plan.pulled, plan.bases)))
+	unreachable, err := pull(ctx, s, out, docker.Absent(here, slices.Concat(plan.pulled, plan.bases)))
 	if err != nil {
 		return err
 	}
 	if unreachable == "" {
-		return build(ctx, cli, out, plan.built, services...)
+		return build(ctx, s, out, plan.built, services...)
 	}
-	if here, err = cli.Images(ctx, all...); err != nil {
+	if here, err = s.Images(ctx, all...); err != nil {
 		return err
 	}
 	missing, bases := docker.Absent(here, plan.pulled), docker.Absent(here, plan.bases)
@@ -62,20 +62,20 @@ func Ensure(ctx context.Context, cli docker.CLI, out *Reporter, services ...stri
 		missing = append(missing, bases...)
 	}
 	if len(missing) > 0 {
-		if err := standIns(ctx, cli, out, missing, "cannot be pulled ("+unreachable+")"); err != nil {
+		if err := standIns(ctx, s, out, missing, "cannot be pulled ("+unreachable+")"); err != nil {
 			return err
 		}
 	}
 	if asTheyAre {
-		out.say("%s is not here and cannot be pulled: %s stay as they are", list(bases), list(plan.built))
+		out.Say("%s is not here and cannot be pulled: %s stay as they are", list(bases), list(plan.built))
 		return nil
 	}
-	return build(ctx, cli, out, plan.built, services...)
+	return build(ctx, s, out, plan.built, services...)
 }
 
 // readPlan asks Compose which images there should be.
-func readPlan(ctx context.Context, cli docker.CLI, services ...string) (plan, error) {
-	project, err := stack.ReadProject(ctx, cli)
+func readPlan(ctx context.Context, s *stack.Stack, services ...string) (plan, error) {
+	project, err := s.Project(ctx)
 	if err != nil {
 		return plan{}, err
 	}
@@ -128,52 +128,51 @@ var passing = regexp.MustCompile(`(?i)too\s?many\s?requests|\b429\b`)
 // pull gets images from their registry. A registry that does not answer, or does not have one, is no error: the reason
 // is returned, and nothing else is asked of it. A transfer that breaks off is one, and a registry that is there and
 // refuses for now.
-func pull(ctx context.Context, cli docker.CLI, out *Reporter, names []string) (unreachable string, err error) {
+func pull(ctx context.Context, s *stack.Stack, out *Runner, names []string) (unreachable string, err error) {
 	for _, name := range names {
-		step := out.begin("pulling " + name)
-		err := step.run(ctx, registryPatience, func(ctx context.Context) *exec.Cmd { return cli.Command(ctx, "pull", name) })
+		out.Begin("pulling %s", name)
+		err := out.run(ctx, registryPatience, func(ctx context.Context) *exec.Cmd { return s.Command(ctx, "pull", name) })
 		var failed *commandError
 		switch {
 		case err == nil:
-			step.done("pulled %s", name)
+			out.Done("pulled %s", name)
 		case errors.As(err, &failed) && passing.MatchString(failed.reason()):
-			return "", step.fail(fmt.Errorf("%w\nthe registry allows no more for now: try again later, or raise its limit with docker login", err))
+			return "", out.Fail(fmt.Errorf("%w\nthe registry allows no more for now: try again later, or raise its limit with docker login", err))
 		case ctx.Err() == nil && errors.As(err, &failed) && !failed.stdout:
-			step.drop()
+			out.End()
 			if errors.Is(err, errSilent) {
 				return fmt.Sprintf("the registry said nothing for %s", registryPatience.first), nil
 			}
 			return failed.reason(), nil
 		default:
-			return "", step.fail(err)
+			return "", out.Fail(err)
 		}
 	}
 	return "", nil
 }
 
 // build builds our images, those of the services named or all, and says so if that changed any.
-func build(ctx context.Context, cli docker.CLI, out *Reporter, names []string, services ...string) error {
-	if _, err := EnsurePlugin(ctx, cli, out, docker.Buildx); err != nil {
+func build(ctx context.Context, s *stack.Stack, out *Runner, names []string, services ...string) error {
+	if _, err := EnsurePlugin(ctx, s, out, docker.Buildx); err != nil {
 		return err
 	}
-	before, err := cli.Images(ctx, names...)
+	before, err := s.Images(ctx, names...)
 	if err != nil {
 		return err
 	}
-	env, err := buildEnvironment(ctx, cli)
+	building, err := forBuilds(ctx, s)
 	if err != nil {
 		return err
 	}
-	step := out.begin("building " + list(names))
-	cli.Env = env
-	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
-		return cli.Command(ctx, append([]string{"compose", "--progress", "plain", "build"}, services...)...)
+	out.Begin("building %s", list(names))
+	if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+		return building.Command(ctx, append([]string{"compose", "--progress", "plain", "build"}, services...)...)
 	}); err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
-	after, err := cli.Images(ctx, names...)
+	after, err := s.Images(ctx, names...)
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	var changed []string
 	for _, name := range names {
@@ -182,35 +181,31 @@ func build(ctx context.Context, cli docker.CLI, out *Reporter, names []string, s
 		}
 	}
 	if len(changed) == 0 {
-		step.drop()
+		out.End()
 		return nil
 	}
-	step.done("built %s", list(changed))
+	out.Done("built %s", list(changed))
 	return nil
 }
 
-// buildEnvironment is cli's environment with what a build needs to know of this machine.
-func buildEnvironment(ctx context.Context, cli docker.CLI) ([]string, error) {
-	env := cli.Env
-	if env == nil {
-		env = os.Environ()
-	}
-	env = slices.Clone(env)
-	if cli.Getenv("GOPROXY") == "" {
+// forBuilds is docker with what a build needs to know of this machine.
+func forBuilds(ctx context.Context, s *stack.Stack) (docker.CLI, error) {
+	add := []string{"DOCKER_BUILDKIT=1"} // the command line of Engine 20.10 has it off
+	if s.Getenv("GOPROXY") == "" {
 		// Only what a container reaches as well: no module cache of this machine, and not "off".
 		if proxy, err := goEnv(ctx, "GOPROXY"); err == nil && strings.HasPrefix(proxy, "http") {
-			env = append(env, "GOPROXY="+proxy)
+			add = append(add, "GOPROXY="+proxy)
 		}
 	}
-	if cli.Getenv("BUILDX_BUILDER") == "" {
+	if s.Getenv("BUILDX_BUILDER") == "" {
 		// The engine's own builder sees the engine's own images; one in a container would ask the registry for them.
-		current, err := cli.Output(ctx, "context", "inspect", "--format", "{{.Name}}")
+		current, err := s.Output(ctx, "context", "inspect", "--format", "{{.Name}}")
 		if err != nil {
-			return nil, err
+			return docker.CLI{}, err
 		}
-		env = append(env, "BUILDX_BUILDER="+strings.TrimSpace(current))
+		add = append(add, "BUILDX_BUILDER="+strings.TrimSpace(current))
 	}
-	return append(env, "DOCKER_BUILDKIT=1"), nil // the command line of Engine 20.10 has it off
+	return s.With(add...), nil
 }
 
 // list names things as a sentence does: a, b and c.

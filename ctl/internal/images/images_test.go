@@ -16,7 +16,7 @@ import (
 )
 
 // fake puts a shell script in docker's place, which notes each of its calls in the file that is returned.
-func fake(t *testing.T, script string) (docker.CLI, string) {
+func fake(t *testing.T, script string) (*stack.Stack, string) {
 	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("the stand-in for docker is a shell script")
@@ -27,7 +27,7 @@ func fake(t *testing.T, script string) (docker.CLI, string) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
-	return docker.CLI{Dir: dir}, calls
+	return stack.New(dir), calls
 }
 
 func TestARegistryThatRefusesForNowIsAnErrorAndOneThatIsAwayIsNot(t *testing.T) {

@@ -37,8 +37,8 @@ func origin(labels map[string]string, history string) Origin {
 }
 
 // originOf says who made an image that others publish.
-func originOf(ctx context.Context, cli docker.CLI, image docker.Image) (Origin, error) {
-	history, err := cli.Output(ctx, "image", "history", "--no-trunc", "--format", "{{.CreatedBy}}", image.ID)
+func originOf(ctx context.Context, s *stack.Stack, image docker.Image) (Origin, error) {
+	history, err := s.Output(ctx, "image", "history", "--no-trunc", "--format", "{{.CreatedBy}}", image.ID)
 	return origin(image.Config.Labels, history), err
 }
 
@@ -50,14 +50,13 @@ type Use struct {
 	Runs    Origin // of the image that it runs on, which another may since have taken the place of
 }
 
-// Uses returns the images of others that the services of a project take, in the order of their names.
-func Uses(ctx context.Context, cli docker.CLI, project stack.Project) ([]Use, error) {
-	type container struct {
-		Image  string // its id
-		State  struct{ Running bool }
-		Config struct{ Labels map[string]string }
+// Uses returns the images of others that the services take, in the order of their names.
+func Uses(ctx context.Context, s *stack.Stack) ([]Use, error) {
+	project, err := s.Project(ctx)
+	if err != nil {
+		return nil, err
 	}
-	containers, err := docker.Containers[container](ctx, cli, project.Name, "")
+	containers, err := s.Containers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -65,32 +64,31 @@ func Uses(ctx context.Context, cli docker.CLI, project stack.Project) ([]Use, er
 	if err != nil {
 		return nil, err
 	}
-	uses, err := published(ctx, cli, plan.pulled)
+	uses, err := published(ctx, s, plan.pulled)
 	if err != nil {
 		return nil, err
 	}
 	for i, use := range uses {
 		for _, c := range containers {
-			service := c.Config.Labels["com.docker.compose.service"]
-			if !c.State.Running || project.Services[service].Image != use.Name {
+			if !c.Running() || project.Services[c.Service()].Image != use.Name {
 				continue
 			}
-			running, err := cli.Images(ctx, c.Image)
+			running, err := s.Images(ctx, c.Image)
 			if err != nil {
 				return nil, err
 			}
-			if uses[i].Runs, err = originOf(ctx, cli, running[c.Image]); err != nil {
+			if uses[i].Runs, err = originOf(ctx, s, running[c.Image]); err != nil {
 				return nil, err
 			}
-			uses[i].Service = service
+			uses[i].Service = c.Service()
 		}
 	}
 	return uses, nil
 }
 
 // published returns those of the images that others publish, and who made what is here under their names.
-func published(ctx context.Context, cli docker.CLI, names []string) ([]Use, error) {
-	here, err := cli.Images(ctx, names...)
+func published(ctx context.Context, s *stack.Stack, names []string) ([]Use, error) {
+	here, err := s.Images(ctx, names...)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +99,7 @@ func published(ctx context.Context, cli docker.CLI, names []string) ([]Use, erro
 		}
 		use := Use{Name: name}
 		if image, is := here[name]; is {
-			if use.Here, err = originOf(ctx, cli, image); err != nil {
+			if use.Here, err = originOf(ctx, s, image); err != nil {
 				return nil, err
 			}
 		}
@@ -175,12 +173,12 @@ func sources(root, name string) (string, error) {
 }
 
 // standInsAmong returns those of the images that are stand-ins here, and for each whether other sources than these made it.
-func standInsAmong(ctx context.Context, cli docker.CLI, names []string) (outdated map[string]bool, err error) {
-	uses, err := published(ctx, cli, names)
+func standInsAmong(ctx context.Context, s *stack.Stack, names []string) (outdated map[string]bool, err error) {
+	uses, err := published(ctx, s, names)
 	if err != nil {
 		return nil, err
 	}
-	here, err := cli.Images(ctx, names...)
+	here, err := s.Images(ctx, names...)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +187,7 @@ func standInsAmong(ctx context.Context, cli docker.CLI, names []string) (outdate
 		if use.Here != StandIn {
 			continue
 		}
-		sum, err := sources(cli.Dir, use.Name)
+		sum, err := sources(s.Dir, use.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -199,19 +197,19 @@ func standInsAmong(ctx context.Context, cli docker.CLI, names []string) (outdate
 }
 
 // idle returns those of the images that no container runs on, whosever it is, and says of the others that they stay.
-func idle(ctx context.Context, cli docker.CLI, out *Reporter, names []string) ([]string, error) {
-	here, err := cli.Images(ctx, names...)
+func idle(ctx context.Context, s *stack.Stack, out *Runner, names []string) ([]string, error) {
+	here, err := s.Images(ctx, names...)
 	if err != nil {
 		return nil, err
 	}
 	var free []string
 	for _, name := range names {
-		running, err := cli.Output(ctx, "ps", "--filter", "ancestor="+here[name].ID, "--format", "{{.Names}}")
+		running, err := s.Output(ctx, "ps", "--filter", "ancestor="+here[name].ID, "--format", "{{.Names}}")
 		if err != nil {
 			return nil, err
 		}
 		if users := strings.Fields(running); len(users) > 0 {
-			out.say("%s is a stand-in, and stays: %s runs on it (make down first)", name, list(users))
+			out.Say("%s is a stand-in, and stays: %s runs on it (make down first)", name, list(users))
 			continue
 		}
 		free = append(free, name)
@@ -222,23 +220,23 @@ func idle(ctx context.Context, cli docker.CLI, out *Reporter, names []string) ([
 // Renew is Ensure for who asks for the images themselves: it also builds those stand-ins anew whose sources have changed,
 // and with official set, puts official images in the place of stand-ins where they can now be pulled. An image that a
 // container runs on stays.
-func Renew(ctx context.Context, cli docker.CLI, out *Reporter, official bool) error {
-	plan, err := readPlan(ctx, cli)
+func Renew(ctx context.Context, s *stack.Stack, out *Runner, official bool) error {
+	plan, err := readPlan(ctx, s)
 	if err != nil {
 		return err
 	}
 	all := slices.Concat(plan.pulled, plan.bases)
-	outdated, err := standInsAmong(ctx, cli, all)
+	outdated, err := standInsAmong(ctx, s, all)
 	if err != nil {
 		return err
 	}
 	candidates := slices.DeleteFunc(slices.Sorted(maps.Keys(outdated)), func(name string) bool { return !official && !outdated[name] })
-	if candidates, err = idle(ctx, cli, out, candidates); err != nil {
+	if candidates, err = idle(ctx, s, out, candidates); err != nil {
 		return err
 	}
 	reason := "have other sources now"
 	if official && len(candidates) > 0 {
-		unreachable, err := pull(ctx, cli, out, candidates)
+		unreachable, err := pull(ctx, s, out, candidates)
 		if err != nil {
 			return err
 		}
@@ -246,22 +244,22 @@ func Renew(ctx context.Context, cli docker.CLI, out *Reporter, official bool) er
 			reason = "cannot be pulled (" + unreachable + ")"
 		}
 	}
-	if outdated, err = standInsAmong(ctx, cli, candidates); err != nil {
+	if outdated, err = standInsAmong(ctx, s, candidates); err != nil {
 		return err
 	}
 	stale := slices.DeleteFunc(candidates, func(name string) bool { return !outdated[name] })
 	if len(stale) > 0 {
-		if err := standIns(ctx, cli, out, stale, reason); err != nil {
+		if err := standIns(ctx, s, out, stale, reason); err != nil {
 			return err
 		}
 	}
-	if err := Ensure(ctx, cli, out); err != nil {
+	if err := Ensure(ctx, s, out); err != nil {
 		return err
 	}
-	uses, err := published(ctx, cli, all)
+	uses, err := published(ctx, s, all)
 	if err != nil {
 		return err
 	}
-	out.say("%s", Describe(uses))
+	out.Say("%s", Describe(uses))
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -31,12 +30,12 @@ esac`
 
 func TestOnlyMakeImagesExchangesAStandInAndNotUnderAContainer(t *testing.T) {
 	const old, official = `[{"Id":"sha256:old","Config":{"Labels":{"org.oneserver.stand-in":"0123"}}}]`, `[{"Id":"sha256:old"}]`
-	images := func(ctx context.Context, cli docker.CLI, out *Reporter) error { return Renew(ctx, cli, out, true) }
-	keep := func(ctx context.Context, cli docker.CLI, out *Reporter) error { return Renew(ctx, cli, out, false) }
-	up := func(ctx context.Context, cli docker.CLI, out *Reporter) error { return Ensure(ctx, cli, out) }
+	images := func(ctx context.Context, cli *stack.Stack, out *Runner) error { return Renew(ctx, cli, out, true) }
+	keep := func(ctx context.Context, cli *stack.Stack, out *Runner) error { return Renew(ctx, cli, out, false) }
+	up := func(ctx context.Context, cli *stack.Stack, out *Runner) error { return Ensure(ctx, cli, out) }
 	for _, c := range []struct {
 		what     string
-		do       func(context.Context, docker.CLI, *Reporter) error
+		do       func(context.Context, *stack.Stack, *Runner) error
 		image    string // that is here; "current" is a stand-in of these sources
 		history  string
 		registry bool
@@ -181,7 +180,11 @@ func TestTheImagesInUseAreSaidByName(t *testing.T) {
 func TestTheImageOfARunningContainerIsToldFromTheOneOfItsName(t *testing.T) {
 	t.Parallel()
 	const name = "ctl-test-origin"
-	cli := docker.CLI{}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte("name: "+name+"\nservices: {web: {image: 'nginx:1.30'}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cli := stack.New(dir, append(os.Environ(), "COMPOSE_PROJECT_NAME="+name)...)
 	here, err := cli.Images(t.Context(), "nginx:1.30", baseImage)
 	if err != nil || len(here) != 2 || here["nginx:1.30"].Config.Labels[standInLabel] == "" {
 		t.Skipf("it needs an engine with %s and a stand-in for nginx:1.30 (%v)", baseImage, err)
@@ -198,7 +201,7 @@ func TestTheImageOfARunningContainerIsToldFromTheOneOfItsName(t *testing.T) {
 		baseImage, "sleep", "600"); err != nil {
 		t.Fatal(err)
 	}
-	uses, err := Uses(t.Context(), cli, stack.Project{Name: name, Services: map[string]stack.Service{"web": {Image: "nginx:1.30"}}})
+	uses, err := Uses(t.Context(), cli)
 	if err != nil || len(uses) != 1 || uses[0] != (Use{"nginx:1.30", StandIn, "web", Official}) {
 		t.Errorf("%+v, %v; want that web runs on what is no stand-in, and nginx:1.30 is one", uses, err)
 	}

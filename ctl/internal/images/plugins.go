@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 )
 
 // installPage is where Docker says how to install all of it.
@@ -17,8 +18,8 @@ const installPage = "https://docs.docker.com/engine/install/"
 
 // EnsurePlugin installs a plugin of docker for this user where it is missing or too old, from Debian's package of it, and
 // returns whether it did. The machine's own packages are left alone.
-func EnsurePlugin(ctx context.Context, cli docker.CLI, out *Reporter, plugin docker.Plugin) (installed bool, err error) {
-	info, err := cli.Info(ctx)
+func EnsurePlugin(ctx context.Context, s *stack.Stack, out *Runner, plugin docker.Plugin) (installed bool, err error) {
+	info, err := s.Info(ctx)
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
 		return false, fmt.Errorf("there is no docker command: install Docker, see %s", installPage)
@@ -34,38 +35,38 @@ func EnsurePlugin(ctx context.Context, cli docker.CLI, out *Reporter, plugin doc
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return false, fmt.Errorf("docker's %s command: %s: see %s", plugin.Command, wrong, installPage)
 	}
-	out.say("docker's %s command: %s", plugin.Command, wrong)
-	return true, installPlugin(ctx, cli, out, plugin)
+	out.Say("docker's %s command: %s", plugin.Command, wrong)
+	return true, installPlugin(ctx, s, out, plugin)
 }
 
 // installPlugin takes a plugin out of Debian's package, which is called as its program is. apt is given folders of its
 // own to work in, so that it checks signatures as ever and yet neither reads nor changes what the machine's apt is set to.
-func installPlugin(ctx context.Context, cli docker.CLI, out *Reporter, plugin docker.Plugin) error {
+func installPlugin(ctx context.Context, s *stack.Stack, out *Runner, plugin docker.Plugin) error {
 	name := "docker-" + plugin.Command
-	target, err := pluginDir(cli)
+	target, err := pluginDir(s)
 	if err != nil {
 		return err
 	}
-	step := out.begin(fmt.Sprintf("installing %s from Debian into %s", name, target))
+	out.Begin("installing %s from Debian into %s", name, target)
 	work, err := workDir()
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	defer os.RemoveAll(work)
 
-	keys, err := debianKeys(ctx, step, work)
+	keys, err := debianKeys(ctx, out, work)
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	for _, dir := range []string{"state/lists/partial", "cache/archives/partial", "packages"} {
 		if err := os.MkdirAll(filepath.Join(work, dir), 0o755); err != nil {
-			return step.fail(err)
+			return out.Fail(err)
 		}
 	}
 	source := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: sid\nComponents: main\nSigned-By: %s\n", debianMirror(ctx), keys)
 	for name, text := range map[string]string{"sid.sources": source, "status": ""} {
 		if err := os.WriteFile(filepath.Join(work, name), []byte(text), 0o644); err != nil {
-			return step.fail(err)
+			return out.Fail(err)
 		}
 	}
 	options := []string{
@@ -78,32 +79,32 @@ func installPlugin(ctx context.Context, cli docker.CLI, out *Reporter, plugin do
 		"-o", "Acquire::Check-Valid-Until=false", // as for the base image
 		"-o", "APT::Sandbox::User=root",
 	}
-	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+	if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
 		return command(ctx, slices.Concat([]string{"apt-get"}, options, []string{"update"})...)
 	}); err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	unpacked := filepath.Join(work, "packages")
-	if err := download(ctx, step, unpacked, options, name); err != nil {
-		return step.fail(err)
+	if err := download(ctx, out, unpacked, options, name); err != nil {
+		return out.Fail(err)
 	}
 	if err := installFile(filepath.Join(unpacked, "usr/libexec/docker/cli-plugins", name), filepath.Join(target, name)); err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
-	info, err := cli.Info(ctx)
+	info, err := s.Info(ctx)
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	if _, wrong := info.Plugin(plugin); wrong != "" {
-		return step.fail(fmt.Errorf("docker still says: %s; see %s", wrong, installPage))
+		return out.Fail(fmt.Errorf("docker still says: %s; see %s", wrong, installPage))
 	}
-	step.done("installed %s into %s", name, target)
+	out.Done("installed %s into %s", name, target)
 	return nil
 }
 
 // pluginDir is where docker looks for this user's plugins.
-func pluginDir(cli docker.CLI) (string, error) {
-	config := cli.Getenv("DOCKER_CONFIG")
+func pluginDir(s *stack.Stack) (string, error) {
+	config := s.Getenv("DOCKER_CONFIG")
 	if config == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/server"
+	"oneserver/ctl/internal/stack"
 )
 
 const (
@@ -35,74 +37,73 @@ var folders = map[string]string{
 }
 
 // standIns builds a stand-in for each of the images. The reason completes a sentence about them: "cannot be pulled".
-func standIns(ctx context.Context, cli docker.CLI, out *Reporter, names []string, reason string) error {
+func standIns(ctx context.Context, s *stack.Stack, out *Runner, names []string, reason string) error {
 	for _, name := range names {
 		if folders[name] == "" && name != baseImage {
 			return fmt.Errorf("%s %s, and there is no stand-in for it: write an archive with `make bundle` on a machine that has it, and read it here with `make load`", name, reason)
 		}
 	}
-	out.say("%s %s: building from Debian packages", list(names), reason)
-	if _, err := EnsurePlugin(ctx, cli, out, docker.Buildx); err != nil {
+	out.Say("%s %s: building from Debian packages", list(names), reason)
+	if _, err := EnsurePlugin(ctx, s, out, docker.Buildx); err != nil {
 		return err
 	}
-	here, err := cli.Images(ctx, baseImage)
+	here, err := s.Images(ctx, baseImage)
 	if err != nil {
 		return err
 	}
 	if len(here) == 0 {
-		if err := makeBase(ctx, cli, out); err != nil {
+		if err := makeBase(ctx, s, out); err != nil {
 			return err
 		}
 	}
-	env, err := buildEnvironment(ctx, cli)
+	building, err := forBuilds(ctx, s)
 	if err != nil {
 		return err
 	}
-	building := docker.CLI{Dir: cli.Dir, Env: env}
 	for _, name := range names {
 		if name == baseImage {
 			continue
 		}
-		step := out.begin("building a stand-in for " + name)
-		sum, err := sources(cli.Dir, name)
+		out.Begin("building a stand-in for %s", name)
+		sum, err := sources(s.Dir, name)
 		if err != nil {
-			return step.fail(err)
+			return out.Fail(err)
 		}
 		args := []string{"build", "--progress=plain", "--tag", name, "--label", standInLabel + "=" + sum, "--file", filepath.Join(folders[name], "Dockerfile")}
 		if name == "golang:1.26" {
-			toolchain, err := downloadToolchain(ctx, cli, step)
+			toolchain, err := downloadToolchain(ctx, s, out)
 			if err != nil {
-				return step.fail(err)
+				return out.Fail(err)
 			}
 			// BuildKit does not look at a secret's content when it decides whether a step is cached.
-			args = append(args, "--no-cache", "--secret", "id=certificates,src="+certificates(cli),
+			args = append(args, "--no-cache", "--secret", "id=certificates,src="+certificates(s),
 				"--secret", "id=keep-only,src="+keepOnly, "--secret", "id=programs,src="+filepath.Join(folders[name], "programs"), toolchain)
 		} else {
 			args = append(args, filepath.Dir(folders[name]))
 		}
-		if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd { return building.Command(ctx, args...) }); err != nil {
-			return step.fail(err)
+		if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd { return building.Command(ctx, args...) }); err != nil {
+			return out.Fail(err)
 		}
-		step.done("built a stand-in for %s", name)
+		out.Done("built a stand-in for %s", name)
 	}
 	return nil
 }
 
 // makeBase installs a minimal Debian into a tar file and imports it. It is imported once it is whole.
-func makeBase(ctx context.Context, cli docker.CLI, out *Reporter) error {
+func makeBase(ctx context.Context, s *stack.Stack, out *Runner) error {
 	if err := installMmdebstrap(ctx, out); err != nil {
 		return err
 	}
-	step := out.begin("making " + baseImage + " from Debian packages")
+	out.Begin("making %s from Debian packages", baseImage)
 	work, err := workDir()
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	defer os.RemoveAll(work)
 
-	keys, err := debianKeys(ctx, step, work)
+	keys, err := debianKeys(ctx, out, work)
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	mirror := debianMirror(ctx)
 	args := slices.Concat(asRoot(ctx), []string{"mmdebstrap", "--variant=minbase", "--keyring=" + keys,
@@ -119,23 +120,23 @@ func makeBase(ctx context.Context, cli docker.CLI, out *Reporter) error {
 	}
 	tar, err := os.Create(filepath.Join(work, "base.tar"))
 	if err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
 	defer tar.Close()
 	args = append(args, "--format=tar", "sid", "-", mirror)
-	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+	if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
 		cmd := command(ctx, args...)
 		cmd.Stdout = tar
 		return cmd
 	}); err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
-	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
-		return cli.Command(ctx, "import", "--change", `CMD ["bash"]`, tar.Name(), baseImage)
+	if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+		return s.Command(ctx, "import", "--change", `CMD ["bash"]`, tar.Name(), baseImage)
 	}); err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
-	step.done("made %s from %s", baseImage, mirror)
+	out.Done("made %s from %s", baseImage, mirror)
 	return nil
 }
 
@@ -149,7 +150,7 @@ func asRoot(ctx context.Context) []string {
 }
 
 // installMmdebstrap installs mmdebstrap where it is missing.
-func installMmdebstrap(ctx context.Context, out *Reporter) error {
+func installMmdebstrap(ctx context.Context, out *Runner) error {
 	if _, err := exec.LookPath("mmdebstrap"); err == nil {
 		return nil
 	}
@@ -161,25 +162,25 @@ func installMmdebstrap(ctx context.Context, out *Reporter) error {
 	if os.Geteuid() != 0 && root == nil {
 		return fmt.Errorf("mmdebstrap is missing, and installing it needs root: sudo %s", strings.Join(install, " "))
 	}
-	step := out.begin("installing mmdebstrap")
-	if err := withLists(ctx, step, func() error {
-		return step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+	out.Begin("installing mmdebstrap")
+	if err := withLists(ctx, out, func() error {
+		return out.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
 			return command(ctx, slices.Concat(root, []string{"env", "DEBIAN_FRONTEND=noninteractive"}, install)...)
 		})
 	}); err != nil {
-		return step.fail(err)
+		return out.Fail(err)
 	}
-	step.done("installed mmdebstrap")
+	out.Done("installed mmdebstrap")
 	return nil
 }
 
 // withLists does what needs the package lists of the machine's apt, and once more with new ones: they may be missing or
 // old.
-func withLists(ctx context.Context, step *step, do func() error) error {
+func withLists(ctx context.Context, out *Runner, do func() error) error {
 	if err := do(); err == nil || ctx.Err() != nil {
 		return err
 	}
-	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+	if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
 		return command(ctx, append(asRoot(ctx), "apt-get", "update")...)
 	}); err != nil {
 		return err
@@ -189,22 +190,22 @@ func withLists(ctx context.Context, step *step, do func() error) error {
 
 // debianKeys returns the file of keys that Debian's archive is signed with. Where it is missing, as on Ubuntu, it is
 // taken out of the host's own package for it, which the host's apt has checked, into dir.
-func debianKeys(ctx context.Context, step *step, dir string) (string, error) {
+func debianKeys(ctx context.Context, out *Runner, dir string) (string, error) {
 	const path = "usr/share/keyrings/debian-archive-keyring.gpg"
 	if _, err := os.Stat("/" + path); err == nil {
 		return "/" + path, nil
 	}
-	if err := withLists(ctx, step, func() error { return download(ctx, step, dir, nil, "debian-archive-keyring") }); err != nil {
+	if err := withLists(ctx, out, func() error { return download(ctx, out, dir, nil, "debian-archive-keyring") }); err != nil {
 		return "", err
 	}
 	return filepath.Join(dir, path), nil
 }
 
 // download fetches a package with apt and unpacks it into dir, installing nothing.
-func download(ctx context.Context, step *step, dir string, options []string, name string) error {
+func download(ctx context.Context, out *Runner, dir string, options []string, name string) error {
 	// It comes into the current folder; a private one is closed to the user _apt that apt would download as.
 	fetch := slices.Concat([]string{"apt-get", "-o", "APT::Sandbox::User=root"}, options, []string{"download", name})
-	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+	if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
 		cmd := command(ctx, fetch...)
 		cmd.Dir = dir
 		return cmd
@@ -216,7 +217,7 @@ func download(ctx context.Context, step *step, dir string, options []string, nam
 		return err
 	}
 	for _, file := range files {
-		if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+		if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
 			return command(ctx, "dpkg-deb", "--extract", file, dir)
 		}); err != nil {
 			return err
@@ -246,13 +247,13 @@ func mirrorAmong(addresses []string) string {
 }
 
 // downloadToolchain gets the Go toolchain for the engine's architecture and returns its folder in the module cache.
-func downloadToolchain(ctx context.Context, cli docker.CLI, step *step) (string, error) {
-	_, arch, err := platform(ctx, cli)
+func downloadToolchain(ctx context.Context, s *stack.Stack, out *Runner) (string, error) {
+	_, arch, err := platform(ctx, s)
 	if err != nil {
 		return "", err
 	}
 	var stdout strings.Builder
-	if err := step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+	if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
 		cmd := command(ctx, "go", "mod", "download", "-json", toolchain+arch)
 		cmd.Dir = os.TempDir() // outside of any module
 		cmd.Stdout = &stdout
@@ -268,16 +269,16 @@ func downloadToolchain(ctx context.Context, cli docker.CLI, step *step) (string,
 }
 
 // certificates returns the file of certificate authorities that this machine trusts; Go honours the same variable.
-func certificates(cli docker.CLI) string {
-	if file := cli.Getenv("SSL_CERT_FILE"); file != "" {
+func certificates(s *stack.Stack) string {
+	if file := s.Getenv("SSL_CERT_FILE"); file != "" {
 		return file
 	}
 	return "/etc/ssl/certs/ca-certificates.crt"
 }
 
 // platform asks the engine what it runs: linux, and an architecture as Go names it.
-func platform(ctx context.Context, cli docker.CLI) (system, arch string, err error) {
-	out, err := cli.Output(ctx, "version", "--format", "{{.Server.Os}} {{.Server.Arch}}")
+func platform(ctx context.Context, s *stack.Stack) (system, arch string, err error) {
+	out, err := s.Output(ctx, "version", "--format", "{{.Server.Os}} {{.Server.Arch}}")
 	if err != nil {
 		return "", "", err
 	}
@@ -298,4 +299,9 @@ func workDir() (string, error) {
 func goEnv(ctx context.Context, name string) (string, error) {
 	out, err := command(ctx, "go", "env", name).Output()
 	return strings.TrimSpace(string(out)), err
+}
+
+// command prepares a program of this machine, which hears of an interruption with all that it has started.
+func command(ctx context.Context, args ...string) *exec.Cmd {
+	return server.OwnGroup(server.Local{}.Command(ctx, nil, args[0], args[1:]...))
 }

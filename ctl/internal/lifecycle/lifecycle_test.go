@@ -10,20 +10,19 @@ import (
 	"testing"
 	"time"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 )
 
 const shellImage = "nginx:1.30" // any image with a shell would do; this one the stack has anyway
 
 // project is a small Compose project of its own on the real engine; it is gone at the test's end.
-func project(t *testing.T, name, composeFile string) docker.CLI {
+func project(t *testing.T, name, composeFile string) *stack.Stack {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte(composeFile), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cli := docker.CLI{Dir: dir, Env: append(os.Environ(), "COMPOSE_PROJECT_NAME="+name)}
+	cli := stack.New(dir, append(os.Environ(), "COMPOSE_PROJECT_NAME="+name)...)
 	if _, err := cli.Output(t.Context(), "image", "inspect", shellImage); err != nil {
 		t.Skip(err)
 	}
@@ -90,26 +89,6 @@ func TestAFailedStartIsExplainedByTheServiceAtFault(t *testing.T) {
 				t.Errorf("it blames web too:\n%s", printed())
 			}
 		})
-	}
-}
-
-func TestAContainerThatOnlyWaitsIsNotAtFault(t *testing.T) {
-	t.Parallel()
-	for status, want := range map[string]string{"created": "", "running": "", "exited": "", "restarting": "ends again and again, with exit code 0"} {
-		var one container
-		one.State.Status = status
-		if got := one.failure(); got != want {
-			t.Errorf("of one that is %s it says %q, want %q", status, got, want)
-		}
-	}
-	var killed container
-	killed.State.Status, killed.State.ExitCode, killed.State.OOMKilled = "exited", 137, true
-	if got := killed.failure(); !strings.Contains(got, "memory") {
-		t.Errorf("of one that the kernel ended it says %q", got)
-	}
-	killed.State.Status, killed.State.ExitCode = "running", 0
-	if got := killed.failure(); got != "" {
-		t.Errorf("of one that runs, and in which the kernel ended a process, it says %q", got)
 	}
 }
 
@@ -194,7 +173,7 @@ volumes: {data: {}}`)
 	}
 }
 
-func remaining(t *testing.T, cli docker.CLI) []string {
+func remaining(t *testing.T, cli *stack.Stack) []string {
 	t.Helper()
 	ofProject := "label=com.docker.compose.project=ctl-test-reset"
 	containers, err := cli.Output(t.Context(), "ps", "--all", "--quiet", "--filter", ofProject)

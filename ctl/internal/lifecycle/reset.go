@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/term"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -20,12 +19,12 @@ import (
 var ErrDeclined = errors.New("not confirmed, so nothing was done")
 
 // Reset removes the stack with its data, after asking for the project's name; yes answers beforehand.
-func Reset(ctx context.Context, cli docker.CLI, in *os.File, out *os.File, yes bool) error {
-	project, err := stack.ReadProject(ctx, cli)
+func Reset(ctx context.Context, s *stack.Stack, in *os.File, out *os.File, yes bool) error {
+	project, err := s.Project(ctx)
 	if err != nil {
 		return err
 	}
-	doomed, err := list(ctx, cli, project)
+	doomed, err := list(ctx, s, project)
 	if err != nil {
 		return err
 	}
@@ -41,7 +40,7 @@ func Reset(ctx context.Context, cli docker.CLI, in *os.File, out *os.File, yes b
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	cmd := cli.Command(ctx, "compose", "down", "--volumes", "--remove-orphans")
+	cmd := s.Command(ctx, "compose", "down", "--volumes", "--remove-orphans")
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("docker compose down: %w; run make reset again to remove what is left", err)
@@ -78,15 +77,15 @@ func confirm(ctx context.Context, in io.Reader, answer string) error {
 }
 
 // list describes the containers and volumes of a project.
-func list(ctx context.Context, cli docker.CLI, project stack.Project) ([]string, error) {
+func list(ctx context.Context, s *stack.Stack, project stack.Project) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	ofProject := "label=com.docker.compose.project=" + project.Name
-	containers, err := cli.Output(ctx, "ps", "--all", "--filter", ofProject, "--format", "container {{.Names}}, {{.Status}}")
+	containers, err := s.Output(ctx, "ps", "--all", "--filter", ofProject, "--format", "container {{.Names}}, {{.Status}}")
 	if err != nil {
 		return nil, err
 	}
-	names, err := cli.Output(ctx, "volume", "ls", "--quiet", "--filter", ofProject)
+	names, err := s.Output(ctx, "volume", "ls", "--quiet", "--filter", ofProject)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +96,7 @@ func list(ctx context.Context, cli docker.CLI, project stack.Project) ([]string,
 	for name := range strings.FieldsSeq(names) {
 		line := "volume    " + name
 		if name == project.Volumes["data"].Name {
-			line += describe(ctx, cli, project, name)
+			line += describe(ctx, s, project, name)
 		}
 		doomed = append(doomed, line)
 	}
@@ -113,10 +112,10 @@ if [ -f /data/stack_id ]; then date -u -r /data/stack_id '+, in use since %Y-%m-
 `
 
 // describe says what is known of the data volume: nothing, where web's image is not here to look with.
-func describe(ctx context.Context, cli docker.CLI, project stack.Project, volume string) string {
+func describe(ctx context.Context, s *stack.Stack, project stack.Project, volume string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	says, err := stack.LookInto(ctx, cli, project, project.Services["web"].Image, volume, "", describeData)
+	says, err := s.LookInto(ctx, project.Services["web"].Image, volume, "", describeData)
 	if err != nil {
 		return ""
 	}

@@ -27,31 +27,27 @@ const healthyWithin = 3 * time.Minute
 
 // Up checks, puts right what a command that was killed has left, makes what is missing, starts the stack, waits until every
 // service is healthy and says where it is. What runs already and is as compose.yaml says is left alone.
-func Up(ctx context.Context, cli docker.CLI, out *os.File) error {
-	if err := examine(ctx, cli, out); err != nil {
+func Up(ctx context.Context, s *stack.Stack, out *os.File) error {
+	if err := examine(ctx, s, out); err != nil {
 		return err
 	}
-	reporter := images.NewReporter(out)
-	installed, err := images.EnsurePlugin(ctx, cli, reporter, docker.Compose)
+	reporter := images.NewRunner(terminal.NewTeller(out))
+	installed, err := images.EnsurePlugin(ctx, s, reporter, docker.Compose)
 	if err != nil {
 		return err
 	}
 	if installed { // without Compose most could not be checked
-		if err := examine(ctx, cli, out); err != nil {
+		if err := examine(ctx, s, out); err != nil {
 			return err
 		}
 	}
-	if err := deploy.Recover(ctx, cli, out); err != nil {
+	if err := deploy.Recover(ctx, s, out); err != nil {
 		return err
 	}
-	if err := images.Ensure(ctx, cli, reporter); err != nil {
+	if err := images.Ensure(ctx, s, reporter); err != nil {
 		return err
 	}
-	project, err := stack.ReadProject(ctx, cli)
-	if err != nil {
-		return err
-	}
-	uses, err := images.Uses(ctx, cli, project)
+	uses, err := images.Uses(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -59,21 +55,21 @@ func Up(ctx context.Context, cli docker.CLI, out *os.File) error {
 		return err
 	}
 	// Compose would replace a database that runs by one that cannot start.
-	if err := deploy.ChangeDatabase(ctx, cli, out, deploy.RestartOptions{}); err != nil {
+	if err := deploy.ChangeDatabase(ctx, s, out, deploy.RestartOptions{}); err != nil {
 		return err
 	}
-	if err := start(ctx, cli, out); err != nil {
+	if err := start(ctx, s, out); err != nil {
 		if ctx.Err() == nil {
-			explain(ctx, cli, out)
+			explain(ctx, s, out)
 			// What could not be seen beforehand may be seen now: a database that ends again and again, for example.
-			doctor.Print(out, doctor.Examine(ctx, cli), doctor.Warning, terminal.Colour(out))
+			doctor.Print(out, doctor.Examine(ctx, s), doctor.Warning, terminal.Colour(out))
 		}
 		return err
 	}
-	if err := deploy.Keep(ctx, cli, out); err != nil {
+	if err := deploy.Keep(ctx, s, out); err != nil {
 		return err
 	}
-	settings, err := stack.ReadSettings(ctx, cli)
+	settings, err := s.Settings(ctx)
 	if err != nil {
 		return err
 	}
@@ -85,17 +81,17 @@ func Up(ctx context.Context, cli docker.CLI, out *os.File) error {
 }
 
 // examine runs the doctor and shows what is not well.
-func examine(ctx context.Context, cli docker.CLI, out *os.File) error {
-	findings := doctor.Examine(ctx, cli)
+func examine(ctx context.Context, s *stack.Stack, out *os.File) error {
+	findings := doctor.Examine(ctx, s)
 	doctor.Print(out, findings, doctor.Warning, terminal.Colour(out))
 	return doctor.Verdict(findings)
 }
 
 // start lets Compose start what does not run and wait until all of it is healthy.
-func start(ctx context.Context, cli docker.CLI, out *os.File) error {
+func start(ctx context.Context, s *stack.Stack, out *os.File) error {
 	ctx, cancel := context.WithTimeout(ctx, healthyWithin+time.Minute) // Compose gives up first
 	defer cancel()
-	cmd := cli.Command(ctx, "compose", "up", "--detach", "--wait", "--wait-timeout", strconv.Itoa(int(healthyWithin.Seconds())))
+	cmd := s.Command(ctx, "compose", "up", "--detach", "--wait", "--wait-timeout", strconv.Itoa(int(healthyWithin.Seconds())))
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {
 		return errors.New("the stack did not come up; what runs of it keeps running: make ps shows it, make logs follows it")
@@ -103,83 +99,40 @@ func start(ctx context.Context, cli docker.CLI, out *os.File) error {
 	return nil
 }
 
-// container is what `docker inspect` says, as far as it explains a failure.
-type container struct {
-	ID    string
-	State struct {
-		Status    string
-		ExitCode  int
-		OOMKilled bool
-		Error     string // why the engine could not start it
-		Health    *struct {
-			Status string
-			Log    []struct{ Output string }
-		}
-	}
-	Config struct{ Labels map[string]string }
-}
-
 // explain shows for each service at fault what the engine knows of it, what its health check said last, and the end of
 // its log. It is called when something has failed already, so what it cannot find out it says and goes on.
-func explain(ctx context.Context, cli docker.CLI, out io.Writer) {
+func explain(ctx context.Context, s *stack.Stack, out io.Writer) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	containers, err := inspect(ctx, cli)
+	containers, err := s.Containers(ctx)
+	if err == nil && len(containers) == 0 {
+		err = errors.New("there is no container")
+	}
 	if err != nil {
 		fmt.Fprintf(out, "which service is at fault cannot be told: %v\n", err)
 		return
 	}
-	failed := slices.ContainsFunc(containers, func(c container) bool { return c.failure() != "" })
+	failed := slices.ContainsFunc(containers, func(c docker.Container) bool { return c.Failure() != "" })
 	for _, one := range containers {
-		fault := one.failure()
+		fault := one.Failure()
 		if !failed && one.State.Health != nil && one.State.Health.Status == "starting" {
 			fault = "is not healthy yet" // the time is over, and nobody is further at fault than this
 		}
 		if fault == "" {
 			continue
 		}
-		service := one.Config.Labels["com.docker.compose.service"]
+		service := one.Service()
 		fmt.Fprintf(out, "\n%s %s\n", service, fault)
-		if log, err := cli.Output(ctx, "compose", "logs", "--no-color", "--no-log-prefix", "--tail", "20", service); err != nil {
+		if log, err := s.Output(ctx, "compose", "logs", "--no-color", "--no-log-prefix", "--tail", "20", service); err != nil {
 			fmt.Fprintf(out, "  its log cannot be read: %v\n", err)
 		} else {
 			indent(out, "its log ends with:", log)
 		}
-		if health := one.State.Health; health != nil && health.Status != "healthy" && len(health.Log) > 0 {
-			indent(out, "its health check says:", health.Log[len(health.Log)-1].Output)
+		if !one.Healthy() {
+			indent(out, "its health check says:", one.HealthCheckSaid())
 		}
 	}
 	fmt.Fprintln(out)
-}
-
-// inspect returns the project's containers, one-shots included.
-func inspect(ctx context.Context, cli docker.CLI) ([]container, error) {
-	ids, err := cli.Output(ctx, "compose", "ps", "--all", "--quiet")
-	if err != nil {
-		return nil, err
-	}
-	list, err := docker.Inspect[container](ctx, cli, strings.Fields(ids)...)
-	if err == nil && len(list) == 0 {
-		err = errors.New("there is no container")
-	}
-	return list, err
-}
-
-// failure says what went wrong with a container; nothing if it is well, or waits for another.
-func (c container) failure() string {
-	switch state := c.State; {
-	case state.Error != "":
-		return "could not be started: " + state.Error
-	case state.OOMKilled && state.Status != "running": // the kernel may have ended a child, or an earlier run
-		return "was ended by the kernel: it needed more memory than its limit in compose.yaml"
-	case state.Status == "restarting":
-		return fmt.Sprintf("ends again and again, with exit code %d", state.ExitCode)
-	case state.Status == "exited" && state.ExitCode != 0:
-		return fmt.Sprintf("ended with exit code %d", state.ExitCode)
-	case state.Status == "running" && state.Health != nil && state.Health.Status == "unhealthy":
-		return "runs and is unhealthy"
-	}
-	return ""
 }
 
 func indent(out io.Writer, heading, text string) {
@@ -192,13 +145,9 @@ func indent(out io.Writer, heading, text string) {
 
 // printAddresses says where the site is, and what to type next.
 func printAddresses(out io.Writer, settings stack.Settings) error {
-	bind, err := netip.ParseAddr(settings["BIND"])
+	bind, err := settings.Reach()
 	if err != nil {
-		return fmt.Errorf("BIND: %w", err)
-	}
-	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	if bind.IsUnspecified() {
-		bind = loopback // as good as any, and this machine's own
+		return err
 	}
 	port := ""
 	if settings["HTTP_PORT"] != "80" {
@@ -206,7 +155,7 @@ func printAddresses(out io.Writer, settings stack.Settings) error {
 	}
 	www := "www." + settings["DOMAIN"]
 	site := fmt.Sprintf("curl --resolve %s:%s:%s http://%[1]s%[4]s/", www, settings["HTTP_PORT"], bind, port)
-	if bind == loopback { // web knows itself as localhost, for a browser whose name server knows nothing of this
+	if bind == netip.AddrFrom4([4]byte{127, 0, 0, 1}) { // web knows itself as localhost, for a browser whose name server knows nothing of this
 		site = "http://localhost" + port + "/\n          " + site
 	}
 	_, err = fmt.Fprintf(out, `

@@ -5,12 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os/exec"
 	"strconv"
 	"strings"
 	"time"
 
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/throwaway"
 )
 
@@ -25,11 +24,10 @@ const (
 	rounds       = 5 // in which rows are fetched that others refer to
 )
 
-// live is the site's database. It is read as the account that backs it up, which can do nothing else; what that one may not
-// see, root is asked.
+// live is the site's database. Its tables are read as the account that backs them up, which can do nothing else; what that
+// one may not see, root is asked.
 type live struct {
-	cli    docker.CLI
-	db     string // the id of its container
+	stack.Database
 	schema string
 }
 
@@ -47,26 +45,6 @@ type copied struct {
 	sizes   map[string]size // by the table's name in small letters
 }
 
-const asRoot = `exec mysql --defaults-extra-file=<(printf '[client]\nuser=root\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_root_password)") --default-character-set=utf8mb4 --batch --raw --skip-column-names`
-
-func (l live) command(ctx context.Context, script string, args ...string) *exec.Cmd {
-	return l.cli.Command(ctx, append([]string{"exec", "--interactive", l.db, "bash", "-c", script}, args...)...)
-}
-
-func (l live) sql(ctx context.Context, statements string) ([][]string, error) {
-	cmd := l.command(ctx, asRoot)
-	cmd.Stdin = strings.NewReader(statements)
-	out, err := l.cli.OutputOf(cmd)
-	if err != nil {
-		return nil, err
-	}
-	var rows [][]string
-	for line := range strings.Lines(out) {
-		rows = append(rows, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
-	}
-	return rows, nil
-}
-
 // settings are those of a server by which the same statement has another effect, and which a session can take over.
 var settings = []string{"sql_mode", "sql_require_primary_key", "innodb_strict_mode", "explicit_defaults_for_timestamp", "innodb_default_row_format"}
 
@@ -82,7 +60,7 @@ SELECT 'table', t.table_name, COALESCE(t.table_rows, 0), COALESCE(s.file_size, t
   FROM information_schema.tables t LEFT JOIN information_schema.innodb_tablespaces s ON s.name = CONCAT(t.table_schema, '/', t.table_name)
   WHERE t.table_schema = %s AND t.table_type = 'BASE TABLE';
 SHOW GRANTS FOR %s@'%%';`, text(l.schema), text(a.user))
-	rows, err := l.sql(ctx, ask.String())
+	rows, err := l.SQL(ctx, ask.String())
 	if err != nil {
 		return c, err
 	}
@@ -137,7 +115,7 @@ func (l live) dump(ctx context.Context, definitions bool, tables []string) ([]by
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	cmd := l.command(ctx, dumpScript, append([]string{l.schema, what}, tables...)...)
+	cmd := l.Command(ctx, dumpScript, append([]string{l.schema, what}, tables...)...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.StdoutPipe()

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/throwaway"
 )
@@ -53,15 +52,22 @@ func (m Migration) Contract() string {
 }
 
 // Judge tries the pending migrations of a release, given as the id of its image, and returns an error where the release that
-// runs would not survive them. db is the container of the site's MySQL, of which it only reads. What a migration costs at the
-// real size of its tables it says.
-func Judge(ctx context.Context, cli docker.CLI, project stack.Project, db, image string, pending []Migration, say func(format string, args ...any)) (err error) {
+// runs would not survive them. The site's MySQL it only reads. What a migration costs at the real size of its tables it says.
+func Judge(ctx context.Context, of *stack.Stack, image string, pending []Migration, say func(format string, args ...any)) (err error) {
+	project, err := of.Project(ctx)
+	if err != nil {
+		return err
+	}
 	release, found := project.Services["migrate"]
 	if !found {
 		return errors.New("compose.yaml has no service migrate")
 	}
+	db, err := of.One(ctx, "db")
+	if err != nil {
+		return err
+	}
 	account := account{schema: release.Environment["MYSQL_DATABASE"], user: release.Environment["MYSQL_USER"], password: rand.Text()}
-	live := live{cli: cli, db: db, schema: account.schema}
+	live := live{Database: of.DatabaseIn(db.ID), schema: account.schema}
 	read := make(chan error, 1)
 	var copied copied
 	reading, stop := context.WithCancel(ctx)
@@ -71,7 +77,7 @@ func Judge(ctx context.Context, cli docker.CLI, project stack.Project, db, image
 		copied, err = live.read(reading, account)
 		read <- err
 	}()
-	server, err := throwaway.Start(ctx, cli, project, purpose, "--skip-networking=OFF", "--bind-address=127.0.0.1", "--skip-name-resolve")
+	server, err := throwaway.Start(ctx, of, purpose, "--skip-networking=OFF", "--bind-address=127.0.0.1", "--skip-name-resolve")
 	if err != nil {
 		stop()
 		<-read
@@ -91,7 +97,7 @@ func Judge(ctx context.Context, cli docker.CLI, project stack.Project, db, image
 	}
 	var objections []string
 	for _, m := range pending {
-		if err := run(ctx, cli, server, release, image, account, m); err != nil {
+		if err := run(ctx, of, server, release, image, account, m); err != nil {
 			return fmt.Errorf("%s fails, which was tried on a copy of the tables with a few rows; the site's are as they were:\n%w", m.File, err)
 		}
 		after, err := Read(ctx, server, account.schema)
@@ -120,15 +126,19 @@ type account struct{ schema, user, password string }
 
 // run has a release carry out one more of its migrations, in the network of the throw-away, which leads nowhere else, and with
 // what compose.yaml says of its service. The password goes to its standard input: it is in no argument, no file and no log.
-func run(ctx context.Context, cli docker.CLI, server *throwaway.Server, release stack.Service, image string, account account, m Migration) error {
+func run(ctx context.Context, of *stack.Stack, server *throwaway.Server, release stack.Service, image string, account account, m Migration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, runWithin, fmt.Errorf("it has not ended after %s", runWithin))
 	defer cancel()
+	project, err := of.Project(ctx)
+	if err != nil {
+		return err
+	}
 	environment := map[string]string{}
 	for name, value := range release.Environment {
 		environment[name] = value
 	}
 	environment["MYSQL_ADDRESS"], environment["MYSQL_PASSWORD_FILE"] = "127.0.0.1:3306", "/dev/stdin"
-	args := []string{"run", "--rm", "--interactive", "--pull", "never", "--label", throwaway.Label + "=" + server.Project(), "--network", server.Network(),
+	args := []string{"run", "--rm", "--interactive", "--pull", "never", "--label", throwaway.Label + "=" + project.Name, "--network", server.Network(),
 		"--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", release.User, "--log-driver", "none",
 		"--memory", strconv.FormatInt(release.MemLimit, 10), "--memory-swap", strconv.FormatInt(release.MemLimit, 10), "--pids-limit", "64"}
 	for name, value := range environment {
@@ -136,7 +146,7 @@ func run(ctx context.Context, cli docker.CLI, server *throwaway.Server, release 
 	}
 	args = append(args, image)
 	args = append(args, release.Command...)
-	cmd := cli.Command(ctx, append(args, strconv.FormatInt(m.Version, 10))...)
+	cmd := of.Command(ctx, append(args, strconv.FormatInt(m.Version, 10))...)
 	cmd.Stdin = strings.NewReader(account.password)
 	var said bytes.Buffer
 	cmd.Stderr = &said // its log is on the other one

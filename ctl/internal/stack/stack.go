@@ -1,27 +1,69 @@
-// Package stack reads the stack as Docker Compose sees it: the project that compose.yaml describes, the settings that
-// fill it in, and its containers.
+// Package stack is the project that compose.yaml describes, running or not: its containers, its database, its settings, and
+// Compose, which runs them.
 package stack
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"regexp"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/server"
+	"oneserver/ctl/internal/wait"
 )
 
-// RootMySQL is the shell command, in db, that runs statements as root of the database, over the socket inside. It prints
-// rows without their names, tab-separated.
-const RootMySQL = `MYSQL_PWD="$(cat /run/secrets/mysql_root_password)" mysql --user root --default-character-set utf8mb4 --batch --skip-column-names`
+// Brief bounds a command that asks or tells the engine one thing, on a machine that is busy.
+const Brief = 30 * time.Second
+
+// Services are the parts of the site, in the order in which a request travels.
+var Services = []string{"dns", "web", "app", "db"}
+
+// A Stack is one project on one server.
+type Stack struct {
+	docker.CLI
+	Dir string // the repository's root, with the files that the stack is made of
+	// Inherited is held open by the commands of Compose, also where this program is killed.
+	Inherited *os.File
+
+	mu      sync.Mutex
+	project *Project // once it has been read
+}
+
+// New is the stack of a folder, on this machine, with an environment as of docker.CLI.
+func New(dir string, env ...string) *Stack {
+	return &Stack{CLI: docker.CLI{Server: server.Local{Dir: dir}, Env: env}, Dir: dir}
+}
+
+// As is the same folder with another way to run docker: with other variables, it is another stack.
+func (s *Stack) As(cli docker.CLI) *Stack { return &Stack{CLI: cli, Dir: s.Dir} }
+
+// Detached is the same stack, whose commands do not hear what a terminal sends to all that runs on it: see server.OwnGroup.
+func (s *Stack) Detached() *Stack {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	detached := &Stack{CLI: s.CLI, Dir: s.Dir, project: s.project}
+	detached.OwnGroup = true
+	return detached
+}
+
+// Path takes a relative path from the repository's root, where make runs, and not from where this program does.
+func (s *Stack) Path(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(s.Dir, path)
+}
 
 // FindRoot returns the nearest folder at or above dir that has a compose.yaml.
 func FindRoot(dir string) (string, error) {
@@ -56,17 +98,23 @@ type Service struct {
 	MemLimit    int64 `json:"mem_limit,string"` // bytes
 }
 
-// ReadProject asks Compose for the project with all its settings filled in.
-func ReadProject(ctx context.Context, cli docker.CLI) (Project, error) {
-	var project Project
-	out, err := cli.Output(ctx, "compose", "config", "--format", "json")
+// Project asks Compose for the project with all its settings filled in, once.
+func (s *Stack) Project(ctx context.Context) (Project, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.project != nil {
+		return *s.project, nil
+	}
+	out, err := s.Output(ctx, "compose", "config", "--format", "json")
 	if err != nil {
 		return Project{}, err
 	}
-	if err := json.Unmarshal([]byte(out), &project); err != nil {
+	project := new(Project)
+	if err := json.Unmarshal([]byte(out), project); err != nil {
 		return Project{}, fmt.Errorf("docker compose config: %w", err)
 	}
-	return project, nil
+	s.project = project
+	return *project, nil
 }
 
 // Images returns the images that the services run, each once, in order.
@@ -78,106 +126,122 @@ func (p Project) Images() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// Settings are the values that fill in compose.yaml, by name.
-type Settings map[string]string
-
-// inCompose finds ${NAME:-default}, the form that every setting has in compose.yaml.
-var inCompose = regexp.MustCompile(`\$\{([A-Z_]+):-([^}]*)\}`)
-
-// Defaults returns the settings that compose.yaml knows, with the values it gives them.
-func Defaults(cli docker.CLI) (Settings, error) {
-	text, err := os.ReadFile(filepath.Join(cli.Dir, "compose.yaml"))
+// ConfigHashes are what Compose would note of the services as they are described now.
+func (s *Stack) ConfigHashes(ctx context.Context) (map[string]string, error) {
+	text, err := s.Compose(ctx, "config", "--hash", "*")
 	if err != nil {
 		return nil, err
 	}
-	settings := Settings{}
-	for _, match := range inCompose.FindAllStringSubmatch(string(text), -1) {
-		settings[match[1]] = match[2]
-	}
-	return settings, nil
-}
-
-// ReadSettings asks Compose what the settings are, .env and the environment included. They are put to it in a project
-// of their own, so that it answers where a bad value makes it refuse compose.yaml itself.
-func ReadSettings(ctx context.Context, cli docker.CLI) (Settings, error) {
-	defaults, err := Defaults(cli)
-	if err != nil {
-		return nil, err
-	}
-	asked := Settings{}
-	for name, value := range defaults {
-		asked[name] = "${" + name + ":-" + value + "}"
-	}
-	type service struct {
-		Image       string   `json:"image"`
-		Environment Settings `json:"environment"`
-	}
-	type project struct {
-		Name     string             `json:"name"`
-		Services map[string]service `json:"services"`
-	}
-	question, err := json.Marshal(project{"settings", map[string]service{"all": {"none", asked}}})
-	if err != nil {
-		return nil, err
-	}
-	cmd := cli.Command(ctx, "compose", "--project-directory", ".", "--file", "-", "config", "--format", "json")
-	cmd.Stdin = bytes.NewReader(question)
-	out, err := cli.OutputOf(cmd)
-	if err != nil {
-		return nil, err
-	}
-	var answer project
-	if err := json.Unmarshal([]byte(out), &answer); err != nil {
-		return nil, fmt.Errorf("docker compose config: %w", err)
-	}
-	return answer.Services["all"].Environment, nil
-}
-
-// EnvironmentSettings is what ReadSettings would say without a .env file: all that can be known without Compose.
-func EnvironmentSettings(cli docker.CLI) (Settings, error) {
-	settings, err := Defaults(cli)
-	if err != nil {
-		return nil, err
-	}
-	for name := range settings {
-		if value := cli.Getenv(name); value != "" {
-			settings[name] = value
+	hashes := map[string]string{}
+	for line := range strings.Lines(text) {
+		service, hash, found := strings.Cut(strings.TrimSpace(line), " ")
+		if !found {
+			return nil, fmt.Errorf("docker compose config --hash prints %q", text)
 		}
+		hashes[service] = hash
 	}
-	return settings, nil
+	return hashes, nil
 }
 
-// Container is one line of `docker ps`.
-type Container struct {
-	Name    string
-	Project string // of Compose; empty if it has none
-	Service string
-	Status  string // as docker ps shows it: Up 2 hours (healthy)
-	Ports   string // as docker ps shows them: 127.0.0.1:80->80/tcp, ...
+// ComposeCommand prepares a command of Compose.
+func (s *Stack) ComposeCommand(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := s.Command(ctx, append([]string{"compose", "--progress", "quiet"}, args...)...)
+	if s.Inherited != nil && runtime.GOOS != "windows" { // where a command inherits nothing but its input and outputs
+		cmd.ExtraFiles = []*os.File{s.Inherited}
+	}
+	return cmd
 }
 
-// Running returns all running containers of the engine, other projects' included.
-func Running(ctx context.Context, cli docker.CLI) ([]Container, error) {
-	out, err := cli.Output(ctx, "ps", "--format",
-		`{{.Names}}	{{.Label "com.docker.compose.project"}}	{{.Label "com.docker.compose.service"}}	{{.Status}}	{{.Ports}}`)
+// Compose runs a command of Compose and returns what it prints.
+func (s *Stack) Compose(ctx context.Context, args ...string) (string, error) {
+	return docker.Output(s.ComposeCommand(ctx, args...))
+}
+
+// Containers returns the project's containers, or those of one service, whatever their state, one-shots that have ended
+// included, the oldest first; but not those of `docker compose run`.
+func (s *Stack) Containers(ctx context.Context, service ...string) ([]docker.Container, error) {
+	ctx, cancel := context.WithTimeout(ctx, Brief)
+	defer cancel()
+	project, err := s.Project(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var list []Container
-	for lines := bufio.NewScanner(strings.NewReader(out)); lines.Scan(); {
-		fields := strings.Split(lines.Text(), "\t")
-		if len(fields) != 5 {
-			return nil, fmt.Errorf("docker ps prints %q where five fields were asked for", lines.Text())
-		}
-		list = append(list, Container{fields[0], fields[1], fields[2], fields[3], fields[4]})
+	filters := []string{"--all", "--filter", "label=com.docker.compose.project=" + project.Name, "--filter", "label=com.docker.compose.oneoff=False"}
+	for _, name := range service {
+		filters = append(filters, "--filter", "label=com.docker.compose.service="+name)
 	}
-	return list, nil
+	list, err := s.List(ctx, filters...)
+	slices.SortFunc(list, func(a, b docker.Container) int { return a.Created.Compare(b.Created) })
+	return list, err
+}
+
+// One returns the running container of a service of which there is one.
+func (s *Stack) One(ctx context.Context, service string) (docker.Container, error) {
+	list, err := s.Containers(ctx, service)
+	if err != nil {
+		return docker.Container{}, err
+	}
+	if len(list) != 1 || !list[0].Running() {
+		return docker.Container{}, fmt.Errorf("%s of %s does not run: make up", service, s.project.Name)
+	}
+	return list[0], nil
+}
+
+// AwaitHealthy waits until each service has a container, all are healthy, and where a condition is given, it holds too.
+func (s *Stack) AwaitHealthy(ctx context.Context, within time.Duration, holds func([]docker.Container) error) error {
+	return wait.Until(ctx, within, wait.Often, func(ctx context.Context) error {
+		all, err := s.Containers(ctx)
+		if err != nil {
+			return err
+		}
+		there := map[string]bool{}
+		for _, c := range all {
+			if there[c.Service()] = true; slices.Contains(Services, c.Service()) && !c.Healthy() {
+				return c.Ill()
+			}
+		}
+		for _, service := range Services {
+			if !there[service] {
+				return fmt.Errorf("%s has no container", service)
+			}
+		}
+		if holds == nil {
+			return nil
+		}
+		return holds(all)
+	})
+}
+
+// Exec runs a shell script in a container and returns what it prints, also when it failed. The error has all that it said.
+func (s *Stack) Exec(ctx context.Context, in docker.Container, stdin io.Reader, script string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, Brief)
+	defer cancel()
+	out, err := s.OutputFrom(ctx, stdin, append([]string{"exec", "--interactive", in.ID, "sh", "-c", script}, args...)...)
+	if err != nil {
+		return out, fmt.Errorf("in %s: %w: %s", in.Service(), errors.Unwrap(err), strings.TrimSpace(out))
+	}
+	return out, nil
+}
+
+// Log returns the last lines that a container has printed, for who reads of its failure.
+func (s *Stack) Log(ctx context.Context, c docker.Container) string {
+	ctx, cancel := context.WithTimeout(ctx, Brief)
+	defer cancel()
+	out, err := s.Command(ctx, "logs", "--tail", "20", c.ID).CombinedOutput()
+	if err != nil {
+		return fmt.Sprintf("its log cannot be read: %v", err)
+	}
+	return fmt.Sprintf("the log of %s ends with:\n  | %s", c.Title(), strings.ReplaceAll(strings.TrimSpace(string(out)), "\n", "\n  | "))
 }
 
 // LookInto runs a shell script in a throw-away container that can read the volumes, mounted as /data and /secrets, as
 // the database's user, and can do nothing else. An empty name leaves a volume out: mounting one that is not there would
 // make it. It returns what the script prints.
-func LookInto(ctx context.Context, cli docker.CLI, project Project, image, data, secrets, script string) (string, error) {
+func (s *Stack) LookInto(ctx context.Context, image, data, secrets, script string) (string, error) {
+	project, err := s.Project(ctx)
+	if err != nil {
+		return "", err
+	}
 	run := []string{"run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL",
 		"--security-opt", "no-new-privileges", "--user", project.Services["db"].User, "--entrypoint", "sh"}
 	for destination, source := range map[string]string{"/data": data, "/secrets": secrets} {
@@ -185,5 +249,5 @@ func LookInto(ctx context.Context, cli docker.CLI, project Project, image, data,
 			run = append(run, "--mount", "type=volume,readonly,volume-nocopy,source="+source+",destination="+destination)
 		}
 	}
-	return cli.Output(ctx, append(run, image, "-c", script)...)
+	return s.Output(ctx, append(run, image, "-c", script)...)
 }

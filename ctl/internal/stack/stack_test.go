@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"oneserver/ctl/internal/docker"
 )
 
 func TestTheRootIsFoundFromAnywhereInTheRepository(t *testing.T) {
@@ -32,7 +30,7 @@ func TestTheRootIsFoundFromAnywhereInTheRepository(t *testing.T) {
 
 func TestEverySettingIsDocumentedWithItsDefault(t *testing.T) {
 	t.Parallel()
-	got, err := Defaults(docker.CLI{Dir: "../../.."})
+	got, err := New("../../..").Defaults()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +52,7 @@ func TestEverySettingIsDocumentedWithItsDefault(t *testing.T) {
 
 func TestWithoutComposeTheEnvironmentStillCounts(t *testing.T) {
 	t.Parallel()
-	got, err := EnvironmentSettings(docker.CLI{Dir: "../../..", Env: []string{"DOMAIN=example.net", "DOMAIN=example.org", "HTTP_PORT="}})
+	got, err := New("../../..", "DOMAIN=example.net", "DOMAIN=example.org", "HTTP_PORT=").EnvironmentSettings()
 	if err != nil || got["DOMAIN"] != "example.org" || got["HTTP_PORT"] != "80" {
 		t.Errorf("the settings are %q, %v; want the last DOMAIN, and the default for an empty HTTP_PORT", got, err)
 	}

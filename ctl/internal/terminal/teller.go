@@ -2,46 +2,170 @@ package terminal
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"sync"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
 )
 
-// A Teller says what is being done: on a terminal in one line that is written over, elsewhere a line each.
+// quick is how long what is begun may take without being announced where there is no live line.
+const quick = 3 * time.Second
+
+// A Teller tells a person what is done: on a terminal one live line for what is at hand, with the time it has taken and how far
+// it is, elsewhere plain lines. It may be used by several goroutines.
 type Teller struct {
-	out  *os.File
-	live bool
-	last time.Time
+	out    io.Writer
+	width  func() int // of the terminal in columns; nil where nothing can be written over
+	colour bool
+
+	mu     sync.Mutex
+	since  time.Time // what lines that stay count their seconds from; zero for lines without
+	title  string    // of what is at hand; empty where nothing is
+	status string    // how far it is
+	begun  time.Time
+	stop   chan struct{} // closed when it ends
+	ended  sync.WaitGroup
 }
 
-// NewTeller returns one that tells out.
-func NewTeller(out *os.File) *Teller { return &Teller{out: out, live: Is(out)} }
-
-// Now says what is being done.
-func (t *Teller) Now(format string, args ...any) {
-	if t.live {
-		fmt.Fprintf(t.out, "\r\x1b[K"+format, args...)
-	} else {
-		fmt.Fprintf(t.out, format+"\n", args...)
+// NewTeller tells out.
+func NewTeller(out io.Writer) *Teller {
+	t := &Teller{out: out}
+	if file, is := out.(*os.File); is && Is(file) {
+		t.colour = Colour(file)
+		t.width = func() int {
+			width, _, err := term.GetSize(int(file.Fd()))
+			if err != nil || width <= 0 {
+				return 80
+			}
+			return width
+		}
 	}
+	return t
 }
 
-// Progress says how far it is, where that can be written over.
-func (t *Teller) Progress(format string, args ...any) {
-	if t.live && time.Since(t.last) > 200*time.Millisecond {
-		t.last = time.Now()
-		t.Now(format, args...)
-	}
+// Since puts before each line that stays how many seconds have gone since then.
+func (t *Teller) Since(begun time.Time) *Teller {
+	t.since = begun
+	return t
 }
+
+// Live says whether there is a live line.
+func (t *Teller) Live() bool { return t.width != nil }
 
 // Say says what stays.
 func (t *Teller) Say(format string, args ...any) {
-	t.End()
-	fmt.Fprintf(t.out, format+"\n", args...)
-}
-
-// End clears the line.
-func (t *Teller) End() {
-	if t.live {
+	line := fmt.Sprintf(format, args...)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.title != "" && t.Live() {
 		fmt.Fprint(t.out, "\r\x1b[K")
 	}
+	if !t.since.IsZero() {
+		line = fmt.Sprintf("%6.1f s  %s", time.Since(t.since).Seconds(), line)
+	}
+	fmt.Fprintln(t.out, line)
 }
+
+// Now says what is done now, until the next thing or End.
+func (t *Teller) Now(format string, args ...any) { t.begin(fmt.Sprintf(format, args...), 0) }
+
+// Begin is Now for what is announced only if it takes a while.
+func (t *Teller) Begin(format string, args ...any) { t.begin(fmt.Sprintf(format, args...), quick) }
+
+func (t *Teller) begin(title string, silent time.Duration) {
+	t.End()
+	t.title, t.status, t.begun, t.stop = title, "", time.Now(), make(chan struct{})
+	if t.Live() {
+		t.ended.Go(t.draw)
+		return
+	}
+	if silent == 0 {
+		t.Say("%s", title)
+		return
+	}
+	t.ended.Go(func() {
+		select {
+		case <-t.stop:
+		case <-time.After(silent):
+			t.Say("%s ...", title)
+		}
+	})
+}
+
+// draw keeps the live line up to date, in one row of the terminal.
+func (t *Teller) draw() {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for frame := 0; ; frame++ {
+		t.mu.Lock()
+		head := fmt.Sprintf("%c %s  %s", []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")[frame%10], t.title, elapsed(t.begun))
+		room := t.width() - 1
+		head = cut(head, room)
+		status := cut(t.status, room-utf8.RuneCountInString(head)-2)
+		if status != "" {
+			status = "  " + t.paint("2", status)
+		}
+		fmt.Fprintf(t.out, "\r\x1b[K%s%s", head, status)
+		t.mu.Unlock()
+		select {
+		case <-t.stop:
+			fmt.Fprint(t.out, "\r\x1b[K")
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Show says on the live line how far it is.
+func (t *Teller) Show(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.status = fmt.Sprintf(format, args...)
+}
+
+// End ends what is at hand, of which nothing need be said.
+func (t *Teller) End() {
+	if t.stop != nil {
+		close(t.stop)
+		t.ended.Wait()
+		t.stop, t.title = nil, ""
+	}
+}
+
+// Done ends it with a line that says what there is now, and how long it took.
+func (t *Teller) Done(format string, args ...any) {
+	begun := t.begun
+	t.End()
+	t.Say("%s %s (%s)", t.paint("32", "✓"), fmt.Sprintf(format, args...), elapsed(begun))
+}
+
+// Fail ends it and returns err with its title.
+func (t *Teller) Fail(err error) error {
+	title := t.title
+	t.End()
+	return fmt.Errorf("%s: %w", title, err)
+}
+
+// paint puts an SGR code (ECMA-48, 8.3.117) around text where colour is wanted.
+func (t *Teller) paint(code, text string) string {
+	if !t.colour {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+// cut shortens text to at most n characters.
+func cut(text string, n int) string {
+	if n <= 0 {
+		return ""
+	}
+	if runes := []rune(text); len(runes) > n {
+		return string(runes[:n-1]) + "…"
+	}
+	return text
+}
+
+func elapsed(since time.Time) string { return time.Since(since).Round(100 * time.Millisecond).String() }

@@ -4,12 +4,10 @@
 package throwaway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os/exec"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +15,7 @@ import (
 	"oneserver/ctl/internal/ctxio"
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/wait"
 )
 
 // Label marks the containers and volumes with their project, so that what an engine that was killed has left is found.
@@ -49,42 +48,41 @@ wait -n`
 
 // A Server is a running throw-away.
 type Server struct {
-	cli     docker.CLI
-	project stack.Project
-	id      string
-	hold    io.Closer // its input
-	said    *tail
-	ended   chan struct{}
+	stack.Database
+	of    *stack.Stack
+	id    string
+	hold  io.Closer // its input
+	said  *tail
+	ended chan struct{}
 }
 
 // Start starts one for a purpose, of which there is one at a time in a project. options are further ones of mysqld. It
 // removes what an earlier one has left; where that still runs, somebody is at work.
-func Start(ctx context.Context, cli docker.CLI, project stack.Project, purpose string, options ...string) (*Server, error) {
+func Start(ctx context.Context, of *stack.Stack, purpose string, options ...string) (*Server, error) {
+	project, err := of.Project(ctx)
+	if err != nil {
+		return nil, err
+	}
 	db, found := project.Services["db"]
 	if !found {
 		return nil, errors.New("compose.yaml has no service db")
 	}
-	if err := Clean(ctx, cli, project); err != nil {
-		return nil, err
-	}
-	id, err := create(ctx, cli, project.Name, purpose, db.Image, db.User, options)
-	for until := time.Now().Add(leaveWithin); errors.Is(err, errTaken) && time.Now().Before(until); {
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(time.Second):
+	var id string
+	err = wait.Until(ctx, leaveWithin, time.Second, func(ctx context.Context) error {
+		if err := Clean(ctx, of); err != nil {
+			return wait.Final(err)
 		}
-		if err := Clean(ctx, cli, project); err != nil {
-			return nil, err
+		if id, err = create(ctx, of, purpose, db, options); err != nil && !errors.Is(err, errTaken) {
+			return wait.Final(err)
 		}
-		id, err = create(ctx, cli, project.Name, purpose, db.Image, db.User, options)
-	}
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("make a throw-away MySQL: %w", err)
 	}
-	s := &Server{cli: cli, project: project, id: id, said: new(tail), ended: make(chan struct{})}
-	attach := cli.Command(context.WithoutCancel(ctx), "start", "--attach", "--interactive", id)
-	alone(attach) // Ctrl-C is for this program, which ends it in its own time
+	s := &Server{Database: of.DatabaseIn(id), of: of, id: id, said: new(tail), ended: make(chan struct{})}
+	s.Login, s.Limit = Login, askWithin
+	attach := of.Detached().Command(context.WithoutCancel(ctx), "start", "--attach", "--interactive", id) // Ctrl-C is for this program, which ends it in its own time
 	attach.Stdout, attach.Stderr = s.said, s.said
 	if s.hold, err = attach.StdinPipe(); err != nil {
 		return nil, err
@@ -105,82 +103,54 @@ func Start(ctx context.Context, cli docker.CLI, project stack.Project, purpose s
 var errTaken = errors.New("another one is at work: wait until it has ended")
 
 // create makes the container, which does not run yet. Its name is taken while there is one.
-func create(ctx context.Context, cli docker.CLI, project, purpose, mysqlImage, user string, options []string) (id string, err error) {
-	mark := Label + "=" + project
+func create(ctx context.Context, of *stack.Stack, purpose string, db stack.Service, options []string) (id string, err error) {
+	project, err := of.Project(ctx)
+	if err != nil {
+		return "", err
+	}
+	name := project.Name + "-" + purpose
+	mark := Label + "=" + project.Name
 	volume := ",volume-label=" + mark // without a name: it goes with the container
-	args := []string{"create", "--rm", "--interactive", "--name", project + "-" + purpose, "--label", mark, "--pull", "never",
-		"--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", user,
+	args := []string{"create", "--rm", "--interactive", "--name", name, "--label", mark, "--pull", "never",
+		"--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", db.User,
 		"--mount", "type=volume,destination=" + data + volume, "--mount", "type=volume,destination=/tmp" + volume,
 		"--tmpfs", "/var/run/mysqld:uid=999,gid=999,mode=0700,size=1m",
 		"--memory", "512m", "--memory-swap", "512m", "--pids-limit", "256",
 		"--cpu-shares", "512", // of 1024 that each of the site's containers has: it works in the time that they leave
 		"--log-driver", "none",
-		"--entrypoint", "bash", mysqlImage, "-c", script, "bash"}
-	id, err = cli.Output(ctx, append(args, options...)...)
+		"--entrypoint", "bash", db.Image, "-c", script, "bash"}
+	id, err = of.Output(ctx, append(args, options...)...)
 	if err != nil && strings.Contains(err.Error(), "is already in use") {
-		return "", fmt.Errorf("%w (docker ps --all shows it as %s-%s)", errTaken, project, purpose)
+		return "", fmt.Errorf("%w (docker ps --all shows it as %s)", errTaken, name)
 	}
 	return strings.TrimSpace(id), err
 }
-
-// Project is the name of the project that it belongs to.
-func (s *Server) Project() string { return s.project.Name }
 
 // Network is what a container joins that is to reach it, where it listens. It leads nowhere else.
 func (s *Server) Network() string { return "container:" + s.id }
 
 // await returns once it answers.
 func (s *Server) await(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, fmt.Errorf("it does not answer within %s", startWithin))
-	defer cancel()
-	for {
+	return wait.Until(ctx, startWithin, wait.Often, func(ctx context.Context) error {
 		select {
 		case <-s.ended:
-			return fmt.Errorf("it has ended: %s", s.said)
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(200 * time.Millisecond):
+			return wait.Final(fmt.Errorf("it has ended: %s", s.said))
+		default:
 		}
 		// what it holds is made again if it is lost; without this log a load takes less time, and the disk is the site's
-		if _, err := s.SQL(ctx, "ALTER INSTANCE DISABLE INNODB REDO_LOG"); err == nil {
-			return nil
-		}
-	}
+		_, err := s.SQL(ctx, "ALTER INSTANCE DISABLE INNODB REDO_LOG")
+		return err
+	})
 }
 
-// Client is the shell command that runs statements inside it, as root.
-const Client = `mysql --no-defaults --protocol=socket --socket=/var/run/mysqld/mysqld.sock --user=root --default-character-set=utf8mb4 `
-
-// Command prepares a bash script inside it.
-func (s *Server) Command(ctx context.Context, script string, args ...string) *exec.Cmd {
-	return s.cli.Command(ctx, append([]string{"exec", "--interactive", s.id, "bash", "-c", script}, args...)...)
-}
-
-// SQL runs statements and returns their rows.
-func (s *Server) SQL(ctx context.Context, statements string) ([][]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
-	defer cancel()
-	cmd := s.Command(ctx, "exec "+Client+"--batch --skip-column-names --binary-mode")
-	var stdout, stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(statements), &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		if said := strings.TrimSpace(stderr.String()); said != "" {
-			return nil, fmt.Errorf("%s (%w)", said, err)
-		}
-		return nil, err
-	}
-	var rows [][]string
-	for line := range strings.Lines(stdout.String()) {
-		rows = append(rows, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
-	}
-	return rows, nil
-}
+// Login are the options of MySQL's programs with which they are root in it.
+const Login = `--no-defaults --protocol=socket --socket=/var/run/mysqld/mysqld.sock --user=root`
 
 // Put writes a file into its data directory.
 func (s *Server) Put(ctx context.Context, name string, content io.Reader) error {
 	cmd := s.Command(ctx, `exec cat >"$0"`, data+"/"+name)
 	cmd.Stdin = ctxio.Reader{Context: ctx, Reader: content}
-	if _, err := s.cli.OutputOf(cmd); err != nil {
+	if _, err := docker.Output(cmd); err != nil {
 		return fmt.Errorf("copy %s: %w", name, err)
 	}
 	return nil
@@ -214,7 +184,7 @@ func (s *Server) Remove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), removeWithin)
 	defer cancel()
 	s.hold.Close()
-	_, err := s.cli.Output(ctx, "rm", "--force", "--volumes", s.id)
+	_, err := s.of.Output(ctx, "rm", "--force", "--volumes", s.id)
 	if gone(err) {
 		err = nil
 	}
@@ -223,72 +193,67 @@ func (s *Server) Remove() error {
 	case <-ctx.Done():
 		err = errors.Join(err, fmt.Errorf("%s does not end", s.id))
 	}
-	return errors.Join(err, Clean(ctx, s.cli, s.project)) // of volumes the engine takes leave a moment later
+	return errors.Join(err, Clean(ctx, s.of)) // of volumes the engine takes leave a moment later
 }
 
 // Running says whether there is one for a purpose, and so somebody at work.
-func Running(ctx context.Context, cli docker.CLI, project stack.Project, purpose string) (bool, error) {
-	ids, err := cli.Output(ctx, "ps", "--quiet", "--filter", "label="+Label+"="+project.Name, "--filter", "name=^"+project.Name+"-"+purpose+"$")
+func Running(ctx context.Context, of *stack.Stack, purpose string) (bool, error) {
+	project, err := of.Project(ctx)
+	if err != nil {
+		return false, err
+	}
+	ids, err := of.Output(ctx, "ps", "--quiet", "--filter", "label="+Label+"="+project.Name, "--filter", "name=^"+project.Name+"-"+purpose+"$")
 	return strings.TrimSpace(ids) != "", err
 }
 
 // Clean removes what earlier throw-aways of the project have left: those that have ended, and volumes of which none is
 // left. One that runs ends with the program that started it, so it is waited for, and then somebody is at work.
-func Clean(ctx context.Context, cli docker.CLI, project stack.Project) error {
-	filter := "label=" + Label + "=" + project.Name
-	ctx, cancel := context.WithTimeout(ctx, removeWithin)
-	defer cancel()
-	ids, err := cli.Output(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter", filter, "--filter", "status=created", "--filter", "status=exited", "--filter", "status=dead")
+func Clean(ctx context.Context, of *stack.Stack) error {
+	project, err := of.Project(ctx)
 	if err != nil {
 		return err
 	}
-	for _, id := range strings.Fields(ids) {
-		over, err := isOver(ctx, cli, id)
-		if err != nil {
-			return err
+	filter := "label=" + Label + "=" + project.Name
+	ctx, cancel := context.WithTimeout(ctx, removeWithin)
+	defer cancel()
+	left, err := of.List(ctx, "--all", "--filter", filter, "--filter", "status=created", "--filter", "status=exited", "--filter", "status=dead")
+	if err != nil {
+		return err
+	}
+	for _, c := range left {
+		// One that was just made is about to be started, or its program was killed before it could.
+		if young := justMade - time.Since(c.Created); c.State.Status == "created" && young > 0 {
+			started := wait.Until(ctx, young, wait.Often, func(ctx context.Context) error {
+				now, err := of.Inspect(ctx, c.ID)
+				if err == nil {
+					c = now[0]
+				}
+				if c.State.Status == "created" && !docker.Gone(err) {
+					return errors.New("it has not been started")
+				}
+				return nil
+			})
+			if started != nil && ctx.Err() != nil {
+				return ctx.Err()
+			}
 		}
-		if !over {
+		if c.Running() {
 			continue
 		}
-		if _, err := cli.Output(ctx, "rm", "--force", "--volumes", id); err != nil && !gone(err) {
+		if _, err := of.Output(ctx, "rm", "--force", "--volumes", c.ID); err != nil && !gone(err) {
 			return err
 		}
 	}
-	names, err := cli.Output(ctx, "volume", "ls", "--quiet", "--filter", filter, "--filter", "dangling=true")
+	names, err := of.Output(ctx, "volume", "ls", "--quiet", "--filter", filter, "--filter", "dangling=true")
 	if err != nil {
 		return err
 	}
 	for _, name := range strings.Fields(names) {
-		if _, err := cli.Output(ctx, "volume", "rm", name); err != nil && !gone(err) {
+		if _, err := of.Output(ctx, "volume", "rm", name); err != nil && !gone(err) {
 			return err
 		}
 	}
 	return nil
-}
-
-// isOver says of a container that does not run whether it is nobody's any more: one that was just made is about to be
-// started, or its program was killed before it could.
-func isOver(ctx context.Context, cli docker.CLI, id string) (bool, error) {
-	for {
-		list, err := docker.Inspect[struct {
-			Created time.Time
-			State   struct{ Status string }
-		}](ctx, cli, id)
-		if gone(err) {
-			return false, nil
-		} else if err != nil {
-			return false, err
-		}
-		status, left := list[0].State.Status, justMade-time.Since(list[0].Created)
-		if status != "created" || left <= 0 {
-			return status != "running", nil
-		}
-		select {
-		case <-ctx.Done():
-			return false, ctx.Err()
-		case <-time.After(left):
-		}
-	}
 }
 
 // gone says of an error that somebody was quicker.

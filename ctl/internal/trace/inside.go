@@ -4,13 +4,15 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
 	"strings"
 	"time"
 
-	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/wait"
 )
 
 // wellFormedID is an id as Nginx makes them. It becomes an argument of commands below, so nothing else may.
@@ -34,26 +36,20 @@ type WebLog struct {
 const tail = "5000"
 
 // readWebLog waits until the log has the request: Nginx writes the line after the answer, and the engine a bit later.
-func readWebLog(ctx context.Context, cli docker.CLI, id string) (*WebLog, error) {
+func readWebLog(ctx context.Context, s *stack.Stack, id string) (*WebLog, error) {
 	const patience = 10 * time.Second // a busy machine takes seconds to run docker
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		log, err := cli.Output(ctx, "compose", "logs", "--no-color", "--no-log-prefix", "--tail", tail, "web")
+	var line *WebLog
+	err := wait.Until(ctx, patience, wait.Often, func(ctx context.Context) error {
+		log, err := s.Output(ctx, "compose", "logs", "--no-color", "--no-log-prefix", "--tail", tail, "web")
 		if ctx.Err() == nil && err != nil {
-			return nil, fmt.Errorf("its log cannot be read: %w", err)
+			return wait.Final(fmt.Errorf("its log cannot be read: %w", err))
 		}
-		if line := findLine(strings.NewReader(log), id); line != nil {
-			return line, nil
+		if line = findLine(strings.NewReader(log), id); line == nil {
+			return errors.New("its log does not have the request")
 		}
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("its log did not have the request within %s", patience)
-		case <-tick.C:
-		}
-	}
+		return nil
+	})
+	return line, err
 }
 
 // findLine returns the last line of Nginx' log about the request with that id, or nil.
@@ -92,8 +88,8 @@ type Statement struct {
 }
 
 // readAppEntry asks a replica for the request. It returns nil if the replica does not know it.
-func readAppEntry(ctx context.Context, cli docker.CLI, container, id string) (*AppEntry, error) {
-	out, err := cli.Output(ctx, "exec", container, "/app", "request", id)
+func readAppEntry(ctx context.Context, s *stack.Stack, container, id string) (*AppEntry, error) {
+	out, err := s.Output(ctx, "exec", container, "/app", "request", id)
 	switch {
 	case err != nil && strings.Contains(err.Error(), "no request with that id"):
 		return nil, nil

@@ -8,13 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
 
-	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -45,8 +43,8 @@ type target struct {
 }
 
 // Run sends a request for address, which may be a path only or empty, and follows it.
-func Run(ctx context.Context, cli docker.CLI, address string) (*Trace, error) {
-	settings, err := stack.ReadSettings(ctx, cli)
+func Run(ctx context.Context, s *stack.Stack, address string) (*Trace, error) {
+	settings, err := s.Settings(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +52,7 @@ func Run(ctx context.Context, cli docker.CLI, address string) (*Trace, error) {
 	if err != nil {
 		return nil, err
 	}
-	apps, err := replicas(ctx, cli)
+	apps, err := replicas(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +69,7 @@ func Run(ctx context.Context, cli docker.CLI, address string) (*Trace, error) {
 	if !wellFormedID.MatchString(t.RequestID) {
 		return nil, fmt.Errorf("what answers at %s is not this stack's web server: its answer has no X-Request-ID", to.http)
 	}
-	t.lookInside(ctx, cli, apps)
+	t.lookInside(ctx, s, apps)
 	return t, nil
 }
 
@@ -86,12 +84,9 @@ func aim(settings stack.Settings, address string) (target, error) {
 	if err != nil {
 		return target{}, fmt.Errorf("%q is not an address: %w", address, err)
 	}
-	bind, err := netip.ParseAddr(settings["BIND"])
+	bind, err := settings.Reach()
 	if err != nil {
-		return target{}, fmt.Errorf("BIND: %w", err)
-	}
-	if bind.IsUnspecified() {
-		bind = netip.AddrFrom4([4]byte{127, 0, 0, 1}) // as good as any, and this machine's own
+		return target{}, err
 	}
 	port := settings["HTTP_PORT"]
 	to := target{http: net.JoinHostPort(bind.String(), port), dns: net.JoinHostPort(bind.String(), settings["DNS_PORT"])}
@@ -132,24 +127,20 @@ func printable(query string) string {
 }
 
 // replicas returns the names of the containers of app, or an error that says how to start the stack.
-func replicas(ctx context.Context, cli docker.CLI) ([]string, error) {
+func replicas(ctx context.Context, s *stack.Stack) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, insideLimit)
 	defer cancel()
-	project, err := stack.ReadProject(ctx, cli)
-	if err != nil {
-		return nil, err
-	}
-	containers, err := stack.Running(ctx, cli)
+	containers, err := s.Containers(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var apps []string
 	web := false
 	for _, c := range containers {
-		if c.Project == project.Name {
-			web = web || c.Service == "web"
-			if c.Service == "app" {
-				apps = append(apps, c.Name)
+		if c.Running() {
+			web = web || c.Service() == "web"
+			if c.Service() == "app" {
+				apps = append(apps, c.Title())
 			}
 		}
 	}
@@ -160,7 +151,7 @@ func replicas(ctx context.Context, cli docker.CLI) ([]string, error) {
 }
 
 // lookInside adds what Nginx' log and the replicas know of the request. What cannot be had is remarked upon.
-func (t *Trace) lookInside(ctx context.Context, cli docker.CLI, apps []string) {
+func (t *Trace) lookInside(ctx context.Context, s *stack.Stack, apps []string) {
 	ctx, cancel := context.WithTimeout(ctx, insideLimit)
 	defer cancel()
 	var (
@@ -169,9 +160,9 @@ func (t *Trace) lookInside(ctx context.Context, cli docker.CLI, apps []string) {
 		entries = make([]*AppEntry, len(apps))
 		errs    = make([]error, len(apps))
 	)
-	running.Go(func() { t.Web, webErr = readWebLog(ctx, cli, t.RequestID) })
+	running.Go(func() { t.Web, webErr = readWebLog(ctx, s, t.RequestID) })
 	for i, name := range apps {
-		running.Go(func() { entries[i], errs[i] = readAppEntry(ctx, cli, name, t.RequestID) })
+		running.Go(func() { entries[i], errs[i] = readAppEntry(ctx, s, name, t.RequestID) })
 	}
 	running.Wait()
 	if webErr != nil {

@@ -18,7 +18,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tsenart/vegeta/v12/lib"
+	vegeta "github.com/tsenart/vegeta/v12/lib"
 
 	"oneserver/ctl/internal/drill/history"
 )

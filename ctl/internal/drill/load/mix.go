@@ -9,7 +9,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/tsenart/vegeta/v12/lib"
+	vegeta "github.com/tsenart/vegeta/v12/lib"
 
 	"oneserver/ctl/internal/drill/history"
 )

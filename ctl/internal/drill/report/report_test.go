@@ -260,29 +260,3 @@ func TestCompareShowsBothSides(t *testing.T) {
 		}
 	}
 }
-
-func TestProgressWithoutATerminalIsALineNowAndThen(t *testing.T) {
-	t.Parallel()
-	var out strings.Builder
-	now := time.Now()
-	p := newProgress(&out, "spof", 100, func() time.Time { return now })
-	for i := range 100 {
-		r := history.Request{}
-		if i == 7 {
-			r.Class = history.Reset
-		}
-		now = now.Add(500 * ms)
-		p.Request(r)
-		if i == 30 {
-			p.Say("kill -9 db")
-		}
-	}
-	p.Close()
-	t.Logf("\n%s", out.String())
-	if lines := strings.Count(out.String(), "\n"); lines != 7 {
-		t.Errorf("%d lines, want 5 in 50 s, what was said and the end", lines)
-	}
-	if !strings.HasSuffix(out.String(), "spof: 100 of 100 requests, 1 failed\n") {
-		t.Error("the end is not said")
-	}
-}

@@ -10,20 +10,24 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"oneserver/ctl/internal/terminal"
 )
 
 // plain returns a reporter without a terminal, and what it prints.
-func plain(t *testing.T) (*Reporter, *bytes.Buffer) {
+func plain(t *testing.T) (*Runner, *bytes.Buffer) {
 	t.Helper()
 	var out bytes.Buffer
-	return &Reporter{out: &out, logPath: filepath.Join(t.TempDir(), "images.log")}, &out
+	r := NewRunner(terminal.NewTeller(&out))
+	r.logPath = filepath.Join(t.TempDir(), "images.log")
+	return r, &out
 }
 
 func TestFailedCommandShowsItsLastLinesAndItsLog(t *testing.T) {
 	t.Parallel()
 	r, _ := plain(t)
-	step := r.begin("counting")
-	err := step.fail(step.run(t.Context(), silence, func(ctx context.Context) *exec.Cmd {
+	r.Begin("counting")
+	err := r.Fail(r.run(t.Context(), silence, func(ctx context.Context) *exec.Cmd {
 		return exec.CommandContext(ctx, "sh", "-c", "seq 100; exit 3")
 	}))
 	for _, part := range []string{"counting: exit status 3", "\n  | 81\n", "\n  | 100\n", r.logPath} {
@@ -39,9 +43,9 @@ func TestFailedCommandShowsItsLastLinesAndItsLog(t *testing.T) {
 func TestSilentCommandIsGivenUp(t *testing.T) {
 	t.Parallel()
 	r, _ := plain(t)
-	step := r.begin("waiting")
+	r.Begin("waiting")
 	begun := time.Now()
-	err := step.fail(step.run(t.Context(), patience{first: 50 * time.Millisecond}, func(ctx context.Context) *exec.Cmd {
+	err := r.Fail(r.run(t.Context(), patience{first: 50 * time.Millisecond}, func(ctx context.Context) *exec.Cmd {
 		return exec.CommandContext(ctx, "sleep", "60")
 	}))
 	if took := time.Since(begun); !errors.Is(err, errSilent) || took > 30*time.Second {
@@ -53,11 +57,11 @@ func TestSilentCommandIsGivenUp(t *testing.T) {
 func TestAPullThatHasBegunMayBeSilent(t *testing.T) {
 	t.Parallel()
 	r, _ := plain(t)
-	step := r.begin("pulling")
-	err := step.run(t.Context(), patience{first: 2 * time.Second}, func(ctx context.Context) *exec.Cmd {
+	r.Begin("pulling")
+	err := r.run(t.Context(), patience{first: 2 * time.Second}, func(ctx context.Context) *exec.Cmd {
 		return exec.CommandContext(ctx, "sh", "-c", "echo 9.7: Pulling from library/mysql; sleep 3")
 	})
-	step.drop()
+	r.End()
 	if err != nil {
 		t.Error(err)
 	}
@@ -67,8 +71,8 @@ func TestInterruptionIsNotReportedAsTheCommandsFault(t *testing.T) {
 	t.Parallel()
 	r, _ := plain(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	step := r.begin("waiting")
-	err := step.fail(step.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+	r.Begin("waiting")
+	err := r.Fail(r.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
 		cancel()
 		return exec.CommandContext(ctx, "sleep", "60")
 	}))
@@ -88,11 +92,11 @@ func TestRefusedPullIsToldFromOneThatBrokeOff(t *testing.T) {
 		{"echo '9.7: Pulling from library/mysql'; echo 'unexpected EOF' >&2; exit 1", true},
 	} {
 		r, _ := plain(t)
-		step := r.begin("pulling")
-		err := step.run(t.Context(), silence, func(ctx context.Context) *exec.Cmd {
+		r.Begin("pulling")
+		err := r.run(t.Context(), silence, func(ctx context.Context) *exec.Cmd {
 			return exec.CommandContext(ctx, "sh", "-c", c.script)
 		})
-		step.drop()
+		r.End()
 		var failed *commandError
 		if !errors.As(err, &failed) || failed.stdout != c.began {
 			t.Errorf("%s: %+v; want stdout %t", c.script, failed, c.began)
@@ -106,8 +110,10 @@ func TestRefusedPullIsToldFromOneThatBrokeOff(t *testing.T) {
 func TestStepWithoutATerminalPrintsPlainLines(t *testing.T) {
 	t.Parallel()
 	r, out := plain(t)
-	r.begin("looking").drop()
-	r.begin("building").done("built %s", "it")
+	r.Begin("looking")
+	r.End()
+	r.Begin("building")
+	r.Done("built %s", "it")
 	if got := out.String(); !strings.HasPrefix(got, "✓ built it (") || strings.ContainsAny(got, "\r\x1b") {
 		t.Errorf("printed %q", got)
 	}

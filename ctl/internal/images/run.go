@@ -1,0 +1,189 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"oneserver/ctl/internal/terminal"
+)
+
+// tailLines is how much of a failed command's output is shown; the log has all of it.
+const tailLines = 20
+
+// patience is how long a command may say nothing: until its first word, and then between two. No limit is zero.
+type patience struct{ first, later time.Duration }
+
+// silence is enough for a slow machine that compiles and for a slow line that downloads.
+var silence = patience{10 * time.Minute, 10 * time.Minute}
+
+var errSilent = errors.New("gave up waiting for it")
+
+// A Runner tells what is done, and runs the commands that do it: the last line of their output goes to the live line, the whole
+// of it to a log file.
+type Runner struct {
+	*terminal.Teller
+	logPath string
+	log     *os.File // opened by the first command
+	alive   func()   // puts off giving up on the command that runs
+}
+
+// NewRunner tells tell.
+func NewRunner(tell *terminal.Teller) *Runner {
+	return &Runner{Teller: tell, logPath: filepath.Join(cacheDir(), "images.log"), alive: func() {}}
+}
+
+// cacheDir is where logs and half-made files are kept.
+func cacheDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil { // no home directory
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "oneserver")
+}
+
+// buildStamp is what BuildKit's plain output has before each line: the step's number and seconds.
+var buildStamp = regexp.MustCompile(`^#\d+ (\d+\.\d+ )?`)
+
+// said is a sign of life from the command that runs.
+func (r *Runner) said(line string) {
+	r.Show("%s", buildStamp.ReplaceAllString(line, ""))
+	r.alive()
+}
+
+// run runs a command as part of what is at hand. It is given up when it says nothing for longer than the patience. The error
+// has the last lines of output and says where the rest is.
+func (r *Runner) run(ctx context.Context, patience patience, prepare func(context.Context) *exec.Cmd) error {
+	log, err := r.openLog()
+	if err != nil {
+		return err
+	}
+	running, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(patience.first, func() { cancel(errSilent) })
+	defer timer.Stop()
+	r.alive = func() {
+		if patience.later == 0 {
+			timer.Stop()
+		} else {
+			timer.Reset(patience.later)
+		}
+	}
+
+	cmd := prepare(running)
+	fmt.Fprintf(log, "\n%s $ %s\n", time.Now().Format(time.RFC3339), strings.Join(cmd.Args, " "))
+	out := &tail{log: log, each: r.said}
+	var said counter
+	cmd.Stderr = out
+	if cmd.Stdout == nil {
+		cmd.Stdout = io.MultiWriter(out, &said)
+	}
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil { // a person's wish, not the command's fault
+			return context.Cause(ctx)
+		}
+		if cause := context.Cause(running); cause != nil {
+			err = cause
+		}
+		return &commandError{err: err, tail: out.last(), stdout: said > 0, log: r.logPath}
+	}
+	return nil
+}
+
+// openLog starts the log anew for this process.
+func (r *Runner) openLog() (*os.File, error) {
+	if r.log != nil {
+		return r.log, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(r.logPath), 0o755); err != nil {
+		return nil, err
+	}
+	var err error
+	r.log, err = os.Create(r.logPath)
+	return r.log, err
+}
+
+// A commandError is a command that failed, with what it said.
+type commandError struct {
+	err    error
+	tail   []string
+	stdout bool // whether it printed anything on its standard output
+	log    string
+}
+
+func (e *commandError) Unwrap() error { return e.err }
+
+func (e *commandError) Error() string {
+	text := e.err.Error()
+	for _, line := range e.tail {
+		text += "\n  | " + line
+	}
+	return text + "\n  all of its output: " + e.log
+}
+
+// reason is the last thing that the command said.
+func (e *commandError) reason() string {
+	if len(e.tail) == 0 {
+		return e.err.Error()
+	}
+	return strings.TrimPrefix(e.tail[len(e.tail)-1], "Error response from daemon: ")
+}
+
+// A tail copies what is written to it into a log and remembers the last lines. A carriage return ends a line too: what
+// programs overwrite on a terminal is shown as it comes.
+type tail struct {
+	log  io.Writer
+	each func(line string)
+
+	mu    sync.Mutex // stdout and stderr are copied by a goroutine each
+	line  []byte
+	lines []string
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, b := range p {
+		if b != '\n' && b != '\r' {
+			t.line = append(t.line, b)
+			continue
+		}
+		t.endLine()
+	}
+	return t.log.Write(p)
+}
+
+func (t *tail) endLine() {
+	line := strings.TrimSpace(strings.ToValidUTF8(string(t.line), ""))
+	t.line = t.line[:0]
+	if line == "" {
+		return
+	}
+	t.each(line)
+	if t.lines = append(t.lines, line); len(t.lines) > tailLines {
+		t.lines = t.lines[1:]
+	}
+}
+
+func (t *tail) last() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.endLine()
+	return t.lines
+}
+
+// A counter counts the bytes written to it.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}

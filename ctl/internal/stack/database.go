@@ -1,0 +1,77 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"oneserver/ctl/internal/docker"
+)
+
+// A Database is a MySQL in a container, spoken to through the programs of its own image, as root, over the socket inside.
+type Database struct {
+	Login  string        // the options of its programs with which they are root there
+	Schema string        // that statements are of; empty where they name it
+	Limit  time.Duration // of one call of SQL
+
+	cli  docker.CLI
+	exec []string // the docker command that runs a program in it
+}
+
+// RootLogin are the options for the site's, in bash. They read the password from its file through a pipe, so that it is in no argument, no environment and no log.
+const RootLogin = `--defaults-extra-file=<(printf '[client]\nuser=root\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_root_password)")`
+
+// Database is the one of the site.
+func (s *Stack) Database() Database {
+	return Database{Login: RootLogin, Limit: time.Minute, cli: s.CLI, exec: []string{"compose", "exec", "--no-TTY", "db"}}
+}
+
+// DatabaseIn is a database in a container that is known by its id, which spares Compose's looking for it.
+func (s *Stack) DatabaseIn(container string) Database {
+	d := s.Database()
+	d.exec = []string{"exec", "--interactive", container}
+	return d
+}
+
+// Client is the shell command, in bash, that runs statements which it reads. It has a limit, for the case that nobody is there
+// any more to end it.
+func (d Database) Client() string {
+	return `timeout --signal=KILL 12h mysql ` + d.Login + ` --default-character-set=utf8mb4 `
+}
+
+// Command prepares a bash script in it.
+func (d Database) Command(ctx context.Context, script string, args ...string) *exec.Cmd {
+	return d.cli.Command(ctx, append(append(d.exec[:len(d.exec):len(d.exec)], "bash", "-c", script), args...)...)
+}
+
+// SQL runs statements and returns their rows.
+func (d Database) SQL(ctx context.Context, statements string) ([][]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.Limit)
+	defer cancel()
+	cmd := d.Command(ctx, "exec "+d.Client()+"--batch --skip-column-names --binary-mode "+d.Schema)
+	cmd.Stdin = strings.NewReader(statements)
+	out, err := docker.Output(cmd)
+	if err != nil {
+		return nil, fmt.Errorf("mysql: %w", errors.Unwrap(err)) // what it said, rather than the script that ran it
+	}
+	var rows [][]string
+	for line := range strings.Lines(out) {
+		rows = append(rows, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
+	}
+	return rows, nil
+}
+
+// Row runs a statement that returns one row of so many columns.
+func (d Database) Row(ctx context.Context, columns int, statement string) ([]string, error) {
+	rows, err := d.SQL(ctx, statement)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) != 1 || len(rows[0]) < columns {
+		return nil, fmt.Errorf("MySQL answers %q with %q", statement, rows)
+	}
+	return rows[0], nil
+}
