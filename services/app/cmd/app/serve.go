@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strconv"
 
 	"oneserver/app/api"
 	"oneserver/app/auth"
