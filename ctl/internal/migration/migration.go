@@ -91,11 +91,11 @@ func Judge(ctx context.Context, of *stack.Stack, image string, pending []Migrati
 		return fmt.Errorf("load the tables with a few rows into a throw-away MySQL: %w", err)
 	}
 
-	before, err := Read(ctx, server, account.schema)
+	first, err := Read(ctx, server, account.schema) // all that the running release knows
 	if err != nil {
 		return err
 	}
-	var objections []string
+	before, objections, said := first, []string(nil), map[string]bool{}
 	for _, m := range pending {
 		if err := run(ctx, of, server, release, image, account, m); err != nil {
 			return fmt.Errorf("%s fails, which was tried on a copy of the tables with a few rows; the site's are as they were:\n%w", m.File, err)
@@ -108,10 +108,11 @@ func Judge(ctx context.Context, of *stack.Stack, image string, pending []Migrati
 			size := copied.sizes[strings.ToLower(name)]
 			say("%s rebuilds %s: %s written anew, which takes as much room again; who writes to it may wait for as long as that takes", m.File, name, size)
 		}
-		if why := m.Contract(); why == "" {
-			for _, what := range Compare(before, after) {
+		for _, what := range Compare(first, after) {
+			if !said[what] && m.Contract() == "" {
 				objections = append(objections, m.File+" "+what)
 			}
+			said[what] = true
 		}
 		before = after
 	}
