@@ -1,12 +1,19 @@
 # oneserver's control panel: `make` alone prints this list. The logic lives in compose.yaml and in ctl/.
 .DEFAULT_GOAL := help
-.PHONY: help up down reset logs ps doctor trace sql bench abuse drill-spof drill-maintenance drill-upkeep drill-scale drills deploy releases rollback reload restart-db backup restore test test-all lint images bundle load go
+.PHONY: help up down reset logs ps doctor trace sql bench abuse drill-spof drill-maintenance drill-upkeep drill-scale drills deploy releases rollback reload restart-db backup restore test test-all lint images bundle load dist tool from-bundle go
 
-override ctl := go run -C ctl .
+override tool := bin/oneserver
 override hint := echo 'make doctor says what is wrong, and what to do about it' >&2; exit 1
 override modules := services/dns services/app ctl
 # pinned here and not in go.mod, so that a linter's dependencies never reach an application
 override staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+override actionlint := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+# Not for this project: a go.work above this folder, flags for other builds, git where it refuses to say what a stranger owns.
+export override GOWORK := off
+export override GOFLAGS := -mod=readonly -buildvcs=false
+unexport CDPATH GOOS GOARCH GO111MODULE
+.NOTPARALLEL:
 
 # What is given on the command line (URL=…, FILE=…, DOMAIN=…) is text: make does not expand it, which would run $(shell …),
 # and a recipe finds it in its environment, where no shell runs `…`.
@@ -15,14 +22,14 @@ $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name))
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
-up: go ## check, make what is missing, start everything, wait until it is healthy
-	@$(ctl) up
+up: tool ## check, make what is missing, start everything, wait until it is healthy
+	@$(tool) up
 
 down: ## stop and remove the containers; the data stays
 	@docker compose down || { $(hint); }
 
-reset: go ## remove everything, the data too (asks first)
-	@$(ctl) reset
+reset: tool ## remove everything, the data too (asks first)
+	@$(tool) reset
 
 logs: ## follow the logs of all services
 	@docker compose logs --follow --tail 100 || { $(hint); }
@@ -30,60 +37,60 @@ logs: ## follow the logs of all services
 ps: ## show the services and their health
 	@docker compose ps --all || { $(hint); }
 
-doctor: go ## say what would keep the stack from starting, and what to do about it
-	@$(ctl) doctor
+doctor: tool ## say what would keep the stack from starting, and what to do about it
+	@$(tool) doctor
 
-trace: go ## follow one request through every part: make trace URL=http://www.foobar.com/
-	@$(ctl) trace $${URL:+-- "$$URL"}
+trace: tool ## follow one request through every part: make trace URL=http://www.foobar.com/
+	@$(tool) trace $${URL:+-- "$$URL"}
 
 sql: ## open a prompt in the database, as the application's account or as root: make sql ROOT=1
 	@set -- app --host=127.0.0.1; [ -z "$$ROOT" ] || set -- root; \
 	  docker compose exec db sh -c 'export MYSQL_PWD="$$(cat "/run/secrets/mysql_$$1_password")"; exec mysql --user="$$@" foobar' sql "$$@" || { $(hint); }
 
-bench: go ## measure the figures that this project promises, on a copy of the stack: make bench ROWS=10000000
-	@$(ctl) bench $${ROWS:+--rows="$$ROWS"}
+bench: tool ## measure the figures that this project promises, on a copy of the stack: make bench ROWS=10000000
+	@$(tool) bench $${ROWS:+--rows="$$ROWS"}
 
-abuse: go ## play what hostile visitors do, on a copy of the stack, and measure what others notice; 45 minutes
-	@$(ctl) abuse
+abuse: tool ## play what hostile visitors do, on a copy of the stack, and measure what others notice; 45 minutes
+	@$(tool) abuse
 
-drill-spof: go ## kill and freeze each part in turn, and measure what visitors notice
-	@$(ctl) drill spof
+drill-spof: tool ## kill and freeze each part in turn, and measure what visitors notice
+	@$(tool) drill spof
 
-drill-maintenance: go ## a release, a changed setting, a migration ...: what each costs the visitors
-	@$(ctl) drill maintenance
+drill-maintenance: tool ## a release, a changed setting, a migration ...: what each costs the visitors
+	@$(tool) drill maintenance
 
-drill-upkeep: go ## the same done by make deploy, rollback, reload and restart-db
-	@$(ctl) drill upkeep
+drill-upkeep: tool ## the same done by make deploy, rollback, reload and restart-db
+	@$(tool) drill upkeep
 
-drill-scale: go ## more and more requests, until the site no longer keeps up
-	@$(ctl) drill scale
+drill-scale: tool ## more and more requests, until the site no longer keeps up
+	@$(tool) drill scale
 
-drills: go ## all of them, in one report
-	@$(ctl) drill all
+drills: tool ## all of them, in one report
+	@$(tool) drill all
 
-deploy: go ## build app and replace what runs, unnoticed: make deploy REPLICAS=2
-	@$(ctl) deploy $${REPLICAS:+--replicas="$$REPLICAS"}
+deploy: tool ## build app and replace what runs, unnoticed: make deploy REPLICAS=2
+	@$(tool) deploy $${REPLICAS:+--replicas="$$REPLICAS"}
 
-releases: go ## list the releases that a rollback can go to
-	@$(ctl) releases
+releases: tool ## list the releases that a rollback can go to
+	@$(tool) releases
 
-rollback: go ## go back to the release before: make rollback TO=1a2b3c4d names another
-	@$(ctl) rollback $${TO:+-- "$$TO"}
+rollback: tool ## go back to the release before: make rollback TO=1a2b3c4d names another
+	@$(tool) rollback $${TO:+-- "$$TO"}
 
-reload: go ## check nginx.conf, corefile, zone and static files, and have them served
-	@$(ctl) reload
+reload: tool ## check nginx.conf, corefile, zone and static files, and have them served
+	@$(tool) reload
 
-restart-db: go ## try the settings of MySQL, restart it while requests wait, go back if it does not start: make restart-db FORCE=1
-	@$(ctl) restart-db $${FORCE:+--force}
+restart-db: tool ## try the settings of MySQL, restart it while requests wait, go back if it does not start: make restart-db FORCE=1
+	@$(tool) restart-db $${FORCE:+--force}
 
-backup: go ## copy the data into a folder of backups/, beside the running site: make backup KEEP=7 KEY=FILE
-	@$(ctl) backup $${KEEP:+--keep="$$KEEP"} $${KEY:+--key="$$KEY"}
+backup: tool ## copy the data into a folder of backups/, beside the running site: make backup KEEP=7 KEY=FILE
+	@$(tool) backup $${KEEP:+--keep="$$KEEP"} $${KEY:+--key="$$KEY"}
 
-restore: go ## put the data back (asks first): make restore FILE=backups/… KEY=FILE, or TO="2026-11-23 10:00:00" in UTC
-	@$(ctl) restore $${TO:+--to="$$TO"} $${KEY:+--key="$$KEY"} $${UNSIGNED:+--unsigned} $${FILE:+-- "$$FILE"}
+restore: tool ## put the data back (asks first): make restore FILE=backups/… KEY=FILE, or TO="2026-11-23 10:00:00" in UTC
+	@$(tool) restore $${TO:+--to="$$TO"} $${KEY:+--key="$$KEY"} $${UNSIGNED:+--unsigned} $${FILE:+-- "$$FILE"}
 
-test: go ## unit tests, then integration tests against a second copy of the stack
-	@$(ctl) images --keep
+test: go tool ## unit tests, then integration tests against a second copy of the stack
+	@$(tool) images --keep
 	@for module in $(modules); do go -C $$module test -short ./... || exit; done
 	@echo 'integration tests, about seven minutes ...'
 	@go -C ctl/e2e test -count=1 -timeout 30m -skip '^TestLong'
@@ -92,29 +99,53 @@ test: go ## unit tests, then integration tests against a second copy of the stac
 # not passed as a whole.
 override unproven := ^TestLong(ALargeRestoreIsQuickAndQuiet|AKilledRestoreLeavesNothingHalf|AMySQLThatDoesNotStartMakesWay)$$
 
-test-all: go ## what is too long for make test: repeated kills, large data, attacks
-	@$(ctl) images --keep
+test-all: go tool ## what is too long for make test: repeated kills, large data, attacks
+	@$(tool) images --keep
 	@go -C ctl/e2e test -count=1 -timeout 60m -v -run '^TestLong' -skip '$(unproven)'
 
-lint: go ## gofmt, vet, staticcheck, shellcheck, and each program's own check of its files
+lint: go tool ## gofmt, vet, staticcheck, shellcheck, actionlint, and each program's own check of its files
 	@command -v shellcheck >/dev/null || { echo "make lint needs shellcheck: apt-get install shellcheck, or https://www.shellcheck.net" >&2; exit 1; }
 	@unformatted=$$(gofmt -l $(modules)); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	@for module in $(modules); do (cd $$module && go vet ./... && go run $(staticcheck) ./...) || exit; done
 	@shellcheck .ci/run $$(git ls-files '*.sh')
-	@$(ctl) images --keep
+	@go run $(actionlint) .github/workflows/*.yml
+	@$(tool) images --keep
 	@docker compose config --quiet
 	@export COMPOSE_PROJECT_NAME=oneserver-lint SUBNET=172.28.2; trap 'docker compose --progress quiet down' EXIT; \
 	  docker compose --progress quiet run --rm --no-deps dns check && \
 	  docker compose --progress quiet run --rm --no-deps web nginx -t -c /run/nginx/nginx.conf
 
-images: go ## pull or build every image, official ones in place of stand-ins; without a registry, build these from Debian packages
-	@$(ctl) images
+images: tool ## pull or build every image, official ones in place of stand-ins; without a registry, build these from Debian packages
+	@$(tool) images
 
-bundle: go ## write all images into one archive, for machines without a network
-	@$(ctl) bundle
+bundle: tool ## write all images, and this tool, into one archive, for machines without a network
+	@$(tool) bundle
 
-load: go ## read such an archive: make load FILE=oneserver-images-….tar.gz
-	@$(ctl) load $${FILE:+-- "$$FILE"}
+load: from-bundle tool ## read such an archive: make load FILE=oneserver-images-….tar.gz
+	@$(tool) load $${FILE:+-- "$$FILE"}
+
+dist: go ## build the tool for Linux, macOS and Windows into dist/, with checksums
+	@rm -rf dist
+	@for system in linux darwin windows; do for arch in amd64 arm64; do \
+	  [ $$system = windows ] && suffix=.exe || suffix=; \
+	  CGO_ENABLED=0 GOOS=$$system GOARCH=$$arch go build -C ctl -trimpath -ldflags='-s -w' -o ../dist/oneserver-$$system-$$arch$$suffix . || exit; \
+	done; done
+	@cd dist && if command -v sha256sum >/dev/null; then sha256sum oneserver-*; else shasum -a 256 oneserver-*; fi >SHA256SUMS
+
+# The tool of these sources. A server needs no Go: Docker builds the tool there, in the image that the application is built in.
+tool:
+	@if command -v go >/dev/null; then CGO_ENABLED=0 go build -C ctl -o ../$(tool) .; \
+	elif [ ! -x $(tool) ] || [ -n "$$(find ctl -newer $(tool))" ]; then \
+	  echo 'building $(tool) ...'; mkdir -p bin; \
+	  DOCKER_BUILDKIT=1 BUILDX_BUILDER="$${BUILDX_BUILDER:-$$(docker context inspect --format '{{.Name}}')}" \
+	    docker build --build-arg GOPROXY --build-arg SYSTEM="$$(uname -s)" --build-arg MACHINE="$$(uname -m)" --output bin ctl \
+	    && touch $(tool) || { echo "There is no Go here, and Docker could not build $(tool): see above. Install Go 1.26 or newer (https://go.dev/dl), or take it" \
+	      "from a bundle: make load FILE=… . To start the stack without it: docker compose up" >&2; exit 1; }; \
+	fi
+
+# Without Go, what reads a bundle comes from it.
+from-bundle:
+	@command -v go >/dev/null || { set -- oneserver-images-*.tar.gz; mkdir -p bin && tar -xzmf "$${FILE:-$$1}" -C bin "oneserver-$$(uname -s)" && mv "bin/oneserver-$$(uname -s)" $(tool); }
 
 go:
-	@command -v go >/dev/null || { echo "This needs Go 1.26 or newer: https://go.dev/dl. To start the stack without Go: docker compose up" >&2; exit 1; }
+	@command -v go >/dev/null || { echo "This needs Go 1.26 or newer: https://go.dev/dl" >&2; exit 1; }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,16 +11,37 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
-// runMake runs the real make on the repository's Makefile, with the programs in bin before others, and returns the lines
-// that it prints.
-func runMake(t *testing.T, bin string, environment []string, args ...string) []string {
+// repository is a folder with the Makefile and programs, shell scripts by name, which make finds before others.
+func repository(t *testing.T, programs map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	text, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{"Makefile": string(text), "ctl/main.go": ""}
+	for name, script := range programs {
+		files[name] = "#!/bin/sh\n" + script + "\n"
+	}
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(content), 0o700)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// runMake runs the real make in such a folder and returns the lines that it prints.
+func runMake(t *testing.T, dir string, environment []string, args ...string) []string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "make", args...)
-	cmd.Dir = ".."
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MAKE") }),
-		append(environment, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))...)
+	cmd.Dir = dir
+	cmd.Env = slices.Concat(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MAKE") }),
+		[]string{"PATH=" + dir + string(os.PathListSeparator) + os.Getenv("PATH")}, environment)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -46,12 +68,9 @@ func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 	if _, err := exec.LookPath("make"); err != nil {
 		t.Skip("no make here")
 	}
-	bin, ran := t.TempDir(), filepath.Join(t.TempDir(), "ran")
-	for _, name := range []string{"go", "docker"} { // each prints its arguments, a line each
-		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\nprintf '%s\\n' \"$@\"\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	ran := filepath.Join(t.TempDir(), "ran")
+	const says = `printf '%s\n' "$@"` // its arguments, a line each
+	dir := repository(t, map[string]string{"go": "", "docker": says, "bin/oneserver": says})
 	dangerous := []string{
 		"`touch " + ran + "`", "$(shell touch " + ran + ")", "$(touch " + ran + ")", "$$(touch " + ran + ")", "${shell touch " + ran + "}",
 		`"; touch ` + ran + `; "`, `'; touch ` + ran + `; '`, "; touch " + ran,
@@ -69,20 +88,22 @@ func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 		{"restore", "UNSIGNED", func(string) []string { return []string{"--unsigned"} }},
 		{"restart-db", "FORCE", func(string) []string { return []string{"--force"} }},
 		{"load", "FILE", func(v string) []string { return []string{"--", v} }},
+		{"up", "BUILDX_BUILDER", func(string) []string { return nil }}, // of Docker
 		{"sql", "ROOT", func(string) []string { return sqlAs("root") }},
 		// of no use to the target, or not for its user to say
 		{"up", "DOMAIN", func(string) []string { return nil }},
 		{"up", "ANYTHING", func(string) []string { return nil }},
-		{"up", "ctl", func(string) []string { return nil }},
+		{"up", "tool", func(string) []string { return nil }},
 		{"up", "hint", func(string) []string { return nil }},
 		{"up", "modules", func(string) []string { return nil }},
 		{"up", "staticcheck", func(string) []string { return nil }},
+		{"up", "actionlint", func(string) []string { return nil }},
 	}
 	text, err := os.ReadFile("../Makefile")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range regexp.MustCompile(`\$\$\{?([A-Z]+)`).FindAllStringSubmatch(string(text), -1) {
+	for _, name := range regexp.MustCompile(`\$\$\{?([A-Z_]+)`).FindAllStringSubmatch(string(text), -1) {
 		if !slices.ContainsFunc(uses, func(u makeUse) bool { return u.variable == name[1] }) {
 			t.Errorf("the Makefile uses %s, which this test does not know", name[1])
 		}
@@ -95,30 +116,103 @@ func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 		all.Go(func() {
 			compare := func(value, from string, got []string) {
 				want := use.want(value)
-				if use.target != "sql" { // which needs no Go
-					want = append([]string{"run", "-C", "ctl", ".", use.target}, want...)
+				if use.target != "sql" { // which calls docker
+					want = append([]string{use.target}, want...)
 				}
 				if !slices.Equal(got, want) {
 					t.Errorf("make %s with %s=%q in %s runs a program with %q, want %q", use.target, use.variable, value, from, got, want)
 				}
 			}
 			for _, value := range dangerous {
-				compare(value, "the command line", runMake(t, bin, nil, use.target, use.variable+"="+value))
-				compare(value, "the environment", runMake(t, bin, []string{use.variable + "=" + value}, use.target))
+				compare(value, "the command line", runMake(t, dir, nil, use.target, use.variable+"="+value))
+				compare(value, "the environment", runMake(t, dir, []string{use.variable + "=" + value}, use.target))
 			}
 			if use.want("") == nil {
 				return
 			}
 			for _, value := range odd {
-				compare(value, "the command line", runMake(t, bin, nil, use.target, use.variable+"="+value))
+				compare(value, "the command line", runMake(t, dir, nil, use.target, use.variable+"="+value))
 			}
 		})
 	}
 	all.Wait()
-	if got := runMake(t, bin, nil, "sql"); !slices.Equal(got, sqlAs("app", "--host=127.0.0.1")) {
+	if got := runMake(t, dir, nil, "sql"); !slices.Equal(got, sqlAs("app", "--host=127.0.0.1")) {
 		t.Errorf("make sql runs docker with %q", got)
 	}
 	if _, err := os.Stat(ran); err == nil {
 		t.Error("something was run")
+	}
+}
+
+// withoutGo puts into a folder what the Makefile calls, so that it can be all of the PATH, whatever this machine has.
+func withoutGo(t *testing.T, dir string) {
+	t.Helper()
+	for _, name := range []string{"awk", "cp", "find", "gzip", "mkdir", "mv", "tar", "touch", "uname"} {
+		path, err := exec.LookPath(name)
+		if err == nil {
+			err = os.Symlink(path, filepath.Join(dir, name))
+		}
+		if err != nil {
+			t.Skip(err)
+		}
+	}
+}
+
+// A server needs no Go: what it lacks is built by Docker, once, or comes with the bundle.
+func TestMakeHasTheToolOfTheseSources(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("make"); err != nil {
+		t.Skip("no make here")
+	}
+	const (
+		tool    = `echo "tool: $*"`
+		goBuild = `echo "go: $*"; cp made bin/oneserver`
+		docker  = `[ "$1" != build ] || { echo "docker: $1 of $(for last; do :; done; echo "$last")"; cp made bin/oneserver; }`
+		broken  = `exit 1` // no golang image, and no registry
+	)
+	ago, later := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	for _, c := range []struct {
+		what, target string
+		programs     map[string]string
+		tool         time.Time // when the one that is here was made; zero if none is
+		want         []string
+	}{
+		{"with Go", "up", map[string]string{"go": goBuild}, time.Time{}, []string{"go: build -C ctl -o ../bin/oneserver .", "tool: up"}},
+		{"with Go, which knows itself what is new", "up", map[string]string{"go": goBuild}, later, []string{"go: build -C ctl -o ../bin/oneserver .", "tool: up"}},
+		{"without Go", "up", map[string]string{"docker": docker}, time.Time{}, []string{"building bin/oneserver ...", "docker: build of ctl", "tool: up"}},
+		{"without Go, of changed sources", "up", map[string]string{"docker": docker}, ago, []string{"building bin/oneserver ...", "docker: build of ctl", "tool: up"}},
+		{"without Go, of the same sources", "up", map[string]string{"docker": broken}, later, []string{"tool: up"}},
+		{"from a bundle", "load", map[string]string{"docker": broken}, time.Time{}, []string{"tool: load"}},
+		{"from a bundle, in the place of an older one", "load", map[string]string{"docker": broken}, ago, []string{"tool: load"}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			t.Parallel()
+			c.programs["made"] = tool
+			if !c.tool.IsZero() {
+				c.programs["bin/oneserver"] = tool
+			}
+			dir := repository(t, c.programs)
+			withoutGo(t, dir)
+			if c.tool.IsZero() {
+				if err := os.Mkdir(filepath.Join(dir, "bin"), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			} else if err := os.Chtimes(filepath.Join(dir, "bin/oneserver"), c.tool, c.tool); err != nil {
+				t.Fatal(err)
+			}
+			system, err := exec.Command("uname", "-s").Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			bundle := exec.Command("sh", "-c", `cp made "oneserver-$1" && touch -t 202001010000 "oneserver-$1" && tar -czf oneserver-images-x.tar.gz "oneserver-$1" && rm "oneserver-$1"`,
+				"", strings.TrimSpace(string(system)))
+			bundle.Dir = dir
+			if out, err := bundle.CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if got := runMake(t, dir, []string{"PATH=" + dir}, c.target); !slices.Equal(got, c.want) {
+				t.Errorf("make %s prints %q, want %q", c.target, got, c.want)
+			}
+		})
 	}
 }

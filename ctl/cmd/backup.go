@@ -28,7 +28,7 @@ A checksum shows damage; who changes a file can change its checksum too. A signa
 the key: a restore with a key refuses one without. Who can write to the backups can still remove the newest ones.`,
 		Example: "  oneserver backup --new-key ../backup.key\n  oneserver backup --key ../backup.key.server --keep 30",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
+		RunE: onSite(func(ctx context.Context, s *stack.Stack, _ []string) error {
 			if newKey != "" {
 				return backup.NewKey(os.Stdout, s.Path(newKey))
 			}

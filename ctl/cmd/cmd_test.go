@@ -52,12 +52,13 @@ func TestEachCommandHasAnExampleThatItTakes(t *testing.T) {
 func TestAMistypedCommandIsToldWhatToDo(t *testing.T) {
 	t.Parallel()
 	for typed, says := range map[string]string{
-		"doktor":         `oneserver has no command "doktor", perhaps doctor: see oneserver --help`,
-		"up now":         "see oneserver up --help",
-		"up --quickly":   "unknown flag: --quickly: see oneserver up --help",
-		"drill spofs":    `oneserver drill has no command "spofs", perhaps spof: see oneserver drill --help`,
-		"restore a b":    "see oneserver restore --help",
-		"drill spof now": "see oneserver drill spof --help",
+		"doktor":          `oneserver has no command "doktor", perhaps doctor: see oneserver --help`,
+		"up now":          "see oneserver up --help",
+		"up --quickly":    "unknown flag: --quickly: see oneserver up --help",
+		"backup --keep=x": `--keep takes a whole number, and not "x": see oneserver backup --help`,
+		"drill spofs":     `oneserver drill has no command "spofs", perhaps spof: see oneserver drill --help`,
+		"restore a b":     "see oneserver restore --help",
+		"drill spof now":  "see oneserver drill spof --help",
 	} {
 		root := cmd.Root()
 		root.SetArgs(strings.Fields(typed))

@@ -24,7 +24,7 @@ release starts beside the old one. Only when it is healthy, has answered request
 trial, in which the old one answers what it cannot, is the old one drained and stopped. Otherwise the old one stays.`,
 		Example: "  oneserver deploy --replicas 2",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
+		RunE: onSite(func(ctx context.Context, s *stack.Stack, _ []string) error {
 			if command.Flags().Changed("replicas") && replicas < 1 {
 				return errors.New("at least one replica must answer; docker compose stop app stops them all")
 			}

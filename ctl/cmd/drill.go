@@ -33,7 +33,7 @@ leaves it as it was, also after Ctrl-C. A relative folder is taken from the repo
 	cobra.CheckErr(root.MarkPersistentFlagDirname("out"))
 
 	run := func(names []string) func(*cobra.Command, []string) error {
-		return inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
+		return onSite(func(ctx context.Context, s *stack.Stack, _ []string) error {
 			return drill.Run(ctx, s, os.Stdout, names, options)
 		})
 	}

@@ -16,7 +16,7 @@ func reloadCommand() *cobra.Command {
 		Short:   "Check nginx.conf, corefile, zone and static files, and have them served",
 		Example: "  oneserver reload",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
+		RunE: onSite(func(ctx context.Context, s *stack.Stack, _ []string) error {
 			return deploy.Reload(ctx, s, os.Stdout)
 		}),
 	}

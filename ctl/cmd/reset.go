@@ -17,7 +17,7 @@ func resetCommand() *cobra.Command {
 		Short:   "Remove the containers and the data, after asking",
 		Example: "  oneserver reset",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
+		RunE: onSite(func(ctx context.Context, s *stack.Stack, _ []string) error {
 			return lifecycle.Reset(ctx, s, os.Stdin, os.Stdout, yes)
 		}),
 	}

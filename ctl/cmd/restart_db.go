@@ -23,7 +23,7 @@ does not become healthy makes way again for the image and the flags before it. F
 there is no such way, as it changes the data: that takes a backup of the last day in backups/, or --force.`,
 		Example: "  oneserver restart-db",
 		Args:    cobra.NoArgs,
-		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
+		RunE: onSite(func(ctx context.Context, s *stack.Stack, _ []string) error {
 			options.Backed = func(ctx context.Context, uuid string) error {
 				return backup.Fresh(ctx, s.Path("backups"), uuid)
 			}

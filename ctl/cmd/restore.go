@@ -28,7 +28,7 @@ foobar_before, which stays until the next restore.
 --to brings back what was committed before a moment: the backup before it, and the binary logs from there.`,
 		Example: "  oneserver restore backups/2026-11-23T03-00-00Z\n  oneserver restore --to '2026-11-23 10:00:00'",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: inRepository(func(ctx context.Context, s *stack.Stack, args []string) error {
+		RunE: onSite(func(ctx context.Context, s *stack.Stack, args []string) error {
 			if forget {
 				return backup.Forget(ctx, s, os.Stdout)
 			}

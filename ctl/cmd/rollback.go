@@ -19,7 +19,7 @@ the beginning of a release's name, or of the commit that it was built from. No m
 release from which a later migration has taken away what it uses.`,
 		Example: "  oneserver rollback\n  oneserver rollback 1a2b3c4d",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: inRepository(func(ctx context.Context, s *stack.Stack, args []string) error {
+		RunE: onSite(func(ctx context.Context, s *stack.Stack, args []string) error {
 			return deploy.Rollback(ctx, s, os.Stdout, optional(args))
 		}),
 	}

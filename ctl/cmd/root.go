@@ -4,11 +4,13 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/images"
@@ -34,7 +36,7 @@ func Root() *cobra.Command {
 		imagesCommand(), bundleCommand(), loadCommand(),
 		drillCommand(), benchCommand(), abuseCommand(),
 	)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return seeHelp(c, err) })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return seeHelp(c, wanted(err)) })
 	checkArgs(root)
 	return root
 }
@@ -65,11 +67,34 @@ func checkArgs(command *cobra.Command) {
 	}
 }
 
+// wanted says of a flag's value what the flag takes, rather than how Go failed to read it.
+func wanted(err error) error {
+	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	flag := invalid.GetFlag()
+	kind, known := map[string]string{"int": "a whole number", "bool": "true or false", "duration": "a time such as 90s or 5m", "float64": "a number"}[flag.Value.Type()]
+	if !known {
+		return err
+	}
+	return fmt.Errorf("--%s takes %s, and not %q", flag.Name, kind, invalid.GetValue())
+}
+
 func seeHelp(command *cobra.Command, err error) error {
 	if err == nil {
 		return nil
 	}
 	return fmt.Errorf("%w: see %s --help", err, command.CommandPath())
+}
+
+// unwanted are the variables that would make docker and Compose do something else than they are asked for here, without a
+// word: docs/troubleshooting.md has all that this machine's environment can change.
+var unwanted = []string{
+	"DOCKER_DEFAULT_PLATFORM", // images of another processor than the engine's
+	"COMPOSE_COMPATIBILITY",   // other names of containers, and other limits
+	"COMPOSE_REMOVE_ORPHANS",  // up removes what it does not know
+	"COMPOSE_STATUS_STDOUT",   // progress among what we read
 }
 
 // inRepository makes what a command does of work on the stack of the repository that its user is in.
@@ -79,12 +104,27 @@ func inRepository(work func(ctx context.Context, s *stack.Stack, args []string) 
 		if err != nil {
 			return err
 		}
+		for _, name := range unwanted {
+			if err := os.Unsetenv(name); err != nil {
+				return err
+			}
+		}
 		root, err := stack.FindRoot(dir)
 		if err != nil {
 			return err
 		}
 		return work(command.Context(), stack.New(root), args)
 	}
+}
+
+// onSite is inRepository for what changes the site or its data: those of this clone, and not of another.
+func onSite(work func(ctx context.Context, s *stack.Stack, args []string) error) func(*cobra.Command, []string) error {
+	return inRepository(func(ctx context.Context, s *stack.Stack, args []string) error {
+		if err := s.CheckOwn(ctx); err != nil {
+			return err
+		}
+		return work(ctx, s, args)
+	})
 }
 
 // withImages is inRepository for work on images, which takes Compose and somebody to report to.

@@ -115,7 +115,7 @@ CREATE TABLE other.notes (id int PRIMARY KEY, title text); CREATE VIEW foobar.se
 			at = append(at, event[1])
 		}
 	}
-	cmd := server.Command(t.Context(), `exec cat "/var/lib/mysql/$0"`, log)
+	cmd := server.Bash(t.Context(), `exec cat "/var/lib/mysql/$0"`, log)
 	content, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ CREATE TABLE other.notes (id int PRIMARY KEY, title text); CREATE VIEW foobar.se
 		t.Errorf("%v, %v; MySQL has executed %v", all, err, got)
 	}
 	next := ask("SHOW BINARY LOG STATUS")[0][0]
-	cmd = server.Command(t.Context(), `exec cat "/var/lib/mysql/$0"`, next)
+	cmd = server.Bash(t.Context(), `exec cat "/var/lib/mysql/$0"`, next)
 	if following, err := cmd.Output(); err != nil {
 		t.Error(err)
 	} else if next, err := read(following); err != nil || !next.Previous.Equal(all) || !next.Closed.IsZero() {

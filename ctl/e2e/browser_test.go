@@ -94,7 +94,7 @@ type tab struct {
 	console func() []string // errors and warnings since it was last asked
 }
 
-var browsers atomic.Int32 // started so far
+var browsers, screenshots atomic.Int32 // started so far, and left by tests that failed
 
 // browserImage makes what browsers run in; the first run installs Chromium.
 var browserImage = sync.OnceValue(func() error {
@@ -122,7 +122,7 @@ func newBrowser(t *testing.T, stack *copyOfStack) *tab {
 		_ = stack.command(ctx, "docker", "rm", "--force", name).Run()
 	})
 
-	allocator, cancelAllocator := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
+	allocator, cancelAllocator := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath("docker"), chromedp.ModifyCmdFunc(inContainer),
 		chromedp.NoSandbox, // the container is the sandbox; it has no capability left to build another
 		chromedp.Flag("force-prefers-reduced-motion", true), // what moves is where it was when it is clicked on
@@ -142,6 +142,8 @@ func openTab(t *testing.T, stack *copyOfStack, parent context.Context, options .
 	page, cancelPage := chromedp.NewContext(parent, options...)
 	t.Cleanup(cancelPage)
 	one := &tab{T: t, stack: stack, context: page}
+	leaveEvidence(t, stack)
+	t.Cleanup(one.leaveScreenshot)
 
 	messages := chromedp.Console(page) // which starts the browser too
 	heard := make(chan string, 1000)
@@ -259,6 +261,27 @@ func see[Value any](t *tab, step chromedp.Action[Value]) Value {
 		t.Fatalf("%v\nconsole: %q\n%s", err, t.console(), t.stack.logs())
 	}
 	return value
+}
+
+// leaveScreenshot keeps what the tab shows at the end of a test that failed.
+func (t *tab) leaveScreenshot() {
+	if !t.Failed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(t.context, 10*time.Second)
+	defer cancel()
+	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Logf("no screenshot: %v", err)
+		return
+	}
+	dir, err := evidenceOf(t.T)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("tab-%d.png", screenshots.Add(1))), picture, 0o600)
+	}
+	if err != nil {
+		t.Logf("no screenshot: %v", err)
+	}
 }
 
 // screenshot keeps pictures of the page in the folder SCREENSHOTS, if that is set, for people to look at: as a phone

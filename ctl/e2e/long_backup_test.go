@@ -192,4 +192,12 @@ func TestLongAMySQLThatDoesNotStartMakesWay(t *testing.T) {
 	broken.cutOff(t, syscall.SIGKILL, "restarting MySQL", "restart-db")
 	site.mustCtl(t, "up") // mended meanwhile
 	back("after a kill and a mended file")
+
+	// one that runs and is not healthy comes back too, as it was
+	site.mustSQL(t, "ALTER USER 'health'@'127.0.0.1' ACCOUNT LOCK")
+	newScenario(t, site).Then(30*time.Second, unhealthyBecause("db", "locked"))
+	broken.refuses(t, "MySQL runs as before", "up")
+	newScenario(t, site).Then(30*time.Second, unhealthyBecause("db", "locked"))
+	site.mustSQL(t, "ALTER USER 'health'@'127.0.0.1' ACCOUNT UNLOCK")
+	back("while it was not healthy")
 }

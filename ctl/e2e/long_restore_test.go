@@ -15,11 +15,12 @@ import (
 	"time"
 )
 
-// insertPosts commits posts one by one, each in a transaction of its own.
+// insertPosts commits posts one by one, each in a transaction of its own, as the application does: with what a search looks for.
 func (c *copyOfStack) insertPosts(t *testing.T, title string, count int) {
 	t.Helper()
 	cmd := c.command(t.Context(), "docker", "compose", "exec", "--no-TTY", "db", "sh", "-c", `MYSQL_PWD="$(cat /run/secrets/mysql_root_password)" exec mysql --user root foobar`)
-	cmd.Stdin = strings.NewReader(strings.Repeat("INSERT INTO posts (title, body, created_at) VALUES ('"+title+"', 'Written by a test.', UTC_TIMESTAMP(6));\n", count))
+	cmd.Stdin = strings.NewReader(strings.Repeat("BEGIN; INSERT INTO posts (title, body, created_at) VALUES ('"+title+"', 'Written by a test.', UTC_TIMESTAMP(6)); "+
+		"INSERT INTO post_search (post_id, words, grams) VALUES (LAST_INSERT_ID(), '"+title+" Written test', ''); COMMIT;\n", count))
 	if _, err := combined(cmd); err != nil {
 		t.Fatal(err)
 	}
@@ -75,6 +76,21 @@ func (c *copyOfStack) stopAt(t *testing.T, point string, later time.Duration, si
 	return strings.Join(lines, "\n") + text.String(), reached
 }
 
+// nobodyIsAtWork: what a command that was killed had told MySQL to do is done or given up, and its throw-away has ended.
+func nobodyIsAtWork() check {
+	return check{"nothing of the killed command is at work", []string{"db"}, func(ctx context.Context, c *copyOfStack) error {
+		working, err := c.sql(ctx, "root", "SELECT id, user, command, info FROM information_schema.processlist WHERE user IN ('root', 'restore') AND id <> CONNECTION_ID()")
+		if err != nil {
+			return err
+		}
+		apart, err := c.output(ctx, "docker", "ps", "--filter", "label=oneserver.throwaway="+c.project, "--format", "{{.Names}}")
+		if err == nil && working+apart != "" {
+			err = fmt.Errorf("at work are %q and %q", working, apart)
+		}
+		return err
+	}}
+}
+
 // points are what a restore says that it is doing, in the order in which it does it.
 var points = []string{"comparing", "looking for", "starting a MySQL", "loading it there", "comparing the rows", "carrying out",
 	"checking what", "copying its tables", "comparing the tables in", "putting it in", "restored in", "bringing the tables"}
@@ -110,6 +126,7 @@ func TestLongAKilledRestoreLeavesNothingHalf(t *testing.T) {
 			if !reached {
 				t.Fatalf("it never says %q:\n%s", point, said)
 			}
+			newScenario(t, machine).Then(30*time.Second, nobodyIsAtWork())
 			got := machine.state(t, "foobar")
 			outcome := "as it was"
 			switch got {
@@ -177,11 +194,16 @@ INSERT INTO posts (id, title, body, created_at)
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 SELECT 1000 + %d + i, CONCAT('Post ', LPAD(%[2]d + i, 8, '0')),
   LEFT(REPEAT('What is written here is as long as what people write, and means as much. ', 9), 30 + 30 * (i %% 20)),
-  TIMESTAMP'2020-01-01 00:00:00' + INTERVAL i SECOND FROM n`, step, done))
+  TIMESTAMP'2020-01-01 00:00:00' + INTERVAL i SECOND FROM n;
+INSERT INTO post_search (post_id, words, grams)
+SELECT id, CONCAT(title, ' written here long people write and means much'), '' FROM posts WHERE id > 1000 + %[2]d`, step, done))
 	}
 	dir := t.TempDir()
 	large.mustCtl(t, "backup", "--dir", dir)
+	// what is measured is not how long they take to write
+	large.mustSQL(t, "SET GLOBAL sync_binlog = 0, innodb_flush_log_at_trx_commit = 2")
 	large.insertPosts(t, "Of the log", logged)
+	large.mustSQL(t, "SET GLOBAL sync_binlog = 1, innodb_flush_log_at_trx_commit = 1")
 	want := large.state(t, "foobar")
 	moment := large.mustSQL(t, "SELECT UTC_TIMESTAMP(6)")
 	large.insertPosts(t, "Too late", 1)
@@ -271,4 +293,28 @@ func (c *copyOfStack) visit(t *testing.T, most time.Duration, do func()) *reques
 	<-ended
 	asking.Wait()
 	return v
+}
+
+// A table with indexes on expressions, of which MySQL's checksum differs in each copy, comes back with its rows and indexes.
+func TestLongAnIndexOnAnExpressionIsRestored(t *testing.T) {
+	dir := t.TempDir()
+	site.mustSQL(t, `CREATE TABLE foobar.tagged (id int PRIMARY KEY, name varchar(20), tags json, KEY name ((LOWER(name))), KEY tag ((CAST(tags AS CHAR(20) ARRAY))));
+INSERT INTO foobar.tagged VALUES (1, 'Ada', '["a", "b"]'), (2, 'Zoë', '["b", "c"]'), (3, NULL, '[]')`)
+	defer site.mustSQL(t, "DROP TABLE foobar.tagged")
+	site.mustCtl(t, "backup", "--dir", dir)
+	machine.empty(t)
+	defer func() {
+		if err := machine.remove(); err != nil {
+			t.Error(err)
+		}
+	}()
+	machine.mustCtl(t, "restore", "--yes", "--dir", dir)
+	for _, find := range []string{
+		"SELECT GROUP_CONCAT(id ORDER BY id) FROM foobar.tagged FORCE INDEX (tag) WHERE 'b' MEMBER OF (tags)",
+		"SELECT GROUP_CONCAT(id ORDER BY id) FROM foobar.tagged FORCE INDEX (name) WHERE LOWER(name) IN ('ada', 'zoë')",
+	} {
+		if got := machine.mustSQL(t, "SET NAMES utf8mb4; "+find); got != "1,2" {
+			t.Errorf("%s finds %q, want 1,2", find, got)
+		}
+	}
 }

@@ -16,6 +16,7 @@ type scenario struct {
 
 func newScenario(t *testing.T, stack *copyOfStack) *scenario {
 	t.Helper()
+	leaveEvidence(t, stack)
 	return &scenario{T: t, stack: stack}
 }
 

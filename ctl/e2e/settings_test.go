@@ -99,8 +99,9 @@ func TestBadSettingsAreRefusedByTheirOwnService(t *testing.T) {
 // What is no address never opens the door: Nginx does not start, and the log says which setting it was.
 func TestABadTrustedProxyIsRefusedByWeb(t *testing.T) {
 	t.Parallel()
-	for _, value := range []string{"proxy.example.com", "203.0.113.7,203.0.113.8", "0.0.0.0/0", "::/00", "10.1.2.3;allow", "*", "$SUBNET", "cafe", "10.1.2", "10.1.2.3/33", "", "203.0.113.7 2001:db8::/32"} {
-		good := map[string]bool{"": true, "203.0.113.7 2001:db8::/32": true}
+	for _, value := range []string{"proxy.example.com", "203.0.113.7,203.0.113.8", "0.0.0.0/0", "::/00", "0.0.0.0/1 128.0.0.0/1", "2000::/3", "2.0.0.0/7", "fc00::/7 10.0.0.0/8", "10.1.2.3;allow", "*", "$SUBNET", "cafe", "10.1.2", "10.1.2.3/33", "", "203.0.113.7 2001:db8::/32"} {
+		good := map[string]bool{"": true, "fc00::/7 10.0.0.0/8": true, "203.0.113.7 2001:db8::/32": true}
+		first, _, _ := strings.Cut(value, " ")
 		t.Run(value, func(t *testing.T) {
 			t.Parallel()
 			out, err := site.output(t.Context(), "docker", "run", "--rm", "--network", "none", "--user", "101:101", "--read-only",
@@ -109,7 +110,7 @@ func TestABadTrustedProxyIsRefusedByWeb(t *testing.T) {
 				"--volume", filepath.Join(root, "services/web-init/routing.sh")+":/docker-entrypoint.d/16-routing.sh:ro", "--volume", filepath.Join(root, "nginx.conf")+":/etc/nginx/templates/nginx.conf.template:ro",
 				"--env", "NGINX_ENVSUBST_OUTPUT_DIR=/run/nginx", "--env", "NGINX_ENVSUBST_FILTER=^(DOMAIN|SUBNET)$", "--env", "DOMAIN=foobar.com", "--env", "SUBNET="+site.subnet,
 				"--env", "TRUSTED_PROXIES="+value, "nginx:1.30", "nginx", "-t", "-c", "/run/nginx/nginx.conf")
-			if refused := err != nil && strings.Contains(out, value) && strings.Contains(out, "trusted-proxies"); refused == good[value] {
+			if refused := err != nil && strings.Contains(out, first) && strings.Contains(out, "trusted-proxies"); refused == good[value] {
 				t.Errorf("%v: %s", err, out)
 			}
 		})

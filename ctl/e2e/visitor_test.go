@@ -29,6 +29,8 @@ type visitor struct {
 
 // newVisitor is a stranger, with what it takes to sign up.
 func newVisitor(t *testing.T, stack *copyOfStack) *visitor {
+	t.Helper()
+	leaveEvidence(t, stack)
 	word := "w" + strings.ToLower(rand.Text())
 	return &visitor{T: t, stack: stack, email: word + "@example.com", name: "Name " + word, password: rand.Text(), word: word}
 }

@@ -102,7 +102,7 @@ type Once struct {
 	Request Digest // of what was asked for: the same Key with another Request is refused (KeyReused)
 }
 
-// PostStore keeps posts. Every method waits for a store that is away, for as long as ctx and the store's own bound
+// PostStore keeps posts. Every method waits for a store that is down, for as long as ctx and the store's own bound
 // allow, and then answers with an *Error of code Unavailable.
 type PostStore interface {
 	// List returns a page of posts, newest first, and whether older ones follow.

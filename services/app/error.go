@@ -17,7 +17,7 @@ const (
 	KeyReused    Code = "key_reused"   // an idempotency key came with another request than at first
 	TooMany      Code = "too_many"     // too many attempts; after RetryAfter one more is allowed
 	Full         Code = "full"         // there is no room to keep more; reading and removing go on
-	Unavailable  Code = "unavailable"  // something that is needed is away; the same call may succeed later
+	Unavailable  Code = "unavailable"  // something that is needed is down; the same call may succeed later
 	Internal     Code = "internal"     // a fault of ours
 )
 

@@ -47,7 +47,7 @@ case $result$answer in
             echo "The first start of this database was cut off before it was complete. It holds nothing yet: make reset, then make up."
         elif [ "$(<$data/stack_id)" != "$id" ]; then
             echo "The volume \"data\" was made with other secrets than those in the volume \"secrets\"." \
-                "Bring back the volume that belongs to it, or give up the data: make reset, then make up."
+                "Bring back the volume that belongs to it: make doctor says more."
         else
             echo "mysqld answers, but not as expected: $answer"
         fi

@@ -5,8 +5,10 @@ set -euf # f: a * in the setting is no pattern for names of files
 
 for proxy in ${TRUSTED_PROXIES:-}; do
     case $proxy in
+        *[,\;]*) wrong='what separates two is a space' ;;
         *[!0-9a-fA-F.:/]*) wrong='that is neither an address nor a network' ;; # what only looks like one, Nginx refuses
         */0*) wrong='that is everybody' ;;
+        */[0-6] | *.*/7) wrong='that is more than any proxy has, and two such can be everybody' ;; # fc00::/7 and 10.0.0.0/8 are private networks
         *) continue ;;
     esac
     echo "$0: TRUSTED_PROXIES has $proxy, and $wrong: write for example TRUSTED_PROXIES=\"203.0.113.7 2001:db8::/32\" in .env" >&2

@@ -400,7 +400,7 @@ async function drawParts() {
   for (const { name, software, version, healthy, detail } of answer.parts) {
     const part = find(`[data-part="${name}"]`, map);
     part.dataset.healthy = healthy;
-    const health = healthy ? "healthy" : ["away", detail].filter(Boolean).join(": ");
+    const health = healthy ? "healthy" : ["down", detail].filter(Boolean).join(": ");
     part.replaceChildren(`${software} ${version}`, element("span", { class: "health" }, health));
   }
   const { records, error, duration_ms: duration } = answer.dns;

@@ -63,7 +63,9 @@ SELECT 1000000 + i, CONCAT('author', i, '@example.com'), CONCAT('Author ', i), '
 INSERT INTO posts (id, title, body, created_at, user_id)
 WITH RECURSIVE n (i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 SELECT i, CONCAT('Post number', i), CONCAT('What is written here is one of many posts with these words: number', i, '. ', REPEAT('And more of it. ', i %% 30)),
-  TIMESTAMP'2020-01-01 00:00:00' + INTERVAL i SECOND, 1000001 + i %% 1000 FROM n;`, nobodysHash, posts))
+  TIMESTAMP'2020-01-01 00:00:00' + INTERVAL i SECOND, 1000001 + i %% 1000 FROM n;
+INSERT INTO post_search (post_id, words, grams)
+SELECT id, CONCAT(title, ' What is written here one of many posts with these words: number', id, ' And more it'), '' FROM posts WHERE id BETWEEN 100 AND %[2]d;`, nobodysHash, posts))
 	if err != nil {
 		return fmt.Errorf("fill the copy: %w", err)
 	}

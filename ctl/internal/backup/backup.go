@@ -90,7 +90,7 @@ func Make(ctx context.Context, site *stack.Stack, out *os.File, options Options)
 	say.Say("%s: %d tables, %d rows, %s of SQL in %s, %s, verified; %.1f s", shown(site, b.Dir), len(b.Tables), rows, megabytes(b.Plain), megabytes(b.Size), encrypted, time.Since(begun).Seconds())
 
 	if len(recipients) > 0 && len(signers) == 0 {
-		say.Say("warning: KEY has no signing key, so that anybody could have made this backup and a restore asks for UNSIGNED=1: oneserver backup --new-key writes a key with one")
+		say.Say("warning: KEY has no signing key, so that anybody could have made this backup and a restore asks for UNSIGNED=1: bin/oneserver backup --new-key writes a key with one")
 	}
 	if here.blind != "" {
 		say.Say("warning: no moment after this backup can be restored, since the binary log cannot be read: %s", here.blind)
@@ -165,7 +165,7 @@ func (d database) backUp(ctx context.Context, say *terminal.Teller, here server,
 	if err != nil {
 		return b, err
 	}
-	b.Manifest = Manifest{Schema: schema, Taken: s.taken, ServerVersion: here.version, ServerUUID: here.uuid, GTIDs: s.gtids, Log: s.log,
+	b.Manifest = Manifest{Schema: schema, Defaults: here.defaults, Taken: s.taken, ServerVersion: here.version, ServerUUID: here.uuid, GTIDs: s.gtids, Log: s.log,
 		LogBegan: began, Epoch: epoch, Outside: here.outside, Dump: b.Dump, Size: sealed.size, Plain: s.plain, Recipients: recipients, Tables: s.tables}
 	b.signers = signers
 	if err := b.writeManifest(sum); err != nil {

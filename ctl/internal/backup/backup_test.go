@@ -138,10 +138,10 @@ func TestTheCommandThatDoesNotAskRestoresTheSame(t *testing.T) {
 		options RestoreOptions
 		want    string
 	}{
-		{RestoreOptions{Dir: "/site/backups"}, "go run -C ctl . restore --yes"},
-		{RestoreOptions{Dir: "/site/backups", Key: "/b.key", File: "/site/backups/old"}, "go run -C ctl . restore --yes --key='/b.key' '/site/backups/old'"},
-		{RestoreOptions{Dir: "/else where", To: "2026-11-23 10:00", Unsigned: true}, "go run -C ctl . restore --yes --dir='/else where' --to='2026-11-23 10:00' --unsigned"},
-		{RestoreOptions{Dir: "/site/backups", File: "/it's"}, `go run -C ctl . restore --yes '/it'\''s'`},
+		{RestoreOptions{Dir: "/site/backups"}, "bin/oneserver restore --yes"},
+		{RestoreOptions{Dir: "/site/backups", Key: "/b.key", File: "/site/backups/old"}, "bin/oneserver restore --yes --key='/b.key' '/site/backups/old'"},
+		{RestoreOptions{Dir: "/else where", To: "2026-11-23 10:00", Unsigned: true}, "bin/oneserver restore --yes --dir='/else where' --to='2026-11-23 10:00' --unsigned"},
+		{RestoreOptions{Dir: "/site/backups", File: "/it's"}, `bin/oneserver restore --yes '/it'\''s'`},
 	} {
 		if got := test.options.unasked("/site"); got != test.want {
 			t.Errorf("%+v: %s, want %s", test.options, got, test.want)

@@ -84,13 +84,14 @@ func (d database) archiveFor(ctx context.Context, say *terminal.Teller, here ser
 		}
 		return nil
 	}
+	say.Now("keeping the binary logs since %s (%d)", b.name(), last-next+1)
 	for ; next <= last; next++ {
 		name := strings.TrimRight(b.Log.File, "0123456789") + fmt.Sprintf("%06d", next)
 		size, there := sizes[next]
 		if !there {
 			return fmt.Errorf("the server no longer has %s: what was written after %s can be restored from a later backup only", name, stamp(logs.Until))
 		}
-		say.Now("keeping the binary log %s for %s", name, b.name())
+		say.Show("%s", name)
 		log := Log{Name: name, File: name + suffix(b.Recipients), Size: size}
 		if log.SHA256, err = d.copyLog(ctx, path.Join(here.logDir, name), filepath.Join(b.Dir, log.File), size, b.Recipients); err != nil {
 			return err
@@ -112,7 +113,7 @@ func (d database) copyLog(ctx context.Context, from, to string, size int64, reci
 		return "", err
 	}
 	var copied int64
-	err = stream(ctx, "cat", func(ctx context.Context) *exec.Cmd { return d.Command(ctx, `exec cat -- "$0"`, from) }, nil, func(out io.Reader) error {
+	err = stream(ctx, "cat", func(ctx context.Context) *exec.Cmd { return d.Bash(ctx, `exec cat -- "$0"`, from) }, nil, func(out io.Reader) error {
 		var err error
 		copied, err = io.Copy(sealed, out)
 		return err

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/binary"
@@ -17,14 +18,15 @@ import (
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/stack"
 )
 
 const (
-	schema    = "foobar"         // the site's data
-	beside    = "foobar_restore" // where a restore is loaded and checked
-	before    = "foobar_before"  // what the site had before the last restore
-	loader    = "restore"        // the account that loads beside, while it is being done
+	schema    = site.Schema
+	beside    = schema + "_restore" // where a restore is loaded and checked
+	before    = schema + "_before"  // what the site had before the last restore
+	loader    = "restore"           // the account that loads beside, while it is being done
 	askWithin = time.Minute
 	// silence is how long a dump or a load may move nothing: on a slow disk one statement of a megabyte, or the end of
 	// a table with an index.
@@ -36,8 +38,8 @@ const (
 	limit = `timeout --signal=KILL 12h `
 
 	dumpOptions = ` --single-transaction --no-tablespaces --skip-masking-policies --skip-triggers --ignore-views --hex-blob --order-by-primary --default-character-set=utf8mb4 `
-	// definitionsScript writes the definitions of the tables of the schema beside the site's, without their rows.
-	definitionsScript = keepInput + `mysqldump ` + stack.RootLogin + dumpOptions + `--set-gtid-purged=OFF --no-data ` + beside + whileWanted
+	// besideScript takes options of mysqldump and the schema beside the site's, and writes a dump of that.
+	besideScript = keepInput + `mysqldump ` + stack.RootLogin + dumpOptions + `--set-gtid-purged=OFF "$0" "$@"` + whileWanted
 	// The engine does not end a program when nobody reads its output any more, and a dump would go on to its end. Its
 	// standard input ends then.
 	keepInput   = "exec 3<&0\n" + limit
@@ -137,6 +139,29 @@ type server struct {
 	others        int    // views, triggers, routines and events of the site
 	tables        []string
 	outside       []string // what it has and a backup leaves out
+	defaults      Defaults
+}
+
+// Defaults are the character set and the collation that tables of the schema have where nothing else is said of them.
+type Defaults struct{ CharacterSet, Collation string }
+
+// clause is how CREATE DATABASE says them. A backup of before they were noted is of the first release's.
+func (d Defaults) clause() string {
+	return " CHARACTER SET " + cmp.Or(d.CharacterSet, "utf8mb4") + " COLLATE " + cmp.Or(d.Collation, "utf8mb4_0900_ai_ci")
+}
+
+const defaultsOfSchema = "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = '" + schema + "'"
+
+// defaults are those of the site's schema.
+func (d database) defaults(ctx context.Context) (Defaults, error) {
+	rows, err := d.SQL(ctx, defaultsOfSchema)
+	switch {
+	case err != nil:
+		return Defaults{}, err
+	case len(rows) != 1 || len(rows[0]) != 2:
+		return Defaults{}, fmt.Errorf("the server has no schema %s: make reset and make up make it anew", schema)
+	}
+	return Defaults{rows[0][0], rows[0][1]}, nil
 }
 
 func (d database) server(ctx context.Context) (server, error) {
@@ -149,8 +174,12 @@ func (d database) server(ctx context.Context) (server, error) {
 	if err != nil {
 		return server{}, fmt.Errorf("the database does not answer; make up starts it: %w", err)
 	}
-	others, err := strconv.Atoi(row[4])
-	return server{version: row[0], uuid: row[1], logDir: path.Dir(row[2]), blind: row[3], others: others}, err
+	s := server{version: row[0], uuid: row[1], logDir: path.Dir(row[2]), blind: row[3]}
+	if s.others, err = strconv.Atoi(row[4]); err != nil {
+		return s, err
+	}
+	s.defaults, err = d.defaults(ctx)
+	return s, err
 }
 
 // tables returns the names of the site's tables, which all must be of the engine that gives a view of one moment.
@@ -212,7 +241,7 @@ UNION ALL SELECT CONCAT('foreign key ', constraint_schema, '.', constraint_name)
 func (d database) began(ctx context.Context, here server, log string) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	start, err := docker.Output(d.Command(ctx, `[ ! -e "$0" ] || exec head -c 8 -- "$0"`, path.Join(here.logDir, log)))
+	start, err := docker.Output(d.Bash(ctx, `[ ! -e "$0" ] || exec head -c 8 -- "$0"`, path.Join(here.logDir, log)))
 	if err != nil || start == "" {
 		return time.Time{}, err
 	}
@@ -335,7 +364,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // dump writes a dump to sink and says what is in it.
 func (d database) dump(ctx context.Context, script string, sink io.Writer, args ...string) (s summary, err error) {
-	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return d.Command(ctx, script, args...) }, sink)
+	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return d.Bash(ctx, script, args...) }, sink)
 }
 
 func readDump(ctx context.Context, cmd func(context.Context) *exec.Cmd, sink io.Writer) (s summary, err error) {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,7 @@ const (
 // A Manifest says what a backup holds.
 type Manifest struct {
 	Schema        string
+	Defaults      Defaults  // of the schema; none in a backup from before they were noted
 	Taken         time.Time // the dump's view of the data is not newer than this
 	ServerVersion string
 	ServerUUID    string // whose binary logs continue this backup
@@ -252,7 +254,7 @@ func create(name string) (*os.File, error) {
 
 // syncDir makes new names in a folder safe on disk.
 func syncDir(dir string) error {
-	if onWindows { // where a folder cannot be synced
+	if runtime.GOOS == "windows" { // where a folder cannot be synced
 		return nil
 	}
 	d, err := os.Open(dir)

@@ -190,6 +190,9 @@ func TestARestoreStartsFromTheNewestBackupBeforeTheMoment(t *testing.T) {
 	if _, err := choose(RestoreOptions{File: filepath.Join(dir, "2026-11-23T14-00-00Z", manifestFile)}, "one", noon.Add(time.Hour)); err == nil {
 		t.Error("a backup that is too new is taken")
 	}
+	if _, err := choose(RestoreOptions{File: filepath.Join(dir, "nope")}, "one", time.Time{}); err == nil || !strings.Contains(err.Error(), "FILE names the folder of a backup") {
+		t.Errorf("a folder that is not there: %v", err)
+	}
 	if _, err := choose(RestoreOptions{Dir: t.TempDir()}, "one", time.Time{}); err == nil || !strings.Contains(err.Error(), "make backup") {
 		t.Errorf("without a backup: %v", err)
 	}

@@ -98,13 +98,14 @@ func prepare(ctx context.Context, say *terminal.Teller, b Backup, all []Backup, 
 	}
 	s := scan{b: b, to: to, dumped: dumped, seen: dumped}
 	s.plan.expected = dumped.Clone()
+	say.Now("looking for %s in the binary logs (%d)", stamp(to), len(logs))
 	for i, log := range logs {
-		say.Now("looking for %s in the binary log %s", stamp(to), log.Name)
+		say.Show("%s", log.Name)
 		if err := log.of.compare(ctx, log.File, log.SHA256); err != nil {
 			return p, err
 		}
 		if err := s.read(ctx, log, i == 0, identities); err != nil {
-			return p, fmt.Errorf("the binary log %s of %s: %w", log.Name, log.of.name(), err)
+			return p, fmt.Errorf("in the binary log %s of %s: %w", log.Name, log.of.name(), err)
 		}
 		if s.plan.stop == nil {
 			s.plan.logs = logs[:i+1]
@@ -152,7 +153,7 @@ func (s *scan) read(ctx context.Context, log archived, first bool, identities []
 		own.Add(t.GTID)
 		before := first && t.At < int64(s.b.Log.At)
 		if err := s.take(t, before, log.Name); err != nil {
-			return fmt.Errorf("transaction %s, position %d: %w", t.GTID, t.At, err)
+			return fmt.Errorf("%w (transaction %s, position %d)", err, t.GTID, t.At)
 		}
 		return nil
 	})
@@ -203,9 +204,9 @@ func (s *scan) take(t binlog.Transaction, before bool, log string) error {
 		s.plan.stop, s.last, s.stopped, s.where = &gtid, s.at, t.Committed, fmt.Sprintf("%s, position %d", log, t.At)
 		return nil
 	case t.Effect == binlog.Moves:
-		return errors.New("before that moment the site was restored, or its tables were moved between schemas by hand: take a backup that was made after it, or an earlier moment")
+		return fmt.Errorf("at %s, before that moment, the site was restored, or its tables were moved between schemas by hand: take a backup that was made after it, or an earlier moment", stamp(t.Committed))
 	case t.Effect == binlog.Unclear:
-		return fmt.Errorf("before that moment there is %s: it cannot be carried out apart from what else it changes. Take a backup that was made after it, or an earlier moment", t.Why)
+		return fmt.Errorf("at %s, before that moment, there is what cannot be carried out apart from what else it changes: take a backup that was made after it, or an earlier moment. It is %s", stamp(t.Committed), t.Why)
 	}
 	s.plan.expected.Add(t.GTID)
 	if concerns {

@@ -34,7 +34,7 @@ type RestoreOptions struct {
 // unasked is the command that restores the same without asking: one that left something out would restore something else.
 // root is the repository's.
 func (o RestoreOptions) unasked(root string) string {
-	command := "go run -C ctl . restore --yes"
+	command := "bin/oneserver restore --yes"
 	add := func(flag, value string) {
 		command += " " + flag + "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 	}
@@ -79,7 +79,9 @@ func ParseTo(text string) (time.Time, error) {
 func choose(options RestoreOptions, here string, to time.Time) (Backup, error) {
 	if options.File != "" {
 		dir := filepath.Clean(options.File) // with a slash at its end it would be its own parent
-		if info, err := os.Stat(dir); err != nil {
+		if info, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+			return Backup{}, fmt.Errorf("there is no %s: FILE names the folder of a backup, or a file in it", options.File)
+		} else if err != nil {
 			return Backup{}, err
 		} else if !info.IsDir() {
 			dir = filepath.Dir(dir)
@@ -221,15 +223,20 @@ func restore(ctx context.Context, site *stack.Stack, say *terminal.Teller, in, o
 	if err != nil {
 		return false, err
 	}
-	defer func() { err = errors.Join(err, apart.Remove()) }()
-	r := rebuilt{Server: apart, say: say, backup: b}
+	defer func() {
+		if err != nil && ctx.Err() == nil {
+			err = apart.Explain(err)
+		}
+		err = errors.Join(err, apart.Remove())
+	}()
+	r := rebuilt{Server: apart, say: say, backup: b, live: here.defaults}
 	say.Now("loading it there")
 	if err := r.load(ctx, telling{dump, func() {
 		say.Show("%s of %s", megabytes(done), megabytes(b.Size))
 	}}, p.defines); err != nil {
 		return false, err
 	}
-	if err := r.replay(ctx, p, identities); err != nil {
+	if err := r.carryOut(ctx, p, identities); err != nil {
 		return false, err
 	}
 	say.Now("checking what has come of it")
@@ -252,7 +259,7 @@ func restore(ctx context.Context, site *stack.Stack, say *terminal.Teller, in, o
 	if err := d.swap(ctx); err != nil {
 		return false, err
 	}
-	say.Say("restored in %.1f s. What was there before is in %s until the next restore; to drop it now: go run -C ctl . restore --forget", time.Since(begun).Seconds(), before)
+	say.Say("restored in %.1f s. What was there before is in %s until the next restore; to drop it now: bin/oneserver restore --forget", time.Since(begun).Seconds(), before)
 	if err := d.migrate(ctx, say); err != nil {
 		return true, err
 	}
@@ -273,14 +280,11 @@ func (t telling) Read(p []byte) (int, error) {
 
 // createLike makes an empty schema, with the defaults of the site's.
 func (d database) createLike(ctx context.Context, name string) error {
-	rows, err := d.SQL(ctx, "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = '"+schema+"'")
+	defaults, err := d.defaults(ctx)
 	if err != nil {
 		return err
 	}
-	if len(rows) != 1 || len(rows[0]) != 2 {
-		return fmt.Errorf("the server has no schema %s: make reset and make up make it anew", schema)
-	}
-	_, err = d.SQL(ctx, fmt.Sprintf("SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS %s; CREATE DATABASE %[1]s CHARACTER SET %s COLLATE %s", name, rows[0][0], rows[0][1]))
+	_, err = d.SQL(ctx, "SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS "+name+"; CREATE DATABASE "+name+defaults.clause())
 	return err
 }
 

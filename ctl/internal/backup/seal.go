@@ -58,7 +58,7 @@ func readRecipients(file string) ([]string, error) {
 	}
 	text, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w; go run -C ctl . backup --new-key FILE makes one", err)
+		return nil, fmt.Errorf("%w; bin/oneserver backup --new-key FILE makes one", err)
 	} else if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func readRecipients(file string) ([]string, error) {
 			}
 		}
 		if _, err := parseRecipients(names); err != nil { // what it says may quote the file, which may be somebody's secret
-			return nil, fmt.Errorf("%s is no key of age: make one with age-keygen or with go run -C ctl . backup --new-key FILE", file)
+			return nil, fmt.Errorf("%s is no key of age: make one with age-keygen or with bin/oneserver backup --new-key FILE", file)
 		}
 	}
 	if len(names) == 0 {

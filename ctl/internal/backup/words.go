@@ -17,7 +17,7 @@ type words map[string][]string
 
 var (
 	tableBegins = regexp.MustCompile("^CREATE TABLE `(.+)` \\($")
-	fullText    = regexp.MustCompile("^  FULLTEXT KEY `[^`]+` \\(`[^`]+`(?:,`[^`]+`)*\\)$") // in its plain form; another one stays
+	fullText    = regexp.MustCompile("^  FULLTEXT KEY `[^`]+` \\(`[^`]+`(?:,`[^`]+`)*\\)(?: /\\*!50100 WITH PARSER `ngram` \\*/ )?$") // in these two forms; another one stays
 )
 
 // without copies a dump and takes the full-text indexes out of the definitions, into the result.

@@ -8,7 +8,7 @@ import (
 )
 
 const aDefinition = "CREATE TABLE `posts` (\n  `id` bigint NOT NULL,\n  `title` varchar(9) DEFAULT 'a, b,' COMMENT 'c,',\n  PRIMARY KEY (`id`),\n" +
-	"  FULLTEXT KEY `words` (`title`,`body`),\n  FULLTEXT KEY `grams` (`title`) /*!50100 WITH PARSER `ngram` */ ,\n" +
+	"  FULLTEXT KEY `other` (`title`) /*!50100 WITH PARSER `other` */ ,\n  FULLTEXT KEY `words` (`title`,`body`),\n  FULLTEXT KEY `grams` (`title`) /*!50100 WITH PARSER `ngram` */ ,\n" +
 	"  CONSTRAINT `posts_user` FOREIGN KEY (`user_id`) REFERENCES `users` (`id`)\n) ENGINE=InnoDB;\n"
 
 func TestFullTextIndexesAreTakenOutAndPutBack(t *testing.T) {
@@ -20,10 +20,10 @@ func TestFullTextIndexesAreTakenOutAndPutBack(t *testing.T) {
 
 	var stripped bytes.Buffer
 	taken, err := without(strings.NewReader(dump), &stripped)
-	if err != nil || len(taken) != 2 || len(taken["posts"]) != 1 || len(taken["last`one"]) != 1 {
+	if err != nil || len(taken) != 2 || len(taken["posts"]) != 2 || len(taken["last`one"]) != 1 {
 		t.Fatalf("%q, %v", taken, err)
 	}
-	want := strings.ReplaceAll(strings.Replace(dump, "  FULLTEXT KEY `words` (`title`,`body`),\n", "", 1), ",\n  FULLTEXT KEY `words` (`title`)\n", "\n")
+	want := strings.ReplaceAll(strings.Replace(dump, "  FULLTEXT KEY `words` (`title`,`body`),\n  FULLTEXT KEY `grams` (`title`) /*!50100 WITH PARSER `ngram` */ ,\n", "", 1), ",\n  FULLTEXT KEY `words` (`title`)\n", "\n")
 	if stripped.String() != want {
 		t.Errorf("it is now %q", strings.ReplaceAll(stripped.String(), rows, "..."))
 	}

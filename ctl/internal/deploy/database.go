@@ -23,7 +23,9 @@ const (
 	// stopWithin is more than compose.yaml gives MySQL to stop, and it starts in seconds.
 	stopWithin  = 2 * time.Minute
 	flushWithin = 20 * time.Second
-	fewPages    = 64 // that are written in no time
+	// replacedWithin is for a MySQL to stop, where the Compose that replaces it has been told to.
+	replacedWithin = 20 * time.Second
+	fewPages       = 64 // that are written in no time
 )
 
 // ErrWentBack is a new start of the database that did not come about; what ran before runs again.
@@ -76,7 +78,7 @@ func ChangeDatabase(ctx context.Context, running *stack.Stack, out io.Writer, op
 	if err != nil || !changed {
 		return err
 	}
-	if !list[0].Healthy() { // Compose makes it anew, and a person watches
+	if !list[0].Running() { // Compose makes it anew, and a person watches
 		if err := s.validate(ctx); err != nil {
 			return fmt.Errorf("%w; nothing was changed", err)
 		}
@@ -192,25 +194,34 @@ func (s *site) validate(ctx context.Context) error {
 	args := append([]string{"run", "--rm", "--no-deps", "--no-TTY", "--pull", "never", "--volume", "/var/lib/mysql", "--volume", "/tmp",
 		"--entrypoint", "mysqld", "db"}, append(flags, "--validate-config")...)
 	if _, err := s.composeWithin(ctx, stopWithin, args...); err != nil {
-		return fmt.Errorf("MySQL does not accept what compose.yaml says of db: %w", errors.Unwrap(err))
+		return fmt.Errorf("MySQL does not accept what compose.yaml says of db: %s", firstError(errors.Unwrap(err).Error()))
 	}
 	return nil
 }
 
+// firstError is the first error in what mysqld has said, without its time and number: the others come of it. Where there is
+// none, it is all of it.
+func firstError(said string) string {
+	if match := errorLine.FindStringSubmatch(said); match != nil {
+		return match[1]
+	}
+	return said
+}
+
+var errorLine = regexp.MustCompile(`(?m)^.*\[ERROR\](?: \[MY-\d+\])?(?: \[\w+\])? (.+)$`)
+
 // judge says whether there is a way back from the image that db would have next: MySQL goes back to an earlier release of
 // the same series, 9.7.5 to 9.7.4, and not to another series, as it has changed the data then.
 func (s *site) judge(ctx context.Context, db docker.Container, options RestartOptions) (wayBack bool, err error) {
-	row, err := s.DatabaseIn(db.ID).Row(ctx, 2, "SELECT VERSION(), @@server_uuid")
+	now, err := s.release(ctx, db.Image) // one that runs and is not healthy cannot be asked
 	if err != nil {
 		return false, err
 	}
-	now, uuid := row[0], row[1]
 	image := s.project.Services["db"].Image
-	said, err := s.docker(ctx, "run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--tmpfs", "/var/lib/mysql", "--entrypoint", "mysqld", image, "--version")
+	next, err := s.release(ctx, image)
 	if err != nil {
 		return false, err
 	}
-	next := version.FindString(said)
 	switch order, err := compareSeries(now, next); {
 	case err != nil:
 		return false, err
@@ -224,11 +235,21 @@ func (s *site) judge(ctx context.Context, db docker.Container, options RestartOp
 	case options.Backed == nil:
 		return false, fmt.Errorf("from MySQL %s to %s there is no way back but a backup: make backup, then make restart-db", now, next)
 	}
-	if err := options.Backed(ctx, uuid); err != nil {
+	row, err := s.DatabaseIn(db.ID).Row(ctx, 1, "SELECT @@server_uuid")
+	if err != nil {
+		return false, err
+	}
+	if err := options.Backed(ctx, row[0]); err != nil {
 		return false, fmt.Errorf("from MySQL %s to %s there is no way back but a backup, and %w: make backup first, or make restart-db FORCE=1", now, next, err)
 	}
 	s.tell.Say("from MySQL %s to %s there is no way back but the backup", now, next)
 	return false, nil
+}
+
+// release is the version of MySQL in an image.
+func (s *site) release(ctx context.Context, image string) (string, error) {
+	said, err := s.docker(ctx, "run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--tmpfs", "/var/lib/mysql", "--entrypoint", "mysqld", image, "--version")
+	return version.FindString(said), err
 }
 
 var version = regexp.MustCompile(`\d+\.\d+\.\d+`)
@@ -247,13 +268,20 @@ func compareSeries(a, b string) (int, error) {
 // before names the note of how the last MySQL ran: a container that is made and never started, so that the image stays too.
 func (s *site) before() string { return s.project.Name + "-db-before" }
 
+// The labels of the note: which container it is of, and whether that was healthy. Of one that was not, no more is wanted
+// than that it runs.
+const (
+	wasID      = "oneserver.container"
+	wasHealthy = "oneserver.healthy"
+)
+
 // remember notes how a MySQL runs, until the next one is known to be healthy.
 func (s *site) remember(ctx context.Context, db docker.Container) error {
 	if err := s.forget(ctx); err != nil {
 		return err
 	}
 	_, err := s.docker(ctx, append([]string{"create", "--name", s.before(), "--pull", "never", "--network", "none", "--tmpfs", "/var/lib/mysql",
-		"--user", db.Config.User, "--memory", strconv.FormatInt(db.HostConfig.Memory, 10), db.Image}, db.Config.Cmd...)...)
+		"--label", wasID + "=" + db.ID, "--label", wasHealthy + "=" + strconv.FormatBool(db.Healthy()), "--user", db.Config.User, "--memory", strconv.FormatInt(db.HostConfig.Memory, 10), db.Image}, db.Config.Cmd...)...)
 	return err
 }
 
@@ -273,7 +301,7 @@ func (s *site) finishRestart(ctx context.Context) error {
 		return err
 	}
 	s.tell.Say("a restart of MySQL was cut off: looking after it")
-	list, err := s.Containers(ctx, "db")
+	list, err := s.replaced(ctx)
 	if err != nil {
 		return err
 	}
@@ -299,6 +327,24 @@ func (s *site) finishRestart(ctx context.Context) error {
 	return err
 }
 
+// replaced returns the containers of db once the noted one is no more among them: the Compose that was to replace it goes on
+// where its restart-db was killed. Where none comes, it had not been told to yet.
+func (s *site) replaced(ctx context.Context) ([]docker.Container, error) {
+	note, err := s.note(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// an error is one that remains, and the list says it
+	_ = wait.Until(ctx, replacedWithin, wait.Often, func(ctx context.Context) error {
+		list, err := s.Containers(ctx, "db")
+		if err == nil && (len(list) != 1 || list[0].ID == note.Config.Labels[wasID]) {
+			err = errors.New("db is being replaced")
+		}
+		return err
+	})
+	return s.Containers(ctx, "db")
+}
+
 // restartCutOff says whether a restart-db has noted the MySQL before and not come to its end.
 func (s *site) restartCutOff(ctx context.Context) (bool, error) {
 	noted, err := s.docker(ctx, "ps", "--all", "--quiet", "--filter", "name=^/?"+regexp.QuoteMeta(s.before())+"$")
@@ -319,12 +365,20 @@ func (s *site) goBack(ctx context.Context) error {
 	return fmt.Errorf("%w, with its old image and flags, which compose.yaml does not say: mend it, or the next change of db fails in the same way", ErrWentBack)
 }
 
+// note is the note of how the last MySQL ran.
+func (s *site) note(ctx context.Context) (docker.Container, error) {
+	list, err := s.Inspect(ctx, s.before())
+	if err != nil {
+		return docker.Container{}, err
+	}
+	return list[0], nil
+}
+
 func (s *site) comeBack(ctx context.Context) error {
-	notes, err := s.Inspect(ctx, s.before())
+	note, err := s.note(ctx)
 	if err != nil {
 		return err
 	}
-	note := notes[0]
 	text, err := s.composeWithin(ctx, stack.Brief, "config", "--format", "json")
 	if err != nil {
 		return err
@@ -354,6 +408,9 @@ func (s *site) comeBack(ctx context.Context) error {
 	cmd.Stdin = bytes.NewReader(model)
 	if _, err := docker.Output(cmd); err != nil {
 		return err
+	}
+	if note.Config.Labels[wasHealthy] == "false" {
+		return nil
 	}
 	return s.awaitDatabase(ctx, true)
 }

@@ -196,10 +196,11 @@ func (r *release) judgeMigrations(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ask the new release for its migrations: %w", err)
 	}
-	var pending []migration.Migration
-	if err := json.Unmarshal([]byte(text), &pending); err != nil {
+	var ahead struct{ Migrations []migration.Migration }
+	if err := json.Unmarshal([]byte(text), &ahead); err != nil {
 		return fmt.Errorf("app pending: %w", err)
 	}
+	pending := ahead.Migrations
 	if len(pending) == 0 {
 		return nil
 	}

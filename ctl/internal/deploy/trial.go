@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	application "oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/wait"
 )
 
@@ -22,31 +23,16 @@ const (
 	trialWithin = 30 * time.Second
 )
 
-// A proof is a request of ours that a release which is well answers with this status. None leaves a trace: nobody is signed
-// in, which a release says before it writes.
-type proof struct {
-	method, path, body string
-	status             int
-}
-
-var proofs = []proof{
-	{"GET", "/api/v1/posts", "", 200},
-	{"GET", "/api/openapi.json", "", 200},
-	{"POST", "/api/v1/posts", `{"title":"A release on trial","body":"Nobody is signed in."}`, 401},
-}
-
-func (p proof) String() string { return p.method + " " + p.path }
-
-// curl asks for a proof, in web. No proxy: Docker hands on those of its user. A cookie: Nginx then asks the application each
+// curl is the program that sends a request, in web. No proxy: Docker hands on those of its user. A cookie: Nginx then asks the application each
 // time.
-func (p proof) curl(address, options string) string {
+func curl(p application.Request, address, options string) string {
 	data := ""
-	if p.body != "" {
-		data = " --header 'Content-Type: application/json' --data '" + p.body + "'"
+	if p.Body != "" {
+		data = " --header 'Content-Type: application/json' --data '" + p.Body + "'"
 	}
-	return `curl --noproxy '*' --silent --show-error --max-time 10 --output /dev/null --write-out '%{http_code}\n' --request ` + p.method +
+	return `curl --noproxy '*' --silent --show-error --max-time 10 --output /dev/null --write-out '%{http_code}\n' --request ` + p.Method +
 		` --header "Host: www.$DOMAIN" --header 'Cookie: session=0123456789012345678901234567890123456789012' ` + options + data +
-		" http://" + address + p.path
+		" http://" + address + p.Path
 }
 
 // ask asks each of the new replicas directly, before anybody else does. One that is busy is asked again.
@@ -56,15 +42,15 @@ func (r *release) ask(ctx context.Context, fresh []docker.Container) error {
 		return err
 	}
 	for i, c := range fresh {
-		for _, p := range append([]proof{{"GET", "/readyz", "", 200}}, proofs...) {
+		for _, p := range append([]application.Request{{Method: "GET", Path: application.Ready, Status: 200}}, application.Proofs...) {
 			err := wait.Until(ctx, trialWithin, wait.Often, func(ctx context.Context) error {
-				out, err := r.inWeb(ctx, "", p.curl(replicas[i].String(), ""))
+				out, err := r.inWeb(ctx, "", curl(p, replicas[i].String(), ""))
 				if err != nil {
 					return err
 				}
 				if got := strings.TrimSpace(out); got == "503" {
 					return errors.New("it answers 503")
-				} else if got != strconv.Itoa(p.status) {
+				} else if got != strconv.Itoa(p.Status) {
 					return wait.Final(fmt.Errorf("it answers %s", got))
 				}
 				return nil
@@ -115,8 +101,8 @@ func (r *release) try(ctx context.Context, fresh []docker.Container) error {
 
 	v := verdict{agent: "oneserver-trial-" + rand.Text(), replicas: replicas}
 	var all strings.Builder
-	for _, p := range proofs {
-		all.WriteString(p.curl("$SUBNET.80", "--user-agent "+v.agent) + "\n")
+	for _, p := range application.Proofs {
+		all.WriteString(curl(p, "$SUBNET.80", "--user-agent "+v.agent) + "\n")
 	}
 	asked := make(chan error, 1)
 	ask := func() { _, err := r.inWeb(ctx, "", all.String()); asked <- err }
@@ -166,13 +152,13 @@ type failure struct {
 	what    string
 }
 
-func answer(r replica, p proof) string { return p.String() + " at " + r.String() }
+func answer(r replica, p application.Request) string { return p.String() + " at " + r.String() }
 
 // missing are the answers that there are not yet.
 func (v *verdict) missing() string {
 	var list []string
 	for _, replica := range v.replicas {
-		for _, p := range proofs {
+		for _, p := range application.Proofs {
 			if a := answer(replica, p); !v.answered[a] {
 				list = append(list, a)
 			}
@@ -205,7 +191,7 @@ func (v *verdict) read(line string) *failure {
 		return nil
 	}
 	status := func(i int) int { n, _ := strconv.Atoi(statuses[i]); return n } // none: the visitor has left
-	at := slices.IndexFunc(proofs, func(p proof) bool { return p.method == request.Method && p.path == request.URI })
+	at := slices.IndexFunc(application.Proofs, func(p application.Request) bool { return p.Method == request.Method && p.Path == request.URI })
 	for i := range addresses {
 		n := slices.IndexFunc(v.replicas, func(r replica) bool { return r.String() == addresses[i] })
 		if n < 0 {
@@ -218,11 +204,11 @@ func (v *verdict) read(line string) *failure {
 			if (status(i) == 500 || status(i) == 502) && i < last && status(last) > 0 && status(last) < 500 {
 				return said
 			}
-		case status(i) == proofs[at].status:
+		case status(i) == application.Proofs[at].Status:
 			if v.answered == nil {
 				v.answered = map[string]bool{}
 			}
-			v.answered[answer(v.replicas[n], proofs[at])] = true
+			v.answered[answer(v.replicas[n], application.Proofs[at])] = true
 		case status(i) != 503 && status(i) != 504 && status(i) != 0:
 			return said
 		}

@@ -105,7 +105,7 @@ func parseVolumes(out string) volumes {
 }
 
 func (v volumes) judge(data, secrets string) Finding {
-	const lossy = "make reset removes both volumes, the data too"
+	const kept = "without one, docs/backups.md says how a backup comes back on another machine; nothing here opens this volume any more"
 	switch {
 	case !v.begun:
 		return Finding{OK, "data", "the volume " + data + " is empty: the first start fills it", ""}
@@ -114,10 +114,10 @@ func (v volumes) judge(data, secrets string) Finding {
 			"make reset removes it, and make up begins anew; there is nothing of yours in it"}
 	case v.secretsID == "":
 		return Finding{Error, "data", fmt.Sprintf("the volume %s was made with passwords that are not here: the volume %s is missing or empty", data, secrets),
-			"restore " + secrets + " from its backup; without one, " + lossy}
+			"restore " + secrets + " from its backup; " + kept}
 	case v.dataID != v.secretsID:
 		return Finding{Error, "data", fmt.Sprintf("the volume %s belongs to other secrets than those in %s: no account could log in", data, secrets),
-			"restore the two volumes from the same backup; without one, " + lossy}
+			"restore the two volumes from the same backup; " + kept}
 	}
 	return Finding{OK, "data", "complete, and made with the secrets at hand", ""}
 }

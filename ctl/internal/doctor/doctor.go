@@ -46,6 +46,8 @@ var checks = []struct {
 	{"Docker", checkEngine},
 	{"Compose", checkCompose},
 	{"buildx", checkBuildx},
+	{"folder", checkClone},
+	{"files", checkFiles},
 	{"settings", checkSettings},
 	{".env", checkNames},
 	{"compose.yaml", checkProject},

@@ -62,13 +62,7 @@ func gather(ctx context.Context, s *stack.Stack) *facts {
 		}
 		return info, nil
 	})
-	f.local = sync.OnceValues(func() (bool, error) {
-		out, err := s.Output(ctx, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
-		if err != nil {
-			return false, err
-		}
-		return isLocal(strings.TrimSpace(out)), nil
-	})
+	f.local = sync.OnceValues(func() (bool, error) { return Local(ctx, s) })
 	f.settings = sync.OnceValues(func() (stack.Settings, error) {
 		if !f.hasCompose() {
 			if _, err := os.Stat(filepath.Join(s.Dir, ".env")); !errors.Is(err, os.ErrNotExist) {

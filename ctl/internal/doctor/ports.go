@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	connections "github.com/shirou/gopsutil/v4/net"
 	"github.com/shirou/gopsutil/v4/process"
@@ -57,18 +56,14 @@ func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
 	}
 
 	var findings []Finding
-	running := false
+	ours := map[string]docker.Container{} // by service
 	for _, port := range wanted {
 		if slices.ContainsFunc(findings, func(f Finding) bool { return f.About == port.setting }) {
 			continue // who holds DNS_PORT on UDP mostly holds it on TCP
 		}
 		if container, held := containerOn(port, containers); held {
 			if container.Project() == f.projectName() {
-				running = true
-				if refused(ctx, port) {
-					findings = append(findings, Finding{Warning, port.setting, fmt.Sprintf("nobody listens on TCP %s, though %s runs and publishes it: the engine's proxy for that port has ended, as it does when it runs out of files",
-						port.address, container.Title()), "docker compose restart " + container.Service() + "; docs/security.md says what keeps it from happening again"})
-				}
+				ours[container.Service()] = container
 				continue
 			}
 			holder := "the container " + container.Title()
@@ -80,10 +75,17 @@ func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
 			findings = append(findings, taken(ctx, port, holder, "stop it"))
 		}
 	}
+	if len(ours) > 0 {
+		dead, err := unanswered(ctx, settings, ours)
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, dead...)
+	}
 	if len(findings) == 0 {
 		says := fmt.Sprintf("%s and %s are free on %s", settings["HTTP_PORT"], settings["DNS_PORT"], settings["BIND"])
-		if running {
-			says = "published by this stack, which is running"
+		if len(ours) > 0 {
+			says = "published by this stack, which is running and answers"
 		}
 		findings = []Finding{{OK, "ports", says, ""}}
 	}
@@ -172,24 +174,6 @@ func listen(ctx context.Context, port published) error {
 		return err
 	}
 	return socket.Close()
-}
-
-// refused says that a TCP port is closed. What cannot be tried is not.
-func refused(ctx context.Context, port published) bool {
-	if port.network != "tcp" {
-		return false
-	}
-	address := port.address
-	if address.Addr().IsUnspecified() {
-		address = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), address.Port())
-	}
-	connection, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address.String())
-	if err != nil {
-		const windows = syscall.Errno(10061) // WSAECONNREFUSED
-		return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, windows)
-	}
-	connection.Close()
-	return false
 }
 
 func inUse(err error) bool {

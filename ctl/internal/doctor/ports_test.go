@@ -3,6 +3,8 @@ package doctor
 import (
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 
 	"oneserver/ctl/internal/docker"
@@ -58,27 +60,38 @@ func TestAnEngineWithoutRootGetsNoLowPort(t *testing.T) {
 	}
 }
 
-// A port that the engine publishes and that is closed all the same is told from one that somebody serves.
-func TestAClosedPortIsNoticed(t *testing.T) {
+// Nobody listens here, as where the engine's proxy for a port has ended; what is not healthy has another reason.
+func TestADeadPortIsToldWhereItsContainerIsHealthy(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	settings := stack.Settings{"BIND": "127.0.0.1", "DOMAIN": "foobar.com", "HTTP_PORT": quietPort(t), "DNS_PORT": "9"} // 9 is for what is thrown away
+	container := func(name, health string) docker.Container {
+		one := docker.Container{Name: name}
+		one.State.Status = "running"
+		one.State.Health = &struct {
+			Status string
+			Log    []struct{ Output string }
+		}{Status: health}
+		return one
 	}
-	address := netip.MustParseAddrPort(listener.Addr().String())
-	everywhere := netip.AddrPortFrom(netip.IPv4Unspecified(), address.Port())
-	for _, at := range []netip.AddrPort{address, everywhere} {
-		if refused(t.Context(), published{"HTTP_PORT", "tcp", at}) {
-			t.Errorf("%s is open", at)
+	const healthy, starting = "healthy", "starting"
+	for _, test := range []struct {
+		web, dns string
+		about    []string
+	}{
+		{healthy, healthy, []string{"HTTP_PORT", "DNS_PORT", "DNS_PORT"}}, // over UDP and over TCP
+		{healthy, starting, []string{"HTTP_PORT"}},
+		{starting, starting, nil},
+	} {
+		found, err := unanswered(t.Context(), settings, map[string]docker.Container{"web": container("web", test.web), "dns": container("dns", test.dns)})
+		var about []string
+		for _, finding := range found {
+			about = append(about, finding.About)
+			if finding.Level != Warning || !strings.Contains(finding.Says, "connection refused") || !strings.Contains(finding.Do, "make up") {
+				t.Errorf("found %+v, want a warning that says connection refused and make up", finding)
+			}
 		}
-	}
-	listener.Close()
-	for _, at := range []netip.AddrPort{address, everywhere} {
-		if !refused(t.Context(), published{"HTTP_PORT", "tcp", at}) {
-			t.Errorf("%s is closed", at)
+		if err != nil || !slices.Equal(about, test.about) {
+			t.Errorf("with web %s and dns %s: %v, found something about %q, want %q", test.web, test.dns, err, about, test.about)
 		}
-	}
-	if refused(t.Context(), published{"DNS_PORT", "udp", address}) {
-		t.Error("UDP refuses nobody")
 	}
 }

@@ -85,10 +85,10 @@ func judgeRoom(free, reserve uint64) Finding {
 	says := fmt.Sprintf("the database's disk has %d MB free", free)
 	switch {
 	case free < reserve:
-		return Finding{Warning, "room", fmt.Sprintf("%s, less than DISK_RESERVE=%d: new posts and accounts are refused until there is more", says, reserve),
+		return Finding{Warning, "room", fmt.Sprintf("%s, less than DISK_RESERVE=%d: new entries are refused until there is more", says, reserve),
 			"make room on it, or give it a larger disk; docker system df shows what Docker itself holds"}
 	case free < 2*reserve:
-		return Finding{Warning, "room", fmt.Sprintf("%s; below %d MB (DISK_RESERVE) new posts and accounts are refused", says, reserve),
+		return Finding{Warning, "room", fmt.Sprintf("%s; below %d MB (DISK_RESERVE) new entries are refused", says, reserve),
 			"make room on it while there is time; docker system df shows what Docker itself holds"}
 	}
 	return Finding{OK, "room", says, ""}

@@ -132,10 +132,14 @@ func parseProxies(text string) ([]netip.Prefix, error) {
 			proxy, err = netip.PrefixFrom(address, address.BitLen()), nil
 		}
 		switch {
+		case strings.ContainsAny(word, ",;"):
+			return nil, fmt.Errorf("%s has a comma or a semicolon in it: separate them with spaces", word)
 		case err != nil:
 			return nil, fmt.Errorf("%s is neither an address nor a network", word)
 		case proxy.Bits() == 0:
 			return nil, fmt.Errorf("%s is everybody", word)
+		case proxy.Bits() < 7 || proxy.Addr().Is4() && proxy.Bits() < 8: // fc00::/7 and 10.0.0.0/8 are private networks
+			return nil, fmt.Errorf("%s is more than any proxy has, and two such can be everybody", word)
 		case proxy.Addr().Is4In6():
 			return nil, fmt.Errorf("%s is an IPv4 address in the form of IPv6: write it as IPv4", word)
 		case proxy != proxy.Masked():

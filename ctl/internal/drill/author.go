@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,30 +13,27 @@ import (
 
 	"oneserver/ctl/internal/drill/check"
 	"oneserver/ctl/internal/drill/load"
+	"oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/wait"
 )
 
 // author is the account that a drill writes with. It is made for one run and removed with all that it wrote.
 type author struct {
-	stack    *Stack
-	email    string
-	password string
-	cookie   string // the session, as the Cookie header says it
+	stack   *Stack
+	account site.Account
+	cookie  string // the session, as the Cookie header says it
 }
 
 // signUp makes an account and signs it in.
 func (s *Stack) signUp(ctx context.Context) (*author, error) {
-	name := strings.ToLower(rand.Text()[:10])
-	a := &author{stack: s, email: name + "@drill.invalid", password: rand.Text()}
-	account := map[string]string{"email": a.email, "name": "Drill", "password": a.password}
-	if _, err := s.ask(ctx, http.MethodPost, "/api/v1/accounts", "", account); err != nil {
+	a := &author{stack: s, account: site.NewAccount(strings.ToLower(rand.Text()[:10]), rand.Text())}
+	if _, err := s.ask(ctx, a.account.SignUp, ""); err != nil {
 		return nil, fmt.Errorf("make an account for the drill: %w", err)
 	}
-	if _, err := s.sql(ctx, "UPDATE users SET unbounded = 1 WHERE email = '"+a.email+"'"); err != nil { // it writes more than a person may
+	if _, err := s.sql(ctx, a.account.Free); err != nil {
 		return nil, fmt.Errorf("free the drill's account of its quotas: %w", err)
 	}
-	credentials := map[string]string{"email": a.email, "password": a.password}
-	header, err := s.ask(ctx, http.MethodPut, "/api/v1/session", "", credentials)
+	header, err := s.ask(ctx, a.account.SignIn, "")
 	if err != nil {
 		return nil, fmt.Errorf("sign the drill in: %w", err)
 	}
@@ -49,30 +45,30 @@ func (s *Stack) signUp(ctx context.Context) (*author, error) {
 	return a, nil
 }
 
-// remove deletes the account, and with it its posts.
+// remove deletes the account, and with it all that it wrote.
 func (a *author) remove(ctx context.Context) error {
-	_, err := a.stack.ask(ctx, http.MethodPost, "/api/v1/account/deletion", a.cookie, map[string]string{"password": a.password})
+	_, err := a.stack.ask(ctx, a.account.Remove, a.cookie)
 	return err
 }
 
-// write makes the request for a post whose title is the token; the load adds it as the Idempotency-Key.
-func (a *author) write(token string) load.Request {
-	body, err := json.Marshal(map[string]string{"title": token, "body": "Written by a drill, and removed at its end."})
-	if err != nil {
-		panic(err) // a map of strings
+// write makes the request that writes a token; the load adds it as the Idempotency-Key.
+func (a *author) write(token string) load.Request { return a.asks(site.Write(token)) }
+
+// asks makes what a visitor asks for out of a request of the site's.
+func (a *author) asks(r site.Request) load.Request {
+	header := http.Header{}
+	if r.Body != "" {
+		header.Set("Content-Type", "application/json")
 	}
-	return load.Request{
-		Name:   "POST /api/v1/posts",
-		Method: http.MethodPost,
-		Path:   "/api/v1/posts",
-		Header: http.Header{"Content-Type": {"application/json"}, "Cookie": {a.cookie}},
-		Body:   body,
+	if r.SignedIn {
+		header.Set("Cookie", a.cookie)
 	}
+	return load.Request{Name: r.Name, Method: r.Method, Path: r.Path, Header: header, Body: []byte(r.Body)}
 }
 
-// stored looks the posts of a run up in the database: how many there are of each token.
+// stored looks the writes of a run up in the database: how many there are of each token.
 func (s *Stack) stored(ctx context.Context, tokenPrefix string) (check.Stored, error) {
-	rows, err := s.sql(ctx, "SELECT title FROM posts WHERE title LIKE '"+tokenPrefix+"%'")
+	rows, err := s.sql(ctx, site.Written(tokenPrefix))
 	if err != nil {
 		return nil, fmt.Errorf("look the writes up: %w", err)
 	}
@@ -83,7 +79,7 @@ func (s *Stack) stored(ctx context.Context, tokenPrefix string) (check.Stored, e
 	return found, nil
 }
 
-// patience is how long a request of the drill's own is tried again while the site says that it is away.
+// patience is how long a request of the drill's own is tried again while the site says that it is down.
 const patience = 30 * time.Second
 
 // direct sends to the one address that a drill knows: no proxy, and no redirect is followed.
@@ -93,18 +89,14 @@ var direct = &http.Client{
 	Timeout:       20 * time.Second, // the site itself gives up after 15
 }
 
-// ask sends a request of the drill's own, and again while the site is away, and returns the answer's header. An answer
+// ask sends a request of the drill's own, and again while the site is down, and returns the answer's header. An answer
 // that is no success is an error.
-func (s *Stack) ask(ctx context.Context, method, path, cookie string, content any) (http.Header, error) {
-	body, err := json.Marshal(content)
-	if err != nil {
-		return nil, err
-	}
+func (s *Stack) ask(ctx context.Context, r site.Request, cookie string) (http.Header, error) {
 	var header http.Header
 	key := rand.Text()
-	err = wait.Until(ctx, patience, 500*time.Millisecond, func(ctx context.Context) (err error) {
+	err := wait.Until(ctx, patience, 500*time.Millisecond, func(ctx context.Context) (err error) {
 		var status int
-		header, status, err = s.askOnce(ctx, method, path, cookie, key, body)
+		header, status, err = s.askOnce(ctx, r, cookie, key)
 		if status > 0 && status < 500 && status != http.StatusTooManyRequests {
 			err = wait.Final(err)
 		}
@@ -113,8 +105,8 @@ func (s *Stack) ask(ctx context.Context, method, path, cookie string, content an
 	return header, err
 }
 
-func (s *Stack) askOnce(ctx context.Context, method, path, cookie, key string, body []byte) (header http.Header, status int, err error) {
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+s.http.String()+path, bytes.NewReader(body))
+func (s *Stack) askOnce(ctx context.Context, r site.Request, cookie, key string) (header http.Header, status int, err error) {
+	request, err := http.NewRequestWithContext(ctx, r.Method, "http://"+s.http.String()+r.Path, strings.NewReader(r.Body))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -134,7 +126,7 @@ func (s *Stack) askOnce(ctx context.Context, method, path, cookie, key string, b
 		return nil, 0, err
 	}
 	if response.StatusCode/100 != 2 {
-		return nil, response.StatusCode, fmt.Errorf("%s %s answers %s: %s", method, path, response.Status, bytes.TrimSpace(text))
+		return nil, response.StatusCode, fmt.Errorf("%s answers %s: %s", r, response.Status, bytes.TrimSpace(text))
 	}
 	return response.Header, response.StatusCode, nil
 }

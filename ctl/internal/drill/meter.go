@@ -83,7 +83,7 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 	// would outlive it.
 	m.watchers.Go(func() {
 		mysql := s.DatabaseIn(db)
-		ask := mysql.Command(ctx, `while read -r go; do `+mysql.Client()+`--batch --skip-column-names -e "SHOW GLOBAL STATUS LIKE 'Threads_running'"; done`)
+		ask := mysql.Bash(ctx, `while read -r go; do `+mysql.Client()+`--batch --skip-column-names -e "SHOW GLOBAL STATUS LIKE 'Threads_running'"; done`)
 		m.watch(ask, ctx.Done(), func(line string) {
 			if name, text, _ := strings.Cut(line, "\t"); name == "Threads_running" {
 				if n, err := strconv.ParseFloat(text, 64); err == nil {

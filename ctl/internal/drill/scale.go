@@ -70,16 +70,14 @@ func scale(ctx context.Context, d *drill) (section report.Section, err error) {
 			w.Phantom = append(w.Phantom, climbed.Result.Writes.Phantom...)
 		}
 		scale := report.Scale{Name: plural(n, "replica"), Steps: climbed.Result.Steps}
-		if model, err := usl.Fit(points(scale.Steps)); err != nil {
-			scale.Why = err.Error()
-		} else {
+		if model, err := usl.Fit(points(scale.Steps)); err == nil { // else the steps are shown without
 			scale.Model = &model
 		}
 		section.Scales = append(section.Scales, scale)
 		section.Result.Notes = append(section.Result.Notes, verdict(scale))
 	}
 	section.Result.Notes = append(section.Result.Notes,
-		"Every request is one that Nginx may not answer from its cache: a fifth writes a post, a fifth of the others reads one back that was written, and the rest reads a page of posts or one post as somebody who is signed in.",
+		"Every request is one that Nginx may not answer from its cache: a fifth writes, a fifth of the others reads back what was written, and the rest reads as somebody who is signed in.",
 		"The generator runs on the same machine and takes its share of the processors.")
 	return section, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"oneserver/ctl/internal/deploy"
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -142,7 +143,7 @@ func (s *Stack) up(ctx context.Context) error {
 // sql runs statements on the site's tables and returns their rows.
 func (s *Stack) sql(ctx context.Context, statements string) ([][]string, error) {
 	db := s.Database()
-	db.Schema, db.Limit = "foobar", 5*time.Minute
+	db.Schema, db.Limit = site.Schema, 5*time.Minute
 	return db.SQL(ctx, statements)
 }
 

@@ -4,32 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"oneserver/ctl/internal/drill/history"
 	"oneserver/ctl/internal/drill/load"
+	"oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/terminal"
 	"oneserver/ctl/internal/wait"
 )
 
-// everybody is what visitors ask for: the page, as everybody and as somebody who is signed in, whose answers Nginx
-// may not keep.
-func everybody(a *author) []load.Request {
-	return append(signedIn(a),
-		load.Request{Name: "GET / (static)", Path: "/"},
-		load.Request{Name: "GET /api/v1/posts (anybody)", Path: "/api/v1/posts"},
-	)
-}
+// everybody is what visitors ask for: what Nginx may keep, and as somebody who is signed in what it may not.
+func everybody(a *author) []load.Request { return a.all(site.Reads, site.Kept) }
 
 // signedIn is what reaches the application and the database each time.
-func signedIn(a *author) []load.Request {
-	cookie := http.Header{"Cookie": {a.cookie}}
-	return []load.Request{
-		{Name: "GET /api/v1/posts (signed in)", Path: "/api/v1/posts", Header: cookie},
-		{Name: "GET /api/v1/posts/{id} (signed in)", Path: "/api/v1/posts/1", Header: cookie},
+func signedIn(a *author) []load.Request { return a.all(site.Reads) }
+
+func (a *author) all(lists ...[]site.Request) (all []load.Request) {
+	for _, r := range slices.Concat(lists...) {
+		all = append(all, a.asks(r))
 	}
+	return all
 }
 
 // traffic is a load that is being held, and what is seen of it.

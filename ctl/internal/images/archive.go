@@ -15,14 +15,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"oneserver/ctl/internal/ctxio"
 	"oneserver/ctl/internal/stack"
 )
 
-// Bundle writes every image that the stack runs into one archive, for Load or, on any system, `docker load`. An empty
+// Bundle writes every image that the stack runs, and this program, into one archive, for Load or, on any system, `docker load`. An empty
 // file name is oneserver-images-<os>-<arch>.tar.gz; a relative one starts at the repository.
 func Bundle(ctx context.Context, s *stack.Stack, out *Runner, file string) error {
 	if err := Ensure(ctx, s, out); err != nil {
@@ -54,6 +56,9 @@ func Bundle(ctx context.Context, s *stack.Stack, out *Runner, file string) error
 	if err != nil {
 		return out.Fail(err)
 	}
+	if err := addTool(compressor); err != nil {
+		return out.Fail(err)
+	}
 	progress := &progress{out: out, total: total}
 	if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
 		cmd := s.Command(ctx, append([]string{"save"}, names...)...)
@@ -79,6 +84,28 @@ func Bundle(ctx context.Context, s *stack.Stack, out *Runner, file string) error
 	}
 	out.Say("%s", Describe(uses))
 	return nil
+}
+
+// addTool begins an archive with this program, for a machine of the same system that cannot build it: make load takes it from
+// there, by the name that uname gives the system, and the engine passes over it.
+func addTool(archive io.Writer) error {
+	name := "oneserver-" + strings.ToUpper(runtime.GOOS[:1]) + runtime.GOOS[1:]
+	path, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	program, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	entries := tar.NewWriter(archive)
+	if err := entries.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(program)), ModTime: time.Now()}); err != nil {
+		return err
+	}
+	if _, err := entries.Write(program); err != nil {
+		return err
+	}
+	return entries.Flush() // its end is that of the images, which follow
 }
 
 // Load reads an archive that Bundle wrote. The whole of it is looked through before the engine is given any.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -151,7 +152,7 @@ volumes: {data: {}}`)
 	t.Cleanup(func() { notATerminal.Close() })
 
 	out, printed := output(t)
-	if err := Reset(t.Context(), cli, notATerminal, out, false); err == nil || !errors.Is(err, ErrDeclined) || !strings.Contains(err.Error(), "go run -C ctl . reset --yes") {
+	if err := Reset(t.Context(), cli, notATerminal, out, false); err == nil || !errors.Is(err, ErrDeclined) || !strings.Contains(err.Error(), "bin/oneserver reset --yes") {
 		t.Errorf("without a terminal and without --yes: %v", err)
 	}
 	for _, words := range []string{"container ctl-test-reset-db-1, Up", "volume    ctl-test-reset_data, 1 MB"} {
@@ -192,6 +193,8 @@ func TestOnlyTheProjectsNameConfirms(t *testing.T) {
 	for typed, confirmed := range map[string]bool{"oneserver\n": true, " oneserver \r\n": true, "oneserver": true, "yes\n": false, "y\n": false, "\n": false, "": false, "Oneserver\n": false} {
 		if err := confirm(t.Context(), strings.NewReader(typed), "oneserver"); (err == nil) != confirmed || err != nil && !errors.Is(err, ErrDeclined) {
 			t.Errorf("%q: %v, want it taken for a yes: %t", typed, err, confirmed)
+		} else if err != nil && (!strings.Contains(err.Error(), strconv.Quote(strings.TrimSpace(typed))) || !strings.Contains(err.Error(), `"oneserver"`)) {
+			t.Errorf("%q: %v does not say what was typed and what was to be", typed, err)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func Reset(ctx context.Context, s *stack.Stack, in *os.File, out *os.File, yes b
 	}
 	fmt.Fprintf(out, "This removes for good:\n  %s\n", strings.Join(doomed, "\n  "))
 	if !yes {
-		if err := Ask(ctx, in, out, project.Name, "go run -C ctl . reset --yes"); err != nil {
+		if err := Ask(ctx, in, out, project.Name, "bin/oneserver reset --yes"); err != nil {
 			return err
 		}
 	}
@@ -67,8 +67,8 @@ func confirm(ctx context.Context, in io.Reader, answer string) error {
 	}()
 	select {
 	case line := <-read:
-		if strings.TrimSpace(line) != answer {
-			return ErrDeclined
+		if line = strings.TrimSpace(line); line != answer {
+			return fmt.Errorf("%w: the answer was %q, and %q was to be typed", ErrDeclined, line, answer)
 		}
 		return nil
 	case <-ctx.Done():

@@ -73,6 +73,9 @@ func Up(ctx context.Context, s *stack.Stack, out *os.File) error {
 	if err != nil {
 		return err
 	}
+	if err := reachable(ctx, s, settings, out); err != nil {
+		return err
+	}
 	if err := printAddresses(out, settings); err != nil {
 		return err
 	}

@@ -115,7 +115,7 @@ func (l live) dump(ctx context.Context, definitions bool, tables []string) ([]by
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	cmd := l.Command(ctx, dumpScript, append([]string{l.schema, what}, tables...)...)
+	cmd := l.Bash(ctx, dumpScript, append([]string{l.schema, what}, tables...)...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.StdoutPipe()
@@ -256,7 +256,7 @@ func (f reference) orphans() string {
 		on = append(on, "p."+quote(f.to[i])+" = c."+quote(f.from[i]))
 		set = append(set, "c."+quote(f.from[i])+" IS NOT NULL")
 	}
-	return fmt.Sprintf("%s.%s c LEFT JOIN %[1]s.%s p ON %s WHERE p.%s IS NULL AND %s", quote(f.schema), quote(f.child), quote(f.parent),
+	return fmt.Sprintf("%[1]s.%[2]s c LEFT JOIN %[1]s.%[3]s p ON %[4]s WHERE p.%[5]s IS NULL AND %[6]s", quote(f.schema), quote(f.child), quote(f.parent),
 		strings.Join(on, " AND "), quote(f.to[0]), strings.Join(set, " AND "))
 }
 

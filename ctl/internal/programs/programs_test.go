@@ -44,7 +44,7 @@ func TestOnlyProgramsThatTheOfficialImagesHaveAreCalled(t *testing.T) {
 		{"Makefile", "nginx", "nginx"},
 		{"ctl/internal/deploy/reload.go", "envsubst", "nginx"},
 		{"ctl/internal/backup/", "mysqldump", "mysql"},
-		{"ctl/internal/stack/", "sh", "mysql"},
+		{"ctl/internal/stack/", "bash", "mysql"},
 		{"ctl/e2e/", "mysqldump", "mysql"},
 	} {
 		if !slices.ContainsFunc(calls, func(c Call) bool {

@@ -17,8 +17,8 @@ type Database struct {
 	Schema string        // that statements are of; empty where they name it
 	Limit  time.Duration // of one call of SQL
 
-	cli  docker.CLI
-	exec []string // the docker command that runs a program in it
+	cli docker.CLI
+	db  string // its container's id; empty for the one that Compose finds
 }
 
 // RootLogin are the options for the site's, in bash. They read the password from its file through a pipe, so that it is in no argument, no environment and no log.
@@ -26,13 +26,13 @@ const RootLogin = `--defaults-extra-file=<(printf '[client]\nuser=root\npassword
 
 // Database is the one of the site.
 func (s *Stack) Database() Database {
-	return Database{Login: RootLogin, Limit: time.Minute, cli: s.CLI, exec: []string{"compose", "exec", "--no-TTY", "db"}}
+	return Database{Login: RootLogin, Limit: time.Minute, cli: s.CLI}
 }
 
 // DatabaseIn is a database in a container that is known by its id, which spares Compose's looking for it.
 func (s *Stack) DatabaseIn(container string) Database {
 	d := s.Database()
-	d.exec = []string{"exec", "--interactive", container}
+	d.db = container
 	return d
 }
 
@@ -42,16 +42,19 @@ func (d Database) Client() string {
 	return `timeout --signal=KILL 12h mysql ` + d.Login + ` --default-character-set=utf8mb4 `
 }
 
-// Command prepares a bash script in it.
-func (d Database) Command(ctx context.Context, script string, args ...string) *exec.Cmd {
-	return d.cli.Command(ctx, append(append(d.exec[:len(d.exec):len(d.exec)], "bash", "-c", script), args...)...)
+// Bash prepares a script in it.
+func (d Database) Bash(ctx context.Context, script string, args ...string) *exec.Cmd {
+	if d.db == "" {
+		return d.cli.Command(ctx, append([]string{"compose", "exec", "--no-TTY", "db", "bash", "-c", script}, args...)...)
+	}
+	return d.cli.Command(ctx, append([]string{"exec", "--interactive", d.db, "bash", "-c", script}, args...)...)
 }
 
 // SQL runs statements and returns their rows.
 func (d Database) SQL(ctx context.Context, statements string) ([][]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.Limit)
 	defer cancel()
-	cmd := d.Command(ctx, "exec "+d.Client()+"--batch --skip-column-names --binary-mode "+d.Schema)
+	cmd := d.Bash(ctx, "exec "+d.Client()+"--batch --skip-column-names --binary-mode "+d.Schema)
 	cmd.Stdin = strings.NewReader(statements)
 	out, err := docker.Output(cmd)
 	if err != nil {

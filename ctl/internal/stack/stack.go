@@ -65,8 +65,13 @@ func (s *Stack) Path(path string) string {
 	return filepath.Join(s.Dir, path)
 }
 
-// FindRoot returns the nearest folder at or above dir that has a compose.yaml.
+// FindRoot returns the nearest folder at or above dir that has a compose.yaml, by its real name: Compose makes a container
+// anew whose files have come by another.
 func FindRoot(dir string) (string, error) {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", err
+	}
 	for at := dir; ; at = filepath.Dir(at) {
 		if _, err := os.Stat(filepath.Join(at, "compose.yaml")); err == nil {
 			return at, nil
@@ -95,6 +100,7 @@ type Service struct {
 	Build       *struct{ Context, Dockerfile string } // nil where others made the image
 	User        string
 	Restart     string
+	Volumes     []struct{ Type, Source string }
 	MemLimit    int64 `json:"mem_limit,string"` // bytes
 }
 

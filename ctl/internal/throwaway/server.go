@@ -22,9 +22,10 @@ import (
 const Label = "oneserver.throwaway"
 
 const (
-	startWithin  = 3 * time.Minute  // a new data directory and a start, on a machine that is busy: seconds where it is not
+	startWithin  = 5 * time.Minute  // a new data directory and a start, on a machine that is busy: seconds where it is not
 	leaveWithin  = 15 * time.Second // for one whose program was killed to end
 	justMade     = 3 * time.Second  // its program is about to start it
+	noticed      = 2 * time.Second  // until its end is known here
 	removeWithin = time.Minute
 	askWithin    = 10 * time.Minute // a statement over all rows
 	data         = "/var/lib/mysql"
@@ -40,11 +41,16 @@ const settings = `--no-defaults --datadir=` + data + ` --socket=/var/run/mysqld/
  --innodb-buffer-pool-size=128M --innodb-log-buffer-size=8M --temptable-max-ram=32M --performance-schema=OFF --max-connections=20 \
  --loose-innodb-numa-interleave=OFF`
 
+// memory is more than it needs with these settings, whatever the size of the data.
+const memory = "512m"
+
 // The container ends with mysqld, and with its input: that ends when the program at the other end does, however it ends.
 const script = `set -eu
 { mysqld ` + settings + ` --initialize-insecure && exec mysqld ` + settings + ` "$@"; } </dev/null &
 cat <&0 >/dev/null &
-wait -n`
+wait -n || if grep -qs '^oom_kill [1-9]' /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; then
+  echo 'the kernel has ended it: it needed more memory than the ` + memory + ` that it may have'
+fi >&2`
 
 // A Server is a running throw-away.
 type Server struct {
@@ -115,7 +121,7 @@ func create(ctx context.Context, of *stack.Stack, purpose string, db stack.Servi
 		"--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", db.User,
 		"--mount", "type=volume,destination=" + data + volume, "--mount", "type=volume,destination=/tmp" + volume,
 		"--tmpfs", "/var/run/mysqld:uid=999,gid=999,mode=0700,size=1m",
-		"--memory", "512m", "--memory-swap", "512m", "--pids-limit", "256",
+		"--memory", memory, "--memory-swap", memory, "--pids-limit", "256",
 		"--cpu-shares", "512", // of 1024 that each of the site's containers has: it works in the time that they leave
 		"--log-driver", "none",
 		"--entrypoint", "bash", db.Image, "-c", script, "bash"}
@@ -148,12 +154,22 @@ const Login = `--no-defaults --protocol=socket --socket=/var/run/mysqld/mysqld.s
 
 // Put writes a file into its data directory.
 func (s *Server) Put(ctx context.Context, name string, content io.Reader) error {
-	cmd := s.Command(ctx, `exec cat >"$0"`, data+"/"+name)
+	cmd := s.Bash(ctx, `exec cat >"$0"`, data+"/"+name)
 	cmd.Stdin = ctxio.Reader{Context: ctx, Reader: content}
 	if _, err := docker.Output(cmd); err != nil {
 		return fmt.Errorf("copy %s: %w", name, err)
 	}
 	return nil
+}
+
+// Explain adds to an error what mysqld has said, where it has ended by itself: what was asked of it fails in other words.
+func (s *Server) Explain(err error) error {
+	select {
+	case <-s.ended:
+		return fmt.Errorf("%w; the MySQL apart has ended: %s", err, s.said)
+	case <-time.After(noticed):
+		return err
+	}
 }
 
 // Log is the end of what mysqld has said since its start.

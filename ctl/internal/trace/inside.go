@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
+	"oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/wait"
 )
@@ -89,7 +91,7 @@ type Statement struct {
 
 // readAppEntry asks a replica for the request. It returns nil if the replica does not know it.
 func readAppEntry(ctx context.Context, s *stack.Stack, container, id string) (*AppEntry, error) {
-	out, err := s.Output(ctx, "exec", container, "/app", "request", id)
+	out, err := s.Output(ctx, slices.Concat([]string{"exec", container}, site.Explain, []string{id})...)
 	switch {
 	case err != nil && strings.Contains(err.Error(), "no request with that id"):
 		return nil, nil

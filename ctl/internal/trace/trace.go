@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -20,7 +21,6 @@ const (
 	visitLimit  = 20 * time.Second // for the exchange; longer than Nginx waits for the application
 	insideLimit = 15 * time.Second // for what Docker is asked afterwards
 	dnsLimit    = 2 * time.Second
-	defaultPath = "/api/v1/posts"
 )
 
 // Trace is one request and what is known of it. Times are in milliseconds.
@@ -78,7 +78,7 @@ func aim(settings stack.Settings, address string) (target, error) {
 	www := "www." + strings.ToLower(settings["DOMAIN"])
 	base := &url.URL{Scheme: "http", Host: www, Path: "/"}
 	if address == "" {
-		address = defaultPath
+		address = site.Page
 	}
 	u, err := base.Parse(address)
 	if err != nil {

@@ -4,25 +4,18 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"oneserver/app"
 	"oneserver/app/auth"
 )
 
-type createAccountInput struct {
-	Idempotent
-	Body struct {
-		Email    string `json:"email" minLength:"3" maxLength:"254" example:"ada@example.com"`
-		Name     string `json:"name" minLength:"1" maxLength:"50" example:"Ada" doc:"Shown beside what they write."`
-		Password string `json:"password" minLength:"8" maxLength:"256"`
-	}
-}
+type newAccount struct{ email, name, password string }
 
-func (in *createAccountInput) Resolve(huma.Context) []error {
-	b := &in.Body
-	b.Name = tidyName(b.Name)
-	return wrong("email", checkEmail(b.Email), "name", checkName(b.Name), "password", checkSecret(b.Password))
+func (a *newAccount) fields() fields {
+	return fields{
+		{name: "email", into: &a.email, least: 3, most: app.MaxEmail, check: checkEmail, example: "ada@example.com"},
+		{name: "name", into: &a.name, least: 1, most: app.MaxName, tidy: tidyName, check: checkName, example: "Ada", doc: "Shown beside what they write."},
+		{name: "password", into: &a.password, least: app.MinPassword, most: app.MaxPassword, check: checkSecret},
+	}
 }
 
 type created struct {
@@ -31,13 +24,16 @@ type created struct {
 
 // createAccount says where an address has an account already. To be silent would hide nothing: without a mail that only
 // the owner of the address reads, whoever tries to sign in next finds out, and the owner who forgot would not be helped.
-func (s *Server) createAccount(c *call, in *createAccountInput) (*created, error) {
+func (s *Server) createAccount(c *call) (any, error) {
 	ctx := c.Context()
-	b := &in.Body
-	if err := s.checkName(b.Name); err != nil {
+	var given newAccount
+	if err := c.read(given.fields()); err != nil {
 		return nil, err
 	}
-	if err := s.checkPassword("password", b.Password, app.User{Email: b.Email, Name: b.Name}); err != nil {
+	if err := s.checkName(given.name); err != nil {
+		return nil, err
+	}
+	if err := s.checkPassword("password", given.password, app.User{Email: given.email, Name: given.name}); err != nil {
 		return nil, err
 	}
 	if err := s.throttle(c, perVisitor("sign-up", c)...); err != nil {
@@ -48,14 +44,14 @@ func (s *Server) createAccount(c *call, in *createAccountInput) (*created, error
 	}
 	// The password is no part of what is kept of the request: a digest of it would be quick to try passwords on, for who
 	// reads the database, and with a known key for everybody.
-	once, err := c.once("account "+strings.ToLower(b.Email), b.Name)
+	once, err := c.once("account "+strings.ToLower(given.email), given.name)
 	if err != nil {
 		return nil, err
 	}
-	hash, err := s.Passwords.Hash(ctx, b.Password)
+	hash, err := s.Passwords.Hash(ctx, given.password)
 	unmade := err != nil
 	if err == nil {
-		err = s.Accounts.CreateUser(ctx, once, app.User{Email: b.Email, Name: b.Name, PasswordHash: hash})
+		err = s.Accounts.CreateUser(ctx, once, app.User{Email: given.email, Name: given.name, PasswordHash: hash})
 		unmade = is(err, app.Conflict) || is(err, app.KeyReused) || is(err, app.Full) // otherwise one may have been made
 	}
 	if unmade {
@@ -69,7 +65,7 @@ func (s *Server) createAccount(c *call, in *createAccountInput) (*created, error
 	if err != nil {
 		return nil, err
 	}
-	return &created{"created"}, nil
+	return created{"created"}, nil
 }
 
 // checkPassword refuses a password that whoever guesses tries first. field is where it was given.
@@ -88,29 +84,28 @@ func (s *Server) checkName(name string) error {
 	return nil
 }
 
-type renameInput struct {
-	Body struct {
-		Name string `json:"name" minLength:"1" maxLength:"50"`
+type newName struct{ name string }
+
+func (n *newName) fields() fields {
+	return fields{{name: "name", into: &n.name, least: 1, most: app.MaxName, tidy: tidyName, check: checkName}}
+}
+
+func (s *Server) rename(c *call) (any, error) {
+	var given newName
+	if err := c.read(given.fields()); err != nil {
+		return nil, err
 	}
-}
-
-func (in *renameInput) Resolve(huma.Context) []error {
-	in.Body.Name = tidyName(in.Body.Name)
-	return wrong("name", checkName(in.Body.Name))
-}
-
-func (s *Server) rename(c *call, in *renameInput) (*user, error) {
 	session, err := s.session(c)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkName(in.Body.Name); err != nil {
+	if err := s.checkName(given.name); err != nil {
 		return nil, err
 	}
-	if err := s.Accounts.Rename(c.Context(), session.User.ID, in.Body.Name); err != nil {
+	if err := s.Accounts.Rename(c.Context(), session.User.ID, given.name); err != nil {
 		return nil, err
 	}
-	session.User.Name = in.Body.Name
+	session.User.Name = given.name
 	return showUser(session.User), nil
 }
 
@@ -135,28 +130,30 @@ func wrongPassword(field string) error {
 	return refused(http.StatusUnprocessableEntity, app.FieldError{Field: field, Detail: "is not your password"})
 }
 
-type changePasswordInput struct {
-	Body struct {
-		Current string `json:"current" minLength:"1" maxLength:"256"`
-		New     string `json:"new" minLength:"8" maxLength:"256"`
-	}
-}
+type passwordChange struct{ current, new string }
 
-func (in *changePasswordInput) Resolve(huma.Context) []error {
-	return wrong("current", checkSecret(in.Body.Current), "new", checkSecret(in.Body.New))
+func (p *passwordChange) fields() fields {
+	return fields{
+		{name: "current", into: &p.current, least: 1, most: app.MaxPassword, check: checkSecret},
+		{name: "new", into: &p.new, least: app.MinPassword, most: app.MaxPassword, check: checkSecret},
+	}
 }
 
 // changePassword gives this browser a new session, and ends all others.
-func (s *Server) changePassword(c *call, in *changePasswordInput) (*nothing, error) {
+func (s *Server) changePassword(c *call) (any, error) {
 	ctx := c.Context()
-	session, err := s.confirm(c, "current", in.Body.Current)
+	var given passwordChange
+	if err := c.read(given.fields()); err != nil {
+		return nil, err
+	}
+	session, err := s.confirm(c, "current", given.current)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkPassword("new", in.Body.New, session.User); err != nil {
+	if err := s.checkPassword("new", given.new, session.User); err != nil {
 		return nil, err
 	}
-	hash, err := s.Passwords.Hash(ctx, in.Body.New)
+	hash, err := s.Passwords.Hash(ctx, given.new)
 	if err != nil {
 		return nil, err
 	}
@@ -169,21 +166,21 @@ func (s *Server) changePassword(c *call, in *changePasswordInput) (*nothing, err
 		return nil, err
 	}
 	give()
-	return &nothing{}, nil
+	return nil, nil
 }
 
-type deleteAccountInput struct {
-	Body struct {
-		Password string `json:"password" minLength:"1" maxLength:"256"`
+type confirmation struct{ password string }
+
+func (p *confirmation) fields() fields {
+	return fields{{name: "password", into: &p.password, least: 1, most: app.MaxPassword, check: checkSecret}}
+}
+
+func (s *Server) deleteAccount(c *call) (any, error) {
+	var given confirmation
+	if err := c.read(given.fields()); err != nil {
+		return nil, err
 	}
-}
-
-func (in *deleteAccountInput) Resolve(huma.Context) []error {
-	return wrong("password", checkSecret(in.Body.Password))
-}
-
-func (s *Server) deleteAccount(c *call, in *deleteAccountInput) (*nothing, error) {
-	session, err := s.confirm(c, "password", in.Body.Password)
+	session, err := s.confirm(c, "password", given.password)
 	if err != nil {
 		return nil, err
 	}
@@ -196,5 +193,5 @@ func (s *Server) deleteAccount(c *call, in *deleteAccountInput) (*nothing, error
 	}
 	c.clearCookie("session")
 	c.clearCookie("device")
-	return &nothing{}, nil
+	return nil, nil
 }

@@ -37,8 +37,8 @@ func (s *Server) answer(c *gin.Context, status int, mediaType string, v any) err
 	}
 
 	var body []byte
-	if ready, ok := v.(*encoded); ok {
-		body = *ready
+	if ready, ok := v.(encoded); ok {
+		body = ready
 	} else {
 		buffer := buffers.Get().(*bytes.Buffer)
 		defer buffers.Put(buffer)
@@ -83,7 +83,7 @@ type problem struct {
 	Detail    string     `json:"detail" doc:"What is wrong and what to do about it, for people."`
 	Instance  string     `json:"instance" doc:"The path that was asked for."`
 	RequestID string     `json:"request_id" doc:"Finds this request in the logs."`
-	Errors    []badField `json:"errors,omitempty" doc:"The fields that are not right."`
+	Errors    []badField `json:"errors,omitempty" nullable:"false" doc:"The fields that are not right."`
 }
 
 type badField struct {

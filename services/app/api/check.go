@@ -21,63 +21,37 @@ import (
 	"oneserver/app"
 )
 
-// check is what must hold of every request of an operation before its body is decoded. It is stricter than huma with
-// parameters: what it does not know, what comes twice and what is not a plain number in range is refused by name.
-// A misspelt "before" that were ignored would show page one for ever.
-type check struct {
-	path, query []*huma.Param
-	body        bool
-	session     bool
-	key         bool
-}
-
-func newCheck(op *huma.Operation) check {
-	c := check{body: op.RequestBody != nil, session: op.Security != nil}
-	for _, p := range op.Parameters {
+// check is what must hold of the address and the header of every request. What is not known, what comes twice and what is
+// not a plain number in range is refused by name: a misspelt "before" that were ignored would show page one for ever.
+func (c *call) check() error {
+	request := c.gin.Request
+	var query []*huma.Param
+	takesKey := false
+	for _, p := range c.op.Parameters {
 		switch p.In {
 		case "path":
-			c.path = append(c.path, p)
+			if _, valid := parsePositive(c.gin.Param(p.Name)); !valid && p.Schema.Type == huma.TypeInteger {
+				return &app.Error{Code: app.NotFound, Message: "There is no such post."}
+			}
 		case "query":
-			c.query = append(c.query, p)
+			query = append(query, p)
 		case "header":
-			c.key = c.key || p.Name == idempotencyKey
+			takesKey = true
 		}
 	}
-	return c
-}
-
-func (c check) do(call *call) error {
-	request := call.gin.Request
-	for _, p := range c.path {
-		if _, valid := parsePositive(call.Param(p.Name)); !valid && p.Schema.Type == huma.TypeInteger {
-			return &app.Error{Code: app.NotFound, Message: "There is no such post."}
-		}
-	}
-	if err := checkQuery(request.URL.RawQuery, c.query); err != nil {
+	if err := checkQuery(request.URL.RawQuery, query); err != nil {
 		return err
 	}
-	if c.session && call.token == (app.Digest{}) {
+	if c.op.Security != nil && c.token == (app.Digest{}) {
 		return signedOut()
 	}
-	if c.key {
-		key, err := parseKey(request.Header.Values(idempotencyKey))
-		if err != nil {
-			return err
-		}
-		call.key = key
+	if !takesKey {
+		return nil
 	}
-	if c.body {
-		body, err := readBody(request)
-		if err != nil {
-			return err
-		}
-		call.body = body
-	}
-	return nil
+	key, err := parseKey(request.Header.Values(idempotencyKey))
+	c.key = key
+	return err
 }
-
-// BodyReader gives huma the body that has been checked.
-func (c *call) BodyReader() io.Reader { return bytes.NewReader(c.body) }
 
 // checkQuery returns what is wrong with a query that may have these parameters.
 func checkQuery(rawQuery string, known []*huma.Param) error {
@@ -142,8 +116,9 @@ func parsePositive(text string) (id uint64, valid bool) {
 	return id, err == nil && text[0] != '0' && text[0] != '+'
 }
 
-// readBody returns the body if it is one JSON value in UTF-8 and nothing else, without a member that comes twice.
-func readBody(r *http.Request) ([]byte, error) {
+// readBody returns the members of the body, if it is one JSON object in UTF-8 and nothing else, without a member that comes
+// twice.
+func readBody(r *http.Request) (map[string]jsontext.Value, error) {
 	if err := checkMediaType(r.Header); err != nil {
 		return nil, err
 	}
@@ -163,7 +138,32 @@ func readBody(r *http.Request) ([]byte, error) {
 	if err := checkJSON(body); err != nil {
 		return nil, err
 	}
-	return body, nil
+	return members(body)
+}
+
+// members takes apart a body that checkJSON has found to be well-formed.
+func members(body []byte) (map[string]jsontext.Value, error) {
+	decoder := jsontext.NewDecoder(bytes.NewReader(body))
+	if decoder.PeekKind() != '{' {
+		return nil, &app.Error{Code: app.Invalid, Message: "The body must be a JSON object.", Err: httpStatus(http.StatusUnprocessableEntity)}
+	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return nil, fmt.Errorf("read a body that is well-formed: %w", err)
+	}
+	given := map[string]jsontext.Value{}
+	for decoder.PeekKind() != '}' {
+		name, err := decoder.ReadToken()
+		if err != nil {
+			return nil, fmt.Errorf("read a body that is well-formed: %w", err)
+		}
+		member := name.String() // before the next call, which its bytes do not outlive
+		value, err := decoder.ReadValue()
+		if err != nil {
+			return nil, fmt.Errorf("read a body that is well-formed: %w", err)
+		}
+		given[member] = value.Clone()
+	}
+	return given, nil
 }
 
 func checkMediaType(header http.Header) error {
@@ -178,7 +178,6 @@ func checkMediaType(header http.Header) error {
 		kind, parameters, err := mime.ParseMediaType(given[0])
 		charset, has := parameters["charset"]
 		if err == nil && kind == "application/json" && (!has || strings.EqualFold(charset, "utf-8")) {
-			header.Set("Content-Type", kind) // huma compares its letters
 			return nil
 		}
 	}

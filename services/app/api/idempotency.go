@@ -19,11 +19,6 @@ const (
 	maxKey = 128
 )
 
-// Idempotent is embedded in the input of an operation that creates something.
-type Idempotent struct {
-	Key string `header:"Idempotency-Key" required:"true" minLength:"16" maxLength:"128" example:"\"8e03978e-40d5-43e8-bc93-6894a57f9324\"" doc:"Makes this request take effect once, however often it is sent: 16 to 128 printable ASCII characters, new for each new request. The quoted form of draft-ietf-httpapi-idempotency-key-header works too."`
-}
-
 // parseKey reads the values of the header.
 func parseKey(values []string) (string, error) {
 	wrong := func(detail string) (string, error) {
@@ -31,7 +26,7 @@ func parseKey(values []string) (string, error) {
 	}
 	switch len(values) {
 	case 0:
-		return wrong("is missing: send a header with 16 to 128 characters that no other request has")
+		return wrong(fmt.Sprintf("is missing: send a header with %d to %d characters that no other request has", minKey, maxKey))
 	case 1:
 	default:
 		return wrong("is given more than once")
@@ -77,7 +72,7 @@ func (c *call) once(who string, content any) (app.Once, error) {
 		return app.Once{}, fmt.Errorf("encode the request: %w", err)
 	}
 	mac := hmac.New(sha256.New, []byte(c.key))
-	fmt.Fprintf(mac, "%s\n%s", c.Operation().OperationID, canonical)
+	fmt.Fprintf(mac, "%s\n%s", c.op.OperationID, canonical)
 	return app.Once{
 		Key:     sha256.Sum256([]byte(who + "\n" + c.key)),
 		Request: app.Digest(mac.Sum(nil)),

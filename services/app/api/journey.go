@@ -1,8 +1,5 @@
 package api
 
-import "oneserver/app/journey"
-
-func (s *Server) getJourney(c *call, _ *struct{}) (*journey.Journey, error) {
-	seen := s.Journey(c.Context(), c.webVersion)
-	return &seen, nil
+func (s *Server) getJourney(c *call) (any, error) {
+	return s.Journey(c.Context(), c.webVersion), nil
 }

@@ -2,56 +2,100 @@ package api
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"reflect"
 	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humagin"
-	"github.com/danielgtaylor/huma/v2/validation"
 	"github.com/gin-gonic/gin"
 
 	"oneserver/app"
 )
 
-type humaContext = huma.Context // a name that does not hide its method Context
+// An operation is a row of the table in operations.go: what the OpenAPI document says of it, what it takes, and who
+// answers. huma makes the document; a request does not pass through it.
+type operation struct {
+	huma.Operation // Errors names only the statuses that do not follow from what the operation takes
+	takes          *input
+	answers        any // a value of the type of the answer; nil for one that has no body
+	handle         func(*call) (any, error)
+}
 
-// call is one request on its way through huma.
+// A call is one request to an operation, whose address and header have been checked.
 type call struct {
-	humaContext
 	*visit
-	gin  *gin.Context
-	body []byte
-	key  string // the Idempotency-Key, where the operation takes one
-	err  error  // why there is no answer
+	gin *gin.Context
+	op  *operation
+	key string // the Idempotency-Key, where the operation takes one
 }
 
-// nothing is the output of an operation that answers with 204.
-type nothing struct{}
+// Context ends with the request.
+func (c *call) Context() context.Context { return c.gin.Request.Context() }
 
-// answered leaves the writing to us.
-type answered struct {
-	Body func(huma.Context)
+// read puts the members of the body, in their one spelling, where fields say. A body that is not right is answered with
+// what is wrong with each of them.
+func (c *call) read(fields fields) error {
+	given, err := readBody(c.gin.Request)
+	if err != nil {
+		return err
+	}
+	return fields.read(given)
 }
 
-// register adds an operation: its route, its checks and its part of the OpenAPI document. op.Errors names only the
-// statuses that do not follow from what the operation takes.
-func register[I, O any](s *Server, api huma.API, op huma.Operation, handle func(*call, *I) (*O, error)) {
-	schemas := api.OpenAPI().Components.Schemas
-	success := &huma.Response{Description: http.StatusText(op.DefaultStatus)}
-	if op.DefaultStatus != http.StatusNoContent {
-		success.Content = map[string]*huma.MediaType{
-			"application/json": {Schema: schemas.Schema(reflect.TypeFor[O](), true, "")},
+// id is the id of a post in the address.
+func (c *call) id() uint64 {
+	id, _ := parsePositive(c.gin.Param("id"))
+	return id
+}
+
+// page is the page that a query asks for.
+func (c *call) page() app.Page {
+	query := c.gin.Request.URL.Query()
+	page := app.Page{Size: app.DefaultPageSize}
+	if limit, given := parsePositive(query.Get("limit")); given {
+		page.Size = int(limit)
+	}
+	page.Before, _ = parsePositive(query.Get("before"))
+	return page
+}
+
+// add makes a route and an entry of the document of an operation.
+func (s *Server) add(op *operation, document *huma.OpenAPI, router *gin.Engine) {
+	op.describe(document.Components.Schemas)
+	document.AddOperation(&op.Operation)
+	methods := []string{op.Method}
+	if op.Method == http.MethodGet {
+		methods = append(methods, http.MethodHead)
+	}
+	path := strings.NewReplacer("{", ":", "}", "").Replace(op.Path)
+	router.Match(methods, path, s.handle(func(c *gin.Context) error {
+		call := &call{visit: visitOf(c), gin: c, op: op}
+		if err := call.check(); err != nil {
+			return err
 		}
+		out, err := op.handle(call)
+		if err != nil {
+			return err
+		}
+		return s.ok(c, op.DefaultStatus, out)
+	}))
+}
+
+// describe fills in what follows from what the operation takes and answers.
+func (op *operation) describe(schemas huma.Registry) {
+	success := &huma.Response{Description: http.StatusText(op.DefaultStatus)}
+	if op.answers != nil {
+		success.Content = map[string]*huma.MediaType{"application/json": {Schema: schemas.Schema(reflect.TypeOf(op.answers), true, "")}}
 	}
 	op.Responses = map[string]*huma.Response{strconv.Itoa(op.DefaultStatus): success}
 	statuses := append(op.Errors, http.StatusBadRequest) // for a parameter that it does not have
-	if _, has := reflect.TypeFor[I]().FieldByName("Body"); has {
+	if op.takes != nil {
+		schemas.Map()[op.takes.name] = op.takes.fields.schema()
+		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+			"application/json": {Schema: &huma.Schema{Ref: "#/components/schemas/" + op.takes.name}},
+		}}
 		statuses = append(statuses, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
 	}
 	if op.Method != http.MethodGet {
@@ -75,92 +119,57 @@ func register[I, O any](s *Server, api huma.API, op huma.Operation, handle func(
 		op.Responses[strconv.Itoa(status)] = response
 	}
 	op.Errors = nil
-	op.SkipValidateParams = true // check.go is stricter
-	op.BodyReadTimeout = -1      // it has been read: a deadline that is left would end the work, as if the client had gone
-
-	huma.Register(api, op, func(_ context.Context, in *I) (*answered, error) {
-		return &answered{func(ctx huma.Context) {
-			call := ctx.(*call)
-			out, err := handle(call, in)
-			if err == nil {
-				err = s.ok(call.gin, op.DefaultStatus, out)
-			}
-			call.err = err
-		}}, nil
-	})
 }
 
-// adapter lets huma's operations be routes of ours.
-type adapter struct {
-	server *Server
-	router *gin.Engine
-}
-
-func (a adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.router.ServeHTTP(w, r) }
-
-func (a adapter) Handle(op *huma.Operation, next func(huma.Context)) {
-	methods := []string{op.Method}
-	if op.Method == http.MethodGet {
-		methods = append(methods, http.MethodHead)
+// number describes a parameter that is a whole number from 1; most and standard are 0 where there is none.
+func number(in, name string, most, standard int, doc string) *huma.Param {
+	least := 1.0
+	schema := &huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: &least, Description: doc}
+	if most > 0 {
+		limit := float64(most)
+		schema.Maximum = &limit
 	}
-	check := newCheck(op)
-	path := strings.NewReplacer("{", ":", "}", "").Replace(op.Path)
-	a.router.Match(methods, path, a.server.handle(func(c *gin.Context) error {
-		call := &call{humaContext: humagin.NewContext(op, c), visit: visitOf(c), gin: c}
-		if err := check.do(call); err != nil {
-			return err
-		}
-		next(call)
-		return call.err
-	}))
-}
-
-// huma's decoder reports here what it refuses. What it would then write, Marshal drops.
-func init() {
-	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
-		ctx.(*call).err = decodeError(status, message, errs)
-		return huma.NewError(status, message)
+	if standard > 0 {
+		schema.Default = standard
 	}
-	huma.NewError = func(status int, _ string, _ ...error) huma.StatusError { return &problem{Status: status} }
-	huma.ValidateStrictCasing = true
-	huma.DefaultArrayNullable = false
-
-	validation.MsgUnexpectedProperty = "is not a member here"
-	validation.MsgExpectedRequiredProperty = "%s is missing"
-	validation.MsgExpectedString = "must be text"
-	validation.MsgExpectedObject = "must be an object"
-	validation.MsgExpectedMinLength = "must have at least %d characters"
-	validation.MsgExpectedMaxLength = "may have at most %d characters"
+	return parameter(in, name, schema)
 }
 
-func (p *problem) GetStatus() int { return p.Status }
-func (p *problem) Error() string  { return p.Detail }
-
-var format = huma.Format{
-	Marshal:   func(io.Writer, any) error { return nil },
-	Unmarshal: json.Unmarshal, // checkJSON has been stricter; and this one goes on after a member of the wrong type
-}
-
-// decodeError translates what huma found wrong with a body.
-func decodeError(status int, message string, errs []error) error {
-	var fields []app.FieldError
-	for _, err := range errs {
-		detail, ok := err.(huma.ErrorDetailer)
-		if !ok {
-			return errors.Join(append([]error{errors.New(message)}, errs...)...)
-		}
-		d := detail.ErrorDetail()
-		field, found := strings.CutPrefix(d.Location, "body.")
-		if missing, is := strings.CutSuffix(d.Message, " is missing"); is && !found {
-			field, d = missing, &huma.ErrorDetail{Message: "is missing"}
-		} else if !found {
-			return &app.Error{Code: app.Invalid, Message: "The body must be a JSON object.", Err: httpStatus(status)}
-		}
-		what := d.Message
-		if what == fmt.Sprintf(validation.MsgExpectedMinLength, 1) {
-			what = empty
-		}
-		fields = append(fields, app.FieldError{Field: cut(field), Detail: what})
+// text describes a parameter that is a text of least to most characters.
+func text(in, name string, least, most int, doc string) *huma.Param {
+	schema := &huma.Schema{Type: huma.TypeString, Description: doc}
+	if most > 0 {
+		schema.MinLength, schema.MaxLength = &least, &most
 	}
-	return refused(status, fields...)
+	return parameter(in, name, schema)
 }
+
+func parameter(in, name string, schema *huma.Schema) *huma.Param {
+	p := &huma.Param{Name: name, In: in, Description: schema.Description, Schema: schema, Required: in == "path"}
+	if in == "query" {
+		p.Explode = new(bool)
+	}
+	return p
+}
+
+// required is p, which a request must have.
+func required(p *huma.Param) *huma.Param {
+	p.Required = true
+	return p
+}
+
+// What operations take beside a body.
+var (
+	limitOfPage = number("query", "limit", app.MaxPageSize, app.DefaultPageSize, "Posts on a page.")
+	beforePost  = number("query", "before", 0, 0, "Only posts with a smaller id: the next page.")
+	searched    = required(text("query", "q", 1, app.MaxSearch, "Words that all occur in a post."))
+	postID      = number("path", "id", 0, 0, "")
+	sessionOfID = text("path", "id", 0, 0, "From the list of sessions.")
+	keyOfThis   = func() *huma.Param {
+		p := required(text("header", idempotencyKey, minKey, maxKey, fmt.Sprintf("Makes this request take effect once, however often it is sent: "+
+			"%d to %d printable ASCII characters, new for each new request. The quoted form of "+
+			"draft-ietf-httpapi-idempotency-key-header works too.", minKey, maxKey)))
+		p.Schema.Examples = []any{`"8e03978e-40d5-43e8-bc93-6894a57f9324"`}
+		return p
+	}()
+)

@@ -52,51 +52,39 @@ func showPost(p app.Post) post {
 }
 
 type postPage struct {
-	Posts []post `json:"posts"`
+	Posts []post `json:"posts" nullable:"false"`
 	Next  string `json:"next,omitempty" doc:"The path of the next page; absent on the last."`
 }
 
-func showPage(posts []app.Post, next string) *postPage {
+func showPage(posts []app.Post, next string) postPage {
 	shown := postPage{Posts: make([]post, len(posts)), Next: next} // an empty list is [], not null
 	for i, p := range posts {
 		shown.Posts[i] = showPost(p)
 	}
-	return &shown
+	return shown
 }
 
-// PageInput is embedded in the input of a list. Like every such type it is exported, as huma passes over others.
-type PageInput struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"Posts on a page."`
-	Before uint64 `query:"before" minimum:"1" doc:"Only posts with a smaller id: the next page."`
-}
-
-func (in PageInput) page() app.Page { return app.Page{Before: in.Before, Size: in.Limit} }
-
-func (s *Server) listPosts(c *call, in *PageInput) (*postPage, error) {
-	posts, more, err := s.Posts.List(c.Context(), in.page())
+func (s *Server) listPosts(c *call) (any, error) {
+	page := c.page()
+	posts, more, err := s.Posts.List(c.Context(), page)
 	if err != nil {
 		return nil, err
 	}
 	var next string
 	if more {
-		next = fmt.Sprintf("/api/v1/posts?limit=%d&before=%d", in.Limit, posts[len(posts)-1].ID)
+		next = fmt.Sprintf("/api/v1/posts?limit=%d&before=%d", page.Size, posts[len(posts)-1].ID)
 	}
 	return showPage(posts, next), nil
 }
 
-type searchInput struct {
-	Q string `query:"q" required:"true" minLength:"1" maxLength:"100" doc:"Words that all occur in a post."`
-	PageInput
-}
-
-func (s *Server) searchPosts(c *call, in *searchInput) (*postPage, error) {
+func (s *Server) searchPosts(c *call) (any, error) {
+	page, words := c.page(), tidy(c.gin.Query("q"))
 	done, err := s.oneSearch(c)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	text := tidy(in.Q)
-	posts, more, err := s.Posts.Search(c.Context(), text, in.page())
+	posts, more, err := s.Posts.Search(c.Context(), words, page)
 	if is(err, app.Invalid) { // only the store knows which words it can look for
 		return nil, refused(http.StatusBadRequest, app.FieldError{Field: "q", Detail: app.AsError(err).Message})
 	}
@@ -105,85 +93,74 @@ func (s *Server) searchPosts(c *call, in *searchInput) (*postPage, error) {
 	}
 	var next string
 	if more {
-		next = fmt.Sprintf("/api/v1/search?q=%s&limit=%d&before=%d", url.QueryEscape(text), in.Limit, posts[len(posts)-1].ID)
+		next = fmt.Sprintf("/api/v1/search?q=%s&limit=%d&before=%d", url.QueryEscape(words), page.Size, posts[len(posts)-1].ID)
 	}
 	return showPage(posts, next), nil
 }
 
-// PostID is embedded in the input of an operation on one post. An id that is not a number names no post, as any other
-// that does not exist.
-type PostID struct {
-	ID uint64 `path:"id" minimum:"1"`
-}
-
-func (s *Server) getPost(c *call, in *PostID) (*post, error) {
-	found, err := s.Posts.Get(c.Context(), in.ID)
+func (s *Server) getPost(c *call) (any, error) {
+	found, err := s.Posts.Get(c.Context(), c.id())
 	if err != nil {
 		return nil, err
 	}
-	shown := showPost(found)
-	return &shown, nil
+	return showPost(found), nil
 }
 
+// draft is an app.Draft, by the names that a digest of it has had in every release.
 type draft struct {
-	Title string `json:"title" minLength:"1" maxLength:"200" doc:"One line."`
-	Body  string `json:"body" minLength:"1" maxLength:"20000" doc:"Plain text, paragraphs separated by an empty line."`
+	Title string `json:"title"`
+	Body  string `json:"body"`
 }
 
-func (d *draft) check() []error {
-	d.Title, d.Body = tidy(d.Title), norm.NFC.String(d.Body)
-	return wrong("title", checkTitle(d.Title), "body", checkBody(d.Body))
+func (d *draft) fields() fields {
+	return fields{
+		{name: "title", into: &d.Title, least: 1, most: app.MaxTitle, tidy: tidy, check: checkTitle, doc: "One line."},
+		{name: "body", into: &d.Body, least: 1, most: app.MaxBody, tidy: norm.NFC.String, check: checkBody,
+			doc: "Plain text, paragraphs separated by an empty line."},
+	}
 }
 
-type createPostInput struct {
-	Idempotent
-	Body draft
-}
-
-func (in *createPostInput) Resolve(huma.Context) []error { return in.Body.check() }
-
-func (s *Server) createPost(c *call, in *createPostInput) (*post, error) {
+func (s *Server) createPost(c *call) (any, error) {
+	var written draft
+	if err := c.read(written.fields()); err != nil {
+		return nil, err
+	}
 	session, err := s.session(c)
 	if err != nil {
 		return nil, err
 	}
-	once, err := c.once(fmt.Sprintf("user %d", session.User.ID), in.Body)
+	once, err := c.once(fmt.Sprintf("user %d", session.User.ID), written)
 	if err != nil {
 		return nil, err
 	}
-	made, err := s.Posts.Create(c.Context(), once, session.User.ID, app.Draft(in.Body))
+	made, err := s.Posts.Create(c.Context(), once, session.User.ID, app.Draft(written))
 	if err != nil {
 		return nil, err
 	}
 	c.gin.Header("Location", fmt.Sprintf("/api/v1/posts/%d", made.ID))
-	shown := showPost(made)
-	return &shown, nil
+	return showPost(made), nil
 }
 
-type updatePostInput struct {
-	PostID
-	Body draft
-}
-
-func (in *updatePostInput) Resolve(huma.Context) []error { return in.Body.check() }
-
-func (s *Server) updatePost(c *call, in *updatePostInput) (*post, error) {
+func (s *Server) updatePost(c *call) (any, error) {
+	var written draft
+	if err := c.read(written.fields()); err != nil {
+		return nil, err
+	}
 	session, err := s.session(c)
 	if err != nil {
 		return nil, err
 	}
-	changed, err := s.Posts.Update(c.Context(), session.User.ID, in.ID, app.Draft(in.Body))
+	changed, err := s.Posts.Update(c.Context(), session.User.ID, c.id(), app.Draft(written))
 	if err != nil {
 		return nil, err
 	}
-	shown := showPost(changed)
-	return &shown, nil
+	return showPost(changed), nil
 }
 
-func (s *Server) deletePost(c *call, in *PostID) (*nothing, error) {
+func (s *Server) deletePost(c *call) (any, error) {
 	session, err := s.session(c)
 	if err != nil {
 		return nil, err
 	}
-	return &nothing{}, s.Posts.Delete(c.Context(), session.User.ID, in.ID)
+	return nil, s.Posts.Delete(c.Context(), session.User.ID, c.id())
 }

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"oneserver/app"
 	"oneserver/app/auth"
 )
@@ -79,33 +77,35 @@ type sessionState struct {
 	User     *user `json:"user,omitempty" doc:"Who is signed in; absent for a stranger."`
 }
 
-func (s *Server) getSession(c *call, _ *struct{}) (*sessionState, error) {
+func (s *Server) getSession(c *call) (any, error) {
 	session, err := s.session(c)
 	if is(err, app.Unauthorized) {
-		return &sessionState{}, nil
+		return sessionState{}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &sessionState{SignedIn: true, User: showUser(session.User)}, nil
+	return sessionState{SignedIn: true, User: showUser(session.User)}, nil
 }
 
-type signInInput struct {
-	Body struct {
-		Email    string `json:"email" minLength:"1" maxLength:"254"`
-		Password string `json:"password" minLength:"1" maxLength:"256"`
+type signInForm struct{ email, password string }
+
+func (k *signInForm) fields() fields {
+	return fields{
+		{name: "email", into: &k.email, least: 1, most: app.MaxEmail, check: checkEmail},
+		{name: "password", into: &k.password, least: 1, most: app.MaxPassword, check: checkSecret},
 	}
-}
-
-func (in *signInInput) Resolve(huma.Context) []error {
-	return wrong("email", checkEmail(in.Body.Email), "password", checkSecret(in.Body.Password))
 }
 
 // signIn answers a wrong password and an address without an account alike, after the same work. (A browser that has
 // signed in to an account before is told apart, and knows already that there is one.)
-func (s *Server) signIn(c *call, in *signInInput) (*sessionState, error) {
+func (s *Server) signIn(c *call) (any, error) {
 	ctx := c.Context()
-	found, err := s.Accounts.UserByEmail(ctx, in.Body.Email)
+	var given signInForm
+	if err := c.read(given.fields()); err != nil {
+		return nil, err
+	}
+	found, err := s.Accounts.UserByEmail(ctx, given.email)
 	exists := err == nil
 	if err != nil && !is(err, app.NotFound) {
 		return nil, err
@@ -120,15 +120,15 @@ func (s *Server) signIn(c *call, in *signInInput) (*sessionState, error) {
 			knownBy = found.ID
 		}
 	}
-	limits := s.signInLimits(c, in.Body.Email, knownBy)
+	limits := s.signInLimits(c, given.email, knownBy)
 	if err := s.throttle(c, append(limits.others, limits.account...)...); err != nil {
 		return nil, err
 	}
 	right := false
 	if exists {
-		right, err = s.Passwords.Verify(ctx, in.Body.Password, found.PasswordHash)
+		right, err = s.Passwords.Verify(ctx, given.password, found.PasswordHash)
 	} else {
-		err = s.Passwords.VerifyNobody(ctx, in.Body.Password)
+		err = s.Passwords.VerifyNobody(ctx, given.password)
 	}
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (s *Server) signIn(c *call, in *signInInput) (*sessionState, error) {
 		err = s.Accounts.StartSession(ctx, found.ID, found.PasswordHash, tokens)
 		if err == nil {
 			give()
-			return &sessionState{SignedIn: true, User: showUser(found)}, nil
+			return sessionState{SignedIn: true, User: showUser(found)}, nil
 		}
 		if !is(err, app.Conflict) { // the password was changed just now
 			return nil, err
@@ -150,14 +150,14 @@ func (s *Server) signIn(c *call, in *signInInput) (*sessionState, error) {
 	return nil, &app.Error{Code: app.Unauthorized, Message: "The address or the password is wrong."}
 }
 
-func (s *Server) signOut(c *call, _ *struct{}) (*nothing, error) {
+func (s *Server) signOut(c *call) (any, error) {
 	if c.token != (app.Digest{}) {
 		if err := s.Accounts.EndSession(c.Context(), c.token); err != nil {
 			return nil, err
 		}
 	}
 	c.clearCookie("session")
-	return &nothing{}, nil
+	return nil, nil
 }
 
 type openSession struct {
@@ -169,13 +169,13 @@ type openSession struct {
 }
 
 type openSessions struct {
-	Sessions []openSession `json:"sessions"`
+	Sessions []openSession `json:"sessions" nullable:"false"`
 }
 
 // sessionID names a session in a list. It is a part of the digest of its token, from which nobody finds the token.
 func sessionID(s app.Session) string { return hex.EncodeToString(s.TokenHash[:16]) }
 
-func (s *Server) listSessions(c *call, _ *struct{}) (*openSessions, error) {
+func (s *Server) listSessions(c *call) (any, error) {
 	here, err := s.session(c)
 	if err != nil {
 		return nil, err
@@ -194,12 +194,7 @@ func (s *Server) listSessions(c *call, _ *struct{}) (*openSessions, error) {
 	return shown, nil
 }
 
-// SessionID is embedded in the input of an operation on one session.
-type SessionID struct {
-	ID string `path:"id" doc:"From the list of sessions."`
-}
-
-func (s *Server) endSession(c *call, in *SessionID) (*nothing, error) {
+func (s *Server) endSession(c *call) (any, error) {
 	here, err := s.session(c)
 	if err != nil {
 		return nil, err
@@ -209,13 +204,13 @@ func (s *Server) endSession(c *call, in *SessionID) (*nothing, error) {
 		return nil, err
 	}
 	for _, one := range all {
-		if sessionID(one) != in.ID {
+		if sessionID(one) != c.gin.Param("id") {
 			continue
 		}
 		if one.TokenHash == here.TokenHash {
 			c.clearCookie("session")
 		}
-		return &nothing{}, s.Accounts.EndSession(c.Context(), one.TokenHash)
+		return nil, s.Accounts.EndSession(c.Context(), one.TokenHash)
 	}
 	return nil, &app.Error{Code: app.NotFound, Message: "There is no such session: it has ended already."}
 }

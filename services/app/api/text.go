@@ -10,23 +10,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/danielgtaylor/huma/v2"
 	"golang.org/x/text/unicode/norm"
 	"golang.org/x/text/unicode/rangetable"
 
 	"oneserver/app"
 )
-
-// wrong makes errors of pairs of a body's member and what is wrong with it, where something is.
-func wrong(pairs ...string) []error {
-	var errs []error
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			errs = append(errs, &huma.ErrorDetail{Location: "body." + pairs[i], Message: pairs[i+1]})
-		}
-	}
-	return errs
-}
 
 // What is wrong with a text.
 const (

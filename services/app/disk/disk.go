@@ -15,7 +15,7 @@ import (
 
 const (
 	interval = 2 * time.Second
-	// stale is how old the file may be. While the database is away nobody looks, and nobody can write anything either.
+	// stale is how old the file may be. While the database is down nobody looks, and nobody can write anything either.
 	stale = time.Minute
 )
 

@@ -1,5 +1,5 @@
 // Package journey looks at the stack from inside the application: what its name server answers for the site, and
-// which parts there are, in which version and how they are. A part that is away is something to show, not an error.
+// which parts there are, in which version and how they are. A part that is down is something to show, not an error.
 package journey
 
 import (
@@ -20,14 +20,14 @@ const (
 // Journey is what a request passes on its way.
 type Journey struct {
 	DNS   DNS    `json:"dns" doc:"What the stack's name server answers"`
-	Parts []Part `json:"parts" doc:"dns, web, app and db, in the order in which a request meets them"`
+	Parts []Part `json:"parts" nullable:"false" doc:"dns, web, app and db, in the order in which a request meets them"`
 }
 
 // DNS is a question to the stack's name server and its answer.
 type DNS struct {
 	Question string   `json:"question" example:"www.foobar.com. A"`
 	View     string   `json:"view" enum:"inside" doc:"Who asked: the application, inside the network, is told the address of web there; the outside is told the server's public address"`
-	Records  []Record `json:"records"`
+	Records  []Record `json:"records" nullable:"false"`
 	Duration float64  `json:"duration_ms" doc:"Milliseconds"`
 	Error    string   `json:"error" doc:"Why there is no answer; empty if there is one"`
 }
@@ -56,7 +56,7 @@ type Config struct {
 	DNSAddress string // host:port of the stack's name server
 	Replica    string // the name of this process
 
-	// DatabaseVersion asks the database for its version, without waiting for one that is away.
+	// DatabaseVersion asks the database for its version, without waiting for one that is down.
 	DatabaseVersion func(context.Context) (string, error)
 }
 

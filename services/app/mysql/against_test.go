@@ -141,6 +141,9 @@ func testSearch(t *testing.T, db *DB) {
 		{Title: "Xylophones", Body: "and a glockenspiel_x"},
 		{Title: "Common", Body: strings.Join(slices.Sorted(maps.Keys(notIndexed)), " ")},
 		{Title: "数据库", Body: "在一个服务器上"},
+		{Title: "测试", Body: "今天我们在这里测试中文搜索, 使用MySQL数据库"},
+		{Title: "かな", Body: "ここでサーバーを動かす。𠮷野家で"},
+		{Title: "한글", Body: "이 서버에서는"},
 	} {
 		post, err := db.Create(t.Context(), newOnce(), ada.ID, draft)
 		if err != nil {
@@ -164,7 +167,20 @@ func testSearch(t *testing.T, db *DB) {
 		{"DON'T xylophone", []string{"Letters"}},
 		{"xylophone 100%", []string{"Letters"}},
 		{"glockenspiel_x", []string{"Xylophones"}},
-		{"数据库", []string{"数据库"}},
+		{"数据库", []string{"测试", "数据库"}},
+		{"测试", []string{"测试"}},
+		{"试测", nil},
+		{"中文搜索 今天", []string{"测试"}},
+		{"mysql 测试", []string{"测试"}},
+		{"使用mysql", []string{"测试"}},
+		{"mysql 服务", nil},
+		{"服务 务器 器上", []string{"数据库"}},
+		{"サーバー", []string{"かな"}},
+		{"野家", []string{"かな"}},
+		{"𠮷野家", []string{"かな"}},
+		{"吉野家", nil},
+		{"서버", []string{"한글"}},
+		{"数 服务", []string{"数据库"}},
 		{`xylophone ") ' ; -- \ * @ ( < > ~ `, []string{"Xylophones", "Letters", "Zoë 🎉"}},
 		{strings.Repeat("xylophone@", 10), []string{"Xylophones", "Letters", "Zoë 🎉"}},
 	} {
@@ -223,7 +239,7 @@ func testSearch(t *testing.T, db *DB) {
 		if err := db.Delete(t.Context(), ada.ID, ids["Letters"]); err != nil {
 			t.Fatal(err)
 		}
-		for text, want := range map[string]int{"glockenspiel": 0, "marimba": 1, "xylophone": 1} {
+		for text, want := range map[string]int{"glockenspiel": 0, "marimba": 1, "xylophone": 1, "测试": 1} {
 			if posts, _, err := db.Search(t.Context(), text, app.Page{Size: 10}); err != nil || len(posts) != want {
 				t.Errorf("%s: got %d posts, want %d, %v", text, len(posts), want, err)
 			}
@@ -236,6 +252,136 @@ func testSearch(t *testing.T, db *DB) {
 		if posts, _, err := db.Search(t.Context(), "marimba", app.Page{Size: 10}); err != nil || len(posts) != 0 {
 			t.Errorf("got %v, %v", posts, err)
 		}
+	})
+}
+
+// found returns what a search finds.
+func found(t *testing.T, db *DB, text string) (ids []uint64) {
+	t.Helper()
+	posts, _, err := db.Search(t.Context(), text, app.Page{Size: 10})
+	if err != nil {
+		t.Errorf("search %s: %v", text, err)
+	}
+	for _, post := range posts {
+		ids = append(ids, post.ID)
+	}
+	return ids
+}
+
+// The release before writes posts only: its statements are here as they are in it.
+func testPostsOfTheReleaseBefore(t *testing.T, db *DB) {
+	ada := newUser(t, db, "Writer of two releases")
+	insert := func(t *testing.T, title, body string) uint64 {
+		t.Helper()
+		result, err := db.pool.Exec("INSERT INTO `posts` (`user_id`,`title`,`body`,`created_at`) VALUES (?,?,?,?)", ada.ID, title, body, time.Now().UTC())
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := result.LastInsertId()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return uint64(id)
+	}
+	edit := func(t *testing.T, id uint64, title, body string) {
+		t.Helper()
+		exec(t, db, "UPDATE posts SET title = ?, body = ?, updated_at = ? WHERE id = ?", title, body, db.gorm.NowFunc(), id)
+	}
+	want := func(t *testing.T, when, text string, ids ...uint64) {
+		t.Helper()
+		if got := found(t, db, text); !slices.Equal(got, ids) {
+			t.Errorf("%s, %s: got %v, want %v", when, text, got, ids)
+		}
+	}
+	fill := func(t *testing.T, least int) {
+		t.Helper()
+		var all sync.WaitGroup
+		var filled atomic.Int64
+		for range 2 { // replicas share the work
+			all.Go(func() {
+				n, err := db.fill(t.Context())
+				if err != nil {
+					t.Error(err)
+				}
+				filled.Add(int64(n))
+			})
+		}
+		all.Wait()
+		if n, err := db.fill(t.Context()); n != 0 || err != nil { // what one was writing, the other has left out
+			t.Errorf("after two that filled %d, a third fills %d, %v", filled.Load(), n, err)
+		}
+		if int(filled.Load()) < least {
+			t.Errorf("%d were filled, want %d", filled.Load(), least)
+		}
+	}
+	fill(t, 0)
+
+	t.Run("what the release before writes is found as it is, at once and after it was filled in", func(t *testing.T) {
+		old := insert(t, "quokka", "numbat 数据库在这里")
+		mine, err := db.Create(t.Context(), newOnce(), ada.ID, app.Draft{Title: "quokka", Body: "bilby 使用数据库"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, "written by both", "quokka", mine.ID, old)
+		want(t, "not filled in", "numbat", old)
+		want(t, "not filled in", "数据库在", old) // as that release finds it, by its beginning
+		edit(t, mine.ID, "quokka", "wombat 测试")
+		for _, when := range []string{"edited by the other", "and filled in"} {
+			want(t, when, "bilby")
+			want(t, when, "使用")
+			want(t, when, "wombat", mine.ID)
+			if when == "edited by the other" {
+				fill(t, 2)
+			}
+		}
+		want(t, "filled in", "测试", mine.ID)
+		want(t, "filled in", "据库", old)
+		want(t, "filled in", "quokka", mine.ID, old)
+		if _, err := db.Update(t.Context(), ada.ID, old, app.Draft{Title: "quokka", Body: "potoroo"}); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "edited by this one", "numbat")
+		want(t, "edited by this one", "据库")
+		want(t, "edited by this one", "potoroo", old)
+		exec(t, db, "DELETE FROM posts WHERE id = ?", old)
+		want(t, "deleted by the other", "quokka", mine.ID)
+		if n := count(t, db, "SELECT COUNT(*) FROM post_search WHERE post_id = ?", old); n != 0 {
+			t.Errorf("%d rows of a deleted post are left", n)
+		}
+	})
+	t.Run("it is filled in by who serves, and not where the disk is full", func(t *testing.T) {
+		id := insert(t, "thylacine", "测试")
+		var full atomic.Bool
+		full.Store(true)
+		replica := open(t, testConfig(), app.Quotas{}, &full)
+		if n, err := replica.fill(t.Context()); n != 0 || err == nil {
+			t.Errorf("on a full disk it fills %d, %v", n, err)
+		}
+		open(t, testConfig(), app.Quotas{}, nil)
+		eventually(t, "a replica that starts fills it in", func() bool {
+			return count(t, db, "SELECT COUNT(*) FROM post_search WHERE post_id = ?", id) == 1
+		})
+	})
+	t.Run("posts are filled in by the text that they have together", func(t *testing.T) {
+		var ids []uint64
+		for _, bytes := range []int{1, 3 * fillBytes / 4, 3 * fillBytes / 4, 1, 1} {
+			ids = append([]uint64{insert(t, "x", strings.Repeat("x", bytes))}, ids...) // the newest first
+		}
+		got, _, _, err := db.behind(t.Context(), 1<<64-1)
+		if err != nil || len(got) != 2 || !slices.Equal(got[0], ids[:3]) || !slices.Equal(got[1], ids[3:]) {
+			t.Errorf("got %v, %v; want %v and %v", got, err, ids[:3], ids[3:])
+		}
+		fill(t, len(ids))
+	})
+	t.Run("a later release drops the index of today while this one runs, and gives the posts a column at once", func(t *testing.T) {
+		id := insert(t, "dunnart", "kowari 测试")
+		fill(t, 1)
+		exec(t, db, "ALTER TABLE posts DROP KEY words")
+		want(t, "without the old index", "dunnart kowari", id)
+		want(t, "without the old index", "测试 dunnart", id)
+		exec(t, db, "ALTER TABLE posts FORCE, ALGORITHM = INPLACE")
+		exec(t, db, "ALTER TABLE posts ADD COLUMN later int NULL, ALGORITHM = INSTANT")
+		want(t, "with a column", "kowari", id)
 	})
 }
 
@@ -601,7 +747,7 @@ func testPlans(t *testing.T, db *DB) {
 	if err := db.pool.QueryRow("ANALYZE TABLE posts, users, sessions").Scan(&ignored[0], &ignored[1], &ignored[2], &ignored[3]); err != nil {
 		t.Fatal(err)
 	}
-	bad := regexp.MustCompile(`(?i)hash|temporary|Table scan|Index scan|Sort|materialize`)
+	bad, sorted := regexp.MustCompile(`(?i)hash|temporary|Table scan|Index scan|Sort|materialize`), regexp.MustCompile(`Sort( row IDs)?: posts\.id DESC`)
 	post, err := db.Create(t.Context(), newOnce(), user.ID, app.Draft{Title: "x", Body: "x"})
 	if err != nil {
 		t.Fatal(err)
@@ -611,7 +757,9 @@ func testPlans(t *testing.T, db *DB) {
 		t.Fatal(err)
 	}
 	now := time.Now().Add(-time.Minute)
-	statement, args := searchWords("title the").statement(0)
+	statement, args := searchFor("title the").statement(0)
+	runs, runArgs := searchFor("title 测试").statement(0)
+	old, oldArgs := searchBefore("title the").statement(0)
 	for name, test := range map[string]struct {
 		statement string
 		args      []any
@@ -623,14 +771,16 @@ func testPlans(t *testing.T, db *DB) {
 		"one post":   {wholePost, []any{post.ID}, "Rows fetched before execution", false},
 		"session":    {readSession, []any{digest(token), now, now}, "Rows fetched before execution", false},
 		"user":       {readUser + "email = ?", []any{user.Email}, "Rows fetched before execution", false},
-		"search":     {statement, slices.Concat([]any{500}, args, []any{21}), "Full-text index search on posts using words", true},
+		"search":     {statement, slices.Concat([]any{500}, args, []any{21}), "Full-text index search on post_search using words", true},
+		"with runs":  {runs, slices.Concat([]any{500}, runArgs, []any{21}), "Full-text index search on post_search using", true},
+		"as before":  {old, slices.Concat([]any{500}, oldArgs, []any{21}), "Full-text index search on posts using words", true},
 	} {
 		t.Run("plan of "+name, func(t *testing.T) {
 			var plan string
 			if err := db.pool.QueryRow("EXPLAIN FORMAT=TREE "+test.statement, test.args...).Scan(&plan); err != nil {
 				t.Fatal(err)
 			}
-			looked := strings.ReplaceAll(strings.ReplaceAll(plan, "Index range scan", ""), "Sort row IDs: posts.id DESC", "")
+			looked := sorted.ReplaceAllString(strings.ReplaceAll(plan, "Index range scan", ""), "")
 			if !strings.Contains(plan, test.want) || bad.MatchString(looked) || test.sorts != strings.Contains(plan, "Sort") {
 				t.Errorf("%s\n%s", test.statement, plan)
 			}
@@ -661,6 +811,9 @@ func testPlans(t *testing.T, db *DB) {
 }
 
 func testDatabaseAway(t *testing.T, direct *DB, config Config) {
+	if _, err := direct.fill(t.Context()); err != nil { // so that nothing else is written through the proxy
+		t.Fatal(err)
+	}
 	through := newProxy(t, config.Address)
 	config.Address = through.address()
 	db, err := Open(config, slog.New(slog.DiscardHandler))
@@ -754,6 +907,9 @@ func testDatabaseAway(t *testing.T, direct *DB, config Config) {
 			if !through.lost() {
 				t.Errorf("%s: no COMMIT was lost", name)
 			}
+			eventually(t, "what is left of a deleted account is removed, which commits too", func() bool {
+				return count(t, direct, "SELECT COUNT(*) FROM users WHERE deleted_at IS NOT NULL") == 0
+			})
 		}
 		title := rand.Text()
 		through.loseAnswerTo("COMMIT")

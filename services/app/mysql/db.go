@@ -26,8 +26,8 @@ const poolSize = 10
 // innodb_ft_result_cache_limit counts: with that at 4M it was 6 MB, and eighty at once took mysqld past its 512 MB.
 const searchLimit = 2
 
-// searchTries is how long a search tries one word after another for the first, which takes milliseconds each: with the
-// last statement (selectLimit) it is how long others wait for it.
+// searchTries is how long a search of an index tries one word after another for the first, which takes milliseconds each:
+// with the last statement (selectLimit) it is how long others wait for it.
 const searchTries = time.Second
 
 // Time limits of a statement. The server gives up first, on a SELECT and on the wait for a row, then the connection, and
@@ -113,6 +113,7 @@ func Open(c Config, log *slog.Logger) (*DB, error) {
 	opened.life, opened.end = context.WithCancel(context.Background())
 	opened.background.Go(opened.sweepUntilClosed)
 	opened.background.Go(opened.eraseUntilClosed)
+	opened.background.Go(opened.fillUntilClosed)
 	return opened, nil
 }
 

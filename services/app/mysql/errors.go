@@ -18,6 +18,7 @@ import (
 const (
 	errTooManyHits = 188  // InnoDB's: a full-text search finds more than innodb_ft_result_cache_limit holds
 	errNoTable     = 1146 // ER_NO_SUCH_TABLE
+	errNoIndex     = 1191 // ER_FT_MATCHING_KEY_NOT_FOUND: there is no such full-text index
 	errLockWait    = 1205 // ER_LOCK_WAIT_TIMEOUT
 	errDeadlock    = 1213 // ER_LOCK_DEADLOCK
 	errReprepare   = 1615 // ER_NEED_REPREPARE: the table left the server's cache of definitions each time that it tried
@@ -25,7 +26,7 @@ const (
 	errRolledBack  = 3101 // ER_TRANSACTION_ROLLBACK_DURING_COMMIT: refused by the group of servers
 )
 
-// Server errors that say that the database is away, busy or not usable at the moment, rather than that a statement of
+// Server errors that say that the database is down, busy or not usable at the moment, rather than that a statement of
 // ours is wrong.
 var away = map[uint16]bool{
 	1040:          true, // ER_CON_COUNT_ERROR: too many connections
@@ -73,7 +74,7 @@ func translate(doing string, err error) error {
 	return cause
 }
 
-// worthWaiting reports whether err says that the database is away in a way that may pass within seconds. A statement
+// worthWaiting reports whether err says that the database is down in a way that may pass within seconds. A statement
 // that took too long would only take so again, and tables are not made in a moment.
 func worthWaiting(err error) bool {
 	return isAway(err) && !hasNumber(err, errNoTable, errTooSlow)

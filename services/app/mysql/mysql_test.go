@@ -138,7 +138,7 @@ func TestAgainstMySQL(t *testing.T) {
 		t.Fatalf("database %s holds %d tables: this test wants an empty one", config.Database, tables)
 	}
 	t.Cleanup(func() {
-		exec("DROP TABLE IF EXISTS sessions, devices, posts, idempotency_keys, users, throttle, goose_db_version")
+		exec("DROP TABLE IF EXISTS post_search, sessions, devices, posts, idempotency_keys, users, throttle, goose_db_version")
 		db.Close()
 	})
 
@@ -322,4 +322,5 @@ func TestAgainstMySQL(t *testing.T) {
 	testDatabaseAway(t, db, config)
 	testSearchForAWordThatIsEverywhere(t, db)
 	testErase(t, db, config)
+	testPostsOfTheReleaseBefore(t, db)
 }

@@ -18,15 +18,16 @@ import (
 const (
 	postHead = "SELECT posts.id, COALESCE(posts.user_id, 0) AS author_id, COALESCE(users.name, '') AS author, " +
 		"title, posts.created_at, COALESCE(updated_at, posts.created_at) AS updated_at, "
-	ofPosts   = "FROM posts LEFT JOIN users FORCE INDEX FOR JOIN (PRIMARY) ON users.id = posts.user_id WHERE users.deleted_at IS NULL AND "
-	wholePost = postHead + "body " + ofPosts + "posts.id = ?"
+	withAuthors = "LEFT JOIN users FORCE INDEX FOR JOIN (PRIMARY) ON users.id = posts.user_id WHERE users.deleted_at IS NULL AND "
+	wholePost   = postHead + "body FROM posts " + withAuthors + "posts.id = ?"
 )
 
 // The parts of a page of posts. It begins with the newest by asking for those before one that nobody will ever write,
 // so that every page is the same statement with the same plan: a walk down the primary key from where the page begins.
 var (
-	postsInList = postHead + fmt.Sprintf("LEFT(body, %d) AS body, CHAR_LENGTH(body) > %[1]d AS cut "+ofPosts+"posts.id < ?", app.ExcerptLength)
-	listPosts   = postsInList + newestFirst
+	postsInList = postHead + fmt.Sprintf("LEFT(body, %d) AS body, CHAR_LENGTH(body) > %[1]d AS cut FROM ", app.ExcerptLength)
+	before      = withAuthors + "posts.id < ?"
+	listPosts   = postsInList + "posts " + before + newestFirst
 )
 
 const newestFirst = " ORDER BY posts.id DESC LIMIT ?"
@@ -36,39 +37,13 @@ func (db *DB) List(ctx context.Context, page app.Page) (posts []app.Post, more b
 	return db.page(ctx, "list posts", page, listPosts)
 }
 
-// Search implements app.PostStore. What it finds is sorted, which is bounded by what a search may find at all
-// (innodb_ft_result_cache_limit): more is an *app.Error of code Invalid, as is a text without a word to look for.
-func (db *DB) Search(ctx context.Context, text string, page app.Page) (posts []app.Post, more bool, err error) {
-	search := searchWords(text)
-	if len(search.words) == 0 {
-		return nil, false, &app.Error{Code: app.Invalid, Message: "Search for a word of three letters or more, other than the most common ones."}
-	}
-	select {
-	case db.searching <- struct{}{}:
-		defer func() { <-db.searching }()
-	case <-ctx.Done():
-		return nil, false, translate("wait to search posts", ctx.Err())
-	case <-time.After(waitLimit):
-		return nil, false, translate("wait to search posts", context.DeadlineExceeded)
-	}
-	began := time.Now()
-	for first := range search.words {
-		statement, args := search.statement(first)
-		posts, more, err = db.page(ctx, "search posts", page, statement, args...)
-		if !hasNumber(err, errTooManyHits) || time.Since(began) > searchTries {
-			break
-		}
-	}
-	return posts, more, err
-}
-
 // page reads a page with a statement that takes where it begins, then args, then how many posts.
 func (db *DB) page(ctx context.Context, doing string, page app.Page, statement string, args ...any) (posts []app.Post, more bool, err error) {
-	before := page.Before
-	if before == 0 {
-		before = math.MaxUint64
+	from := page.Before
+	if from == 0 {
+		from = math.MaxUint64
 	}
-	args = append(append([]any{before}, args...), page.Size+1) // one more than shown: is there a next page?
+	args = append(append([]any{from}, args...), page.Size+1) // one more than shown: is there a next page?
 	err = db.run(ctx, doing, func(tx *gorm.DB) error {
 		posts = make([]app.Post, 0, page.Size+1)
 		rows, err := tx.Raw(statement, args...).Rows()
@@ -158,6 +133,10 @@ func (db *DB) Create(ctx context.Context, once app.Once, author uint64, draft ap
 			return err
 		}
 		post.ID = row.ID
+		index := searchable(post.ID, draft, nil)
+		if err := tx.Create(&index).Error; err != nil {
+			return err
+		}
 		return finish(tx, once, author, firstAnswer{post.ID, post.Author, post.CreatedAt, post.UpdatedAt})
 	})
 	if err != nil {
@@ -186,7 +165,10 @@ func (db *DB) Update(ctx context.Context, author, id uint64, draft app.Draft) (p
 			return err
 		}
 		post.Title, post.Body, post.UpdatedAt = draft.Title, draft.Body, now
-		return tx.Exec("UPDATE posts SET title = ?, body = ?, updated_at = ? WHERE id = ?", post.Title, post.Body, now, id).Error
+		if err := tx.Exec("UPDATE posts SET title = ?, body = ?, updated_at = ? WHERE id = ?", post.Title, post.Body, now, id).Error; err != nil {
+			return err
+		}
+		return reindex(tx, searchable(id, draft, &now))
 	})
 	if err != nil {
 		return app.Post{}, err

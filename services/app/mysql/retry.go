@@ -10,7 +10,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// waitLimit is how long one call waits for a database that is away, all its tries together. It is less than a request
+// waitLimit is how long one call waits for a database that is down, all its tries together. It is less than a request
 // may take (api.requestLimit), so that the answer still says what is wrong.
 const waitLimit = 10 * time.Second
 
@@ -28,7 +28,7 @@ type permanent struct{ error }
 func (p permanent) Unwrap() error { return p.error }
 
 // run calls do, which reads, or writes what may be written twice, in one statement. It calls it again while the
-// database is away, and returns errors in the domain's terms; doing names the call in them.
+// database is down, and returns errors in the domain's terms; doing names the call in them.
 func (db *DB) run(ctx context.Context, doing string, do func(tx *gorm.DB) error) error {
 	bounded, cancel := context.WithTimeout(ctx, waitLimit)
 	defer cancel()

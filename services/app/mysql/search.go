@@ -2,18 +2,25 @@ package mysql
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+	"gorm.io/gorm"
+
+	"oneserver/app"
 )
 
-// Words that InnoDB's full-text index holds are of this many characters (innodb_ft_min_token_size and _max_).
+// What InnoDB's full-text indexes hold: words of this many characters (innodb_ft_min_token_size and _max_), and of a run
+// each two characters that follow one another (ngram_token_size).
 const (
 	minWord = 3
 	maxWord = 84
+	minRun  = 2
 )
 
 // notIndexed are the words that the index leaves out (INFORMATION_SCHEMA.INNODB_FT_DEFAULT_STOPWORD), those that are too
@@ -24,37 +31,238 @@ var notIndexed = map[string]bool{
 	"with": true, "www": true,
 }
 
-// search is what to look for.
-type search struct {
-	words []string // terms of MySQL's boolean mode: the beginnings of words that must all occur
-	other []string // texts that must occur too, with something in them that the index cannot find
+// Search implements app.PostStore. What it finds is sorted, which is bounded by what a search may find at all
+// (innodb_ft_result_cache_limit): more is an *app.Error of code Invalid, as is a text without a word to look for.
+//
+// It finds what the index of today finds, of the posts that are in it as they are now, and what the index of the release
+// before finds. MySQL keeps that one whichever release writes, so no post is missed that the release before would find.
+// It goes with a later release, while this one is still there: hence errNoIndex.
+func (db *DB) Search(ctx context.Context, text string, page app.Page) (posts []app.Post, more bool, err error) {
+	now, before := searchFor(text), searchBefore(text)
+	if !now.possible() && !before.possible() {
+		return nil, false, &app.Error{Code: app.Invalid, Message: "Search for a word of three letters or more, other than the most common ones, " +
+			"or for two characters or more of Chinese, Japanese or Korean."}
+	}
+	select {
+	case db.searching <- struct{}{}:
+		defer func() { <-db.searching }()
+	case <-ctx.Done():
+		return nil, false, translate("wait to search posts", ctx.Err())
+	case <-time.After(waitLimit):
+		return nil, false, translate("wait to search posts", context.DeadlineExceeded)
+	}
+	if now.possible() {
+		if posts, more, err = db.searchIn(ctx, now, page); err != nil {
+			return nil, false, err
+		}
+	}
+	if before.possible() {
+		others, moreOthers, err := db.searchIn(ctx, before, page)
+		if hasNumber(err, errNoIndex) {
+			return posts, more, nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		posts = newestOf(posts, others)
+		more = more || moreOthers || len(posts) > page.Size
+		posts = posts[:min(len(posts), page.Size)]
+	}
+	return posts, more, nil
 }
 
-// searchWords makes a search of what a person has typed. Nothing typed can be an operator of the boolean mode: words are
+// newestOf joins two pages, each with the newest first.
+func newestOf(a, b []app.Post) []app.Post {
+	all := slices.Concat(a, b)
+	slices.SortFunc(all, func(a, b app.Post) int { return cmp.Compare(b.ID, a.ID) })
+	return slices.CompactFunc(all, func(a, b app.Post) bool { return a.ID == b.ID })
+}
+
+// searchIn carries out a search, with one of its words or runs after another as the first, until one of them is in few
+// enough posts.
+func (db *DB) searchIn(ctx context.Context, s search, page app.Page) (posts []app.Post, more bool, err error) {
+	began := time.Now()
+	for first := range max(len(s.words), len(s.runs)) {
+		statement, args := s.statement(first)
+		posts, more, err = db.page(ctx, "search posts", page, statement, args...)
+		if !hasNumber(err, errTooManyHits) || time.Since(began) > searchTries {
+			break
+		}
+	}
+	return posts, more, err
+}
+
+// search is what to look for, and where.
+type search struct {
+	from  string   // the table, and what goes before its columns
+	match string   // the columns of the index of words
+	words []string // terms of MySQL's boolean mode: the beginnings of words that must all occur
+	runs  []string // likewise, characters that must follow one another
+	other []string // texts that must occur too, with something in them that no index finds
+}
+
+func (s search) possible() bool { return len(s.words)+len(s.runs) > 0 }
+
+// searchFor makes a search of what a person has typed. Nothing typed can be an operator of the boolean mode: words are
 // made of letters, digits and underscores, and of what is put around them here.
-func searchWords(text string) search {
-	var s search
+func searchFor(text string) search {
+	return search{
+		from:  "post_search JOIN posts ON posts.id = post_id AND posts.updated_at <=> as_of ",
+		match: "words",
+	}.of(text, func(chunk string) (words, runs []string) { return split(chunk) })
+}
+
+// searchBefore makes a search of the index of the release before, for what that would find.
+func searchBefore(text string) search {
+	return search{from: "posts ", match: "title, body"}.of(text, func(chunk string) (words, runs []string) {
+		return strings.FieldsFunc(chunk, func(r rune) bool { return !inWord(r) }), nil
+	})
+}
+
+func (s search) of(text string, split func(chunk string) (words, runs []string)) search {
 	for _, chunk := range strings.Fields(strings.ToValidUTF8(text, " ")) {
 		chunk = strings.TrimLeft(strings.Trim(chunk, `"'()*<>~.,;:!?`), "+-@")
 		complete := true
-		for _, word := range strings.FieldsFunc(chunk, func(r rune) bool { return !inWord(r) }) {
-			if n := utf8.RuneCountInString(word); n < minWord || n > maxWord || notIndexed[plain(word)] {
+		words, runs := split(chunk)
+		for _, word := range words {
+			if !indexed(word) {
 				complete = false
 			} else if term := "+" + word + "*"; !slices.Contains(s.words, term) {
 				s.words = append(s.words, term)
+			}
+		}
+		for _, run := range runs {
+			if utf8.RuneCountInString(run) < minRun {
+				complete = false
+			} else if term := `+"` + run + `"`; !slices.Contains(s.runs, term) {
+				s.runs = append(s.runs, term)
 			}
 		}
 		if !complete && !slices.Contains(s.other, chunk) { // "the", "C++", "node.js"
 			s.other = append(s.other, chunk)
 		}
 	}
-	slices.SortStableFunc(s.words, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // the long are rarer
+	byLength := func(a, b string) int { return cmp.Compare(len(b), len(a)) } // the long are rarer
+	slices.SortStableFunc(s.words, byLength)
+	slices.SortStableFunc(s.runs, byLength)
 	return s
+}
+
+var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+
+// statement is the search in SQL, and the values that it takes between where the page begins and how many posts.
+// InnoDB collects all posts that hold the first word, and then drops those that lack another: which of the words is the
+// first decides whether they are too many.
+func (s search) statement(first int) (string, []any) {
+	statement, args := postsInList+s.from+before, []any(nil)
+	for _, of := range []struct {
+		columns string
+		terms   []string
+	}{{s.match, s.words}, {"grams", s.runs}} {
+		if n := len(of.terms); n > 0 {
+			statement += " AND MATCH (" + of.columns + ") AGAINST (? IN BOOLEAN MODE)"
+			args = append(args, strings.Join(slices.Concat(of.terms[first%n:], of.terms[:first%n]), " "))
+		}
+	}
+	for _, text := range s.other {
+		pattern := "%" + likeEscaper.Replace(text) + "%"
+		statement += " AND (title LIKE ? OR body LIKE ?)"
+		args = append(args, pattern, pattern)
+	}
+	return statement + newestFirst, args
+}
+
+// postSearch is what the index holds of a post: a row of the table post_search.
+type postSearch struct {
+	PostID       uint64 `gorm:"primaryKey"`
+	Words, Grams string
+	AsOf         *time.Time
+}
+
+// TableName implements GORM's schema.Tabler.
+func (postSearch) TableName() string { return "post_search" }
+
+// searchable returns what the index holds of a post, whose updated_at is asOf: each word and each run once.
+func searchable(id uint64, draft app.Draft, asOf *time.Time) postSearch {
+	words, runs := split(draft.Title + "\n" + draft.Body)
+	once := func(all []string, holds func(string) bool) string {
+		var text strings.Builder
+		seen := make(map[string]bool, len(all))
+		for _, one := range all {
+			if key := strings.ToLower(one); !seen[key] && holds(one) {
+				seen[key] = true
+				text.WriteString(one)
+				text.WriteByte(' ')
+			}
+		}
+		return text.String()
+	}
+	return postSearch{PostID: id, AsOf: asOf, Words: once(words, indexed),
+		Grams: once(runs, func(run string) bool { return utf8.RuneCountInString(run) >= minRun })}
+}
+
+// reindex writes what the index holds of posts anew, inside the transaction that has locked them. Not by ON DUPLICATE KEY
+// UPDATE: where one row of a statement is there already, InnoDB leaves those before it out of its full-text indexes.
+func reindex(tx *gorm.DB, posts ...postSearch) error {
+	ids := make([]uint64, len(posts))
+	for i, post := range posts {
+		ids[i] = post.PostID
+	}
+	if err := tx.Exec("DELETE FROM post_search WHERE post_id IN ?", ids).Error; err != nil {
+		return err
+	}
+	return tx.Create(&posts).Error
+}
+
+// split cuts a text into words and into runs of characters that are written without spaces between words. ngram keeps
+// nothing that holds a character of four bytes: each is a run of its own, too short to be looked for.
+func split(text string) (words, runs []string) {
+	const none, word, run, alone = 0, 1, 2, 3
+	kind, from := none, 0
+	end := func(at int) {
+		switch kind {
+		case word:
+			words = append(words, text[from:at])
+		case run, alone:
+			runs = append(runs, text[from:at])
+		}
+		from = at
+	}
+	for at, r := range text {
+		is := none
+		switch {
+		case unicode.Is(unicode.M, r) && kind != none:
+			continue // with what it marks
+		case inRun(r) && r > 0xFFFF:
+			is = alone
+		case inRun(r):
+			is = run
+		case inWord(r):
+			is = word
+		}
+		if is != kind || is == alone {
+			end(at)
+			kind = is
+		}
+	}
+	end(len(text))
+	return words, runs
+}
+
+// inRun reports whether r is Han, kana or Hangul, or the mark of a long vowel, which Unicode counts to no script.
+func inRun(r rune) bool {
+	return r >= 0x1100 && (unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul) || r == 'ー' || r == 'ｰ')
 }
 
 // inWord reports whether MySQL's full-text parser takes r for a part of a word.
 func inWord(r rune) bool {
 	return r <= 0xFFFF && (unicode.In(r, unicode.L, unicode.N, unicode.M) || r == '_')
+}
+
+// indexed reports whether the index of words holds this one.
+func indexed(word string) bool {
+	n := utf8.RuneCountInString(word)
+	return n >= minWord && n <= maxWord && !notIndexed[plain(word)]
 }
 
 // plain is word as the collation of posts compares it, without case and accents.
@@ -65,20 +273,4 @@ func plain(word string) string {
 		}
 		return unicode.ToLower(r)
 	}, norm.NFD.String(word))
-}
-
-var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
-
-// statement is the search in SQL, and the values that it takes between where the page begins and how many posts.
-// InnoDB collects all posts that hold the first word, and then drops those that lack another: which of the words is the
-// first decides whether they are too many.
-func (s search) statement(first int) (string, []any) {
-	words := slices.Concat(s.words[first:], s.words[:first])
-	statement, args := postsInList+" AND MATCH (title, body) AGAINST (? IN BOOLEAN MODE)", []any{strings.Join(words, " ")}
-	for _, text := range s.other {
-		pattern := "%" + likeEscaper.Replace(text) + "%"
-		statement += " AND (title LIKE ? OR body LIKE ?)"
-		args = append(args, pattern, pattern)
-	}
-	return statement + newestFirst, args
 }

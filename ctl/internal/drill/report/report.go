@@ -17,8 +17,7 @@ import (
 type Scale struct {
 	Name  string       `json:"name"` // such as "2 replicas"
 	Steps []check.Step `json:"steps"`
-	Model *usl.Model   `json:"model,omitempty"`
-	Why   string       `json:"why,omitempty"` // why there is no model
+	Model *usl.Model   `json:"model,omitempty"` // nil where the steps support none
 }
 
 // Section is one drill's part of a report.

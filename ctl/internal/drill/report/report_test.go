@@ -101,7 +101,7 @@ func climbed() Section {
 				KeptUp: n < 50, Detail: map[string]string{"cpu app": fmt.Sprintf("%d%%", 12*(j+1))}})
 		}
 		if fitted, err := usl.Fit(points); err != nil {
-			scale.Why = err.Error()
+			panic(err) // its points are of a model
 		} else {
 			scale.Model = &fitted
 		}

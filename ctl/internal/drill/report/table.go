@@ -24,7 +24,9 @@ func Table(w io.Writer, s Section) error {
 	for _, scale := range scales(s) {
 		fmt.Fprintf(&out, "\n%s\n", scale.Name)
 		printTable(&out, stepTable(scale.Steps))
-		fmt.Fprintln(&out, meaning(scale))
+		if says := meaning(scale); says != "" {
+			fmt.Fprintln(&out, says)
+		}
 	}
 	fmt.Fprintln(&out)
 	for _, sentence := range sentences(r) {
@@ -37,17 +39,17 @@ func Table(w io.Writer, s Section) error {
 // scales are a section's curves; a run of steps without any is one itself.
 func scales(s Section) []Scale {
 	if len(s.Scales) == 0 && len(s.Result.Steps) > 0 {
-		return []Scale{{Name: "steps", Steps: s.Result.Steps, Why: "Nobody asked for a model."}}
+		return []Scale{{Name: "steps", Steps: s.Result.Steps}}
 	}
 	return s.Scales
 }
 
-// meaning of a curve's model, or why there is none.
+// meaning of a curve's model; empty where the steps support none.
 func meaning(s Scale) string {
-	if s.Model != nil {
-		return "Universal Scalability Law: " + s.Model.String()
+	if s.Model == nil {
+		return ""
 	}
-	return "No model: " + cmp.Or(s.Why, "none was fitted.")
+	return "Universal Scalability Law: " + s.Model.String()
 }
 
 // table is rows of cells, the first of them the headings.
@@ -243,15 +245,6 @@ func compareFindings(a, b []check.Finding) table {
 
 func compareSteps(a, b Scale) table {
 	t := table{{"", "A", "B"}}
-	best := func(s Scale) (kept, most float64) {
-		for _, step := range s.Steps {
-			most = max(most, step.Throughput)
-			if step.KeptUp {
-				kept = max(kept, step.Rate)
-			}
-		}
-		return kept, most
-	}
 	keptA, mostA := best(a)
 	keptB, mostB := best(b)
 	t = append(t, []string{"highest rate kept up with", fmt.Sprintf("%.0f/s", keptA), fmt.Sprintf("%.0f/s", keptB)})

@@ -125,7 +125,9 @@ func pending(ctx context.Context, getenv func(string) string, stdout io.Writer) 
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(stdout).Encode(list)
+	return json.NewEncoder(stdout).Encode(struct {
+		Migrations []mysql.Migration `json:"migrations"`
+	}{list})
 }
 
 // migrations shows all that migrate can run. It needs no database.

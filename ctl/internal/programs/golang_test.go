@@ -214,7 +214,7 @@ func (s *source) look(p *pkg, f *ast.FuncDecl, carriers []carrier) []carrier {
 			in.docker(n, in.flat(args, 0), run)
 			for _, c := range carriers {
 				if c.index < len(n.Args) && in.mayCall(n, c) {
-					run(n, n.Args[c.index], c.images)
+					run(n, n.Args[c.index], narrowed(n, c))
 				}
 			}
 		}
@@ -246,6 +246,16 @@ func (in scope) mayCall(call *ast.CallExpr, c carrier) bool {
 		return true
 	}
 	return ast.IsExported(name) && (from == "" || of != "" || in.locals[from] != nil) // and of no package that is called so
+}
+
+// narrowed are the images that a carrier may run a script in, by what else it is given.
+func narrowed(call *ast.CallExpr, c carrier) []string {
+	for _, arg := range call.Args[:c.index] {
+		if images := imagesOf(arg); slices.Equal(c.images, []string{either}) && mentions.MatchString(types.ExprString(arg)) {
+			return images
+		}
+	}
+	return c.images
 }
 
 // typeOf is the name of the type of a function's receiver or parameter.
@@ -377,6 +387,11 @@ func (in scope) flat(list []ast.Expr, depth int) []ast.Expr {
 		case *ast.SliceExpr:
 			all = append(all, in.flat([]ast.Expr{x.X}, depth+1)...)
 			continue
+		case *ast.SelectorExpr:
+			if value := in.of(x); value != nil && isList(value) {
+				all = append(all, in.flat([]ast.Expr{value}, depth+1)...)
+				continue
+			}
 		case *ast.Ident:
 			if assigned := in.locals[x.Name]; len(assigned) > 0 && isList(assigned[0]) {
 				for _, value := range assigned {
@@ -394,6 +409,25 @@ func (in scope) flat(list []ast.Expr, depth int) []ast.Expr {
 		all = append(all, e)
 	}
 	return all
+}
+
+// named is the package of ours that something is selected of; nil for anything else.
+func (in scope) named(x *ast.SelectorExpr) *pkg {
+	from, is := x.X.(*ast.Ident)
+	for _, p := range in.packages {
+		if is && p.name == from.Name && p.values[x.Sel.Name] != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// of is the value of a constant or variable of another package.
+func (in scope) of(x *ast.SelectorExpr) ast.Expr {
+	if p := in.named(x); p != nil {
+		return p.values[x.Sel.Name]
+	}
+	return nil
 }
 
 func isList(e ast.Expr) bool {
@@ -439,11 +473,8 @@ func (in scope) texts(e ast.Expr, depth int) []string {
 			return in.texts(value, depth+1)
 		}
 	case *ast.SelectorExpr:
-		from, is := x.X.(*ast.Ident)
-		for _, p := range in.packages {
-			if is && p.name == from.Name && p.values[x.Sel.Name] != nil {
-				return scope{in.source, p, in.f, nil}.texts(p.values[x.Sel.Name], depth+1)
-			}
+		if value := in.of(x); value != nil {
+			return scope{in.source, in.named(x), in.f, nil}.texts(value, depth+1)
 		}
 	case *ast.CallExpr:
 		name, from := callee(x)
@@ -452,19 +483,11 @@ func (in scope) texts(e ast.Expr, depth int) []string {
 				return []string{written}
 			}
 		}
-		for _, f := range in.pkg.funcs { // what a function of ours returns
-			if f.Name.Name != name || f.Body == nil || f.Type.Results == nil {
-				continue
-			}
-			inside := scope{in.source, in.pkg, f, assignments(f)}
-			var all []string
-			ast.Inspect(f.Body, func(node ast.Node) bool {
-				if back, is := node.(*ast.ReturnStmt); is && len(back.Results) > 0 {
-					all = append(all, inside.texts(back.Results[0], depth+1)...)
-				}
-				return true
-			})
-			if len(all) > 0 {
+		if all := in.returned(in.pkg, name, depth); len(all) > 0 { // what a function of ours returns
+			return all
+		}
+		for _, p := range in.packages { // or one of another package of ours
+			if all := in.returned(p, name, depth); ast.IsExported(name) && len(all) > 0 {
 				return all
 			}
 		}
@@ -477,6 +500,23 @@ func (in scope) texts(e ast.Expr, depth int) []string {
 		}
 	}
 	return unknown
+}
+
+// returned is what a function of a package returns first.
+func (in scope) returned(p *pkg, name string, depth int) (all []string) {
+	for _, f := range p.funcs {
+		if f.Name.Name != name || f.Body == nil || f.Type.Results == nil || len(all) > 0 {
+			continue
+		}
+		inside := scope{in.source, p, f, assignments(f)}
+		ast.Inspect(f.Body, func(node ast.Node) bool {
+			if back, is := node.(*ast.ReturnStmt); is && len(back.Results) > 0 {
+				all = append(all, inside.texts(back.Results[0], depth+1)...)
+			}
+			return true
+		})
+	}
+	return all
 }
 
 func (in scope) blind(at ast.Node, why string) {

@@ -1,0 +1,25 @@
+package backup
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/gofrs/flock"
+)
+
+// lock keeps a second run away from a folder until it is closed; the system lets go of it when this program ends, however it
+// ends. It is on the folder itself, in which nothing need then be written; Windows locks files only.
+func lock(dir string) (*flock.Flock, error) {
+	name, flag := dir, os.O_RDONLY
+	if runtime.GOOS == "windows" {
+		name, flag = filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR
+	}
+	held := flock.New(name, flock.SetFlag(flag))
+	locked, err := held.TryLock()
+	if err == nil && !locked {
+		err = fmt.Errorf("another backup or restore is at work in %s: wait until it has ended", dir)
+	}
+	return held, err
+}

@@ -1,0 +1,46 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/reach"
+	"oneserver/ctl/internal/stack"
+)
+
+// Local says whether the engine's ports, disk and network are this machine's own.
+func Local(ctx context.Context, s *stack.Stack) (bool, error) {
+	out, err := s.Output(ctx, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+	if err != nil {
+		return false, err
+	}
+	return isLocal(strings.TrimSpace(out)), nil
+}
+
+// unanswered finds what the published ports of healthy containers do not answer; publisher has those that run, by service.
+func unanswered(ctx context.Context, settings stack.Settings, publisher map[string]docker.Container) ([]Finding, error) {
+	answers, err := reach.Ask(ctx, settings, reach.Patience)
+	if err != nil {
+		return nil, err
+	}
+	var findings []Finding
+	told := map[string]bool{} // by port
+	for _, answer := range answers {
+		container, running := publisher[answer.Service]
+		if answer.Err == nil || told[answer.Port] || !running || !container.Healthy() {
+			continue // what is not healthy has another reason
+		}
+		about := map[string]string{"web": "HTTP_PORT", "dns": "DNS_PORT"}[answer.Service]
+		told[answer.Port] = true
+		if answer.Dead {
+			findings = append(findings, Finding{Warning, about, fmt.Sprintf("%s at %s: %v, though %s is healthy: the engine's proxy for that port has ended, as it does when it runs out of files",
+				answer.What, answer.Port, answer.Err, container.Title()), "make up starts it anew; docs/security.md says what keeps it from happening again"})
+			continue
+		}
+		findings = append(findings, Finding{Warning, about, fmt.Sprintf("%s at %s: %v, though %s is healthy", answer.What, answer.Port, answer.Err, container.Title()),
+			"docker compose logs app " + answer.Service + " shows more"})
+	}
+	return findings, nil
+}

@@ -1,0 +1,59 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"oneserver/ctl/internal/doctor"
+	"oneserver/ctl/internal/reach"
+	"oneserver/ctl/internal/stack"
+)
+
+// answeredWithin is how long a stack whose containers are healthy may take to answer at its ports.
+const answeredWithin = 10 * time.Second
+
+// reachable asks the stack, which is healthy, at its published ports what a visitor asks. A container whose port is dead is
+// started anew, once: the engine then makes its way to it anew.
+func reachable(ctx context.Context, s *stack.Stack, settings stack.Settings, out *os.File) error {
+	local, err := doctor.Local(ctx, s)
+	if err != nil || !local {
+		return err // the ports are another machine's
+	}
+	for mended := false; ; mended = true {
+		answers, err := reach.Ask(ctx, settings, answeredWithin)
+		if err != nil {
+			return err
+		}
+		var dead, wrong []string
+		for _, answer := range answers {
+			if answer.Err == nil {
+				continue
+			}
+			wrong = append(wrong, fmt.Sprintf("%s at %s: %v", answer.What, answer.Port, answer.Err))
+			if answer.Dead && !slices.Contains(dead, answer.Service) {
+				dead = append(dead, answer.Service)
+			}
+		}
+		switch {
+		case len(wrong) == 0:
+			return nil
+		case mended || len(dead) == 0:
+			return errors.New("the containers are healthy, and yet a visitor is not answered: " + strings.Join(wrong, "; ") +
+				"\nlook at make logs; what also stands in the way is a firewall of this machine, or another program that answers on this port")
+		}
+		fmt.Fprintf(out, "%s, though it is healthy: starting %s anew\n", strings.Join(wrong, "; "), strings.Join(dead, " and "))
+		restart := s.Command(ctx, append([]string{"compose", "restart"}, dead...)...)
+		restart.Stdout, restart.Stderr = out, out
+		if err := restart.Run(); err != nil {
+			return fmt.Errorf("docker compose restart %s: %w; make doctor says more", strings.Join(dead, " "), err)
+		}
+		if err := start(ctx, s, out); err != nil {
+			return err
+		}
+	}
+}

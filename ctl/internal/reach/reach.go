@@ -1,0 +1,127 @@
+// Package reach asks the running site what a visitor asks, at the ports that it publishes. A container's health check asks
+// inside, and says nothing of the way there: the engine's proxy for a port can end while everything behind it is well.
+package reach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/wait"
+)
+
+// An Answer is what came of one question.
+type Answer struct {
+	Service string // whose port it was
+	Port    string // TCP 127.0.0.1:80
+	What    string // that was asked for: the page
+	Err     error  // nil if it was answered as it should be
+	Dead    bool   // nothing at all came back
+}
+
+// Patience is how long one answer may take.
+const Patience = 2 * time.Second
+
+// Ask asks for the page, for the application and for the name over UDP and TCP, side by side, and again what was not answered
+// until the time is over.
+func Ask(ctx context.Context, settings stack.Settings, within time.Duration) ([]Answer, error) {
+	bind, err := netip.ParseAddr(settings["BIND"])
+	if err != nil {
+		return nil, fmt.Errorf("BIND: %w", err)
+	}
+	if bind.IsUnspecified() {
+		bind = netip.AddrFrom4([4]byte{127, 0, 0, 1}) // as good as any, and this machine's own
+	}
+	web, name := net.JoinHostPort(bind.String(), settings["HTTP_PORT"]), net.JoinHostPort(bind.String(), settings["DNS_PORT"])
+	questions := []struct {
+		Answer
+		ask func(context.Context) (dead bool, err error)
+	}{
+		{Answer{Service: "web", Port: "TCP " + web, What: "the page"}, func(ctx context.Context) (bool, error) { return askWeb(ctx, web, settings["DOMAIN"], "/") }},
+		{Answer{Service: "web", Port: "TCP " + web, What: "the application"}, func(ctx context.Context) (bool, error) { return askWeb(ctx, web, settings["DOMAIN"], "/api/") }},
+		{Answer{Service: "dns", Port: "UDP " + name, What: "the name"}, func(ctx context.Context) (bool, error) { return askName(ctx, "udp", name, settings["DOMAIN"]) }},
+		{Answer{Service: "dns", Port: "TCP " + name, What: "the name"}, func(ctx context.Context) (bool, error) { return askName(ctx, "tcp", name, settings["DOMAIN"]) }},
+	}
+	answers := make([]Answer, len(questions))
+	var asking sync.WaitGroup
+	for i, question := range questions {
+		asking.Go(func() {
+			// The last objection is the answer's own.
+			_ = wait.Until(ctx, within, wait.Often, func(ctx context.Context) error {
+				limited, cancel := context.WithTimeout(ctx, Patience)
+				defer cancel()
+				dead, err := question.ask(limited)
+				if !errors.Is(err, errLate) || question.Err == nil { // the end of all time says less than what was said before
+					question.Dead, question.Err = dead, err
+				}
+				return err
+			})
+			answers[i] = question.Answer
+		})
+	}
+	asking.Wait()
+	return answers, ctx.Err()
+}
+
+// client goes to the address that it is given, whatever proxy the environment names, and wants the first answer.
+var client = &http.Client{
+	Transport:     &http.Transport{DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+var errLate = fmt.Errorf("no answer within %s", Patience)
+
+// askWeb wants an answer of the site, under its name. What it answers is its owner's: a page may be gone, or moved to https.
+func askWeb(ctx context.Context, address, domain, path string) (dead bool, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+	if err != nil {
+		return false, err
+	}
+	request.Host = "www." + domain
+	response, err := client.Do(request)
+	if err != nil {
+		return true, reason(err)
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, io.LimitReader(response.Body, 1<<20)); err != nil {
+		return true, reason(err)
+	}
+	if response.StatusCode >= 500 || response.StatusCode == http.StatusMisdirectedRequest {
+		return false, fmt.Errorf("the answer is %s", response.Status)
+	}
+	return false, nil
+}
+
+// askName wants to be told of the zone by who has the authority over it.
+func askName(ctx context.Context, network, server, domain string) (dead bool, err error) {
+	question := new(dns.Msg).SetQuestion(dns.Fqdn(domain), dns.TypeSOA)
+	answer, _, err := (&dns.Client{Net: network}).ExchangeContext(ctx, question, server)
+	if err != nil {
+		return true, reason(err)
+	}
+	if answer.Rcode != dns.RcodeSuccess || !answer.Authoritative {
+		return false, fmt.Errorf("the answer is %s", dns.RcodeToString[answer.Rcode])
+	}
+	return false, nil
+}
+
+// reason is the innermost of what the network says: where it was asked is said already.
+func reason(err error) error {
+	var late net.Error
+	if errors.As(err, &late) && late.Timeout() {
+		return errLate
+	}
+	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
+		err = next
+	}
+	return err // connection refused, EOF
+}

@@ -1,0 +1,139 @@
+package reach_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"oneserver/ctl/internal/reach"
+	"oneserver/ctl/internal/stack"
+)
+
+// site serves what the handlers say on ports of its own, and returns the settings that lead to it. One that is nil has its
+// port closed.
+func site(t *testing.T, web http.HandlerFunc, name dns.HandlerFunc) stack.Settings {
+	t.Helper()
+	settings := stack.Settings{"BIND": "127.0.0.1", "DOMAIN": "example.org"}
+	server := httptest.NewServer(web)
+	t.Cleanup(server.Close)
+	_, settings["HTTP_PORT"], _ = net.SplitHostPort(server.Listener.Addr().String())
+	if web == nil {
+		server.Close()
+	}
+	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { packets.Close() })
+	_, settings["DNS_PORT"], _ = net.SplitHostPort(packets.LocalAddr().String())
+	connections, err := net.Listen("tcp", packets.LocalAddr().String())
+	if err != nil {
+		t.Skip(err) // somebody else's
+	}
+	t.Cleanup(func() { connections.Close() })
+	if name == nil {
+		packets.Close()
+		connections.Close()
+		return settings
+	}
+	for _, server := range []*dns.Server{{PacketConn: packets, Handler: name}, {Listener: connections, Handler: name}} {
+		go server.ActivateAndServe() //nolint:errcheck // it ends with its socket
+	}
+	return settings
+}
+
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != "www.example.org" {
+			code = http.StatusMisdirectedRequest
+		}
+		w.WriteHeader(code)
+	}
+}
+
+func authority(rcode int) dns.HandlerFunc {
+	return func(w dns.ResponseWriter, question *dns.Msg) {
+		answer := new(dns.Msg).SetRcode(question, rcode)
+		answer.Authoritative = rcode == dns.RcodeSuccess
+		w.WriteMsg(answer)
+	}
+}
+
+func TestWhatAVisitorIsNotAnsweredIsTold(t *testing.T) {
+	t.Parallel()
+	well := authority(dns.RcodeSuccess)
+	// a second question is for the application, which is away
+	away := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}
+	silent := func(w http.ResponseWriter, _ *http.Request) { // takes the connection and says nothing
+		connection, _, _ := w.(http.Hijacker).Hijack()
+		connection.Close()
+	}
+	for _, c := range []struct {
+		what string
+		web  http.HandlerFunc
+		name dns.HandlerFunc
+		want string // for each question how it was answered
+	}{
+		{"all is well", status(200), well, "ok, ok, ok, ok"},
+		{"the page is gone", status(404), well, "ok, ok, ok, ok"},
+		{"the page is elsewhere", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://127.0.0.1:1/", 308) }, well, "ok, ok, ok, ok"},
+		{"another site", status(421), well, "the answer is 421 Misdirected Request, the answer is 421 Misdirected Request, ok, ok"},
+		{"the application is away", away, well, "ok, the answer is 503 Service Unavailable, ok, ok"},
+		{"nobody listens for web", nil, well, "dead: connection refused, dead: connection refused, ok, ok"},
+		{"somebody listens and says nothing", silent, well, "dead: EOF, dead: EOF, ok, ok"},
+		{"nobody listens for dns", status(200), nil, "ok, ok, dead: connection refused, dead: connection refused"},
+		{"the name server has no such zone", status(200), authority(dns.RcodeRefused), "ok, ok, the answer is REFUSED, the answer is REFUSED"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			t.Parallel()
+			answers, err := reach.Ask(t.Context(), site(t, c.web, c.name), time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, answer := range answers {
+				said := "ok"
+				if answer.Err != nil {
+					said = answer.Err.Error()
+				}
+				if answer.Dead {
+					said = "dead: " + said
+				}
+				got = append(got, said)
+			}
+			if strings.Join(got, ", ") != c.want {
+				t.Errorf("the answers are %q, want %q", strings.Join(got, ", "), c.want)
+			}
+		})
+	}
+}
+
+func TestWhatIsOnlyLateIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	begun := time.Now()
+	late := func(w http.ResponseWriter, _ *http.Request) {
+		if time.Since(begun) < 500*time.Millisecond {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		io.WriteString(w, "here I am")
+	}
+	answers, err := reach.Ask(t.Context(), site(t, late, authority(dns.RcodeSuccess)), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, answer := range answers {
+		if answer.Err != nil {
+			t.Errorf("%s at %s: %v", answer.What, answer.Port, answer.Err)
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gorm.io/gorm"
+
+	"oneserver/app"
+)
+
+// The release before writes posts and not what a search looks for: those that were there before this release, those that
+// it writes while both run, and those of the time after a rollback. Each replica goes through all posts at its start and
+// then after pauses that double for as long as it finds nothing to do, so that the last post of a release that is being
+// replaced waits for minutes, and a site that runs for weeks pays nothing.
+const (
+	fillPause   = time.Minute
+	longestFill = 24 * time.Hour
+)
+
+// How many posts are looked at at a time, and how much text is written at a time, which takes as long as the longest post
+// of a visitor.
+const (
+	fillLook  = 500
+	fillBytes = 64 << 10
+)
+
+// fillUntilClosed fills post_search.
+func (db *DB) fillUntilClosed() {
+	for pause := time.Duration(0); ; {
+		select {
+		case <-db.life.Done():
+			return
+		case <-time.After(pause):
+		}
+		filled, err := db.fill(db.life)
+		pause = min(2*pause, longestFill)
+		if filled > 0 || err != nil || pause == 0 {
+			pause = fillPause
+		}
+		switch {
+		case errors.Is(err, context.Canceled):
+		case err != nil:
+			db.log.Warn("the search does not find all posts yet; the next try is in a minute", "filled", filled, "error", err.Error())
+		case filled > 0:
+			db.log.Info("the search finds all posts", "filled", filled)
+		}
+	}
+}
+
+// fill writes what is missing or out of date in post_search, the newest posts first, and says how many there were. It may
+// stop at any time: what is written stays, and what is not is found the next time. At most half of the time is spent in
+// the database, so that visitors have the rest.
+func (db *DB) fill(ctx context.Context) (filled int, err error) {
+	for from, more := uint64(1<<64-1), true; more; {
+		began := time.Now()
+		var behind [][]uint64
+		if behind, from, more, err = db.behind(ctx, from); err != nil {
+			return filled, err
+		}
+		for _, batch := range behind {
+			if err := db.room(); err != nil {
+				return filled, err
+			}
+			n := 0
+			if err := db.transaction(ctx, "index posts", true, func(tx *gorm.DB, _ bool) (err error) {
+				n, err = indexAgain(tx, batch)
+				return err
+			}); err != nil {
+				return filled, err
+			}
+			filled += n
+		}
+		select {
+		case <-ctx.Done():
+			return filled, ctx.Err()
+		case <-time.After(time.Since(began)):
+		}
+	}
+	return filled, nil
+}
+
+// behind looks at some posts before one, the newest first, and returns those that the search does not know as they are, as
+// many together as are to be written together, and where to go on.
+func (db *DB) behind(ctx context.Context, from uint64) (batches [][]uint64, next uint64, more bool, err error) {
+	err = db.run(ctx, "look for posts to index", func(tx *gorm.DB) error {
+		batches, next = nil, from
+		rows, err := tx.Raw("SELECT posts.id, IF(post_id IS NULL OR NOT (as_of <=> posts.updated_at), LENGTH(title) + LENGTH(body), 0) "+
+			"FROM posts LEFT JOIN post_search ON post_id = posts.id WHERE posts.id < ? ORDER BY posts.id DESC LIMIT ?", from, fillLook).Rows()
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		looked, room := 0, 0
+		for ; rows.Next(); looked++ {
+			var bytes int // none of a post that the search knows
+			if err := rows.Scan(&next, &bytes); err != nil {
+				return err
+			}
+			if bytes == 0 {
+				continue
+			}
+			if room -= bytes; room < 0 {
+				batches, room = append(batches, nil), fillBytes-bytes
+			}
+			last := &batches[len(batches)-1]
+			*last = append(*last, next)
+		}
+		more = looked == fillLook
+		return rows.Err()
+	})
+	return batches, next, more, err
+}
+
+// indexAgain writes what the index holds of these posts. One that somebody is changing is left out: this release writes
+// it itself, and what the one before writes is found the next time.
+func indexAgain(tx *gorm.DB, ids []uint64) (n int, err error) {
+	var posts []struct {
+		ID          uint64
+		Title, Body string
+		UpdatedAt   *time.Time
+	}
+	if err := tx.Raw("SELECT id, title, body, updated_at FROM posts WHERE id IN ? FOR UPDATE SKIP LOCKED", ids).Scan(&posts).Error; err != nil || len(posts) == 0 {
+		return 0, err
+	}
+	rows := make([]postSearch, len(posts))
+	for i, post := range posts {
+		rows[i] = searchable(post.ID, app.Draft{Title: post.Title, Body: post.Body}, post.UpdatedAt)
+	}
+	return len(posts), reindex(tx, rows...)
+}
