@@ -1,6 +1,6 @@
 # oneserver's control panel: `make` alone prints this list. The logic lives in compose.yaml and in ctl/.
 .DEFAULT_GOAL := help
-.PHONY: help up down reset logs ps doctor trace trust sql bench abuse drill-spof drill-maintenance drill-upkeep drill-scale drills deploy rollback reload restart-db backup restore test test-all lint images bundle load dist tool from-bundle go
+.PHONY: help up down reset logs ps doctor trace trust sql bench abuse drill-spof drill-maintenance drill-upkeep drill-scale drills deploy releases rollback reload restart-db backup restore test test-all lint images bundle load dist tool from-bundle go
 
 override tool := bin/oneserver
 override hint := echo 'make doctor says what is wrong, and what to do about it' >&2; exit 1
@@ -74,8 +74,11 @@ drills: tool ## all of them, in one report
 deploy: tool ## build app and replace what runs, unnoticed: make deploy REPLICAS=2
 	@$(tool) deploy $${REPLICAS:+--replicas="$$REPLICAS"}
 
-rollback: tool ## go back to the release before
-	@$(tool) rollback
+releases: tool ## list the releases that a rollback can go to
+	@$(tool) releases
+
+rollback: tool ## go back to the release before: make rollback TO=1a2b3c4d names another
+	@$(tool) rollback $${TO:+-- "$$TO"}
 
 reload: tool ## check nginx.conf, corefile, zone and static files, and have them served
 	@$(tool) reload

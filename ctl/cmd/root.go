@@ -31,7 +31,7 @@ func Root() *cobra.Command {
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(
 		upCommand(), resetCommand(), doctorCommand(), traceCommand(), trustCommand(),
-		deployCommand(), rollbackCommand(), reloadCommand(), restartDBCommand(),
+		deployCommand(), releasesCommand(), rollbackCommand(), reloadCommand(), restartDBCommand(),
 		backupCommand(), restoreCommand(),
 		imagesCommand(), bundleCommand(), loadCommand(),
 		drillCommand(), benchCommand(), abuseCommand(),

@@ -260,10 +260,6 @@ func releases(t *testing.T) (first string, from func(lines string) *copyOfStack)
 	t.Helper()
 	const good = "oneserver-app:e2e"
 	first, _ = replicas(t)
-	previous, err := site.output(t.Context(), "docker", "image", "ls", "--quiet", "--no-trunc", "oneserver-app:previous") // of another copy
-	if err != nil {
-		t.Fatal(err)
-	}
 	if _, err := site.output(t.Context(), "docker", "image", "tag", first, good); err != nil {
 		t.Fatal(err)
 	}
@@ -279,30 +275,12 @@ func releases(t *testing.T) (first string, from func(lines string) *copyOfStack)
 		if _, err := site.output(ctx, "docker", "image", "rm", good); err != nil {
 			t.Error(err)
 		}
-		if err := tagPrevious(ctx, strings.TrimSpace(previous)); err != nil {
-			t.Error(err)
-		}
 	})
 	return first, func(lines string) *copyOfStack {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "Dockerfile"), "FROM "+good+"\n"+lines+"\n")
 		return releaseOf(t, dir, "Dockerfile")
 	}
-}
-
-// tagPrevious makes an image the one that a rollback leads to; without one, there is none.
-func tagPrevious(ctx context.Context, image string) error {
-	const name = "oneserver-app:previous"
-	args := []string{"image", "tag", image, name}
-	if image == "" {
-		there, err := site.output(ctx, "docker", "image", "ls", "--quiet", name)
-		if err != nil || there == "" {
-			return err
-		}
-		args = []string{"image", "rm", name}
-	}
-	_, err := site.output(ctx, "docker", args...)
-	return err
 }
 
 // restartDatabase is make restart-db, and returns the reason why visitors noticed it where there was one.

@@ -182,7 +182,22 @@ func (c *copyOfStack) remove() error {
 	if noted != nil && strings.Contains(strings.ToLower(noted.Error()), "no such container") {
 		noted = nil
 	}
-	return errors.Join(err, noted)
+	names, failed := c.keptReleases(ctx)
+	if failed == nil && len(names) > 0 {
+		_, failed = combined(c.command(ctx, "docker", append([]string{"image", "rm"}, names...)...))
+	}
+	return errors.Join(err, noted, failed)
+}
+
+// keptReleases returns the names of the images that are kept for rollbacks of the copy.
+func (c *copyOfStack) keptReleases(ctx context.Context) (names []string, err error) {
+	out, err := combined(c.command(ctx, "docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "oneserver-app"))
+	for name := range strings.FieldsSeq(out) {
+		if strings.HasPrefix(name, "oneserver-app:"+c.project+".") {
+			names = append(names, name)
+		}
+	}
+	return names, err
 }
 
 // logs returns the last lines of the services, or of all.

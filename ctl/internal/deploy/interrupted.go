@@ -105,11 +105,11 @@ func (s *site) interruption(ctx context.Context) (found interruption, err error)
 			db = append(db, c)
 		}
 	}
-	here, err := s.Images(ctx, s.previous())
+	decided, err := s.decided(ctx)
 	if err != nil {
 		return found, err
 	}
-	found.kept, found.spare = tellApart(apps, found.routing, here[s.previous()].ID)
+	found.kept, found.spare = tellApart(apps, found.routing, decided)
 	throwaways, err := s.docker(ctx, "ps", "--all", "--quiet", "--filter", "label="+ours+"="+s.project.Name)
 	if err != nil {
 		return found, err
@@ -123,9 +123,8 @@ func (s *site) interruption(ctx context.Context) (found interruption, err error)
 }
 
 // tellApart tells the replicas that serve from those that a deploy has left beside them. Where nothing is pinned, as after a
-// start of web, and there are two releases, the new one has passed its trial if the other's image has the name that a
-// rollback goes to; it is given that name at this moment.
-func tellApart(apps []docker.Container, to routing, previous string) (kept, spare []docker.Container) {
+// start of web, and there are two releases, the new one has passed its trial if it was said at its end which one it is to be.
+func tellApart(apps []docker.Container, to routing, decided string) (kept, spare []docker.Container) {
 	serving := to.servers
 	if to.onTrial() {
 		serving = to.backups
@@ -145,10 +144,9 @@ func tellApart(apps []docker.Container, to routing, previous string) (kept, spar
 		}
 	}
 	if len(kept) == 0 {
-		oldest, newest := live[0], live[len(live)-1]
-		image := oldest.Image
-		if image == previous {
-			image = newest.Image
+		image := live[0].Image // the oldest
+		if slices.ContainsFunc(live, func(c docker.Container) bool { return c.Image == decided }) {
+			image = decided
 		}
 		for _, c := range live {
 			if c.Image == image {
@@ -211,15 +209,24 @@ func (s *site) putRight(ctx context.Context, found interruption) error {
 	return s.routeByName(ctx, found.kept)
 }
 
-// nameImages gives the images the names that they have when a deploy ends: what a rollback goes to is the release before the
-// one that serves, and what the next start takes is the one that serves, unless another was built since.
+// nameImages gives the images the names that they have when a deploy ends: the newest of the kept releases is the one that
+// serves, and so is what the next start takes, unless another was built since.
 func (s *site) nameImages(ctx context.Context, kept, spare []docker.Container) error {
 	serves, other := kept[len(kept)-1], spare[len(spare)-1]
 	if serves.Image == other.Image {
 		return nil
 	}
 	if serves.Created.After(other.Created) {
-		return s.tag(ctx, other.Image, s.previous())
+		if decided, err := s.decided(ctx); err != nil || decided == serves.Image {
+			return err
+		}
+		if err := s.keep(ctx, other.Image, unknown); err != nil {
+			return err
+		}
+		return s.keep(ctx, serves.Image, unknown)
+	}
+	if err := s.keep(ctx, serves.Image, unknown); err != nil {
+		return err
 	}
 	here, err := s.Images(ctx, s.image())
 	if err != nil || here[s.image()].ID != other.Image {

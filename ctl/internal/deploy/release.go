@@ -13,6 +13,7 @@ import (
 
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/images"
+	"oneserver/ctl/internal/migration"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
 	"oneserver/ctl/internal/wait"
@@ -60,28 +61,35 @@ func Deploy(ctx context.Context, running *stack.Stack, out *os.File, replicas in
 		if err := r.judgeMigrations(ctx); err != nil {
 			return err
 		}
-		return r.replace(ctx)
+		if err := r.replace(ctx); err != nil {
+			return err
+		}
+		r.tidy(ctx)
+		return nil
 	})
 }
 
-// Rollback puts the release before this one in its place again. Its tables are those of now: no migration is undone, and
-// none that it would not survive was let through.
-func Rollback(ctx context.Context, running *stack.Stack, out io.Writer) error {
+// Rollback puts an earlier release in its place again: the one before this, or the one that to names. Its tables are those of
+// now, since no migration is undone: where one has taken away what it uses there is no way back.
+func Rollback(ctx context.Context, running *stack.Stack, out io.Writer, to string) error {
 	r, done, err := begin(ctx, running, out, 0)
 	if err != nil {
 		return err
 	}
 	defer done()
-	here, err := r.Images(ctx, r.previous())
+	next, err := goal(r.before, r.running, to)
 	if err != nil {
 		return err
 	}
-	previous, found := here[r.previous()]
-	if !found || previous.ID == r.running {
-		return errors.New("there is no release to go back to: make deploy keeps the one that it replaces")
+	of, err := r.migrationsOf(ctx, r.before)
+	if err != nil {
+		return err
 	}
-	r.tell.Say("the release before takes over: in what follows it is the new one")
-	return r.replaceWith(ctx, previous.ID)
+	if why := obstacle(next, r.before, of); why != "" {
+		return fmt.Errorf("there is no way back to the release %s: %s", next.short(), why)
+	}
+	r.tell.Say("the release %s (%s) takes over: in what follows it is the new one", next.short(), next.Commit)
+	return r.replaceWith(ctx, next.ID)
 }
 
 // Release puts an image that is built already in the place of what runs.
@@ -109,20 +117,12 @@ type release struct {
 	*site
 	old      []docker.Container // what serves now
 	running  string             // the id of its image
-	before   string             // the id of the image that a rollback would go to now; empty where there is none
+	before   []kept             // the releases that there are
 	replicas int                // how many there shall be
 	// oneShots says that secrets and migrate were made anew, of the new image
 	oneShots bool
 	// serves says that the new release does: from here on there is no way back but a rollback
 	serves bool
-}
-
-// Previous is the name under which the image is kept that was replaced last by one of that name.
-func Previous(image string) string {
-	if i := strings.LastIndexByte(image, ':'); i > strings.LastIndexByte(image, '/') {
-		image = image[:i]
-	}
-	return image + ":previous"
 }
 
 // begin puts right what a command that was killed has left, and looks at what runs. It holds the lock until done is called.
@@ -159,11 +159,10 @@ func (r *release) look(ctx context.Context) error {
 			return fmt.Errorf("what runs must be well before it is replaced: %w", c.Ill())
 		}
 	}
-	here, err := r.Images(ctx, r.previous())
-	if err != nil {
+	if r.before, err = r.kept(ctx); err != nil {
 		return err
 	}
-	r.old, r.running, r.before = all, all[0].Image, here[r.previous()].ID
+	r.old, r.running = all, all[0].Image
 	if r.replicas == 0 {
 		r.replicas = len(all)
 	}
@@ -191,26 +190,33 @@ func (r *release) isCurrent(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// judgeMigrations refuses a release that would take from the running one what it uses.
+// judgeMigrations refuses a release that would take from the running one what it uses, and says what it would do otherwise.
 func (r *release) judgeMigrations(ctx context.Context) error {
 	text, err := r.composeWithin(ctx, 90*time.Second, "run", "--rm", "--no-deps", "--no-TTY", "--label", ours+"="+r.project.Name, "migrate", "pending")
 	if err != nil {
 		return fmt.Errorf("ask the new release for its migrations: %w", err)
 	}
-	var a ahead
-	if err := json.Unmarshal([]byte(text), &a); err != nil {
+	var ahead struct{ Migrations []migration.Migration }
+	if err := json.Unmarshal([]byte(text), &ahead); err != nil {
 		return fmt.Errorf("app pending: %w", err)
 	}
-	if objections := a.objections(); len(objections) > 0 {
-		return fmt.Errorf("the running release would not survive this one:\n  %s\n%s", strings.Join(objections, "\n  "), howToSplit)
+	pending := ahead.Migrations
+	if len(pending) == 0 {
+		return nil
 	}
 	var files []string
-	for _, m := range a.Migrations {
+	for _, m := range pending {
 		files = append(files, m.File)
 	}
-	if len(files) > 0 {
-		r.tell.Say("to migrate: %s", strings.Join(files, ", "))
+	r.tell.Say("to migrate: %s", strings.Join(files, ", "))
+	here, err := r.Images(ctx, r.image())
+	if err != nil {
+		return err
 	}
+	if err := migration.Judge(ctx, r.Stack, here[r.image()].ID, pending, r.tell.Say); err != nil {
+		return err
+	}
+	r.tell.Say("tried on a copy of the tables: the running release survives it")
 	return nil
 }
 
@@ -225,7 +231,7 @@ func (r *release) settle(ctx context.Context, work func() error) error {
 	if failed := r.tag(ctx, r.running, r.image()); failed != nil {
 		return errors.Join(err, failed)
 	}
-	if failed := r.namePrevious(ctx); failed != nil {
+	if failed := r.keepAsBefore(ctx, r.before); failed != nil {
 		return errors.Join(err, failed)
 	}
 	if r.oneShots {
@@ -233,19 +239,10 @@ func (r *release) settle(ctx context.Context, work func() error) error {
 			return errors.Join(err, failed)
 		}
 	}
+	if failed := r.removeUnnamed(ctx); failed != nil { // what was built
+		return errors.Join(err, failed)
+	}
 	return fmt.Errorf("%w\nthe release that ran before is serving as before", err)
-}
-
-// namePrevious lets a rollback go to where it went before.
-func (r *release) namePrevious(ctx context.Context) error {
-	if r.before != "" {
-		return r.tag(ctx, r.before, r.previous())
-	}
-	here, err := r.Images(ctx, r.previous())
-	if err == nil && here[r.previous()].ID == r.running {
-		_, err = r.docker(ctx, "image", "rm", r.previous())
-	}
-	return err
 }
 
 // runOneShots makes secrets and migrate of the image that app has now and waits for them, as `docker compose up` would;
@@ -347,7 +344,10 @@ func (r *release) takeOver(ctx context.Context) (fresh []docker.Container, err e
 	r.tell.Say("it has passed its trial")
 	// Named before it happens: whoever finds both releases, and no routing, then knows which it is to be.
 	if fresh[0].Image != r.running { // where only the number of replicas has changed, the release before stays that
-		if err := r.tag(ctx, r.running, r.previous()); err != nil {
+		if err := r.keep(ctx, r.running, unknown); err != nil {
+			return nil, err
+		}
+		if err := r.keep(ctx, fresh[0].Image, r.commit(ctx)); err != nil {
 			return nil, err
 		}
 	}

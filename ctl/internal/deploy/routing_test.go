@@ -86,27 +86,27 @@ func TestWhatAKilledDeployLeftIsToldFromWhatServes(t *testing.T) {
 	drained.State.Status = "exited"
 	byID := func(id string) []replica { return []replica{{id, netip.MustParseAddr("172.28.0.140")}} } // addresses change hands
 	for _, test := range []struct {
-		name     string
-		apps     []docker.Container // the oldest first
-		to       routing
-		previous string
-		kept     string
-		spare    string
+		name    string
+		apps    []docker.Container // the oldest first
+		to      routing
+		decided string
+		kept    string
+		spare   string
 	}{
 		{"nothing was going on", []docker.Container{old, another}, routing{}, "0", "old another", ""},
 		{"pinned, and nothing begun", []docker.Container{old}, routing{servers: byID("old")}, "0", "old", ""},
 		{"the new one is made", []docker.Container{old, created}, routing{servers: byID("old")}, "0", "old", "next"},
 		{"the new one has started", []docker.Container{old, next}, routing{servers: byID("old")}, "0", "old", "next"},
 		{"on trial", []docker.Container{old, next}, routing{servers: byID("next"), backups: byID("old")}, "0", "old", "next"},
-		{"past its trial", []docker.Container{old, next}, routing{servers: byID("next")}, "1", "next", "old"},
-		{"past its trial, the old one drained", []docker.Container{drained, next}, routing{servers: byID("next")}, "1", "next", "old"},
-		{"past its trial, the old one gone", []docker.Container{next}, routing{servers: byID("next")}, "1", "next", ""},
+		{"past its trial", []docker.Container{old, next}, routing{servers: byID("next")}, "2", "next", "old"},
+		{"past its trial, the old one drained", []docker.Container{drained, next}, routing{servers: byID("next")}, "2", "next", "old"},
+		{"past its trial, the old one gone", []docker.Container{next}, routing{servers: byID("next")}, "2", "next", ""},
 		{"web has started anew before the trial's end", []docker.Container{old, next}, routing{}, "0", "old", "next"},
-		{"web has started anew after it", []docker.Container{old, next}, routing{}, "1", "next", "old"},
+		{"web has started anew after it", []docker.Container{old, next}, routing{}, "2", "next", "old"},
 		{"what served was made anew", []docker.Container{old, next}, routing{servers: byID("gone")}, "0", "old", "next"},
 		{"nobody serves", []docker.Container{drained, created}, routing{servers: byID("old")}, "0", "", ""},
 	} {
-		kept, spare := tellApart(test.apps, test.to, test.previous)
+		kept, spare := tellApart(test.apps, test.to, test.decided)
 		names := func(list []docker.Container) string { return strings.Join(ids(list), " ") }
 		if names(kept) != test.kept || names(spare) != test.spare {
 			t.Errorf("%s: kept %q and removed %q, want %q and %q", test.name, names(kept), names(spare), test.kept, test.spare)

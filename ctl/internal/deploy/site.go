@@ -95,9 +95,6 @@ func (s *site) replicasOf(list []docker.Container) ([]replica, error) {
 // image is the name of the application's image, which the next start takes.
 func (s *site) image() string { return s.project.Services["app"].Image }
 
-// previous is the name of the image that a rollback goes to.
-func (s *site) previous() string { return Previous(s.image()) }
-
 func (s *site) tag(ctx context.Context, image, name string) error {
 	_, err := s.docker(ctx, "image", "tag", image, name)
 	return err

@@ -49,7 +49,7 @@ var upkeep = []event{
 				err = deploy.Release(ctx, d.stack.Stack, io.Discard, next)
 			}
 			return action{
-				run:       func(ctx context.Context) error { return deploy.Rollback(ctx, d.stack.Stack, io.Discard) },
+				run:       func(ctx context.Context) error { return deploy.Rollback(ctx, d.stack.Stack, io.Discard, "") },
 				recovered: runs(old),
 			}, err
 		},
@@ -97,7 +97,7 @@ var upkeep = []event{
 }
 
 // nextRelease builds an image that takes the place of app's. When it is undone the release that runs is the one of now,
-// and so is the one that a rollback would go to.
+// and so are those that a rollback could go to.
 func (d *drill) nextRelease(ctx context.Context, u *undo, line string) (id string, err error) {
 	s := d.stack
 	tag := s.project.Services["app"].Image
@@ -105,25 +105,14 @@ func (d *drill) nextRelease(ctx context.Context, u *undo, line string) (id strin
 	if err != nil {
 		return "", err
 	}
-	name := deploy.Previous(tag)
-	here, err := s.Images(ctx, name)
+	putBack, err := deploy.KeepAsNow(ctx, s.Stack)
 	if err != nil {
 		return "", err
 	}
 	if id, err = d.derive(ctx, u, tag, line); err != nil {
 		return "", err
 	}
-	u.later("put the name "+name+" back", func(ctx context.Context) error {
-		if before, found := here[name]; found {
-			_, err := s.Output(ctx, "image", "tag", before.ID, name)
-			return err
-		}
-		now, err := s.Images(ctx, name)
-		if err == nil && len(now) > 0 {
-			_, err = s.Output(ctx, "image", "rm", name)
-		}
-		return err
-	})
+	u.later("leave the kept releases as they were", putBack)
 	u.later("put the release of before back", func(ctx context.Context) error {
 		apps, err := s.Containers(ctx, "app")
 		if err != nil || runs(old)(apps) == nil {

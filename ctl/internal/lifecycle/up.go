@@ -66,6 +66,9 @@ func Up(ctx context.Context, s *stack.Stack, out *os.File) error {
 		}
 		return err
 	}
+	if err := deploy.Keep(ctx, s, out); err != nil {
+		return err
+	}
 	settings, err := s.Settings(ctx)
 	if err != nil {
 		return err

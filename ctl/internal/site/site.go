@@ -19,7 +19,7 @@ const Versions = "goose_db_version"
 var OfTheMoment = []string{"sessions", "throttle"}
 
 // Explain is the program of the image that shows, as JSON, what a replica did for the request whose id follows. The others
-// (serve, migrate, pending, secrets, probe) are called by the services of compose.yaml.
+// (serve, migrate, pending, migrations, secrets, probe) are called by the services of compose.yaml.
 var Explain = []string{"/app", "request"}
 
 // Page is the path that a trace follows where nobody names another, one that goes through every part.

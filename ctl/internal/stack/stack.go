@@ -94,13 +94,14 @@ type Project struct {
 
 // Service is one service of a project.
 type Service struct {
-	Image    string
-	Command  []string
-	Build    *struct{ Context, Dockerfile string } // nil where others made the image
-	User     string
-	Restart  string
-	Volumes  []struct{ Type, Source string }
-	MemLimit int64 `json:"mem_limit,string"` // bytes
+	Image       string
+	Command     []string
+	Environment map[string]string
+	Build       *struct{ Context, Dockerfile string } // nil where others made the image
+	User        string
+	Restart     string
+	Volumes     []struct{ Type, Source string }
+	MemLimit    int64 `json:"mem_limit,string"` // bytes
 }
 
 // Project asks Compose for the project with all its settings filled in, once.

@@ -18,8 +18,8 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// label marks the containers and volumes with their project, so that what an engine that was killed has left is found.
-const label = "oneserver.throwaway"
+// Label marks the containers and volumes with their project, so that what an engine that was killed has left is found.
+const Label = "oneserver.throwaway"
 
 const (
 	startWithin  = 5 * time.Minute  // a new data directory and a start, on a machine that is busy: seconds where it is not
@@ -115,7 +115,7 @@ func create(ctx context.Context, of *stack.Stack, purpose string, db stack.Servi
 		return "", err
 	}
 	name := project.Name + "-" + purpose
-	mark := label + "=" + project.Name
+	mark := Label + "=" + project.Name
 	volume := ",volume-label=" + mark // without a name: it goes with the container
 	args := []string{"create", "--rm", "--interactive", "--name", name, "--label", mark, "--pull", "never",
 		"--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", db.User,
@@ -131,6 +131,9 @@ func create(ctx context.Context, of *stack.Stack, purpose string, db stack.Servi
 	}
 	return strings.TrimSpace(id), err
 }
+
+// Network is what a container joins that is to reach it, where it listens. It leads nowhere else.
+func (s *Server) Network() string { return "container:" + s.id }
 
 // await returns once it answers.
 func (s *Server) await(ctx context.Context) error {
@@ -215,7 +218,7 @@ func Running(ctx context.Context, of *stack.Stack, purpose string) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	ids, err := of.Output(ctx, "ps", "--quiet", "--filter", "label="+label+"="+project.Name, "--filter", "name=^"+project.Name+"-"+purpose+"$")
+	ids, err := of.Output(ctx, "ps", "--quiet", "--filter", "label="+Label+"="+project.Name, "--filter", "name=^"+project.Name+"-"+purpose+"$")
 	return strings.TrimSpace(ids) != "", err
 }
 
@@ -226,7 +229,7 @@ func Clean(ctx context.Context, of *stack.Stack) error {
 	if err != nil {
 		return err
 	}
-	filter := "label=" + label + "=" + project.Name
+	filter := "label=" + Label + "=" + project.Name
 	ctx, cancel := context.WithTimeout(ctx, removeWithin)
 	defer cancel()
 	left, err := of.List(ctx, "--all", "--filter", filter, "--filter", "status=created", "--filter", "status=exited", "--filter", "status=dead")

@@ -31,25 +31,22 @@ var migrationFiles embed.FS
 
 // embeddedVersion is the highest version among the embedded migrations.
 func embeddedVersion() (int64, error) {
-	names, err := fs.Glob(migrationFiles, "migrations/*.sql")
+	all, err := Migrations()
 	if err != nil {
-		return 0, fmt.Errorf("list embedded migrations: %w", err)
+		return 0, err
 	}
 	var highest int64
-	for _, name := range names {
-		version, err := goose.NumericComponent(path.Base(name))
-		if err != nil {
-			return 0, fmt.Errorf("embedded migration %s: %w", name, err)
-		}
-		highest = max(highest, version)
+	for _, m := range all {
+		highest = max(highest, m.Version)
 	}
 	return highest, nil
 }
 
-// Migrate brings the schema to the version that this binary embeds, and does nothing where it is there or beyond.
+// Migrate brings the schema to the version that this binary embeds, or to an earlier one of its migrations' where to is not 0,
+// and does nothing where it is there or beyond.
 // It waits for the database for at most databaseWait, and any number of them may run at once: one works, the others
 // wait for it for at most lockWait. A migration that fails leaves those before it applied.
-func Migrate(ctx context.Context, c Config, log *slog.Logger) error {
+func Migrate(ctx context.Context, c Config, to int64, log *slog.Logger) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, allOfIt)
 	defer cancel()
@@ -58,7 +55,11 @@ func Migrate(ctx context.Context, c Config, log *slog.Logger) error {
 		return err
 	}
 	defer pool.Close() // on exit: nothing is left to lose
-	results, err := provider.Up(ctx)
+	up := provider.Up
+	if to != 0 {
+		up = func(ctx context.Context) ([]*goose.MigrationResult, error) { return provider.UpTo(ctx, to) }
+	}
+	results, err := up(ctx)
 	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
 		results = partial.Applied
 	}
@@ -107,71 +108,68 @@ func newProvider(ctx context.Context, c Config, log *slog.Logger) (*goose.Provid
 	return provider, pool, nil
 }
 
-// Ahead is what Migrate would do now, for whoever must judge whether the running release survives it.
-type Ahead struct {
-	Migrations []Migration `json:"migrations"` // in the order in which they run
-	Columns    []Column    `json:"columns"`    // that there are before it
-}
-
-// Migration is one that the database does not have.
+// Migration is one of those that this binary embeds.
 type Migration struct {
-	File string `json:"file"`
-	SQL  string `json:"sql"`
-}
-
-// Column is one that the database has.
-type Column struct {
-	Table    string `json:"table"`
-	Name     string `json:"name"`
-	Type     string `json:"type"` // such as varchar(200)
-	Nullable bool   `json:"nullable"`
+	Version int64  `json:"version"`
+	File    string `json:"file"`
+	SQL     string `json:"sql"`
 }
 
 // lookAtMost bounds Pending, which reads a few rows once the database is there.
 const lookAtMost = databaseWait + 10*time.Second
 
-// Pending says what Migrate would do, and does none of it.
-func Pending(ctx context.Context, c Config) (Ahead, error) {
+// Pending returns the migrations that Migrate would run now, in their order, and runs none.
+func Pending(ctx context.Context, c Config) ([]Migration, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookAtMost)
 	defer cancel()
 	provider, pool, err := newProvider(ctx, c, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return Ahead{}, err
+		return nil, err
 	}
 	defer pool.Close() // nothing was written
 	states, err := provider.Status(ctx)
 	if err != nil {
-		return Ahead{}, fmt.Errorf("read which migrations the database has: %w", err)
+		return nil, fmt.Errorf("read which migrations the database has: %w", err)
 	}
-	var ahead Ahead
+	pending := []Migration{}
 	for _, one := range states {
 		if one.State != goose.StatePending {
 			continue
 		}
-		name := path.Base(one.Source.Path)
-		text, err := migrationFiles.ReadFile("migrations/" + name)
+		migration, err := readMigration(path.Base(one.Source.Path))
 		if err != nil {
-			return Ahead{}, fmt.Errorf("embedded migration: %w", err)
+			return nil, err
 		}
-		ahead.Migrations = append(ahead.Migrations, Migration{name, string(text)})
+		pending = append(pending, migration)
 	}
-	rows, err := pool.QueryContext(ctx, `SELECT table_name, column_name, column_type, is_nullable = 'YES'
-		FROM information_schema.columns WHERE table_schema = DATABASE() ORDER BY table_name, ordinal_position`)
+	return pending, nil
+}
+
+// Migrations returns all that this binary embeds, in their order.
+func Migrations() ([]Migration, error) {
+	names, err := fs.Glob(migrationFiles, "migrations/*.sql")
 	if err != nil {
-		return Ahead{}, fmt.Errorf("read the columns: %w", err)
+		return nil, fmt.Errorf("list embedded migrations: %w", err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var column Column
-		if err := rows.Scan(&column.Table, &column.Name, &column.Type, &column.Nullable); err != nil {
-			return Ahead{}, fmt.Errorf("read the columns: %w", err)
+	all := make([]Migration, len(names))
+	for i, name := range names {
+		if all[i], err = readMigration(path.Base(name)); err != nil {
+			return nil, err
 		}
-		ahead.Columns = append(ahead.Columns, column)
 	}
-	if err := rows.Err(); err != nil {
-		return Ahead{}, fmt.Errorf("read the columns: %w", err)
+	return all, nil
+}
+
+func readMigration(file string) (Migration, error) {
+	version, err := goose.NumericComponent(file)
+	if err != nil {
+		return Migration{}, fmt.Errorf("embedded migration %s: %w", file, err)
 	}
-	return ahead, nil
+	text, err := migrationFiles.ReadFile("migrations/" + file)
+	if err != nil {
+		return Migration{}, fmt.Errorf("embedded migration: %w", err)
+	}
+	return Migration{version, file, string(text)}, nil
 }
 
 // waitFor returns once the database accepts a login, trying again after a pause that doubles up to a second.

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -156,7 +155,7 @@ func TestAgainstMySQL(t *testing.T) {
 		var all sync.WaitGroup
 		for range 3 {
 			all.Go(func() {
-				if err := Migrate(t.Context(), config, log); err != nil {
+				if err := Migrate(t.Context(), config, 0, log); err != nil {
 					t.Error(err)
 				}
 			})
@@ -174,7 +173,7 @@ func TestAgainstMySQL(t *testing.T) {
 	t.Run("a migration that was cut off after its DDL is taken up again", func(t *testing.T) {
 		exec("DELETE FROM goose_db_version WHERE version_id > 0")
 		exec("DELETE FROM posts")
-		if err := Migrate(t.Context(), config, log); err != nil {
+		if err := Migrate(t.Context(), config, 0, log); err != nil {
 			t.Error(err)
 		}
 	})
@@ -183,18 +182,18 @@ func TestAgainstMySQL(t *testing.T) {
 		if err := db.Ready(t.Context()); err == nil {
 			t.Error("ready with an older schema")
 		}
-		ahead, err := Pending(t.Context(), config)
-		if err != nil || len(ahead.Migrations) != 1 || !strings.Contains(ahead.Migrations[0].SQL, "-- +goose Up") {
-			t.Errorf("pending is %+v, %v; want the newest migration", ahead.Migrations, err)
+		pending, err := Pending(t.Context(), config)
+		if err != nil || len(pending) != 1 || pending[0].Version != db.want || !strings.Contains(pending[0].SQL, "-- +goose Up") {
+			t.Errorf("pending is %+v, %v; want the newest migration", pending, err)
 		}
-		if !slices.Contains(ahead.Columns, Column{"posts", "title", "varchar(200)", false}) {
-			t.Errorf("the columns are %+v", ahead.Columns)
+		if err := Migrate(t.Context(), config, db.want-1, log); err != nil || db.Ready(t.Context()) == nil {
+			t.Errorf("up to the one before, %v, is as far as the newest", err)
 		}
 		exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, true), (?, true)", db.want, db.want+1)
 		if err := db.Ready(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if err := Migrate(t.Context(), config, log); err != nil {
+		if err := Migrate(t.Context(), config, 0, log); err != nil {
 			t.Errorf("the migration of an older release: %v", err)
 		}
 	})

@@ -20,8 +20,9 @@ Usage: app [command]
 
 Commands:
   serve        answer requests (the default)
-  migrate      bring the database's tables to the version that this binary needs
-  pending      show, as JSON, the migrations that migrate would run now, and the columns that there are
+  migrate [N]  bring the database's tables to the version that this binary needs, or no further than to that of migration N
+  pending      show, as JSON, the migrations that migrate would run now
+  migrations   show, as JSON, all migrations that this binary has
   healthcheck  ask the server on this machine whether it is ready; exit 0 if so, else 1
   probe        the same for the engine, again and again: a failure is said at once, readiness after half a minute
   request ID   show what this replica did for the request with that X-Request-ID, with its SQL, as JSON
@@ -69,15 +70,18 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	flags := flag.NewFlagSet(command, flag.ContinueOnError) // no flags; it gives us -h, --help and their refusal
 	flags.SetOutput(io.Discard)
-	operands := 0
+	operands, optional := 0, 0
 	var do func(log *slog.Logger) error
 	switch command {
 	case "serve":
 		do = func(log *slog.Logger) error { return serve(ctx, getenv, log) }
 	case "migrate":
-		do = func(log *slog.Logger) error { return migrate(ctx, getenv, log) }
+		optional = 1
+		do = func(log *slog.Logger) error { return migrate(ctx, getenv, flags.Arg(0), log) }
 	case "pending":
 		do = func(*slog.Logger) error { return pending(ctx, getenv, stdout) }
+	case "migrations":
+		do = func(*slog.Logger) error { return migrations(stdout) }
 	case "healthcheck":
 		do = func(*slog.Logger) error { return healthcheck(ctx, getenv) }
 	case "probe":
@@ -94,7 +98,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		fmt.Fprint(stdout, usage)
 		return exitOK
 	default:
-		fmt.Fprintf(stderr, "app: there is no command %q; there are serve, migrate, pending, healthcheck, probe, request and secrets (app --help)\n", command)
+		fmt.Fprintf(stderr, "app: there is no command %q; there are serve, migrate, pending, migrations, healthcheck, probe, request and secrets (app --help)\n", command)
 		return exitUsage
 	}
 	switch err := flags.Parse(args); {
@@ -104,8 +108,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	case err != nil:
 		fmt.Fprintf(stderr, "app %s: %v (app --help)\n", command, err)
 		return exitUsage
-	case flags.NArg() != operands:
-		fmt.Fprintf(stderr, "app %s: takes %d arguments, not %d (app --help)\n", command, operands, flags.NArg())
+	case flags.NArg() < operands || flags.NArg() > operands+optional:
+		fmt.Fprintf(stderr, "app %s: takes %d arguments, not %d (app --help)\n", command, operands+optional, flags.NArg())
 		return exitUsage
 	}
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strconv"
 
 	"oneserver/app/api"
 	"oneserver/app/auth"
@@ -98,13 +99,20 @@ func serveWith(ctx context.Context, s settings, db *mysql.DB, room *disk.Gauge, 
 	return nil
 }
 
-// migrate brings the schema to the version of this binary.
-func migrate(ctx context.Context, getenv func(string) string, log *slog.Logger) error {
+// migrate brings the schema to the version of this binary, or no further than to the one that to names.
+func migrate(ctx context.Context, getenv func(string) string, to string, log *slog.Logger) error {
+	var version int64
+	if to != "" {
+		var err error
+		if version, err = strconv.ParseInt(to, 10, 64); err != nil || version < 1 {
+			return settingsError{fmt.Errorf("%q is the version of no migration", to)}
+		}
+	}
 	s, err := readSettings(getenv)
 	if err != nil {
 		return err
 	}
-	return mysql.Migrate(ctx, s.database, log)
+	return mysql.Migrate(ctx, s.database, version, log)
 }
 
 // pending shows what migrate would run. Nothing else may be on stdout, which a program reads.
@@ -113,9 +121,20 @@ func pending(ctx context.Context, getenv func(string) string, stdout io.Writer) 
 	if err != nil {
 		return err
 	}
-	ahead, err := mysql.Pending(ctx, s.database)
+	list, err := mysql.Pending(ctx, s.database)
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(stdout).Encode(ahead)
+	return json.NewEncoder(stdout).Encode(struct {
+		Migrations []mysql.Migration `json:"migrations"`
+	}{list})
+}
+
+// migrations shows all that migrate can run. It needs no database.
+func migrations(stdout io.Writer) error {
+	list, err := mysql.Migrations()
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(stdout).Encode(list)
 }

@@ -1,0 +1,117 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// unnamed returns the images without a name that Compose has built for a project.
+func unnamed(t *testing.T, project string) []string {
+	t.Helper()
+	out, err := site.output(t.Context(), "docker", "image", "ls", "--quiet", "--filter", "dangling=true", "--filter", "label=com.docker.compose.project="+project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(out)
+}
+
+func TestLongFiveReleasesStayAndNothingElse(t *testing.T) {
+	first, from := releases(t)
+	const foreign = "oneserver-e2e-another-project"
+	cmd := site.command(t.Context(), "docker", "build", "--quiet", "-")
+	cmd.Stdin = strings.NewReader("FROM oneserver-app:e2e\nLABEL com.docker.compose.project=" + foreign + "\n")
+	if out, err := combined(cmd); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	others := unnamed(t, foreign)
+	if len(others) != 1 {
+		t.Fatalf("of another project there are %q", others)
+	}
+	t.Cleanup(func() {
+		if _, err := site.output(context.Background(), "docker", "image", "rm", others[0]); err != nil {
+			t.Error(err)
+		}
+	})
+
+	var served []string
+	for i := range 8 {
+		from(fmt.Sprintf("LABEL kept=\"%d\"", i)).says(t, root, false, []string{"deploy"}, "done")
+		image, _ := replicas(t)
+		served = append(served, strings.TrimPrefix(image, "sha256:")[:12])
+	}
+	listed := site.says(t, root, false, []string{"releases"})
+	lines := strings.Split(strings.TrimSpace(listed), "\n")[1:]
+	if len(lines) != 5 {
+		t.Fatalf("%d releases are listed", len(lines))
+	}
+	for i, line := range lines {
+		if !strings.HasPrefix(line, served[len(served)-1-i]) || strings.Contains(line, "serves") != (i == 0) {
+			t.Errorf("line %d is %q; served has %q", i, line, served)
+		}
+	}
+	if names, err := site.keptReleases(t.Context()); err != nil || len(names) != 5 {
+		t.Errorf("kept are %q, %v", names, err)
+	}
+	if left := unnamed(t, site.project); len(left) > 0 {
+		t.Errorf("without a name there are %q", left)
+	}
+	if still := unnamed(t, foreign); len(still) != 1 {
+		t.Error("the image of another project is gone")
+	}
+
+	goes := func(to string, args ...string) {
+		t.Helper()
+		site.says(t, root, false, append([]string{"rollback"}, args...), "done")
+		if image, _ := replicas(t); !strings.HasPrefix(image, "sha256:"+to) {
+			t.Errorf("rollback %q leads to %s, want %s", args, image, to)
+		}
+	}
+	goes(served[4], served[4])
+	goes(served[7])
+	goes(served[4])
+	site.says(t, root, true, []string{"rollback", served[4]}, "is the release that serves")
+	site.says(t, root, true, []string{"rollback", first[len("sha256:"):]}, "make releases lists them")
+	// A copy beside this one has releases of its own.
+	beside := newCopy("oneserver-test-beside", "18080", "11053", "172.28.1")
+	beside.says(t, root, false, []string{"releases"}, "No release is known yet")
+}
+
+// A release that takes something away ends the way back to those before it.
+func TestLongNoRollbackGoesBehindAContraction(t *testing.T) {
+	releases(t)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if _, err := site.sql(ctx, "root", "DROP TABLE IF EXISTS foobar.e2e_extra; DELETE FROM foobar.goose_db_version WHERE version_id IN (97, 98)"); err != nil {
+			t.Error(err)
+		}
+	})
+	source := t.TempDir()
+	if err := os.CopyFS(filepath.Join(source, "services/app"), os.DirFS(filepath.Join(root, "services/app"))); err != nil {
+		t.Fatal(err)
+	}
+	changed := releaseOf(t, source, "services/app/Dockerfile")
+	migrations := filepath.Join(source, "services/app/mysql/migrations")
+	write(t, filepath.Join(migrations, "00097_add.sql"), "-- +goose Up\nCREATE TABLE e2e_extra (i int PRIMARY KEY);\n")
+	changed.says(t, root, false, []string{"deploy"}, "to migrate: 00097_add.sql", "tried on a copy of the tables", "done")
+	expanded, _ := replicas(t)
+	write(t, filepath.Join(migrations, "00098_drop.sql"), "-- +goose Up\nDROP TABLE e2e_extra;\n")
+	changed.says(t, root, true, []string{"deploy"}, "00098_drop.sql drops the table e2e_extra", "as before")
+	write(t, filepath.Join(migrations, "00098_drop.sql"), "-- +goose Up\n-- contract: it was a test's\nDROP TABLE e2e_extra;\n")
+	changed.says(t, root, false, []string{"deploy"}, "done")
+	contracted, _ := replicas(t)
+	site.says(t, root, true, []string{"rollback"}, "no way back", "00098_drop.sql", "it was a test's")
+	site.says(t, root, false, []string{"releases"}, "00098_drop.sql", "no way back", "serves")
+	if image, _ := replicas(t); image != contracted || image == expanded {
+		t.Errorf("%s serves, and was %s", image, contracted)
+	}
+	left, err := site.output(t.Context(), "docker", "ps", "--all", "--quiet", "--filter", "label=oneserver.throwaway="+site.project)
+	if err != nil || left != "" {
+		t.Errorf("of the throw-away there is %q, %v", left, err)
+	}
+}

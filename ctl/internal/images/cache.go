@@ -1,0 +1,121 @@
+package images
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"oneserver/ctl/internal/stack"
+)
+
+// CacheBound is how much of the build cache stays that our builds leave, in bytes: some twenty of them. Each leaves twice what
+// it has compiled, once where that was done and once as the layer of an image.
+const CacheBound = 1_000_000_000
+
+// mark is in the command that compiles in each of our Dockerfiles, and so in what the builder says of its outcome.
+const mark = "BUILT_FOR=oneserver "
+
+// TrimCache removes the oldest of our builds from the engine's build cache, beyond a bound. It is one cache for all that the
+// engine builds, and no filter of `docker builder prune` tells one project from another, so nothing is removed but records
+// that are known by their id to be ours. The caches that Go keeps are left alone: other builds share them, and Go trims its own.
+func TrimCache(ctx context.Context, s *stack.Stack, bound int64) error {
+	cli, err := forBuilds(ctx, s)
+	if err != nil {
+		return err
+	}
+	listed, err := cli.Output(ctx, "buildx", "du", "--verbose")
+	if err != nil {
+		return err
+	}
+	for _, id := range beyond(parseCache(listed), bound) {
+		if _, err := cli.Output(ctx, "buildx", "prune", "--force", "--filter", "id="+id); err != nil {
+			return fmt.Errorf("remove what old builds of the application have left: %w", err)
+		}
+	}
+	return nil
+}
+
+// record is one of the build cache.
+type record struct {
+	id, description string
+	created         time.Time
+	size            int64 // bytes, to three digits
+	shared          bool  // with an image
+}
+
+// parseCache reads `docker buildx du --verbose`.
+func parseCache(listed string) (all []record) {
+	for block := range strings.SplitSeq(strings.ReplaceAll(listed, "\r\n", "\n"), "\n\n") {
+		var r record
+		for line := range strings.Lines(block) {
+			name, value, _ := strings.Cut(line, ":")
+			value = strings.TrimSpace(value)
+			switch name {
+			case "ID":
+				r.id = value
+			case "Created at":
+				r.created, _ = time.Parse("2006-01-02 15:04:05.999999999 -0700 MST", value) // one that cannot be read is of no build of ours
+			case "Size":
+				r.size = parseSize(value)
+			case "Shared":
+				r.shared = value == "true"
+			case "Description":
+				r.description = value
+			}
+		}
+		if r.id != "" && !r.created.IsZero() {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+var sizeParts = regexp.MustCompile(`^([0-9.]+)([kMGT]?)B$`)
+
+func parseSize(text string) int64 {
+	parts := sizeParts.FindStringSubmatch(text)
+	if parts == nil {
+		return 0
+	}
+	n, _ := strconv.ParseFloat(parts[1], 64) // the pattern lets no other through that matters
+	return int64(n * map[string]float64{"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[parts[2]])
+}
+
+// copiedWithin is the longest time from the begin of a compilation until its outcome is copied into an image.
+const copiedWithin = 15 * time.Minute
+
+// beyond returns the records of our builds beyond the newest ones that fit into a bound.
+func beyond(all []record, bound int64) (ids []string) {
+	slices.SortFunc(all, func(a, b record) int { return b.created.Compare(a.created) })
+	var sum int64
+	for _, compiled := range all {
+		if !strings.Contains(compiled.description, mark) {
+			continue
+		}
+		// The builder says nothing of what a COPY has made. Ours is the one record of that size that came about then, and
+		// where there are several nobody knows which.
+		var copies []record
+		for _, r := range all {
+			near := r.size - compiled.size
+			if r.description == "fileop target" && !r.created.Before(compiled.created) && r.created.Sub(compiled.created) < copiedWithin &&
+				near*near < compiled.size/100*compiled.size/100 {
+				copies = append(copies, r)
+			}
+		}
+		build := []record{compiled}
+		if len(copies) == 1 {
+			build = append(build, copies[0])
+		}
+		for _, r := range build {
+			sum += r.size
+			if sum > bound && !r.shared {
+				ids = append(ids, r.id)
+			}
+		}
+	}
+	return ids
+}

@@ -1,0 +1,169 @@
+// Package migration judges what a release's migrations do to the database before they do it: they run in a throw-away MySQL
+// on the tables of the site with a few of their rows, and what is there before and after is compared.
+package migration
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/throwaway"
+)
+
+const (
+	purpose   = "migration"     // names the throw-away
+	runWithin = 2 * time.Minute // one migration of a few rows, on a machine that is busy
+)
+
+// howToSplit is what to do about a migration that is refused.
+const howToSplit = `The release that is running works on these tables until the new one has taken over, and "make rollback" goes back to it.
+Split the change into releases that each live beside the one before:
+  expand    add the new column or table, which the running release leaves alone (NULL or a default for what it does not fill in)
+  migrate   a release that writes both, fills in what is missing, and then reads the new one only
+  contract  once no running release and no previous one uses the old one, drop it; the file says so in a line of its own:
+            -- contract: why nothing uses it any more`
+
+// A Migration is one of a release's, as the release prints it.
+type Migration struct {
+	Version int64
+	File    string
+	SQL     string
+}
+
+var (
+	contract = regexp.MustCompile(`(?mi)^[ \t]*--[ \t]*contract:[ \t]*(\S.*?)\s*$`)
+	down     = regexp.MustCompile(`(?m)^\s*--\s*\+goose\s+Down\b[\s\S]*`) // the way back, which nothing here ever runs
+)
+
+// Contract is the reason by which the author of a migration vouches that nothing uses what it takes away; empty where none is given.
+func (m Migration) Contract() string {
+	reason := contract.FindStringSubmatch(down.ReplaceAllString(m.SQL, ""))
+	if reason == nil {
+		return ""
+	}
+	return reason[1]
+}
+
+// Judge tries the pending migrations of a release, given as the id of its image, and returns an error where the release that
+// runs would not survive them. The site's MySQL it only reads. What a migration costs at the real size of its tables it says.
+func Judge(ctx context.Context, of *stack.Stack, image string, pending []Migration, say func(format string, args ...any)) (err error) {
+	project, err := of.Project(ctx)
+	if err != nil {
+		return err
+	}
+	release, found := project.Services["migrate"]
+	if !found {
+		return errors.New("compose.yaml has no service migrate")
+	}
+	db, err := of.One(ctx, "db")
+	if err != nil {
+		return err
+	}
+	account := account{schema: release.Environment["MYSQL_DATABASE"], user: release.Environment["MYSQL_USER"], password: rand.Text()}
+	live := live{Database: of.DatabaseIn(db.ID), schema: account.schema}
+	read := make(chan error, 1)
+	var copied copied
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() { // while the other MySQL starts
+		var err error
+		copied, err = live.read(reading, account)
+		read <- err
+	}()
+	server, err := throwaway.Start(ctx, of, purpose, "--skip-networking=OFF", "--bind-address=127.0.0.1", "--skip-name-resolve")
+	if err != nil {
+		stop()
+		<-read
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Remove()) }()
+	if err := <-read; err != nil {
+		return fmt.Errorf("copy the tables with a few rows: %w", err)
+	}
+	if err := copied.load(ctx, live, server, account); err != nil {
+		return fmt.Errorf("load the tables with a few rows into a throw-away MySQL: %w", err)
+	}
+
+	first, err := Read(ctx, server, account.schema) // all that the running release knows
+	if err != nil {
+		return err
+	}
+	before, objections, said := first, []string(nil), map[string]bool{}
+	for _, m := range pending {
+		if err := run(ctx, of, server, release, image, account, m); err != nil {
+			return fmt.Errorf("%s fails, which was tried on a copy of the tables with a few rows; the site's are as they were:\n%w", m.File, err)
+		}
+		after, err := Read(ctx, server, account.schema)
+		if err != nil {
+			return err
+		}
+		for _, name := range Rebuilt(before, after) {
+			size := copied.sizes[strings.ToLower(name)]
+			say("%s rebuilds %s: %s written anew, which takes as much room again; who writes to it may wait for as long as that takes", m.File, name, size)
+		}
+		for _, what := range Compare(first, after) {
+			if !said[what] && m.Contract() == "" {
+				objections = append(objections, m.File+" "+what)
+			}
+			said[what] = true
+		}
+		before = after
+	}
+	if len(objections) > 0 {
+		return fmt.Errorf("the running release would not survive this one:\n  %s\n%s", strings.Join(objections, "\n  "), howToSplit)
+	}
+	return nil
+}
+
+// account is the one that migrates.
+type account struct{ schema, user, password string }
+
+// run has a release carry out one more of its migrations, in the network of the throw-away, which leads nowhere else, and with
+// what compose.yaml says of its service. The password goes to its standard input: it is in no argument, no file and no log.
+func run(ctx context.Context, of *stack.Stack, server *throwaway.Server, release stack.Service, image string, account account, m Migration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, runWithin, fmt.Errorf("it has not ended after %s", runWithin))
+	defer cancel()
+	project, err := of.Project(ctx)
+	if err != nil {
+		return err
+	}
+	environment := map[string]string{}
+	for name, value := range release.Environment {
+		environment[name] = value
+	}
+	environment["MYSQL_ADDRESS"], environment["MYSQL_PASSWORD_FILE"] = "127.0.0.1:3306", "/dev/stdin"
+	args := []string{"run", "--rm", "--interactive", "--pull", "never", "--label", throwaway.Label + "=" + project.Name, "--network", server.Network(),
+		"--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", release.User, "--log-driver", "none",
+		"--memory", strconv.FormatInt(release.MemLimit, 10), "--memory-swap", strconv.FormatInt(release.MemLimit, 10), "--pids-limit", "64"}
+	for name, value := range environment {
+		args = append(args, "--env", name+"="+value)
+	}
+	args = append(args, image)
+	args = append(args, release.Command...)
+	cmd := of.Command(ctx, append(args, strconv.FormatInt(m.Version, 10))...)
+	cmd.Stdin = strings.NewReader(account.password)
+	var said bytes.Buffer
+	cmd.Stderr = &said // its log is on the other one
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("%s (%w)", strings.TrimSpace(said.String()), err)
+	}
+	return nil
+}
+
+// quote writes a name as SQL does.
+func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
+
+// text writes a string as SQL does.
+func text(value string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(value) + "'"
+}
