@@ -290,7 +290,7 @@ func In(root string) ([]Call, error) {
 		each(func(path string) ([]Call, error) { return inCompose(path, known) }, "compose*.yaml", "ctl/internal/*/compose.yaml"),
 		each(inside("mysql"), "offline/mysql/*.sh"),
 		each(inside("nginx"), "offline/nginx/*.sh"),
-		each(inDockerfile, "services/*/Dockerfile", "ctl/*/*/Dockerfile"),
+		each(inDockerfile, "services/*/Dockerfile", "ctl/Dockerfile", "ctl/*/*/Dockerfile"),
 		each(inText, "Makefile", "*.md", "docs/*.md", "docs/*/*.md", ".github/*.md", ".ci/run"),
 	}
 	for _, err := range steps {

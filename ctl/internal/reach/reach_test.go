@@ -86,7 +86,9 @@ func TestWhatAVisitorIsNotAnsweredIsTold(t *testing.T) {
 	}{
 		{"all is well", status(200), well, "ok, ok, ok, ok"},
 		{"the page is gone", status(404), well, "ok, ok, ok, ok"},
-		{"the page is elsewhere", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://127.0.0.1:1/", 308) }, well, "ok, ok, ok, ok"},
+		{"the page is elsewhere", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://127.0.0.1:1/", http.StatusPermanentRedirect)
+		}, well, "ok, ok, ok, ok"},
 		{"another site", status(421), well, "the answer is 421 Misdirected Request, the answer is 421 Misdirected Request, ok, ok"},
 		{"the application is away", away, well, "ok, the answer is 503 Service Unavailable, ok, ok"},
 		{"nobody listens for web", nil, well, "dead: connection refused, dead: connection refused, ok, ok"},
