@@ -290,7 +290,7 @@ func (k *keeper) failed(cause error) error {
 			return err
 		}
 	}
-	k.log.Error("no certificate came", "error", cause, "remedy", remedy(cause), "next", k.next)
+	k.log.Error("no certificate came", "error", cause.Error(), "remedy", remedy(cause), "next", k.next)
 	says := fmt.Sprintf("%s sent no certificate: %v -> %s; next attempt at %s UTC, or at once after: docker compose restart certs\n",
 		k.directory, cause, remedy(cause), k.next.UTC().Format("2006-01-02 15:04"))
 	if err := os.WriteFile(k.places.failure(), []byte(says), 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
