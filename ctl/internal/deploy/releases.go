@@ -235,9 +235,10 @@ func (s *site) migrationsOf(ctx context.Context, all []kept) (map[string][]migra
 	lists := make([][]migration.Migration, len(all))
 	var asking sync.WaitGroup
 	for i, k := range all {
+		app := k.ID
 		asking.Go(func() {
 			out, err := s.docker(ctx, "run", "--rm", "--label", ours+"="+s.project.Name, "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL",
-				"--security-opt", "no-new-privileges", "--user", s.project.Services["migrate"].User, "--log-driver", "none", k.ID, "migrations")
+				"--security-opt", "no-new-privileges", "--user", s.project.Services["migrate"].User, "--log-driver", "none", app, "migrations")
 			if err != nil || json.Unmarshal([]byte(out), &lists[i]) != nil {
 				lists[i] = nil // it is from before there was such a command
 			}

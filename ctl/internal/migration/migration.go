@@ -125,9 +125,9 @@ func Judge(ctx context.Context, of *stack.Stack, image string, pending []Migrati
 // account is the one that migrates.
 type account struct{ schema, user, password string }
 
-// run has a release carry out one more of its migrations, in the network of the throw-away, which leads nowhere else, and with
+// run has a release, as its image app, carry out one more of its migrations, in the network of the throw-away, which leads nowhere else, and with
 // what compose.yaml says of its service. The password goes to its standard input: it is in no argument, no file and no log.
-func run(ctx context.Context, of *stack.Stack, server *throwaway.Server, release stack.Service, image string, account account, m Migration) error {
+func run(ctx context.Context, of *stack.Stack, server *throwaway.Server, release stack.Service, app string, account account, m Migration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, runWithin, fmt.Errorf("it has not ended after %s", runWithin))
 	defer cancel()
 	project, err := of.Project(ctx)
@@ -145,7 +145,7 @@ func run(ctx context.Context, of *stack.Stack, server *throwaway.Server, release
 	for name, value := range environment {
 		args = append(args, "--env", name+"="+value)
 	}
-	args = append(args, image)
+	args = append(args, app)
 	args = append(args, release.Command...)
 	cmd := of.Command(ctx, append(args, strconv.FormatInt(m.Version, 10))...)
 	cmd.Stdin = strings.NewReader(account.password)

@@ -34,6 +34,9 @@ func Until(ctx context.Context, within, every time.Duration, holds func(context.
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-limited.Done():
+			if ctx.Err() != nil { // which ends both
+				return context.Cause(ctx)
+			}
 			return fmt.Errorf("after %s: %w", within, wrong)
 		case <-tick.C:
 		}
