@@ -106,6 +106,7 @@ func follow(t *testing.T, stack *copyOfStack, dir, page, kind string) int {
 	}
 	reader := stack.with("LC_ALL=C.UTF-8", "CURL_HOME="+curlHome)
 	t.Run(page, func(t *testing.T) {
+		leaveEvidence(t, stack)
 		for _, step := range steps {
 			t.Run(step.command, func(t *testing.T) {
 				got, err := reader.output(t.Context(), "bash", "-c", "cd '"+dir+"' && "+step.command)
