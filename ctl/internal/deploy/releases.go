@@ -179,7 +179,11 @@ func Keep(ctx context.Context, running *stack.Stack, out io.Writer) error {
 	if err != nil || len(apps) == 0 {
 		return err
 	}
-	if err := s.keep(ctx, apps[len(apps)-1].Image, s.commit(ctx)); err != nil {
+	image := apps[len(apps)-1].Image
+	if latest, err := s.decided(ctx); err != nil || latest == image { // nothing was built
+		return err
+	}
+	if err := s.keep(ctx, image, s.commit(ctx)); err != nil {
 		return err
 	}
 	s.tidy(ctx)
