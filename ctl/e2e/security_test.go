@@ -363,7 +363,7 @@ func TestWhatIsForOperatorsIsNotForVisitors(t *testing.T) {
 	}
 	for service, container := range containers {
 		for port := range container.HostConfig.PortBindings {
-			if number, _, _ := strings.Cut(port, "/"); number != "80" && number != "53" {
+			if number, _, _ := strings.Cut(port, "/"); number != "80" && number != "443" && number != "53" {
 				t.Errorf("%s publishes %s", service, port)
 			}
 		}
