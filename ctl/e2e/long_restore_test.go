@@ -298,7 +298,7 @@ func (c *copyOfStack) visit(t *testing.T, most time.Duration, do func()) *reques
 // A table with indexes on expressions, of which MySQL's checksum differs in each copy, comes back with its rows and indexes.
 func TestLongAnIndexOnAnExpressionIsRestored(t *testing.T) {
 	dir := t.TempDir()
-	site.mustSQL(t, `CREATE TABLE foobar.tagged (id int PRIMARY KEY, name varchar(20), tags json, KEY name ((LOWER(name))), KEY tag ((CAST(tags AS CHAR(20) ARRAY))));
+	site.mustSQL(t, `SET NAMES utf8mb4; CREATE TABLE foobar.tagged (id int PRIMARY KEY, name varchar(20), tags json, KEY name ((LOWER(name))), KEY tag ((CAST(tags AS CHAR(20) ARRAY))));
 INSERT INTO foobar.tagged VALUES (1, 'Ada', '["a", "b"]'), (2, 'Zoë', '["b", "c"]'), (3, NULL, '[]')`)
 	defer site.mustSQL(t, "DROP TABLE foobar.tagged")
 	site.mustCtl(t, "backup", "--dir", dir)
