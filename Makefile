@@ -96,15 +96,16 @@ test: go tool ## unit tests, then integration tests against a second copy of the
 	@$(tool) images --keep
 	@for module in $(modules); do go -C $$module test -short ./... || exit; done
 	@echo 'integration tests, about seven minutes ...'
-	@go -C ctl/e2e test -count=1 -timeout 30m -skip '^TestLong'
+	@go -C ctl/e2e test -count=1 -timeout 40m -skip '^TestLong'
 
-# Not yet part of it: the restore of a million rows, which does not reach its figure, and what has not passed as a whole: two
-# tables of kills, and the tests of a certificate but for the first one.
-override unproven := ^TestLong(ALargeRestoreIsQuickAndQuiet|AKilledRestoreLeavesNothingHalf|AMySQLThatDoesNotStartMakesWay|ANewCertificateIsTakenOverWithoutAReload|ACertificateIsRenewedWhileVisitorsNoticeNothing|AnAuthorityThatRefusesIsExplained|AnAuthorityForCustomersWantsTheirAccount|CertsIsKilledAtEveryStep)$$
+# Not yet part of it: what has never passed as a whole, and what passed before the tool was rebuilt and has not been run
+# since. Run one with: go -C ctl/e2e test -v -run TestLongAbuse .
+override unproven := ^TestLong(ALargeRestore|AKilledRestore|AMySQLThatDoesNotStart|AnIndexOnAnExpression|ASearchIsRight|ANewCertificate|ACertificateIsRenewed|AnAuthority|CertsIsKilled)
+override unseen := ^TestLong(AKilledDeploy|ASecondNetwork|TheFirstRequest|ABackup|Abuse|AProlificAuthor|HalfHeaders|ADiskThatFillsUp)
 
 test-all: go tool ## what is too long for make test: repeated kills, large data, attacks
 	@$(tool) images --keep
-	@go -C ctl/e2e test -count=1 -timeout 60m -v -run '^TestLong' -skip '$(unproven)'
+	@go -C ctl/e2e test -count=1 -timeout 60m -v -run '^TestLong' -skip '$(unproven)|$(unseen)'
 
 lint: go tool ## gofmt, vet, staticcheck, shellcheck, actionlint, and each program's own check of its files
 	@command -v shellcheck >/dev/null || { echo "make lint needs shellcheck: apt-get install shellcheck, or https://www.shellcheck.net" >&2; exit 1; }
