@@ -111,7 +111,7 @@ func TestFilesAreServedAsWhatTheyAre(t *testing.T) {
 		t.Errorf("%s is %q", found[0], kind)
 	}
 	for _, path := range append(hidden, "/.well-known", "/.well-known/", "/%2eenv", "/%2Egit/config", "/.well-known/%2eenv", "/.well-known%2f.env", "/.well-known/../.env", "//.env", "/kinds//.env", "/%0a/.env",
-		"/errors/error.json", "/errors/error.html") {
+		"/errors/error.json", "/errors/error.html", "/errors/words.conf") {
 		if got := v.ask("GET", path, nil); got.status != http.StatusNotFound || got.body == "text" {
 			t.Errorf("%s: %d %.100s", path, got.status, got.body)
 		}
