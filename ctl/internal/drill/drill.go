@@ -295,15 +295,5 @@ func (d *drill) record(h history.History) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	w, err := history.NewWriter(file, h.Run)
-	if err != nil {
-		return err
-	}
-	for _, r := range h.Requests {
-		w.Request(r)
-	}
-	for _, e := range h.Events {
-		w.Event(e)
-	}
-	return w.Flush()
+	return h.Write(file)
 }

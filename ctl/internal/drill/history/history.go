@@ -1,5 +1,5 @@
 // Package history is the record of one drill's run: every request with when it was due, when it was sent and what came
-// of it, and every event that happened to the stack meanwhile. It is written as JSON lines while the run goes on.
+// of it, and every event that the stack was put through meanwhile. It is written as JSON lines.
 package history
 
 import (

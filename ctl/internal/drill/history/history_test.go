@@ -2,9 +2,10 @@ package history
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"io"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 )
@@ -24,71 +25,43 @@ var madeUp = History{
 	},
 }
 
-func TestHistoryIsReadAsItWasWritten(t *testing.T) {
+func TestHistoryIsWrittenALineForEachThing(t *testing.T) {
 	t.Parallel()
 	var file bytes.Buffer
-	w, err := NewWriter(&file, madeUp.Run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range madeUp.Requests { // in the order of their ends, which is another than the order of Due
-		w.Request(madeUp.Requests[len(madeUp.Requests)-1-i])
-	}
-	for _, e := range madeUp.Events {
-		w.Event(e)
-	}
-	if err := w.Flush(); err != nil {
+	if err := madeUp.Write(&file); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("written:\n%s", file.String())
-	got, err := Parse(&file)
-	if err != nil {
-		t.Fatal(err)
+	lines := json.NewDecoder(&file)
+	var got History
+	for i := 0; ; i++ {
+		var l line
+		if err := lines.Decode(&l); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case l.Run != nil && i == 0:
+			got.Run = *l.Run
+		case l.Request != nil:
+			got.Requests = append(got.Requests, *l.Request)
+		case l.Event != nil:
+			got.Events = append(got.Events, *l.Event)
+		default:
+			t.Errorf("line %d says %+v", i, l)
+		}
 	}
 	if !reflect.DeepEqual(got, madeUp) {
 		t.Errorf("got %+v, want %+v", got, madeUp)
 	}
 }
 
-func TestBrokenHistoryIsRefused(t *testing.T) {
-	t.Parallel()
-	const run, request = `{"run":{"name":"spof"}}` + "\n", `{"request":{"seq":1,"kind":"read"}}` + "\n"
-	for name, file := range map[string]string{
-		"empty":          "",
-		"without a run":  request,
-		"cut off":        run + request[:20],
-		"a strange line": run + "{}\n",
-		"a second run":   run + run,
-		"a long line":    run + `{"event":{"name":"` + strings.Repeat("x", maxLine) + `"}}` + "\n",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, err := Parse(strings.NewReader(file))
-			if err == nil {
-				t.Fatal("it was read")
-			}
-			t.Log(err)
-		})
-	}
-}
-
-func TestWriterSaysThatWritingFailed(t *testing.T) {
+func TestThatWritingFailedIsSaid(t *testing.T) {
 	t.Parallel()
 	full := errors.New("no space left")
-	w, err := NewWriter(writerFunc(func(p []byte) (int, error) {
-		if bytes.Contains(p, []byte(`"run"`)) {
-			return len(p), nil
-		}
-		return 0, full
-	}), madeUp.Run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.Request(madeUp.Requests[0])
-	for range 2 {
-		if err := w.Flush(); !errors.Is(err, full) {
-			t.Errorf("Flush: %v, want %v", err, full)
-		}
+	if err := madeUp.Write(writerFunc(func([]byte) (int, error) { return 0, full })); !errors.Is(err, full) {
+		t.Errorf("Write: %v, want %v", err, full)
 	}
 }
 

@@ -182,9 +182,6 @@ func (a *Attack) Since() time.Duration { return time.Since(a.began) }
 // TokenPrefix is what every token of this run begins with, and no other run's: 24 characters.
 func (a *Attack) TokenPrefix() string { return a.mix.prefix }
 
-// Total is how many requests the whole run has.
-func (a *Attack) Total() int { return int(a.schedule.total) }
-
 func runPrefix() string {
 	var random [8]byte
 	rand.Read(random[:]) // never fails, by its documentation
