@@ -37,7 +37,7 @@ func (l archived) open(ctx context.Context, identities []age.Identity) (io.ReadC
 }
 
 // chain returns the logs that follow a backup, its own and those of the later ones of the same server, without a gap, and
-// until when they tell what happened.
+// until when they tell of every change.
 func chain(b Backup, all []Backup) (logs []archived, until time.Time, err error) {
 	until = b.Taken
 	next := number(b.Log.File)

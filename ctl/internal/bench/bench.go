@@ -92,7 +92,7 @@ func (s sample) stackTime() time.Duration {
 	return sum
 }
 
-// Run starts the copy, fills it, measures, and removes it, whatever happens. What it does is told on progress.
+// Run starts the copy, fills it, measures, and removes it, whatever comes of it. What it does is told on progress.
 func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Options) (report *Report, err error) {
 	if options.Rows < MinRows || options.Rounds < 1 || options.Each < time.Second {
 		return nil, fmt.Errorf("at least %d rows (page 100,000 is then there), one round and one second", MinRows)

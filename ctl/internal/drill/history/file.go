@@ -11,11 +11,11 @@ import (
 type line struct {
 	Run     *Run     `json:"run,omitempty"`
 	Request *Request `json:"request,omitempty"`
-	Event   *Event   `json:"event,omitempty"`
+	Action  *Action  `json:"action,omitempty"`
 }
 
 // Write writes the history: one JSON object a line, with one member that says what the line is: "run" (the first line),
-// "request" or "event".
+// "request" or "action".
 func (h History) Write(w io.Writer) error {
 	buffer := bufio.NewWriter(w)
 	lines := json.NewEncoder(buffer)
@@ -23,8 +23,8 @@ func (h History) Write(w io.Writer) error {
 	for i := 0; i < len(h.Requests) && err == nil; i++ {
 		err = lines.Encode(line{Request: &h.Requests[i]})
 	}
-	for i := 0; i < len(h.Events) && err == nil; i++ {
-		err = lines.Encode(line{Event: &h.Events[i]})
+	for i := 0; i < len(h.Actions) && err == nil; i++ {
+		err = lines.Encode(line{Action: &h.Actions[i]})
 	}
 	if err == nil {
 		err = buffer.Flush()

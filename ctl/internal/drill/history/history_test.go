@@ -19,7 +19,7 @@ var madeUp = History{
 		{Seq: 2, Kind: Read, Name: "GET /", Due: time.Second, Sent: time.Second, Done: 1100 * time.Millisecond, Status: 502, Class: Status},
 		{Seq: 3, Kind: Lookup, Name: "A www.foobar.com.", Due: 1500 * time.Millisecond, Sent: 1500 * time.Millisecond, Done: 1501 * time.Millisecond},
 	},
-	Events: []Event{
+	Actions: []Action{
 		{Name: "kill -9 db", Start: 600 * time.Millisecond, End: 700 * time.Millisecond, Healthy: 1300 * time.Millisecond},
 		{Name: "pause db", Start: 1400 * time.Millisecond, End: 1600 * time.Millisecond, Note: "unpaused after 0.2 s"},
 	},
@@ -46,8 +46,8 @@ func TestHistoryIsWrittenALineForEachThing(t *testing.T) {
 			got.Run = *l.Run
 		case l.Request != nil:
 			got.Requests = append(got.Requests, *l.Request)
-		case l.Event != nil:
-			got.Events = append(got.Events, *l.Event)
+		case l.Action != nil:
+			got.Actions = append(got.Actions, *l.Action)
 		default:
 			t.Errorf("line %d says %+v", i, l)
 		}
@@ -65,7 +65,7 @@ func TestThatWritingFailedIsSaid(t *testing.T) {
 	}
 }
 
-func TestWindowHoldsWhatIsTheEvents(t *testing.T) {
+func TestWindowHoldsWhatIsTheActions(t *testing.T) {
 	t.Parallel()
 	seqs := func(requests []Request) (s []uint64) {
 		for _, r := range requests {
@@ -74,15 +74,15 @@ func TestWindowHoldsWhatIsTheEvents(t *testing.T) {
 		return s
 	}
 	from, to, requests := madeUp.Window(0)
-	t.Log("first event:", from, to, seqs(requests))
-	// Request 1 was due before the event and under way when it came.
+	t.Log("first action:", from, to, seqs(requests))
+	// Request 1 was due before the action and under way when it came.
 	if got := seqs(requests); from != 600*time.Millisecond || to != 1400*time.Millisecond || !reflect.DeepEqual(got, []uint64{1, 2}) {
-		t.Errorf("first event: from %s to %s: %v", from, to, got)
+		t.Errorf("first action: from %s to %s: %v", from, to, got)
 	}
 	from, to, requests = madeUp.Window(1)
-	t.Log("second event:", from, to, seqs(requests))
+	t.Log("second action:", from, to, seqs(requests))
 	if got := seqs(requests); from != 1400*time.Millisecond || to != 1500*time.Millisecond+1 || !reflect.DeepEqual(got, []uint64{3}) {
-		t.Errorf("second event: from %s to %s: %v", from, to, got)
+		t.Errorf("second action: from %s to %s: %v", from, to, got)
 	}
 }
 
