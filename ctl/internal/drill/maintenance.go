@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/wait"
 
 	"github.com/miekg/dns"
@@ -187,12 +188,10 @@ func (d *drill) derive(ctx context.Context, u *undo, tag, line string) (id strin
 	return d.stack.imageID(ctx, next)
 }
 
-// rows is how many the table has that a migration changes. It is the one that every write goes through, and that grows
-// fastest; and unlike the posts, which are indexed for the search, it is filled and emptied in seconds.
 const (
-	rows    = 1_000_000
-	portion = 100_000 // rows of one statement; a larger one would fill the database's log
-	table   = "idempotency_keys"
+	rows    = 1_000_000 // of the table that a migration changes
+	portion = 100_000   // of one statement; a larger one would fill the database's log
+	table   = site.Growing
 )
 
 // unlogged keeps what a drill does to the table out of the binary log, where it would stay for a week. Without the checks of
@@ -224,9 +223,6 @@ func migration(name, title, algorithm string) action {
 	}
 }
 
-// drillRows are the rows that a drill fills a table with: no digest is so small by chance.
-const drillRows = "digest <= UNHEX(LPAD(HEX(1000000), 64, '0'))"
-
 // fill brings the table to a million rows, once for all actions that need them.
 func fill(ctx context.Context, d *drill, u *undo) error {
 	if d.filled {
@@ -239,9 +235,7 @@ func fill(ctx context.Context, d *drill, u *undo) error {
 		return err
 	}
 	for from := 0; from < rows; from += portion {
-		_, err := d.stack.sql(ctx, fmt.Sprintf(unlogged+`INSERT INTO %s (digest, request, answer, created_at)
-			WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
-			SELECT UNHEX(LPAD(HEX(%d + i), 64, '0')), UNHEX(REPEAT('0', 64)), JSON_OBJECT('id', i), UTC_TIMESTAMP(6) FROM n`, table, portion, from))
+		_, err := d.stack.sql(ctx, unlogged+site.Fill(from, portion))
 		if err != nil {
 			return err
 		}
@@ -252,7 +246,7 @@ func fill(ctx context.Context, d *drill, u *undo) error {
 // empty removes the rows of a drill, where there are any, and gives their space back.
 func (s *Stack) empty(ctx context.Context) error {
 	for removed := false; ; removed = true {
-		left, err := s.sql(ctx, fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE %s)", table, drillRows))
+		left, err := s.sql(ctx, fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE %s)", table, site.Filled))
 		if err != nil {
 			return err
 		}
@@ -263,7 +257,7 @@ func (s *Stack) empty(ctx context.Context) error {
 			_, err := s.sql(ctx, unlogged+"ALTER TABLE "+table+" FORCE")
 			return err
 		}
-		if _, err := s.sql(ctx, fmt.Sprintf(unlogged+"DELETE FROM %s WHERE %s LIMIT %d", table, drillRows, portion)); err != nil {
+		if _, err := s.sql(ctx, fmt.Sprintf(unlogged+"DELETE FROM %s WHERE %s LIMIT %d", table, site.Filled, portion)); err != nil {
 			return err
 		}
 	}

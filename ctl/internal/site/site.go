@@ -4,6 +4,7 @@ package site
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 )
 
@@ -75,12 +76,14 @@ func Written(prefix string) string {
 	return "SELECT title FROM posts WHERE title LIKE '" + prefix + "%'"
 }
 
-// An Account is what a drill writes with. It is made for one run and removed with all that it wrote.
+// An Account is what a drill writes with. It is made for one run and removed with all that it wrote. What is empty of it is not
+// done: an application without accounts has nothing but Erase.
 type Account struct {
 	SignUp Request
 	Free   string  // SQL that frees it of quotas: it writes more than a person may
 	SignIn Request // whose answer sets the cookie of the session, as its first
 	Remove Request
+	Erase  string // SQL that removes what drills wrote, where Remove does not
 }
 
 // NewAccount is one with a name and a password of letters and digits.
@@ -92,6 +95,20 @@ func NewAccount(name, password string) Account {
 		SignIn: Request{Method: http.MethodPut, Path: "/api/v1/session", Body: object("email", email, "password", password)},
 		Remove: Request{Method: http.MethodPost, Path: "/api/v1/account/deletion", SignedIn: true, Body: object("password", password)},
 	}
+}
+
+// Growing is a table that a drill fills with many rows, to change it and to back it up meanwhile: the one that every write goes
+// through, and that grows fastest. Unlike the posts, which are indexed for the search, it is filled and emptied in seconds.
+const Growing = "idempotency_keys"
+
+// Filled is the condition that the rows of a drill in Growing meet, up to a million, and no others: no digest is so small by chance.
+const Filled = "digest <= UNHEX(LPAD(HEX(1000000), 64, '0'))"
+
+// Fill adds so many rows of a drill to Growing, after those that it has added. cte_max_recursion_depth allows them.
+func Fill(after, rows int) string {
+	return fmt.Sprintf(`INSERT INTO idempotency_keys (digest, request, answer, created_at)
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+SELECT UNHEX(LPAD(HEX(%d + i), 64, '0')), UNHEX(REPEAT('0', 64)), JSON_OBJECT('id', i), UTC_TIMESTAMP(6) FROM n`, rows, after)
 }
 
 // object is a JSON object of texts, each after its name.
