@@ -80,7 +80,12 @@ func checkData(ctx context.Context, f *facts) ([]Finding, error) {
 	if found.Level == OK && ailing != "" {
 		found = Finding{Warning, "data", "db is not well: " + ailing, "docker compose logs db shows more"}
 	}
-	return []Finding{found}, nil
+	unclaimed, err := f.stack.Unclaimed(ctx)
+	if err == nil && unclaimed && found.Level == OK && ailing == "" {
+		found = Finding{Warning, "data", "the volume " + data + " is there, and no clone has noted that it is its own: this one takes it over",
+			"nothing, where this clone has made it with docker compose alone; else work in the clone that has, or write COMPOSE_PROJECT_NAME and ports of its own into .env"}
+	}
+	return []Finding{found}, err
 }
 
 // lastHealth is what a container's health check said last. One that ends before its first check has none.

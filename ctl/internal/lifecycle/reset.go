@@ -54,6 +54,9 @@ func Reset(ctx context.Context, s *stack.Stack, in *os.File, out *os.File, yes b
 			return fmt.Errorf("%w; run make reset again to remove what is left", err)
 		}
 	}
+	if err := s.Disclaim(ctx); err != nil {
+		return err
+	}
 	if kept != "" {
 		fmt.Fprintf(out, "kept: the volume %s, with the site's certificates and the authority that you may have told a browser to trust; it goes with: docker volume rm %[1]s\n", kept)
 	}

@@ -66,7 +66,7 @@ func Up(ctx context.Context, s *stack.Stack, out *os.File) error {
 		}
 		return err
 	}
-	if err := deploy.Keep(ctx, s, out); err != nil {
+	if err := errors.Join(s.Claim(ctx), deploy.Keep(ctx, s, out)); err != nil {
 		return err
 	}
 	settings, err := s.Settings(ctx)

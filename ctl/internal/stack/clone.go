@@ -7,16 +7,29 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+
+	"oneserver/ctl/internal/docker"
 )
 
 // defaultName is the project's in compose.yaml. Who gives another one means it.
 const defaultName = "oneserver"
 
-// OtherCloneError means that the project's containers are those of another folder.
-type OtherCloneError struct{ There string }
+// folderLabel is of a volume of ours, beside the project's: which folder the data is of. Compose says that of containers only.
+const folderLabel = "oneserver.folder"
+
+// OtherCloneError means that the project's containers, or its data alone, are those of another folder.
+type OtherCloneError struct {
+	There string
+	Data  bool // its containers are not there
+}
 
 // Says is what is wrong.
 func (e OtherCloneError) Says() string {
+	if e.Data {
+		return fmt.Sprintf("the data on this machine is that of %s, whose stack does not run now", e.There)
+	}
 	return fmt.Sprintf("the stack on this machine is that of %s, with its containers and its data", e.There)
 }
 
@@ -28,37 +41,104 @@ func (e OtherCloneError) Do() string {
 
 func (e OtherCloneError) Error() string { return e.Says() + ": " + e.Do() }
 
-// CheckOwn returns an OtherCloneError where the project, by its default name, has containers that another clone, which is
-// still there, has made: whoever clones twice would otherwise change or remove what he does not see.
+// CheckOwn returns an OtherCloneError where the project, by its default name, has containers or data that another clone, which
+// is still there, has made: whoever clones twice would otherwise change or remove what he does not see.
 func (s *Stack) CheckOwn(ctx context.Context) error {
 	project, err := s.Project(ctx)
 	if err != nil || project.Name != defaultName {
 		return err
 	}
-	return s.checkOwn(ctx, project.Name)
+	return s.checkOwn(ctx, project.Name, project.Volumes["data"].Name)
 }
 
-func (s *Stack) checkOwn(ctx context.Context, project string) error {
+func (s *Stack) checkOwn(ctx context.Context, project, data string) error {
 	containers, err := s.List(ctx, "--all", "--filter", "label=com.docker.compose.project="+project)
 	if err != nil {
 		return err
 	}
-	here, err := os.Stat(s.Dir)
+	for _, container := range containers {
+		if err := s.checkFolder(container.Config.Labels["com.docker.compose.project.working_dir"], false); err != nil {
+			return err
+		}
+	}
+	if len(containers) > 0 {
+		return nil
+	}
+	volumes, err := s.Output(ctx, "volume", "ls", "--quiet")
+	if err != nil || !slices.Contains(strings.Fields(volumes), data) {
+		return err
+	}
+	folder, err := s.notedFolder(ctx, project)
 	if err != nil {
 		return err
 	}
-	for _, container := range containers {
-		folder := container.Config.Labels["com.docker.compose.project.working_dir"]
-		there, err := os.Stat(folder)
-		if folder == "" || errors.Is(err, fs.ErrNotExist) {
-			continue // made by hand; or its folder was moved here, or removed
-		}
-		if err != nil {
-			return err
-		}
-		if _, err := os.Stat(filepath.Join(folder, "compose.yaml")); err == nil && !os.SameFile(here, there) {
-			return OtherCloneError{There: folder}
-		}
+	return s.checkFolder(folder, true)
+}
+
+// checkFolder returns an OtherCloneError where a folder is a clone, and not this one. There is none where something was made by
+// hand, and one that is gone was moved here, or removed.
+func (s *Stack) checkFolder(folder string, data bool) error {
+	if folder == "" {
+		return nil
 	}
-	return nil
+	_, err := os.Stat(filepath.Join(folder, "compose.yaml"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && s.In(folder):
+		return nil
+	case err != nil:
+		return err
+	}
+	return OtherCloneError{There: folder, Data: data}
+}
+
+func noteName(project string) string { return project + "_clone" }
+
+// notedFolder is the folder that the project's data is of; empty where nobody has noted it.
+func (s *Stack) notedFolder(ctx context.Context, project string) (string, error) {
+	folder, err := s.Output(ctx, "volume", "inspect", "--format", `{{index .Labels "`+folderLabel+`"}}`, noteName(project))
+	if docker.Gone(err) {
+		return "", nil
+	}
+	return strings.TrimSuffix(folder, "\n"), err
+}
+
+// Unclaimed says whether nobody has noted, of a project by its default name, which folder its data is of.
+func (s *Stack) Unclaimed(ctx context.Context) (bool, error) {
+	project, err := s.Project(ctx)
+	if err != nil || project.Name != defaultName {
+		return false, err
+	}
+	folder, err := s.notedFolder(ctx, project.Name)
+	return folder == "", err
+}
+
+// Claim notes that the data of the project, by its default name, is of this folder, in which its containers were made.
+func (s *Stack) Claim(ctx context.Context) error {
+	project, err := s.Project(ctx)
+	if err != nil || project.Name != defaultName {
+		return err
+	}
+	return s.claim(ctx, project.Name)
+}
+
+func (s *Stack) claim(ctx context.Context, project string) error {
+	folder, err := s.notedFolder(ctx, project)
+	if err != nil || folder == s.Dir {
+		return err
+	}
+	if _, err := s.Output(ctx, "volume", "rm", "--force", noteName(project)); err != nil {
+		return err
+	}
+	_, err = s.Output(ctx, "volume", "create", "--label", folderLabel+"="+s.Dir, noteName(project))
+	return err
+}
+
+// Disclaim forgets it, with the data.
+func (s *Stack) Disclaim(ctx context.Context) error {
+	project, err := s.Project(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = s.Output(ctx, "volume", "rm", "--force", noteName(project.Name))
+	return err
 }
