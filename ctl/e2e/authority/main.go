@@ -44,7 +44,8 @@ func main() {
 	if err := store.AddExternalAccountKeyByID("customer", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"); err != nil {
 		logger.Fatal(err)
 	}
-	authority := ca.New(logger, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {Description: "90 days", ValidityPeriod: 7776000}, "shortlived": {Description: "6 days", ValidityPeriod: 518400}})
+	authority := ca.New(logger, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {Description: "90 days", ValidityPeriod: 7776000}, "shortlived": {Description: "6 days", ValidityPeriod: 518400},
+		"brief": {Description: "2 minutes", ValidityPeriod: 120}})
 	front := wfe.New(logger, store, va.New(logger, 80, 443, false, os.Getenv("DNS"), store), authority,
 		[]string{"pebble.letsencrypt.org"}, false, os.Getenv("REQUIRE_EAB") != "", 1, 1)
 

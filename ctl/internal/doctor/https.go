@@ -122,6 +122,8 @@ func leadsHere(ctx context.Context, settings stack.Settings, system resolver) []
 		switch {
 		case err != nil:
 			says = fmt.Sprintf("this machine's resolver finds no address for %s (%v)", name, err)
+		case !slices.ContainsFunc(found, func(address netip.Addr) bool { return !address.IsLoopback() }):
+			continue // /etc/hosts of this machine says so, as many a provider writes it, and nobody else reads that
 		case slices.ContainsFunc(found, func(address netip.Addr) bool { return address != want }):
 			says = fmt.Sprintf("%s leads to %s, and SERVER_IP is %s", name, joined(found), want)
 		default:
@@ -145,7 +147,7 @@ func judgeNginx(says string) []Finding {
 	_, version, found := strings.Cut(strings.TrimSpace(says), "nginx/")
 	version, _, _ = strings.Cut(version, " ")
 	if found && older(version, oldestNginx) {
-		return []Finding{{Warning, "Nginx", "it is " + version + ", with CVE-2026-95101 and CVE-2026-97629", "make images, then make up: " + oldestNginx + " has them mended"}}
+		return []Finding{{Warning, "Nginx", "it is " + version + ", with CVE-2026-95101 and CVE-2026-97629", "docker pull nginx:1.30 (a stand-in: make down, docker image rm nginx:1.30), then make up: " + oldestNginx + " has them mended"}}
 	}
 	return nil
 }

@@ -57,6 +57,7 @@ func TestADomainThatLeadsElsewhereIsSeen(t *testing.T) {
 		{"one written as IPv6 maps it", []netip.Addr{netip.AddrFrom16(here.As16())}, []netip.Addr{here}, nil},
 		{"one leads elsewhere", []netip.Addr{elsewhere}, []netip.Addr{here}, []string{"foobar.com leads to 203.0.113.99, and SERVER_IP is 203.0.113.10"}},
 		{"one of two addresses is another", []netip.Addr{here, six}, []netip.Addr{here}, []string{"foobar.com leads to 203.0.113.10 and 2001:db8::1"}},
+		{"this machine's own hosts file has one", []netip.Addr{netip.MustParseAddr("127.0.1.1")}, []netip.Addr{here}, nil},
 		{"one is not there", []netip.Addr{here}, nil, []string{"finds no address for www.foobar.com"}},
 	} {
 		known := answers{"foobar.com.": test.domain}

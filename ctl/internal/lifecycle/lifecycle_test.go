@@ -2,7 +2,9 @@ package lifecycle
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -112,6 +115,11 @@ the site  http://localhost:8080/
 its name  dig @127.0.0.1 -p 53 www.example.org
 next      make ps, make logs, make test, make down
 `},
+		{"a server with a certificate of a public authority", stack.Settings{"DOMAIN": "example.org", "BIND": "0.0.0.0", "HTTP_PORT": "80", "DNS_PORT": "53", "ACME": "https://ca.example/directory"}, `
+the site  https://www.example.org/ once its certificate has come: make doctor says why it has not
+its name  dig @127.0.0.1 -p 53 www.example.org
+next      make ps, make logs, make test, make down
+`},
 		{"one address of several", stack.Settings{"DOMAIN": "example.org", "BIND": "192.0.2.7", "HTTP_PORT": "80", "DNS_PORT": "53"}, `
 the site  curl --resolve www.example.org:80:192.0.2.7 http://www.example.org/
 its name  dig @192.0.2.7 -p 53 www.example.org
@@ -126,6 +134,40 @@ next      make ps, make logs, make test, make down
 				t.Errorf("%v, printed %s\nwant %s", err, out.String(), test.want)
 			}
 		})
+	}
+}
+
+// A certificate that does not come keeps nobody from being told that the rest is up; whatever else is wrong does.
+func TestASiteIsUpWithoutItsCertificate(t *testing.T) {
+	t.Parallel()
+	one := func(service, status, health string) docker.Container {
+		var c docker.Container
+		text := fmt.Sprintf(`{"Name": "/x-%s-1", "State": {"Status": %q, "Health": {"Status": %q}}, "Config": {"Labels": {"com.docker.compose.service": %q}}}`, service, status, health, service)
+		if health == "" {
+			text = strings.Replace(text, `, "Health": {"Status": ""}`, "", 1)
+		}
+		if err := json.Unmarshal([]byte(text), &c); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	lacking := one("certs", "running", "unhealthy")
+	for _, test := range []struct {
+		name       string
+		containers []docker.Container
+		says       string // empty where only the certificate is lacking
+	}{
+		{"all else is well", []docker.Container{lacking, one("web", "running", "healthy"), one("migrate", "exited", "")}, ""},
+		{"another one is starting", []docker.Container{lacking, one("app", "running", "starting")}, "x-app-1 is not healthy yet"},
+		{"another one is not there yet", []docker.Container{lacking, one("app", "created", "")}, "x-app-1 is not healthy yet"},
+		{"another one is not well", []docker.Container{lacking, one("app", "running", "unhealthy")}, "x-app-1 runs and is unhealthy"},
+		{"certs ends again and again", []docker.Container{one("certs", "restarting", "unhealthy"), one("web", "running", "healthy")}, "x-certs-1 ends again"},
+		{"it is something else", []docker.Container{one("certs", "running", "healthy"), one("web", "running", "healthy")}, "has a certificate"},
+	} {
+		err := judgeLack(test.containers)
+		if test.says == "" && err != nil || test.says != "" && (err == nil || !strings.Contains(err.Error(), test.says)) {
+			t.Errorf("%s: %v, want %q", test.name, err, test.says)
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"oneserver/ctl/internal/images"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
+	"oneserver/ctl/internal/wait"
 )
 
 // healthyWithin is how long the services may take until they are healthy. The slowest is the first start of MySQL on
@@ -59,12 +60,18 @@ func Up(ctx context.Context, s *stack.Stack, out *os.File) error {
 		return err
 	}
 	if err := start(ctx, s, out); err != nil {
-		if ctx.Err() == nil {
-			explain(ctx, s, out)
-			// What could not be seen beforehand may be seen now: a database that ends again and again, for example.
-			doctor.Print(out, doctor.Examine(ctx, s), doctor.Warning, terminal.Colour(out))
+		if ctx.Err() != nil {
+			return err
 		}
-		return err
+		lacking := wait.Until(ctx, healthyWithin, wait.Often, func(ctx context.Context) error { return lacksCertificate(ctx, s) })
+		if lacking != nil {
+			explain(ctx, s, out)
+		}
+		// What could not be seen beforehand may be seen now: a database that ends again and again, or why no certificate came.
+		doctor.Print(out, doctor.Examine(ctx, s), doctor.Warning, terminal.Colour(out))
+		if lacking != nil {
+			return err
+		}
 	}
 	if err := errors.Join(s.Claim(ctx), deploy.Keep(ctx, s, out)); err != nil {
 		return err
@@ -100,6 +107,36 @@ func start(ctx context.Context, s *stack.Stack, out *os.File) error {
 		return errors.New("the stack did not come up; what runs of it keeps running: make ps shows it, make logs follows it")
 	}
 	return nil
+}
+
+// lacksCertificate has nothing to object where all is well but for the certificate: a domain that does not lead here yet is no
+// reason for the site not to be up, and Compose stops waiting at the first container that is not well.
+func lacksCertificate(ctx context.Context, s *stack.Stack) error {
+	containers, err := s.Containers(ctx)
+	if err != nil {
+		return err
+	}
+	return judgeLack(containers)
+}
+
+func judgeLack(containers []docker.Container) error {
+	lacks := false
+	var waits error
+	for _, one := range containers {
+		ill := one.State.Health != nil && one.State.Health.Status == "unhealthy"
+		switch {
+		case one.Service() == "certs" && one.Running() && ill:
+			lacks = true
+		case one.Failure() != "":
+			return wait.Final(fmt.Errorf("%s %s", one.Title(), one.Failure()))
+		case one.State.Status == "created", one.Running() && one.State.Health != nil && !one.Healthy():
+			waits = fmt.Errorf("%s is not healthy yet", one.Title())
+		}
+	}
+	if !lacks {
+		return wait.Final(errors.New("certs has a certificate"))
+	}
+	return waits
 }
 
 // explain shows for each service at fault what the engine knows of it, what its health check said last, and the end of
@@ -158,7 +195,9 @@ func printAddresses(out io.Writer, settings stack.Settings) error {
 	}
 	www := "www." + settings["DOMAIN"]
 	site := fmt.Sprintf("curl --resolve %s:%s:%s http://%[1]s%[4]s/", www, settings["HTTP_PORT"], bind, port)
-	if bind == netip.AddrFrom4([4]byte{127, 0, 0, 1}) { // web knows itself as localhost, for a browser whose name server knows nothing of this
+	if settings["ACME"] != "" { // visitors find it there, and so does this machine
+		site = "https://" + www + "/ once its certificate has come: make doctor says why it has not"
+	} else if bind == netip.AddrFrom4([4]byte{127, 0, 0, 1}) { // web knows itself as localhost, for a browser whose name server knows nothing of this
 		site = "http://localhost" + port + "/\n          " + site
 	}
 	_, err = fmt.Fprintf(out, `
