@@ -20,22 +20,22 @@ import (
 	_ "golang.org/x/crypto/x509roots/fallback" // Mozilla's roots: the image has no files but this program
 )
 
-// account is one that was opened at an authority.
+// account is an account that was opened with an authority.
 type account struct {
 	Directory string
 	Key       string // PEM
 	Location  string // empty until the authority has answered
 }
 
-// order is one that is under way. With it a start after a kill goes on where the one before ended, and asks for no second
-// certificate.
+// order is an order in progress. It lets a start after a kill continue where the previous one ended, without asking for a
+// second certificate.
 type order struct {
 	Directory string
 	Location  string
 	Key       string // the certificate's, PEM
 }
 
-// waitError is a refusal that names a time before which not to ask again.
+// waitError is a refusal that says when to ask again at the earliest.
 type waitError struct {
 	error
 	after time.Duration
@@ -43,13 +43,13 @@ type waitError struct {
 
 func (e *waitError) Unwrap() error { return e.error }
 
-// client speaks to the authority. What it sends is checked by the library, what comes back is bounded here.
+// client speaks to the authority. The library checks what it sends; what comes back is bounded here.
 func (k *keeper) client() *acme.Client {
 	return &acme.Client{Directory: k.directory, UserAgent: "oneserver", PollTimeout: 2 * time.Minute,
 		PollInterval: time.Second, HTTPClient: &http.Client{Timeout: 30 * time.Second, Transport: bounded{}}}
 }
 
-// bounded cuts answers off that no authority gives, and turns Retry-After of a refusal into a waitError.
+// bounded cuts off answers longer than any authority's, and turns the Retry-After of a refusal into a waitError.
 type bounded struct{}
 
 func (bounded) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -69,10 +69,10 @@ func (bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// refusals is the key of a context's place for the last Retry-After: the library keeps it to itself.
+// refusals is the context key under which the last Retry-After is kept: the library does not pass it on.
 type refusals struct{}
 
-// retryAfter reads the header field (RFC 9110, section 10.2.3); zero where it says nothing.
+// retryAfter reads the header field (RFC 9110, section 10.2.3), and returns zero if it says nothing.
 func retryAfter(value string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second
@@ -91,7 +91,7 @@ func (k *keeper) obtain(ctx context.Context, have held) (held, error) {
 	ctx = context.WithValue(ctx, refusals{}, &after)
 	got, err := k.order(ctx, have)
 	var problem acme.Problem
-	if errors.As(err, &problem) && problem.Type == acme.ProblemTypeAccountDoesNotExist { // it was deactivated, or the authority began anew
+	if errors.As(err, &problem) && problem.Type == acme.ProblemTypeAccountDoesNotExist { // it was deactivated, or the authority lost its accounts
 		err = errors.Join(remove(k.places.account()), remove(k.places.order()))
 		if err == nil {
 			got, err = k.order(ctx, have)
@@ -103,7 +103,7 @@ func (k *keeper) obtain(ctx context.Context, have held) (held, error) {
 	return got, err
 }
 
-// order goes through the steps of RFC 8555, section 7.4. Each leaves behind what the next start needs to go on.
+// order goes through the steps of RFC 8555, section 7.4. Each step leaves behind what the next start needs to continue.
 func (k *keeper) order(ctx context.Context, have held) (held, error) {
 	client := k.client()
 	directory, err := client.GetDirectory(ctx)
@@ -126,7 +126,7 @@ func (k *keeper) order(ctx context.Context, have held) (held, error) {
 	return got, err
 }
 
-// openAccount returns the account at the authority, and opens one where there is none.
+// openAccount returns the account with the authority, and opens one if there is none.
 func (k *keeper) openAccount(ctx context.Context, client *acme.Client, directory acme.Directory) (acme.Account, error) {
 	var kept account
 	if _, err := load(k.places.account(), &kept); err != nil {
@@ -142,7 +142,7 @@ func (k *keeper) openAccount(ctx context.Context, client *acme.Client, directory
 			return acme.Account{}, err
 		}
 		kept = account{Directory: k.directory, Key: string(text)}
-		if err := keep(k.places.account(), kept); err != nil { // before it is used: a kill then opens no second account
+		if err := keep(k.places.account(), kept); err != nil { // before its first use, so that a kill does not lead to a second account
 			return acme.Account{}, err
 		}
 	}
@@ -178,7 +178,7 @@ func termsOf(directory acme.Directory) string {
 	return directory.Meta.TermsOfService
 }
 
-// openOrder returns the order that is under way, or a new one.
+// openOrder returns the order in progress, or a new one.
 func (k *keeper) openOrder(ctx context.Context, client *acme.Client, who acme.Account, have held) (acme.Order, order, error) {
 	var kept order
 	if there, err := load(k.places.order(), &kept); err != nil {
@@ -213,7 +213,7 @@ func (k *keeper) openOrder(ctx context.Context, client *acme.Client, who acme.Ac
 	at, err := client.NewOrder(ctx, who, ask)
 	var problem acme.Problem
 	if ask.Replaces != "" && errors.As(err, &problem) && problem.Type != acme.ProblemTypeRateLimited && problem.Type != acme.ProblemTypeAccountDoesNotExist {
-		ask.Replaces = "" // a word that helps, and no condition
+		ask.Replaces = "" // it helps the authority, but is not required
 		at, err = client.NewOrder(ctx, who, ask)
 	}
 	if err != nil {
@@ -263,10 +263,10 @@ func (k *keeper) finish(ctx context.Context, client *acme.Client, who acme.Accou
 	return held{one, got}, keep(k.places.certificate(), one)
 }
 
-// tokenForm is what a token may be made of (RFC 8555, section 8.3); it becomes the name of a file.
+// tokenForm matches what a token may consist of (RFC 8555, section 8.3); the token becomes a file name.
 var tokenForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
-// prove answers the challenge by which the authority finds out that a name leads here: a file that web serves to it.
+// prove answers the challenge by which the authority checks that a name leads here: it fetches a file from web.
 func (k *keeper) prove(ctx context.Context, client *acme.Client, who acme.Account, location string) error {
 	authorization, err := client.GetAuthorization(ctx, who, location)
 	if err != nil {
@@ -287,7 +287,7 @@ func (k *keeper) prove(ctx context.Context, client *acme.Client, who acme.Accoun
 		if err := replace(path, []byte(challenge.KeyAuthorization), 0o644); err != nil {
 			return err
 		}
-		defer os.Remove(path) // what a kill leaves there is harmless, and goes with the next start of the volume
+		defer os.Remove(path) // a file that a kill leaves there is harmless, and goes with the next start of the volume
 		if err := k.webAnswers(ctx, challenge); err != nil {
 			return err
 		}
@@ -302,7 +302,7 @@ func (k *keeper) prove(ctx context.Context, client *acme.Client, who acme.Accoun
 	return fmt.Errorf("the authority does not offer HTTP-01 for %s", authorization.Identifier.Value)
 }
 
-// webAnswers waits until web serves the answer. The authority counts failures, so it is told to look only then.
+// webAnswers waits until web serves the answer. Only then is the authority told to look, because it counts failures.
 func (k *keeper) webAnswers(ctx context.Context, challenge acme.Challenge) error {
 	client := &http.Client{
 		Timeout:       2 * time.Second,

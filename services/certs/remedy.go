@@ -6,7 +6,7 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 )
 
-// remedies are what to do about each kind of problem that an authority can name (RFC 8555, section 6.7).
+// remedies say what to do about each kind of problem that an authority can report (RFC 8555, section 6.7).
 var remedies = map[string]string{
 	acme.ProblemTypeCAA:                     "a CAA record of the domain allows other authorities only: add this one, or remove the record, where the domain's DNS is kept",
 	acme.ProblemTypeDNS:                     "the domain does not resolve for the authority: have the A record, or the NS records, lead to this server, and wait until they are known",
@@ -24,7 +24,7 @@ var remedies = map[string]string{
 	acme.ProblemTypeMalformed:               "look at DOMAIN, ACME_PROFILE and ACME_EAB_KID in .env: the authority cannot make sense of one of them",
 }
 
-// remedy says what to do about an attempt that failed.
+// remedy says what to do about a failed attempt.
 func remedy(err error) string {
 	var problem acme.Problem
 	if errors.As(err, &problem) {
