@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 	"time"
 
@@ -36,13 +35,7 @@ once more, and broke it if it does so again.
 			options.Only = args
 			outcomes, err := abuse.Run(ctx, s, os.Stderr, options)
 			if len(outcomes) > 0 {
-				if asJSON {
-					out := json.NewEncoder(os.Stdout)
-					out.SetIndent("", "  ")
-					if failed := out.Encode(outcomes); failed != nil {
-						return failed
-					}
-				} else if failed := abuse.Print(os.Stdout, outcomes); failed != nil {
+				if failed := printed(asJSON, outcomes, func(out *os.File) error { return abuse.Print(out, outcomes) }); failed != nil {
 					return failed
 				}
 			}

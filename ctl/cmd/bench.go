@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 	"time"
 
@@ -27,12 +26,7 @@ func benchCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				out := json.NewEncoder(os.Stdout)
-				out.SetIndent("", "  ")
-				return out.Encode(report)
-			}
-			return report.Print(os.Stdout)
+			return printed(asJSON, report, report.Print)
 		}),
 	}
 	command.Flags().IntVar(&options.Rows, "rows", 2_500_000, "posts in the large table; a million take about half a gigabyte of disk")

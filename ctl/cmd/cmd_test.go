@@ -71,12 +71,12 @@ func TestAMistypedCommandIsToldWhatToDo(t *testing.T) {
 func TestWhatCanBeTypedNextIsOffered(t *testing.T) {
 	t.Parallel()
 	for typed, offers := range map[string]string{
-		"":                      "deploy\tBuild",
-		"dep":                   "deploy\tBuild",
-		"drill spof --event ki": "kill-db\n",
-		"abuse flo":             "flood\t",
-		"deploy --re":           "--replicas",
-		"up ":                   ":4\n", // no file
+		"":                       "deploy\tBuild",
+		"dep":                    "deploy\tBuild",
+		"drill spof --action ki": "kill-db\n",
+		"abuse flo":              "flood\t",
+		"deploy --re":            "--replicas",
+		"up ":                    ":4\n", // no file
 	} {
 		root, out := cmd.Root(), new(strings.Builder)
 		root.SetOut(out)

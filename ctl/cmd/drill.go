@@ -22,7 +22,7 @@ func drillCommand() *cobra.Command {
 A drill holds a steady load on the site from outside, does something to the stack at a set moment, and says what
 visitors met and what became of every write. It needs a stack that is up, works on that one project and no other, and
 leaves it as it was, also after Ctrl-C. A relative folder is taken from the repository's root.`,
-		Example: "  oneserver drill spof --event kill-db\n  oneserver drill upkeep --rate 200",
+		Example: "  oneserver drill spof --action kill-db\n  oneserver drill upkeep --rate 200",
 		Args:    knownCommand,
 		RunE:    printHelp,
 	}
@@ -45,9 +45,9 @@ leaves it as it was, also after Ctrl-C. A relative folder is taken from the repo
 			Args:    cobra.NoArgs,
 			RunE:    run([]string{name}),
 		}
-		if events := drill.Events(name); len(events) > 0 {
-			one.Flags().StringVar(&options.Event, "event", "", "hold this event only: "+strings.Join(events, ", "))
-			cobra.CheckErr(one.RegisterFlagCompletionFunc("event", cobra.FixedCompletions(events, cobra.ShellCompDirectiveNoFileComp)))
+		if actions := drill.Actions(name); len(actions) > 0 {
+			one.Flags().StringVar(&options.Action, "action", "", "hold this action only: "+strings.Join(actions, ", "))
+			cobra.CheckErr(one.RegisterFlagCompletionFunc("action", cobra.FixedCompletions(actions, cobra.ShellCompDirectiveNoFileComp)))
 		}
 		root.AddCommand(one)
 	}

@@ -4,6 +4,7 @@ package cmd
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -136,6 +137,16 @@ func withImages(work func(ctx context.Context, s *stack.Stack, out *images.Runne
 		}
 		return work(ctx, s, out, args)
 	})
+}
+
+// printed prints a report, or the same for a program.
+func printed(asJSON bool, report any, print func(*os.File) error) error {
+	if !asJSON {
+		return print(os.Stdout)
+	}
+	out := json.NewEncoder(os.Stdout)
+	out.SetIndent("", "  ")
+	return out.Encode(report)
 }
 
 // optional returns the argument of a command that takes one or none; make hands on an empty one where its user gave none.

@@ -93,6 +93,7 @@ func TestTheBrowserShowsErrorPages(t *testing.T) {
 type tab struct {
 	*testing.T
 	stack   *copyOfStack
+	origin  string // of the site: https where the machine trusts the stack's own authority
 	context context.Context
 	console func() []string // errors and warnings since it was last asked
 }
@@ -132,7 +133,11 @@ func newBrowser(t *testing.T, stack *copyOfStack, trusted ...*x509.Certificate) 
 		chromedp.Flag("force-prefers-reduced-motion", true), // what moves is where it was when it is clicked on
 		chromedp.UserDataDir("/tmp/profile"))...)
 	t.Cleanup(cancelAllocator)
-	return openTab(t, stack, allocator)
+	origin := "http://www.foobar.com"
+	if len(trusted) > 0 {
+		origin = "https://www.foobar.com"
+	}
+	return openTab(t, stack, origin, allocator)
 }
 
 // trusting is a folder of Chromium's policies: what an owner of a machine says to every browser on it.
@@ -162,14 +167,14 @@ func trusting(t *testing.T, authorities []*x509.Certificate) string {
 // stranger is a tab of the same browser for somebody else: it shares no cookie and no cache with any other.
 func (t *tab) stranger(of *testing.T) *tab {
 	of.Helper()
-	return openTab(of, t.stack, t.context, chromedp.WithNewBrowserContext())
+	return openTab(of, t.stack, t.origin, t.context, chromedp.WithNewBrowserContext())
 }
 
-func openTab(t *testing.T, stack *copyOfStack, parent context.Context, options ...chromedp.ContextOption) *tab {
+func openTab(t *testing.T, stack *copyOfStack, origin string, parent context.Context, options ...chromedp.ContextOption) *tab {
 	t.Helper()
 	page, cancelPage := chromedp.NewContext(parent, options...)
 	t.Cleanup(cancelPage)
-	one := &tab{T: t, stack: stack, context: page}
+	one := &tab{T: t, stack: stack, origin: origin, context: page}
 	leaveEvidence(t, stack)
 	t.Cleanup(one.leaveScreenshot)
 
@@ -232,7 +237,7 @@ const settled = `document.readyState === "complete" && (!document.querySelector(
 // open goes to a path of the site and waits until the page has settled.
 func (t *tab) open(path string) {
 	t.Helper()
-	do(t, chromedp.Navigate("http://www.foobar.com"+path))
+	do(t, chromedp.Navigate(t.origin+path))
 	t.becomes(settled)
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -176,4 +177,40 @@ func TestMissingPostsAreNotQueuedFor(t *testing.T) {
 	if took := time.Since(begun); took >= 5*time.Second {
 		t.Errorf("20 at once took %s", took)
 	}
+}
+
+// Visitors who come at the same moment for what is not kept yet share one answer, and have it soon after it is there. (They
+// looked again after 100 ms only.) What else the machine has to do must not count, so one of a few tries is enough.
+func TestManyAtTheSameMomentAreAnsweredAtOnce(t *testing.T) {
+	const visitors, tries, enough = 50, 5, 80 * time.Millisecond
+	author, stranger := newMember(t, site), newVisitor(t, site)
+	var slowest time.Duration
+	for range tries {
+		path := fmt.Sprintf("/api/v1/posts/%d", author.write("Asked for by many").ID)
+		took, did := make([]time.Duration, visitors), make([]string, visitors)
+		begun := time.Now()
+		var all sync.WaitGroup
+		for i := range visitors {
+			all.Go(func() {
+				one := *stranger
+				got, err := one.try(t.Context(), "GET", path, nil)
+				if err != nil || got.status != http.StatusOK {
+					t.Errorf("%d %s %v", got.status, got.body, err)
+				}
+				took[i] = time.Since(begun)
+				_, did[i] = got.timed("web")
+			})
+		}
+		all.Wait()
+		slowest = slices.Max(took)
+		count := map[string]int{}
+		for _, one := range did {
+			count[one]++
+		}
+		t.Logf("%d visitors: the slowest after %s, Nginx says %v", visitors, slowest, count)
+		if slowest < enough && count["HIT"] > visitors/2 {
+			return
+		}
+	}
+	t.Errorf("%d visitors at once: the slowest waited %s, want at most %s", visitors, slowest, enough)
 }

@@ -387,7 +387,7 @@ func TestLongMaintenanceIsNoticedByNobody(t *testing.T) {
 	write(t, filepath.Join(dir, "nginx.conf"), strings.Replace(read(t, filepath.Join(root, "nginx.conf")),
 		"server_tokens off;", "server_tokens off; add_header X-Reloaded ${DOMAIN} always;", 1))
 	visits.during("make reload", func() {
-		edited.says(t, dir, false, []string{"reload"}, "has taken nginx.conf over", "dns serves this corefile")
+		edited.says(t, dir, false, []string{"reload"}, "has taken nginx.conf and the words", "dns serves this corefile")
 	})
 	if got := newVisitor(t, site).ask("GET", "/", nil).header.Get("X-Reloaded"); got != "foobar.com" {
 		t.Errorf("what was added to nginx.conf is %q", got)

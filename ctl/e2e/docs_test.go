@@ -94,6 +94,7 @@ func follow(t *testing.T, stack *copyOfStack, dir, page, kind string) int {
 	t.Helper()
 	text := read(t, filepath.Join(root, page))
 	here := strings.NewReplacer("-p 1053", "-p "+stack.dnsPort, "oneserver_default", stack.project+"_default", "172.28.0.", stack.subnet+".",
+		"https://www.foobar.com/", "https://www.foobar.com:"+stack.httpsPort+"/", "127.0.0.1:443,", "127.0.0.1:"+stack.httpsPort+",",
 		"www.foobar.com:80:127.0.0.1 http://www.foobar.com/", "www.foobar.com:"+stack.httpPort+":127.0.0.1 http://www.foobar.com:"+stack.httpPort+"/",
 		"www.foobar.com:80:127.0.0.1 'http://www.foobar.com/", "www.foobar.com:"+stack.httpPort+":127.0.0.1 'http://www.foobar.com:"+stack.httpPort+"/")
 	steps := pageSteps(here.Replace(text), kind)

@@ -18,7 +18,7 @@ import (
 type drillResult struct {
 	Result struct {
 		Findings []struct {
-			Event struct {
+			Action struct {
 				Name    string
 				Healthy int64 `json:"healthy_ns"`
 			}
@@ -104,7 +104,7 @@ func traces(t *testing.T) string {
 
 func TestADrillMeasuresAKillAndLeavesTheStackAsItWas(t *testing.T) {
 	before, process := traces(t), mainProcess(t, "app")
-	dir, _, wait := drill(t, func(string) {}, "spof", "--event", "kill-app", "--rate", "50")
+	dir, _, wait := drill(t, func(string) {}, "spof", "--action", "kill-app", "--rate", "50")
 	printed, err := wait()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, printed)
@@ -117,7 +117,7 @@ func TestADrillMeasuresAKillAndLeavesTheStackAsItWas(t *testing.T) {
 		t.Errorf("it does not say what it did, and to which project:\n%s", printed)
 	}
 	result := readDrill(t, dir).Result
-	if len(result.Findings) != 1 || result.Findings[0].Event.Name != "kill -9 app" || result.Findings[0].Event.Healthy == 0 {
+	if len(result.Findings) != 1 || result.Findings[0].Action.Name != "kill -9 app" || result.Findings[0].Action.Healthy == 0 {
 		t.Fatalf("it found %+v", result.Findings)
 	}
 	if writes := result.Writes; writes.Acknowledged < 20 || len(writes.Lost)+len(writes.Duplicated) != 0 {
@@ -151,7 +151,7 @@ func TestADrillCatchesADatabaseThatForgets(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-		}, "spof", "--event", "kill-db", "--rate", "120")
+		}, "spof", "--action", "kill-db", "--rate", "120")
 		printed, err := wait()
 		if !forgetful {
 			t.Fatalf("it never said that its load is on: %v\n%s", err, printed)
@@ -173,11 +173,11 @@ func TestADrillCatchesADatabaseThatForgets(t *testing.T) {
 }
 
 func TestAnInterruptedDrillLeavesTheStackAsItWas(t *testing.T) {
-	for _, test := range []struct{ drill, event, says string }{
+	for _, test := range []struct{ drill, action, says string }{
 		{"spof", "freeze-db", "freeze db"},
 		{"maintenance", "web-image", "a new Nginx image"},
 	} {
-		t.Run(test.event, func(t *testing.T) {
+		t.Run(test.action, func(t *testing.T) {
 			before := traces(t)
 			var process *os.Process
 			dir, process, wait := drill(t, func(line string) {
@@ -186,7 +186,7 @@ func TestAnInterruptedDrillLeavesTheStackAsItWas(t *testing.T) {
 						t.Error(err)
 					}
 				}
-			}, test.drill, "--event", test.event, "--rate", "20")
+			}, test.drill, "--action", test.action, "--rate", "20")
 			printed, err := wait()
 			if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 {
 				t.Errorf("it ends with %v, want the exit code 1", err)

@@ -1,11 +1,14 @@
 package e2e
 
 import (
+	"compress/gzip"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // another is a copy of which only web runs, with files of a test's own.
@@ -108,12 +111,55 @@ func TestFilesAreServedAsWhatTheyAre(t *testing.T) {
 		t.Errorf("%s is %q", found[0], kind)
 	}
 	for _, path := range append(hidden, "/.well-known", "/.well-known/", "/%2eenv", "/%2Egit/config", "/.well-known/%2eenv", "/.well-known%2f.env", "/.well-known/../.env", "//.env", "/kinds//.env", "/%0a/.env",
-		"/errors/error.json", "/errors/error.html") {
+		"/errors/error.json", "/errors/error.html", "/errors/words.conf") {
 		if got := v.ask("GET", path, nil); got.status != http.StatusNotFound || got.body == "text" {
 			t.Errorf("%s: %d %.100s", path, got.status, got.body)
 		}
 	}
+	t.Run("an edited file is served within a second", func(t *testing.T) {
+		for _, encoding := range []string{"identity", "gzip"} {
+			for _, path := range []string{"/kinds/a.js", "/kinds/a.html"} {
+				v.ask("GET", path, nil, "Accept-Encoding: "+encoding)
+				edited := strings.Repeat("edited, "+encoding, 1000)
+				write(path, edited)
+				time.Sleep(time.Second) // the promise
+				if got := v.ask("GET", path, nil, "Accept-Encoding: "+encoding); decoded(t, got) != edited {
+					t.Errorf("%s, %s: it is %d bytes that begin with %.50q", path, encoding, len(got.body), got.body)
+				}
+			}
+		}
+	})
+	t.Run("who takes no gzip gets none", func(t *testing.T) {
+		for accepts, zipped := range map[string]bool{"gzip": true, "br, GZIP;q=0.5": true, "deflate,gzip ; q=1": true, "gzip;q=0": false, "gzip;q=0.000, *": false, "xgzip": false, "gzipx": false, "": false} {
+			if got := v.ask("GET", "/kinds/a.css", nil, "Accept-Encoding: "+accepts); (got.header.Get("Content-Encoding") == "gzip") != zipped || got.header.Get("Vary") != "Accept-Encoding" {
+				t.Errorf("%q gets %v, want it compressed: %t", accepts, got.header, zipped)
+			}
+		}
+	})
+	if got := v.ask("GET", "/kinds/a.js", nil, "Accept-Encoding: identity", "Range: bytes=0-5"); got.status != http.StatusPartialContent || got.body != "edited" {
+		t.Errorf("a part of a script: %d %v %.50s", got.status, got.header, got.body)
+	}
+	if got := v.ask("GET", "/kinds/none.js", nil); got.status != http.StatusNotFound || !strings.Contains(got.body, "There is nothing at this address") {
+		t.Errorf("a script that is not there: %d %.100s", got.status, got.body)
+	}
 	if got := v.ask("GET", "/api/v1/posts", nil); got.status != http.StatusServiceUnavailable || got.header.Get("Content-Type") != "application/problem+json" || !strings.Contains(got.body, `"status":503`) {
 		t.Errorf("an error of the API is %d %q: %s", got.status, got.header.Get("Content-Type"), got.body)
 	}
+}
+
+// decoded is the body of an answer without its Content-Encoding.
+func decoded(t *testing.T, got reply) string {
+	t.Helper()
+	if got.header.Get("Content-Encoding") != "gzip" {
+		return got.body
+	}
+	reader, err := gzip.NewReader(strings.NewReader(got.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }

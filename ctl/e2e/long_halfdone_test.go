@@ -160,7 +160,7 @@ func TestLongOtherHalfDoneStatesArePutRight(t *testing.T) {
 	if got := newVisitor(t, site).ask("GET", "/", nil).header.Get("X-Half"); got != "done" {
 		t.Errorf("the configuration that was put into place is not in use: %q", got)
 	}
-	visits.during("make reload", func() { site.says(t, root, false, []string{"reload"}, "has taken nginx.conf over") })
+	visits.during("make reload", func() { site.says(t, root, false, []string{"reload"}, "has taken nginx.conf and the words") })
 	if inWeb(t, "cat /run/nginx/nginx.conf") != configuration || strings.Contains(inWeb(t, "ls /run/nginx"), "next") {
 		t.Error("the configuration is not as it was")
 	}

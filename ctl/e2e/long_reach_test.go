@@ -41,6 +41,7 @@ func TestLongUpMeansReachable(t *testing.T) {
 	}
 	for _, dead := range []struct{ network, port, service string }{
 		{"tcp", site.httpPort, "web"},
+		{"tcp", site.httpsPort, "web"},
 		{"udp", site.dnsPort, "dns"},
 		{"tcp", site.dnsPort, "dns"},
 	} {

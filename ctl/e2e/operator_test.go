@@ -135,7 +135,22 @@ func TestTraceTellsTheWholeWayOfARequest(t *testing.T) {
 			t.Errorf("the JSON does not hold %s:\n%s", want, out)
 		}
 	}
-	// a page that Nginx serves itself, and a name that it does not serve
+	// over https, by a client that trusts the stack's own authority
+	for url, wants := range map[string][]string{
+		"https://www.foobar.com:" + site.httpsPort + "/api/v1/posts?limit=1": {"HTTP/2.0 200", "TLS 1.3, key exchange X25519MLKEM768", "of foobar.com, www.foobar.com, localhost", "by oneserver of foobar.com", "days left", "tls;desc=", "SELECT"},
+		"https://localhost:" + site.httpsPort + "/":                          {"HTTP/2.0 200", "static"},
+	} {
+		text, err := site.ctl(t.Context(), nil, "trace", url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range wants {
+			if !strings.Contains(text, want) {
+				t.Errorf("trace of %s does not say %s:\n%s", url, want, text)
+			}
+		}
+	}
+	// a page that Nginx serves itself
 	if text, err := site.ctl(t.Context(), nil, "trace", "http://www.foobar.com/"); err != nil || !strings.Contains(text, "static") {
 		t.Errorf("trace of the home page: %v\n%s", err, text)
 	}

@@ -43,12 +43,17 @@ func gone(selector string) string {
 }
 
 // Two people use the site at once, each in a browser of their own, by typing and clicking: they sign up, write, edit,
-// search, are told what is wrong where it is wrong, and sign out. Neither can touch what is the other's.
+// search, are told what is wrong where it is wrong, and sign out. Neither can touch what is the other's. One comes by http, as
+// to a laptop whose owner trusts nobody yet, and the other by https.
 func TestPeopleUseTheSite(t *testing.T) {
-	tabs := make([]*tab, 2)
+	authority, err := site.authority(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tabs := []*tab{newBrowser(t, site), newBrowser(t, site, authority)}
 	people := make([]*visitor, len(tabs))
 	for i := range tabs {
-		tabs[i], people[i] = newBrowser(t, site), newVisitor(t, site)
+		people[i] = newVisitor(t, site)
 		tabs[i].signUp(people[i])
 	}
 	paths := make([]string, len(tabs)) // of the post that each wrote
@@ -240,7 +245,11 @@ func (t *tab) as(part *testing.T) *tab {
 
 // What each page owes its reader. A browser takes seconds to start, so all of these have one, each as a stranger to it.
 func TestPages(t *testing.T) {
-	browser := newBrowser(t, site)
+	authority, err := site.authority(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := newBrowser(t, site, authority)
 	for _, promise := range []struct {
 		name string
 		test func(*testing.T, *tab)
@@ -264,6 +273,9 @@ func theJourneyIsDrawnForTheVisitor(t *testing.T, browser *tab) {
 	for part, version := range map[string]string{"dns": `1\.\d+`, "web": `1\.\d+`, "app": `\d+\.\d+`, "db": `9\.\d+`} {
 		tab.becomes(fmt.Sprintf("/%s/.test(document.querySelector('#journey [data-part=%s]').innerText)", version, part))
 	}
+	tab.becomes(says("#spoken", "HTTP/2 over TLS") + " && " + says("#tls-agreed", "TLS 1.3, key exchange X25519MLKEM768, cipher TLS_AES_"))
+	tab.becomes(says("#certificate", "of foobar.com, www.foobar.com") + " && " + says("#certificate", "by oneserver of foobar.com") + " && " + says("#certificate", "days left"))
+	tab.becomes(says("[data-note=handshake]", "the page itself took"))                    // the script's own requests come over the page's connection
 	tab.becomes(says("#records", "CNAME") + " && " + says("#records", site.subnet+".80")) // as dns answers inside, where the application asks it
 
 	tab.open("/sign-in")
@@ -392,7 +404,7 @@ func pagesSaySomethingWithoutScripts(t *testing.T, browser *tab) {
 		return cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	})
 	for _, address := range pages {
-		do(tab, chromedp.Navigate("http://www.foobar.com"+address))
+		do(tab, chromedp.Navigate(tab.origin+address))
 		seen := see(tab, chromedp.Evaluate[struct {
 			Words, Links, Disabled int
 			Note                   string
@@ -406,7 +418,7 @@ func pagesSaySomethingWithoutScripts(t *testing.T, browser *tab) {
 		}
 	}
 	// the search works by its form alone, as far as the page that it leads to
-	do(tab, chromedp.Navigate("http://www.foobar.com/search"))
+	do(tab, chromedp.Navigate(tab.origin+"/search"))
 	if method := see(tab, chromedp.Evaluate[string](`document.querySelector("#search-form").method + " " + new URL(document.querySelector("#search-form").action).pathname`)); method != "get /search" {
 		t.Errorf("the search form is %q", method)
 	}

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,14 +48,14 @@ func (e *waitError) Unwrap() error { return e.error }
 // client speaks to the authority. The library checks what it sends; what comes back is bounded here.
 func (k *keeper) client() *acme.Client {
 	return &acme.Client{Directory: k.directory, UserAgent: "oneserver", PollTimeout: 2 * time.Minute,
-		PollInterval: time.Second, HTTPClient: &http.Client{Timeout: 30 * time.Second, Transport: bounded{}}}
+		PollInterval: time.Second, HTTPClient: &http.Client{Timeout: k.patience, Transport: bounded{k.transport}}}
 }
 
-// bounded cuts off answers longer than any authority's, and turns the Retry-After of a refusal into a waitError.
-type bounded struct{}
+// bounded cuts answers off that no authority gives, and turns Retry-After of a refusal into a waitError.
+type bounded struct{ transport http.RoundTripper }
 
-func (bounded) RoundTrip(request *http.Request) (*http.Response, error) {
-	response, err := http.DefaultTransport.RoundTrip(request)
+func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := b.transport.RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +92,7 @@ func (k *keeper) obtain(ctx context.Context, have held) (held, error) {
 	var after time.Duration
 	ctx = context.WithValue(ctx, refusals{}, &after)
 	got, err := k.order(ctx, have)
-	var problem acme.Problem
-	if errors.As(err, &problem) && problem.Type == acme.ProblemTypeAccountDoesNotExist { // it was deactivated, or the authority lost its accounts
+	if problem, _ := problemOf(err); problem.Type == acme.ProblemTypeAccountDoesNotExist { // it was deactivated, or the authority began anew
 		err = errors.Join(remove(k.places.account()), remove(k.places.order()))
 		if err == nil {
 			got, err = k.order(ctx, have)
@@ -108,7 +109,14 @@ func (k *keeper) order(ctx context.Context, have held) (held, error) {
 	client := k.client()
 	directory, err := client.GetDirectory(ctx)
 	if err != nil {
-		return held{}, fmt.Errorf("the authority cannot be asked: %w", err)
+		return held{}, fmt.Errorf("%w: %w", errDirectory, err)
+	}
+	var profiles map[string]string
+	if directory.Meta != nil {
+		profiles = directory.Meta.Profiles
+	}
+	if _, offered := profiles[k.profile]; k.profile != "" && !offered {
+		return held{}, acme.Problem{Type: problemProfile, Detail: fmt.Sprintf("it offers %q", slices.Sorted(maps.Keys(profiles)))}
 	}
 	who, err := k.openAccount(ctx, client, directory)
 	if err != nil {
@@ -119,8 +127,7 @@ func (k *keeper) order(ctx context.Context, have held) (held, error) {
 		return held{}, err
 	}
 	got, err := k.finish(ctx, client, who, at, kept, directory)
-	var problem acme.Problem
-	if err == nil || errors.As(err, &problem) && problem.Type != acme.ProblemTypeRateLimited && problem.Status < 500 {
+	if problem, is := problemOf(err); err == nil || is && problem.Type != acme.ProblemTypeRateLimited && problem.Status < 500 {
 		err = errors.Join(err, remove(k.places.order())) // it is over, for better or worse
 	}
 	return got, err
@@ -185,11 +192,11 @@ func (k *keeper) openOrder(ctx context.Context, client *acme.Client, who acme.Ac
 		k.log.Error("the order that was under way cannot be read: another one is made", "error", err)
 	} else if there && kept.Directory == k.directory {
 		at, err := client.GetOrder(ctx, who, acme.Order{Location: kept.Location})
-		var problem acme.Problem
+		problem, is := problemOf(err)
 		switch {
 		case err == nil && at.Status != acme.StatusInvalid:
 			return at, kept, nil
-		case err != nil && (!errors.As(err, &problem) || problem.Type == acme.ProblemTypeRateLimited || problem.Type == acme.ProblemTypeAccountDoesNotExist || problem.Status >= 500):
+		case err != nil && (!is || problem.Type == acme.ProblemTypeRateLimited || problem.Type == acme.ProblemTypeAccountDoesNotExist || problem.Status >= 500):
 			return acme.Order{}, order{}, fmt.Errorf("look at the order that is under way: %w", err)
 		}
 	}
@@ -211,9 +218,8 @@ func (k *keeper) openOrder(ctx context.Context, client *acme.Client, who acme.Ac
 		}
 	}
 	at, err := client.NewOrder(ctx, who, ask)
-	var problem acme.Problem
-	if ask.Replaces != "" && errors.As(err, &problem) && problem.Type != acme.ProblemTypeRateLimited && problem.Type != acme.ProblemTypeAccountDoesNotExist {
-		ask.Replaces = "" // it helps the authority, but is not required
+	if problem, is := problemOf(err); ask.Replaces != "" && is && problem.Type != acme.ProblemTypeRateLimited && problem.Type != acme.ProblemTypeAccountDoesNotExist {
+		ask.Replaces = "" // a word that helps, and no condition
 		at, err = client.NewOrder(ctx, who, ask)
 	}
 	if err != nil {
@@ -341,5 +347,3 @@ func (k *keeper) webAnswers(ctx context.Context, challenge acme.Challenge) error
 		}
 	}
 }
-
-var errWeb = errors.New("web does not serve the answer to the authority's challenge")

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -36,6 +37,9 @@ type keeper struct {
 	log *slog.Logger
 	now func() time.Time // without the monotonic clock, which does not notice a jump
 
+	transport http.RoundTripper // to the authority
+	patience  time.Duration     // with one answer of it
+
 	failures int       // since the last success
 	next     time.Time // no attempt before
 
@@ -49,7 +53,7 @@ type keeper struct {
 }
 
 func newKeeper(s settings, log *slog.Logger) *keeper {
-	return &keeper{settings: s, log: log, now: func() time.Time { return time.Now().Round(0) }}
+	return &keeper{settings: s, log: log, now: func() time.Time { return time.Now().Round(0) }, transport: http.DefaultTransport, patience: 30 * time.Second}
 }
 
 // issued is a certificate that an authority has issued, in the form in which it is kept.
@@ -102,7 +106,7 @@ func (k *keeper) step(ctx context.Context) (time.Duration, error) {
 		return again, nil
 	}
 	if err != nil {
-		return again, k.failed(err)
+		return again, k.failed(err, have)
 	}
 	k.failures, k.next = 0, time.Time{}
 	if err := errors.Join(remove(k.places.failure()), remove(k.places.wait())); err != nil {
@@ -129,6 +133,9 @@ func (k *keeper) stored() (held, error) {
 	if err != nil {
 		k.log.Error("the certificate that was issued cannot be read", "error", err)
 	}
+	if !there {
+		one, there = k.shown()
+	}
 	if !there || k.directory == "" {
 		return held{}, nil
 	}
@@ -143,9 +150,23 @@ func (k *keeper) stored() (held, error) {
 	return held{one, parsed}, nil
 }
 
-// serve has web serve the issued certificate, or if there is none, one from the stack's own authority. It leaves one that is
-// already in place alone. An expired certificate is served all the same: visitors can get past the warning, and having none
-// would be worse.
+// shown is what web serves of a public authority's. Where the volume with the issued certificate was lost, that is as good,
+// and the authority need not issue another one.
+func (k *keeper) shown() (one issued, there bool) {
+	marker, err := os.ReadFile(k.places.public())
+	if err != nil {
+		return issued{}, false
+	}
+	site, err := os.ReadFile(k.places.site())
+	words := strings.Fields(string(marker))
+	if err != nil || len(words) == 0 {
+		return issued{}, false
+	}
+	return issued{Directory: words[0], CAA: words[1:], PEM: string(site)}, true
+}
+
+// serve has web serve the certificate that was issued, or one of the own authority where there is none. What is there already is
+// left alone. One that has ended is served all the same: visitors can get past the warning, and none would be worse.
 func (k *keeper) serve(ctx context.Context, have held) (time.Duration, error) {
 	if err := k.prepareOwn(have.there()); err != nil || !have.there() {
 		return lookEvery, err
@@ -280,9 +301,8 @@ func (k *keeper) waitsUntil() time.Time {
 	return until
 }
 
-// failed notes that no certificate was obtained, and when to try again: after a longer pause each time, and not before
-// the authority allows it.
-func (k *keeper) failed(cause error) error {
+// failed notes that no certificate came, and when to try again: later each time, and not before the authority allows it.
+func (k *keeper) failed(cause error, have held) error {
 	k.failures++
 	now := k.now()
 	pause := pauses[min(k.failures, len(pauses))-1]
@@ -297,9 +317,13 @@ func (k *keeper) failed(cause error) error {
 			return err
 		}
 	}
-	k.log.Error("no certificate came", "error", cause.Error(), "remedy", remedy(cause), "next", k.next)
+	about := []any{"error", cause.Error(), "remedy", advise(cause), "next", k.next}
+	if have.there() {
+		about = append(about, "served_until", have.pair.leaf.NotAfter)
+	}
+	k.log.Error("no certificate came", about...)
 	says := fmt.Sprintf("%s sent no certificate: %v -> %s; next attempt at %s UTC, or at once after: docker compose restart certs\n",
-		k.directory, cause, remedy(cause), k.next.UTC().Format("2006-01-02 15:04"))
+		k.directory, cause, advise(cause), k.next.UTC().Format("2006-01-02 15:04"))
 	if err := os.WriteFile(k.places.failure(), []byte(says), 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/mholt/acmez/v3/acme"
 )
 
 // newTestKeeper keeps its files in a folder of the test's, at a time that the test moves.
@@ -208,11 +206,11 @@ func TestWhetherItIsTimeToAsk(t *testing.T) {
 		{"an attempt has just failed", func(k *keeper, at *time.Time) { k.next = at.Add(time.Minute) }, false},
 		{"the clock was set back by years after one failed", func(k *keeper, at *time.Time) { k.next = at.Add(3000 * day) }, true},
 		{"the authority said to wait, before this start", func(k *keeper, at *time.Time) {
-			_ = k.failed(&waitError{errors.New("too many"), 2 * time.Hour})
+			_ = k.failed(&waitError{errors.New("too many"), 2 * time.Hour}, held{})
 			k.next = time.Time{}
 		}, false},
 		{"that time is over", func(k *keeper, at *time.Time) {
-			_ = k.failed(&waitError{errors.New("too many"), 2 * time.Hour})
+			_ = k.failed(&waitError{errors.New("too many"), 2 * time.Hour}, held{})
 			*at = at.Add(3 * time.Hour)
 		}, true},
 		{"a valid one is there", func(k *keeper, at *time.Time) {
@@ -253,7 +251,7 @@ func TestAttemptsThatFailAreFourInAnHourAtMost(t *testing.T) {
 	var attempts []time.Time
 	for range 12 {
 		attempts = append(attempts, at)
-		if err := k.failed(errors.New("no")); err != nil {
+		if err := k.failed(errors.New("no"), held{}); err != nil {
 			t.Fatal(err)
 		}
 		at = k.next
@@ -341,29 +339,6 @@ func TestRetryAfterIsRead(t *testing.T) {
 	} {
 		if got := retryAfter(value, now); got != want {
 			t.Errorf("%q: %s, want %s", value, got, want)
-		}
-	}
-}
-
-func TestEachProblemOfAnAuthorityHasARemedy(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		err  error
-		says string
-	}{
-		{acme.Problem{Type: acme.ProblemTypeCAA}, "CAA"},
-		{acme.Problem{Type: acme.ProblemTypeDNS}, "A record"},
-		{acme.Problem{Type: acme.ProblemTypeConnection}, "firewall"},
-		{acme.Problem{Type: acme.ProblemTypeUnauthorized}, "this server alone"},
-		{acme.Problem{Type: acme.ProblemTypeRateLimited}, "staging"},
-		{acme.Problem{Type: acme.ProblemTypeExternalAccountRequired}, "ACME_EAB_KID"},
-		{acme.Problem{Type: acme.ProblemTypeCompound, Subproblems: []acme.Subproblem{{Problem: acme.Problem{Type: acme.ProblemTypeCAA}}}}, "CAA"},
-		{acme.Problem{Type: "urn:example:new"}, "documents it"},
-		{errors.New("dial tcp: no route"), "reaches the Internet"},
-		{errWeb, "make ps"},
-	} {
-		if got := remedy(test.err); !strings.Contains(got, test.says) {
-			t.Errorf("%v: %q, want %q", test.err, got, test.says)
 		}
 	}
 }

@@ -294,10 +294,13 @@ function append(list, posts) {
 
 const map = find("#journey");
 const milliseconds = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-let drawn = 0; // counts the requests that are being drawn: if there are two at once, the later one wins
+const secure = location.protocol === "https:";
+let drawn = 0; // requests begun to be drawn: of two at once the later wins
 let partsAsked = -Infinity; // performance.now() when the parts were last asked about
 
-/** What the browser measured for the request sent to url at that performance.now(); null if it does not say. */
+if (map && secure) for (const one of map.querySelectorAll("[data-secure]")) one.hidden = false;
+
+/** What the browser measured of the request that was sent to url at that performance.now(); null if it does not tell. */
 function measured(url, sent) {
   return new Promise((resolve) => {
     const done = (entry) => {
@@ -331,21 +334,40 @@ function readServerTiming(header) {
 function browserFigures(entry) {
   if (!entry?.requestStart) {
     const unknown = [NaN, "not told by the browser"];
-    return { dns: unknown, connect: unknown, "first-byte": unknown };
+    return { dns: unknown, connect: unknown, handshake: unknown, "first-byte": unknown };
   }
   const page = performance.getEntriesByType("navigation")[0];
-  const spans = (times) => [times.domainLookupEnd - times.domainLookupStart, times.connectEnd - times.connectStart];
-  const [dns, connect] = spans(entry);
-  const [pageDNS, pageConnect] = page ? spans(page) : [0, 0];
+  const spans = ({ domainLookupStart, domainLookupEnd, connectStart, secureConnectionStart: secured, connectEnd }) => ({
+    dns: domainLookupEnd - domainLookupStart,
+    connect: (secured || connectEnd) - connectStart,
+    handshake: secured ? connectEnd - secured : 0,
+    isNew: connectEnd > connectStart,
+  });
+  const { dns, connect, handshake, isNew } = spans(entry);
+  const ofPage = page ? spans(page) : {};
   const reused = (forPage) => "reused connection" + (forPage > 0 ? `; the page itself took ${milliseconds.format(forPage)} ms` : "");
   return {
-    dns: [dns, dns > 0 ? "looked up anew" : connect > 0 ? "address known already" : reused(pageDNS)],
-    connect: [connect, connect > 0 ? "new connection" : reused(pageConnect)],
+    dns: [dns, dns > 0 ? "looked up anew" : isNew ? "address known already" : reused(ofPage.dns)],
+    connect: [connect, isNew ? (connect > 0 ? "new connection" : "with the handshake, by QUIC") : reused(ofPage.connect)],
+    handshake: [handshake, isNew ? "new connection" : reused(ofPage.handshake)],
     "first-byte": [entry.responseStart - entry.requestStart, "since the request was sent"],
   };
 }
 
-/** The server's figures, in the same form as browserFigures. */
+const httpVersions = { "http/1.0": "HTTP/1.0", "http/1.1": "HTTP/1.1", h2: "HTTP/2", h3: "HTTP/3" };
+
+/** Draws what browser and Nginx speak: the version of HTTP by the browser's word, of TLS by the server's. */
+function drawSpoken(entry, response) {
+  const http = httpVersions[entry?.nextHopProtocol] ?? "HTTP";
+  find("#spoken").textContent = secure ? `${http} over TLS` : http;
+  if (!secure) return;
+  const [version, exchange, cipher] = (readServerTiming(response?.headers.get("Server-Timing")).tls?.description ?? "").split("/");
+  find("#tls-agreed").textContent = version
+    ? `${version.replace("v", " ")}, key exchange ${exchange || "unknown"}, cipher ${cipher}`
+    : "not told: a proxy before it may speak TLS in its place";
+}
+
+/** The server's figures, as browserFigures has the browser's. */
 function serverFigures(response) {
   const { web, app, db } = readServerTiming(response.headers.get("Server-Timing"));
   const did = web?.description ?? "";
@@ -375,7 +397,8 @@ async function drawRequest(method, url, sent, response) {
   const none = [NaN, "no answer"];
   const figures = response
     ? { ...browserFigures(entry), ...serverFigures(response) }
-    : Object.fromEntries(["dns", "connect", "first-byte", "web", "app", "db"].map((name) => [name, none]));
+    : Object.fromEntries(["dns", "connect", "handshake", "first-byte", "web", "app", "db"].map((name) => [name, none]));
+  drawSpoken(entry, response);
   const longest = Math.max(...Object.values(figures).map(([value]) => value || 0));
   for (const [name, [value, note]] of Object.entries(figures)) {
     const figure = find(`[data-figure="${name}"]`, map);
@@ -404,6 +427,8 @@ async function drawParts() {
     const health = healthy ? "healthy" : ["down", detail].filter(Boolean).join(": ");
     part.replaceChildren(`${software} ${version}`, element("span", { class: "health" }, health));
   }
+  const { names, issuer, until, days_left: days, error: none } = answer.certificate;
+  find("#certificate").textContent = none || `of ${names.join(", ")}; by ${issuer}; until ${until}, ${days} days left`;
   const { records, error, duration_ms: duration } = answer.dns;
   find("#records-took").textContent = error || `${milliseconds.format(duration)} ms`;
   if (error) return;

@@ -80,7 +80,7 @@ const mostDisk = (25*textADay/100 + 10) << 20
 // ErrBroken means that an abuse broke a bound; the report says which.
 var ErrBroken = errors.New("an abuse broke a bound")
 
-// Run starts the copy, plays every abuse and its control, and removes the copy, whatever happens. What it does is told on progress.
+// Run starts the copy, plays every abuse and its control, and removes the copy, whatever comes of it. What it does is told on progress.
 func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Options) (outcomes []Outcome, err error) {
 	chosen, err := choose(options.Only)
 	if err != nil {

@@ -31,8 +31,8 @@ const nobodysHash = "$argon2id$v=19$m=19456,t=2,p=1$MvwZ/alSXvqQe7NU8vvRXA$gNRzL
 // site is the copy of the stack that is abused.
 type site struct {
 	*stack.Stack
-	meters map[string]*docker.Meter // by service
-	visits atomic.Int32             // how many containers there have been: each has an address of its own
+	meters docker.Meters
+	visits atomic.Int32 // how many containers there have been: each has an address of its own
 
 	held       int     // how often a visitor was held beside somebody
 	calm       float64 // processors that the stack takes for a visitor alone
@@ -44,7 +44,7 @@ type site struct {
 func describe(of *stack.Stack) *site {
 	copied := of.Copy(project, "ctl/internal/abuse/compose.yaml", "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".64/26",
 		"TEXT_A_DAY="+strconv.Itoa(textADay), "POSTS_PER_ACCOUNT=", "WRITES_A_DAY=", "ACCOUNTS_A_DAY=", "DISK_RESERVE=")
-	return &site{Stack: copied, meters: map[string]*docker.Meter{}}
+	return &site{Stack: copied, meters: docker.Meters{}}
 }
 
 // start starts the copy and fills it.
@@ -73,8 +73,8 @@ SELECT id, CONCAT(title, ' What is written here one of many posts with these wor
 	if err != nil {
 		return err
 	}
-	for service, one := range containers {
-		if s.meters[service], err = docker.NewMeter(ctx, s.CLI, one.ID); err != nil {
+	for _, one := range containers {
+		if err := s.meters.Add(ctx, s.CLI, one); err != nil {
 			return err
 		}
 	}
@@ -94,11 +94,7 @@ func (s *site) up(ctx context.Context) error {
 func (s *site) remove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	var errs []error
-	for service, meter := range s.meters {
-		errs = append(errs, meter.Close())
-		delete(s.meters, service)
-	}
+	errs := []error{s.meters.Close()}
 	// Visitors were not started by Compose.
 	ids, err := s.Output(ctx, "ps", "--all", "--quiet", "--filter", "label="+project)
 	if errs = append(errs, err); strings.TrimSpace(ids) != "" {
@@ -127,16 +123,12 @@ func (s *site) containers(ctx context.Context) (map[string]docker.Container, err
 }
 
 // cpu is the processor time that the four services have taken so far.
-func (s *site) cpu() (time.Duration, error) {
-	var sum time.Duration
-	for service, meter := range s.meters {
-		used, err := meter.Read()
-		if err != nil {
-			return 0, fmt.Errorf("the processor time of %s: %w", service, err)
-		}
-		sum += used
+func (s *site) cpu() (sum time.Duration, err error) {
+	used, err := s.meters.Read()
+	for _, one := range used {
+		sum += one
 	}
-	return sum, nil
+	return sum, err
 }
 
 // disk is what the database's files take, without those whose size says nothing of what is stored: the redo log and

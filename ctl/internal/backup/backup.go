@@ -4,7 +4,6 @@ package backup
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"os"
@@ -31,13 +30,9 @@ func Make(ctx context.Context, site *stack.Stack, out *os.File, options Options)
 	if options.Keep < 1 {
 		return fmt.Errorf("keep %d backups? It takes 1 at least", options.Keep)
 	}
-	recipients, err := readRecipients(options.Key)
+	key, err := readKey(options.Key)
 	if err != nil {
-		return fmt.Errorf("KEY: %w", err)
-	}
-	signers, err := readSigners(options.Key)
-	if err != nil {
-		return fmt.Errorf("KEY: %w", err)
+		return err
 	}
 	say, d := terminal.NewTeller(out), database{site.Database(), site}
 	defer say.End()
@@ -72,7 +67,7 @@ func Make(ctx context.Context, site *stack.Stack, out *os.File, options Options)
 	}
 
 	begun := time.Now()
-	b, err := d.backUp(ctx, say, here, options.Dir, of(before, here.uuid), recipients, signers)
+	b, err := d.backUp(ctx, say, here, options.Dir, of(before, here.uuid), key)
 	if err != nil {
 		return fmt.Errorf("no backup was made: %w", err)
 	}
@@ -82,14 +77,14 @@ func Make(ctx context.Context, site *stack.Stack, out *os.File, options Options)
 	}
 	encrypted := "not encrypted"
 	switch {
-	case len(signers) > 0:
+	case len(key.signers) > 0:
 		encrypted = "encrypted and signed"
-	case len(recipients) > 0:
+	case len(key.recipients) > 0:
 		encrypted = "encrypted"
 	}
 	say.Say("%s: %d tables, %d rows, %s of SQL in %s, %s, verified; %.1f s", shown(site, b.Dir), len(b.Tables), rows, megabytes(b.Plain), megabytes(b.Size), encrypted, time.Since(begun).Seconds())
 
-	if len(recipients) > 0 && len(signers) == 0 {
+	if len(key.recipients) > 0 && len(key.signers) == 0 {
 		say.Say("warning: KEY has no signing key, so that anybody could have made this backup and a restore asks for UNSIGNED=1: bin/oneserver backup --new-key writes a key with one")
 	}
 	if here.blind != "" {
@@ -103,7 +98,7 @@ func Make(ctx context.Context, site *stack.Stack, out *os.File, options Options)
 	if err != nil {
 		return err
 	}
-	if err := d.archive(ctx, say, here, withSigners(all, signers), recipients); ctx.Err() != nil {
+	if err := d.archive(ctx, say, here, withSigners(all, key.signers), key.recipients); ctx.Err() != nil {
 		return ctx.Err()
 	} else if err != nil {
 		say.Say("warning: %v", err) // of what was before: this backup is complete
@@ -120,7 +115,7 @@ func Make(ctx context.Context, site *stack.Stack, out *os.File, options Options)
 
 // backUp dumps into a folder that gets its name when all of it is there and has been compared. earlier are the backups of
 // this server that are there.
-func (d database) backUp(ctx context.Context, say *terminal.Teller, here server, dir string, earlier []Backup, recipients []string, signers []ed25519.PrivateKey) (b Backup, err error) {
+func (d database) backUp(ctx context.Context, say *terminal.Teller, here server, dir string, earlier []Backup, key key) (b Backup, err error) {
 	final, err := freeName(dir, time.Now())
 	if err != nil {
 		return b, err
@@ -134,8 +129,8 @@ func (d database) backUp(ctx context.Context, say *terminal.Teller, here server,
 			err = errors.Join(err, os.RemoveAll(b.Dir))
 		}
 	}()
-	b.Dump = schema + ".sql" + suffix(recipients)
-	sealed, err := seal(filepath.Join(b.Dir, b.Dump), recipients)
+	b.Dump = schema + ".sql" + suffix(key.recipients)
+	sealed, err := seal(filepath.Join(b.Dir, b.Dump), key.recipients)
 	if err != nil {
 		return b, err
 	}
@@ -166,8 +161,8 @@ func (d database) backUp(ctx context.Context, say *terminal.Teller, here server,
 		return b, err
 	}
 	b.Manifest = Manifest{Schema: schema, Defaults: here.defaults, Taken: s.taken, ServerVersion: here.version, ServerUUID: here.uuid, GTIDs: s.gtids, Log: s.log,
-		LogBegan: began, Epoch: epoch, Outside: here.outside, Dump: b.Dump, Size: sealed.size, Plain: s.plain, Recipients: recipients, Tables: s.tables}
-	b.signers = signers
+		LogBegan: began, Epoch: epoch, Outside: here.outside, Dump: b.Dump, Size: sealed.size, Plain: s.plain, Recipients: key.recipients, Tables: s.tables}
+	b.signers = key.signers
 	if err := b.writeManifest(sum); err != nil {
 		return b, err
 	}

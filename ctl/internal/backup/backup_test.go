@@ -50,26 +50,19 @@ func TestABackupIsReadAsItWasWritten(t *testing.T) {
 	if err := NewKey(io.Discard, key); err == nil {
 		t.Error("a key that is there was written over")
 	}
-	recipients, err := readRecipients(key)
-	if err != nil || len(recipients) != 1 {
-		t.Fatalf("%q, %v", recipients, err)
-	}
-	identities, err := readIdentities(key)
-	if err != nil {
-		t.Fatal(err)
+	secret, err := readKey(key)
+	if err != nil || len(secret.recipients) != 1 || len(secret.identities) != 1 {
+		t.Fatalf("%q, %v", secret.recipients, err)
 	}
 	public := filepath.Join(dir, "public")
-	if err := os.WriteFile(public, []byte("# mine\n"+recipients[0]+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(public, []byte("# mine\n"+secret.recipients[0]+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := readRecipients(public); err != nil || !slices.Equal(again, recipients) {
-		t.Errorf("the public key is read as %q, %v", again, err)
-	}
-	if _, err := readIdentities(public); err == nil {
-		t.Error("a public key opens backups")
+	if again, err := readKey(public); err != nil || !slices.Equal(again.recipients, secret.recipients) || again.identities != nil {
+		t.Errorf("the public key is read as %q, which opens %q: %v", again.recipients, again.identities, err)
 	}
 
-	for i, to := range [][]string{nil, recipients} {
+	for i, to := range [][]string{nil, secret.recipients} {
 		b := stored(t, dir, noon.Add(time.Duration(i)*time.Hour), to...)
 		read, err := open(b.Dir)
 		if err != nil || !slices.Equal(read.Recipients, to) || read.Log != b.Log || !read.Taken.Equal(b.Taken) {
@@ -79,12 +72,12 @@ func TestABackupIsReadAsItWasWritten(t *testing.T) {
 			t.Error(err)
 		}
 		var done int64
-		in, err := unseal(t.Context(), filepath.Join(b.Dir, b.Dump), identities, &done)
+		in, err := unseal(t.Context(), filepath.Join(b.Dir, b.Dump), secret.identities, func(read int64) { done = read })
 		if err != nil {
 			t.Fatal(err)
 		}
 		content, err := io.ReadAll(in)
-		if err != nil || string(content) != strings.Repeat("the content\n", 10_000) || done == 0 {
+		if err != nil || string(content) != strings.Repeat("the content\n", 10_000) || done != read.Size {
 			t.Errorf("%d bytes, %v", len(content), err)
 		}
 		in.Close()
@@ -107,27 +100,26 @@ func TestAWrongKeyAndNoKeyAreSaidToBe(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	recipients, _ := readRecipients(filepath.Join(dir, "right"))
-	b := stored(t, dir, noon, recipients...)
-	wrong, err := readIdentities(filepath.Join(dir, "wrong"))
-	if err != nil {
+	right, err := readKey(filepath.Join(dir, "right"))
+	wrong, failed := readKey(filepath.Join(dir, "wrong"))
+	if err := errors.Join(err, failed); err != nil {
 		t.Fatal(err)
 	}
-	var done int64
-	if _, err := unseal(t.Context(), filepath.Join(b.Dir, b.Dump), wrong, &done); err == nil || !strings.Contains(err.Error(), "another key") {
+	b := stored(t, dir, noon, right.recipients...)
+	if _, err := unseal(t.Context(), filepath.Join(b.Dir, b.Dump), wrong.identities, nil); err == nil || !strings.Contains(err.Error(), "another key") {
 		t.Errorf("with another key: %v", err)
 	}
-	if _, err := unseal(t.Context(), filepath.Join(b.Dir, b.Dump), nil, &done); err == nil || !strings.Contains(err.Error(), "KEY=") {
+	if _, err := unseal(t.Context(), filepath.Join(b.Dir, b.Dump), nil, nil); err == nil || !strings.Contains(err.Error(), "KEY=") {
 		t.Errorf("without a key: %v", err)
 	}
 	secret := filepath.Join(dir, "secret")
 	if err := os.WriteFile(secret, []byte("a password of somebody's\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readRecipients(secret); err == nil || strings.Contains(err.Error(), "password") {
+	if _, err := readKey(secret); err == nil || strings.Contains(err.Error(), "password") {
 		t.Errorf("of a file that is no key: %v", err)
 	}
-	if _, err := readRecipients(filepath.Join(dir, "absent")); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "--new-key") {
+	if _, err := readKey(filepath.Join(dir, "absent")); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "--new-key") {
 		t.Errorf("of a file that is not there: %v", err)
 	}
 }

@@ -152,6 +152,12 @@ func (d Defaults) clause() string {
 
 const defaultsOfSchema = "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = '" + schema + "'"
 
+// noTables asks for what is in the site's schema besides tables.
+const noTables = `SELECT 'view' AS kind, table_name AS name FROM information_schema.views WHERE table_schema = '` + schema + `'
+UNION ALL SELECT 'trigger', trigger_name FROM information_schema.triggers WHERE trigger_schema = '` + schema + `'
+UNION ALL SELECT LOWER(routine_type), routine_name FROM information_schema.routines WHERE routine_schema = '` + schema + `'
+UNION ALL SELECT 'event', event_name FROM information_schema.events WHERE event_schema = '` + schema + `'`
+
 // defaults are those of the site's schema.
 func (d database) defaults(ctx context.Context) (Defaults, error) {
 	rows, err := d.SQL(ctx, defaultsOfSchema)
@@ -167,10 +173,7 @@ func (d database) defaults(ctx context.Context) (Defaults, error) {
 func (d database) server(ctx context.Context) (server, error) {
 	row, err := d.Row(ctx, 5, `SELECT VERSION(), @@server_uuid, COALESCE(@@log_bin_basename, ''),
   CONCAT_WS(', ', IF(@@gtid_mode = 'ON', NULL, CONCAT('gtid_mode is ', @@gtid_mode)), IF(@@binlog_encryption, 'binlog_encryption is ON', NULL)),
-  (SELECT COUNT(*) FROM information_schema.views WHERE table_schema = '`+schema+`')
-  + (SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = '`+schema+`')
-  + (SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = '`+schema+`')
-  + (SELECT COUNT(*) FROM information_schema.events WHERE event_schema = '`+schema+`')`)
+  (SELECT COUNT(*) FROM (`+noTables+`) o)`)
 	if err != nil {
 		return server{}, fmt.Errorf("the database does not answer; make up starts it: %w", err)
 	}
@@ -217,10 +220,7 @@ func (d database) tables(ctx context.Context) (names []string, err error) {
 
 // outside names what the server has and a backup leaves out, beside what every stack of this kind has.
 func (d database) outside(ctx context.Context) (names []string, err error) {
-	rows, err := d.SQL(ctx, `SELECT CONCAT('view ', table_schema, '.', table_name) FROM information_schema.views WHERE table_schema = '`+schema+`'
-UNION ALL SELECT CONCAT('trigger ', trigger_schema, '.', trigger_name) FROM information_schema.triggers WHERE trigger_schema = '`+schema+`'
-UNION ALL SELECT CONCAT(LOWER(routine_type), ' ', routine_schema, '.', routine_name) FROM information_schema.routines WHERE routine_schema = '`+schema+`'
-UNION ALL SELECT CONCAT('event ', event_schema, '.', event_name) FROM information_schema.events WHERE event_schema = '`+schema+`'
+	rows, err := d.SQL(ctx, `SELECT CONCAT(kind, ' `+schema+`.', name) FROM (`+noTables+`) o
 UNION ALL SELECT CONCAT('library ', library_schema, '.', library_name) FROM information_schema.libraries WHERE library_schema = '`+schema+`'
 UNION ALL SELECT CONCAT('loadable function ', name) FROM mysql.func
 UNION ALL SELECT CONCAT('server ', server_name) FROM mysql.servers

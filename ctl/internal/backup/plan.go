@@ -33,12 +33,11 @@ type archived struct {
 }
 
 func (l archived) open(ctx context.Context, identities []age.Identity) (io.ReadCloser, error) {
-	var done int64
-	return unseal(ctx, filepath.Join(l.of.Dir, l.File), identities, &done)
+	return unseal(ctx, filepath.Join(l.of.Dir, l.File), identities, nil)
 }
 
 // chain returns the logs that follow a backup, its own and those of the later ones of the same server, without a gap, and
-// until when they tell what happened.
+// until when they tell of every change.
 func chain(b Backup, all []Backup) (logs []archived, until time.Time, err error) {
 	until = b.Taken
 	next := number(b.Log.File)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +18,7 @@ import (
 	"filippo.io/age"
 	"golang.org/x/sync/errgroup"
 
+	"oneserver/ctl/internal/migration"
 	"oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/terminal"
 	"oneserver/ctl/internal/throwaway"
@@ -105,11 +105,11 @@ func (r *rebuilt) compareRows(ctx context.Context) error {
 	return nil
 }
 
-// awaitView returns once the dump that compares has its view of the data, or is over.
-func (r *rebuilt) awaitView(ctx context.Context, over <-chan struct{}) error {
+// awaitView returns once the dump that compares has its view of the data, or has ended.
+func (r *rebuilt) awaitView(ctx context.Context, ended <-chan struct{}) error {
 	return wait.Until(ctx, askWithin, wait.Often, func(ctx context.Context) error {
 		select {
-		case <-over:
+		case <-ended:
 			return nil
 		default:
 		}
@@ -197,7 +197,7 @@ func (r *rebuilt) replay(ctx context.Context, p plan, identities []age.Identity)
 			}
 			fmt.Fprintf(&index, "./%s\n", name)
 		}
-		if err := r.Put(ctx, "relay.index", strings.NewReader(index.String())); err != nil {
+		if err := r.WriteFile(ctx, "relay.index", strings.NewReader(index.String())); err != nil {
 			return err
 		}
 		until := ""
@@ -217,7 +217,7 @@ func (r *rebuilt) lay(ctx context.Context, log archived, name string, identities
 		return err
 	}
 	defer in.Close()
-	return r.Put(ctx, name, in)
+	return r.WriteFile(ctx, name, in)
 }
 
 // caughtUp returns once exactly those transactions have been carried out that were to be. It gives up where MySQL does, or
@@ -275,10 +275,7 @@ func replicaStatus(rows [][]string) (running bool, said string) {
 func (r *rebuilt) check(ctx context.Context) error {
 	rows, err := r.SQL(ctx, `SELECT 'table', table_name, COALESCE(engine, 'none') FROM information_schema.tables WHERE table_schema = '`+schema+`' AND table_type = 'BASE TABLE'
 UNION ALL SELECT 'foreign key', constraint_name, unique_constraint_schema FROM information_schema.referential_constraints WHERE constraint_schema = '`+schema+`' AND unique_constraint_schema <> '`+schema+`'
-UNION ALL SELECT 'view', table_name, '' FROM information_schema.views WHERE table_schema = '`+schema+`'
-UNION ALL SELECT 'trigger', trigger_name, '' FROM information_schema.triggers WHERE trigger_schema = '`+schema+`'
-UNION ALL SELECT LOWER(routine_type), routine_name, '' FROM information_schema.routines WHERE routine_schema = '`+schema+`'
-UNION ALL SELECT 'event', event_name, '' FROM information_schema.events WHERE event_schema = '`+schema+`'`)
+UNION ALL SELECT kind, name, '' FROM (`+noTables+`) o`)
 	if err != nil {
 		return err
 	}
@@ -345,23 +342,12 @@ func (d database) fits(ctx context.Context, version int) error {
 	if version <= highest {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*askWithin)
-	defer cancel()
-	text, err := d.site.Compose(ctx, "run", "--rm", "--no-deps", "--no-TTY", "migrate", "pending")
+	pending, err := migration.Pending(ctx, d.site)
 	if err != nil {
-		return fmt.Errorf("ask the release for its migrations: %w", err)
+		return err
 	}
-	var ahead struct{ Migrations []struct{ File string } }
-	if err := json.Unmarshal([]byte(text), &ahead); err != nil {
-		return fmt.Errorf("app pending: %w", err)
-	}
-	for _, one := range ahead.Migrations {
-		number, _, _ := strings.Cut(one.File, "_")
-		n, err := strconv.Atoi(number)
-		if err != nil {
-			return fmt.Errorf("app pending: %w", err)
-		}
-		highest = max(highest, n)
+	for _, one := range pending {
+		highest = max(highest, int(one.Version))
 	}
 	if version > highest {
 		return fmt.Errorf("its tables are of version %d, and this release knows them up to version %d: check out the release that the backup is of, or a later one, make deploy, and restore again; or take an older backup", version, highest)

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-
-	"filippo.io/age"
 
 	"oneserver/ctl/internal/binlog"
 	"oneserver/ctl/internal/lifecycle"
@@ -157,21 +154,17 @@ func restore(ctx context.Context, site *stack.Stack, say *terminal.Teller, in, o
 	if err := b.verify(ctx); err != nil {
 		return false, err
 	}
-	if err := b.trust(options.Key, options.Unsigned, say.Say); err != nil {
+	key, err := readKey(options.Key)
+	if err != nil {
 		return false, err
 	}
-	var identities []age.Identity
-	if options.Key != "" {
-		if identities, err = readIdentities(options.Key); err != nil {
-			return false, fmt.Errorf("KEY: %w", err)
-		}
+	if err := key.trusts(b, options.Unsigned, say.Say); err != nil {
+		return false, err
 	}
-	recipients, err := readRecipients(options.Key)
-	if err != nil {
-		return false, fmt.Errorf("KEY: %w", err)
+	if options.Key != "" && len(key.identities) == 0 {
+		return false, fmt.Errorf("KEY: %s holds no secret key of age, which is what opens a backup", options.Key)
 	}
-	var done int64
-	dump, err := unseal(ctx, filepath.Join(b.Dir, b.Dump), identities, &done)
+	dump, err := unseal(ctx, filepath.Join(b.Dir, b.Dump), key.identities, func(read int64) { say.Show("%s of %s", megabytes(read), megabytes(b.Size)) })
 	if err != nil {
 		return false, err
 	}
@@ -190,13 +183,11 @@ func restore(ctx context.Context, site *stack.Stack, say *terminal.Teller, in, o
 		if err != nil {
 			return false, err
 		}
-		if all, err = trusted(all, options.Key, options.Unsigned, say.Say); err != nil {
-			return false, err
-		}
-		if err := d.archive(ctx, say, here, all, recipients); err != nil {
+		all = key.trusted(all, options.Unsigned, say.Say)
+		if err := d.archive(ctx, say, here, all, key.recipients); err != nil {
 			say.Say("warning: %v", err) // whether it matters for this moment is seen next
 		}
-		if p, err = prepare(ctx, say, b, all, to, identities); err != nil {
+		if p, err = prepare(ctx, say, b, all, to, key.identities); err != nil {
 			return false, err
 		}
 		what = fmt.Sprintf("what was committed before %s: %s, and the transactions after it (%d)", stamp(to), what, p.changes)
@@ -231,12 +222,10 @@ func restore(ctx context.Context, site *stack.Stack, say *terminal.Teller, in, o
 	}()
 	r := rebuilt{Server: apart, say: say, backup: b, live: here.defaults}
 	say.Now("loading it there")
-	if err := r.load(ctx, telling{dump, func() {
-		say.Show("%s of %s", megabytes(done), megabytes(b.Size))
-	}}, p.defines); err != nil {
+	if err := r.load(ctx, dump, p.defines); err != nil {
 		return false, err
 	}
-	if err := r.carryOut(ctx, p, identities); err != nil {
+	if err := r.carryOut(ctx, p, key.identities); err != nil {
 		return false, err
 	}
 	say.Now("checking what has come of it")
@@ -265,17 +254,6 @@ func restore(ctx context.Context, site *stack.Stack, say *terminal.Teller, in, o
 	}
 	say.Say("next: %s, which later moments can be restored from", options.next())
 	return true, nil
-}
-
-// telling calls tell with each piece that is read.
-type telling struct {
-	io.Reader
-	tell func()
-}
-
-func (t telling) Read(p []byte) (int, error) {
-	t.tell()
-	return t.Reader.Read(p)
 }
 
 // createLike makes an empty schema, with the defaults of the site's.

@@ -2,7 +2,9 @@ package backup
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -50,42 +52,77 @@ func newSecret(name, text string) error {
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
-// readRecipients returns to whom a key file says to encrypt: to itself where it is a secret key (as age-keygen makes
-// it), or to public keys. No file means not to encrypt.
-func readRecipients(file string) ([]string, error) {
+// A key is what a key file says.
+type key struct {
+	file       string               // empty where there is none
+	recipients []string             // of age, to whom backups are encrypted; none where they are not
+	signers    []ed25519.PrivateKey // the first signs, and each checks
+	identities []age.Identity       // what opens backups; a server has none
+}
+
+// readKey reads a secret key as age-keygen makes it, which encrypts to itself, or public keys, which may have a signing key with
+// them. Without a file nothing is encrypted and nothing signed.
+func readKey(file string) (key, error) {
+	k := key{file: file}
 	if file == "" {
-		return nil, nil
+		return k, nil
 	}
 	text, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w; bin/oneserver backup --new-key FILE makes one", err)
+		return k, fmt.Errorf("KEY: %w; bin/oneserver backup --new-key FILE makes one", err)
 	} else if err != nil {
-		return nil, err
+		return k, fmt.Errorf("KEY: %w", err)
 	}
-	var names []string
-	if identities, err := age.ParseIdentities(strings.NewReader(string(text))); err == nil {
-		for _, identity := range identities {
-			switch identity := identity.(type) {
-			case *age.X25519Identity:
-				names = append(names, identity.Recipient().String())
-			case *age.HybridIdentity:
-				names = append(names, identity.Recipient().String())
-			}
-		}
+	if k.identities, err = age.ParseIdentities(strings.NewReader(string(text))); err == nil {
+		err = k.ofIdentities()
 	} else {
-		for line := range strings.Lines(string(text)) {
-			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, signingPrefix) {
-				names = append(names, line)
+		err = k.ofLines(string(text))
+	}
+	if err == nil && len(k.recipients) == 0 {
+		err = fmt.Errorf("%s holds no key", file)
+	}
+	if err != nil {
+		return k, fmt.Errorf("KEY: %w", err)
+	}
+	return k, nil
+}
+
+func (k *key) ofIdentities() error {
+	for _, identity := range k.identities {
+		switch identity := identity.(type) {
+		case *age.X25519Identity:
+			k.recipients = append(k.recipients, identity.Recipient().String())
+		case *age.HybridIdentity:
+			k.recipients = append(k.recipients, identity.Recipient().String())
+		}
+		if secret, ok := identity.(fmt.Stringer); ok {
+			signing, err := signingKey(secret)
+			if err != nil {
+				return err
 			}
-		}
-		if _, err := parseRecipients(names); err != nil { // what it says may quote the file, which may be somebody's secret
-			return nil, fmt.Errorf("%s is no key of age: make one with age-keygen or with bin/oneserver backup --new-key FILE", file)
+			k.signers = append(k.signers, signing)
 		}
 	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("%s holds no key", file)
+	return nil
+}
+
+func (k *key) ofLines(text string) error {
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if code, is := strings.CutPrefix(line, signingPrefix); is {
+			seed, err := base64.RawURLEncoding.DecodeString(code)
+			if err != nil || len(seed) != ed25519.SeedSize {
+				return fmt.Errorf("the signing key in %s is damaged", k.file)
+			}
+			k.signers = append(k.signers, ed25519.NewKeyFromSeed(seed))
+		} else if line != "" && !strings.HasPrefix(line, "#") {
+			k.recipients = append(k.recipients, line)
+		}
 	}
-	return names, nil
+	if _, err := parseRecipients(k.recipients); err != nil { // what it says may quote the file, which may be somebody's secret
+		return fmt.Errorf("%s is no key of age: make one with age-keygen or with bin/oneserver backup --new-key FILE", k.file)
+	}
+	return nil
 }
 
 func parseRecipients(names []string) ([]age.Recipient, error) {
@@ -93,20 +130,6 @@ func parseRecipients(names []string) ([]age.Recipient, error) {
 		return nil, nil
 	}
 	return age.ParseRecipients(strings.NewReader(strings.Join(names, "\n")))
-}
-
-// readIdentities returns the secret keys of a file.
-func readIdentities(file string) ([]age.Identity, error) {
-	text, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer text.Close()
-	identities, err := age.ParseIdentities(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s holds no secret key of age, which is what opens a backup", file)
-	}
-	return identities, nil
 }
 
 // suffix is how the name of a sealed file ends.
@@ -137,7 +160,12 @@ func seal(name string, recipients []string) (*sealer, error) {
 		return nil, err
 	}
 	s := &sealer{file: file, sum: sha256.New()}
-	var below io.Writer = countingWriter{io.MultiWriter(file, s.sum), &s.size}
+	var below io.Writer = writerFunc(func(p []byte) (int, error) {
+		s.sum.Write(p)
+		n, err := file.Write(p)
+		s.size += int64(n)
+		return n, err
+	})
 	if len(to) > 0 {
 		encrypted, err := age.Encrypt(below, to...)
 		if err != nil {
@@ -167,27 +195,24 @@ func (s *sealer) finish() (string, error) {
 // abandon closes a file that is not going to be complete.
 func (s *sealer) abandon() { s.file.Close() }
 
-type countingWriter struct {
-	io.Writer
-	count *int64
-}
-
-func (w countingWriter) Write(p []byte) (int, error) {
-	n, err := w.Writer.Write(p)
-	*w.count += int64(n)
-	return n, err
-}
-
 // maxWindow is the memory that a file may ask for to be read, as much as the program zstd allows; ours ask for 4 MB.
 const maxWindow = 128 << 20
 
-// unseal opens a sealed file for reading; done is how much of the file has been read.
-func unseal(ctx context.Context, name string, identities []age.Identity, done *int64) (io.ReadCloser, error) {
+// unseal opens a sealed file for reading; read, where it is given, is told how much of the file has been read.
+func unseal(ctx context.Context, name string, identities []age.Identity, read func(bytes int64)) (io.ReadCloser, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	var content io.Reader = io.TeeReader(ctxio.Reader{Context: ctx, Reader: file}, countingWriter{io.Discard, done})
+	var content io.Reader = ctxio.Reader{Context: ctx, Reader: file}
+	if read != nil {
+		var done int64
+		content = io.TeeReader(content, writerFunc(func(p []byte) (int, error) {
+			done += int64(len(p))
+			read(done)
+			return len(p), nil
+		}))
+	}
 	if strings.HasSuffix(name, ".age") {
 		if len(identities) == 0 {
 			return nil, errors.Join(fmt.Errorf("%s is encrypted: say where its key is, with KEY=FILE", name), file.Close())

@@ -11,8 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"filippo.io/age"
 )
 
 // A checksum says that a file is as it was written; whoever changes the file can change the checksum too. A signature says
@@ -41,41 +39,6 @@ func signingKey(identity fmt.Stringer) (ed25519.PrivateKey, error) {
 // signingLine is how a signing key stands in a file.
 func signingLine(key ed25519.PrivateKey) string {
 	return signingPrefix + base64.RawURLEncoding.EncodeToString(key.Seed())
-}
-
-// readSigners returns the keys that a key file signs and checks with: those of its secret keys, or the one that is written
-// there. No file, or one with public keys only, has none.
-func readSigners(file string) ([]ed25519.PrivateKey, error) {
-	if file == "" {
-		return nil, nil
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	var keys []ed25519.PrivateKey
-	if identities, err := age.ParseIdentities(strings.NewReader(string(text))); err == nil {
-		for _, identity := range identities {
-			if secret, ok := identity.(fmt.Stringer); ok {
-				key, err := signingKey(secret)
-				if err != nil {
-					return nil, err
-				}
-				keys = append(keys, key)
-			}
-		}
-		return keys, nil
-	}
-	for line := range strings.Lines(string(text)) {
-		if code, is := strings.CutPrefix(strings.TrimSpace(line), signingPrefix); is {
-			seed, err := base64.RawURLEncoding.DecodeString(code)
-			if err != nil || len(seed) != ed25519.SeedSize {
-				return nil, fmt.Errorf("the signing key in %s is damaged", file)
-			}
-			keys = append(keys, ed25519.NewKeyFromSeed(seed))
-		}
-	}
-	return keys, nil
 }
 
 // signedBy says whether one of the keys has signed a text.
@@ -155,35 +118,26 @@ func (b Backup) logsText(logs Logs) (string, error) {
 
 // trusted returns those of the backups whose logs may continue another one: with a key, the ones that it has signed, ready
 // to be added to. unsigned also takes those that nobody has.
-func trusted(all []Backup, keyFile string, unsigned bool, warn func(string, ...any)) ([]Backup, error) {
-	if keyFile == "" {
-		return all, nil
+func (k key) trusted(all []Backup, unsigned bool, warn func(string, ...any)) (some []Backup) {
+	if k.file == "" {
+		return all
 	}
-	keys, err := readSigners(keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("KEY: %w", err)
-	}
-	var some []Backup
-	for _, b := range withSigners(all, keys) {
-		if err := b.authenticate(keys); err != nil && !(unsigned && errors.Is(err, errUnsigned)) {
+	for _, b := range withSigners(all, k.signers) {
+		if err := b.authenticate(k.signers); err != nil && !(unsigned && errors.Is(err, errUnsigned)) {
 			warn("warning: nothing is taken from %s: %v", b.name(), err)
 			continue
 		}
 		some = append(some, b)
 	}
-	return some, nil
+	return some
 }
 
-// trust is authenticate for a restore that was given a key; unsigned lets one without a signature pass, and tells.
-func (b Backup) trust(keyFile string, unsigned bool, warn func(string, ...any)) error {
-	if keyFile == "" {
+// trusts is authenticate for a restore that was given a key; unsigned lets one without a signature pass, and tells.
+func (k key) trusts(b Backup, unsigned bool, warn func(string, ...any)) error {
+	if k.file == "" {
 		return nil
 	}
-	keys, err := readSigners(keyFile)
-	if err != nil {
-		return fmt.Errorf("KEY: %w", err)
-	}
-	err = b.authenticate(keys)
+	err := b.authenticate(k.signers)
 	if !errors.Is(err, errUnsigned) {
 		return err
 	}

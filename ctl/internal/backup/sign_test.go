@@ -23,24 +23,26 @@ func newKey(t *testing.T) string {
 	return file
 }
 
+func mustKey(t *testing.T, file string) key {
+	t.Helper()
+	k, err := readKey(file)
+	if err != nil || len(k.signers) != 1 || len(k.recipients) != 1 {
+		t.Fatalf("%s has %d signing keys and is for %q, %v", file, len(k.signers), k.recipients, err)
+	}
+	return k
+}
+
 func mustSigners(t *testing.T, file string) []ed25519.PrivateKey {
 	t.Helper()
-	keys, err := readSigners(file)
-	if err != nil || len(keys) != 1 {
-		t.Fatalf("%s has %d signing keys, %v", file, len(keys), err)
-	}
-	return keys
+	return mustKey(t, file).signers
 }
 
 // signedBackup is a backup with two binary logs, made with what a server has of a key.
 func signedBackup(t *testing.T, dir, key string, taken time.Time) Backup {
 	t.Helper()
-	recipients, err := readRecipients(key + serverSuffix)
-	if err != nil || len(recipients) != 1 {
-		t.Fatalf("%q, %v", recipients, err)
-	}
-	b := stored(t, dir, taken, recipients...)
-	b.signers = mustSigners(t, key+serverSuffix)
+	k := mustKey(t, key+serverSuffix)
+	b := stored(t, dir, taken, k.recipients...)
+	b.signers = k.signers
 	sums := map[string]string{}
 	for _, name := range []string{b.Dump, "binlog.000007", "binlog.000008"} {
 		content, err := os.ReadFile(filepath.Join(b.Dir, name))
@@ -176,45 +178,45 @@ func TestABackupThatAnybodyChangedIsNotTheKeyHoldersAnyMore(t *testing.T) {
 
 func TestOnlyASignedBackupIsRestoredWithAKey(t *testing.T) {
 	t.Parallel()
-	key, dir := newKey(t), t.TempDir()
-	signed, unsigned := signedBackup(t, dir, key, noon), stored(t, dir, noon.Add(time.Hour))
+	file, dir := newKey(t), t.TempDir()
+	mine, signed, unsigned := mustKey(t, file), signedBackup(t, dir, file, noon), stored(t, dir, noon.Add(time.Hour))
 	var warned []string
 	warn := func(format string, args ...any) { warned = append(warned, fmt.Sprintf(format, args...)) }
-	if err := signed.trust(key, false, warn); err != nil {
+	if err := mine.trusts(signed, false, warn); err != nil {
 		t.Error(err)
 	}
-	if err := unsigned.trust("", false, warn); err != nil {
+	if err := (key{}).trusts(unsigned, false, warn); err != nil {
 		t.Errorf("without a key: %v", err)
 	}
-	if err := unsigned.trust(key, false, warn); err == nil || !strings.Contains(err.Error(), "UNSIGNED=1") {
+	if err := mine.trusts(unsigned, false, warn); err == nil || !strings.Contains(err.Error(), "UNSIGNED=1") {
 		t.Errorf("one that nobody has signed: %v", err)
 	}
 	if len(warned) != 0 {
 		t.Errorf("warned of %q", warned)
 	}
-	if err := unsigned.trust(key, true, warn); err != nil || len(warned) != 1 {
+	if err := mine.trusts(unsigned, true, warn); err != nil || len(warned) != 1 {
 		t.Errorf("one that is taken all the same: %v, %q", err, warned)
 	}
-	if err := signed.trust(newKey(t), true, warn); err == nil {
+	if err := mustKey(t, newKey(t)).trusts(signed, true, warn); err == nil {
 		t.Error("one that another key has signed is taken as one that nobody has")
 	}
 	// nor do the logs of one that nobody has signed continue one that is
 	all := []Backup{signed, unsigned}
 	warned = nil
-	if some, err := trusted(all, key, false, warn); err != nil || len(some) != 1 || some[0].name() != signed.name() || len(warned) != 1 {
-		t.Errorf("logs are taken from %q, %v, %q", names(some), err, warned)
+	if some := mine.trusted(all, false, warn); len(some) != 1 || some[0].name() != signed.name() || len(warned) != 1 {
+		t.Errorf("logs are taken from %q, %q", names(some), warned)
 	}
-	if some, err := trusted(all, key, true, warn); err != nil || len(some) != 2 {
-		t.Errorf("with those that nobody has signed: %q, %v", names(some), err)
+	if some := mine.trusted(all, true, warn); len(some) != 2 {
+		t.Errorf("with those that nobody has signed: %q", names(some))
 	}
 	if err := os.WriteFile(filepath.Join(signed.Dir, manifestFile), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if some, err := trusted(all, key, false, warn); err != nil || len(some) != 0 {
-		t.Errorf("with another manifest: %q, %v", names(some), err)
+	if some := mine.trusted(all, false, warn); len(some) != 0 {
+		t.Errorf("with another manifest: %q", names(some))
 	}
 	// what is not signed is not made so by adding to it
-	unsigned.signers = mustSigners(t, key)
+	unsigned.signers = mine.signers
 	if err := unsigned.writeLogs(Logs{Until: noon}); err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +228,7 @@ func TestOnlyASignedBackupIsRestoredWithAKey(t *testing.T) {
 func TestAServersKeyMakesBackupsAndOpensNone(t *testing.T) {
 	t.Parallel()
 	key := newKey(t)
-	if _, err := readIdentities(key + serverSuffix); err == nil {
+	if mustKey(t, key+serverSuffix).identities != nil {
 		t.Error("it opens backups")
 	}
 	if a, b := mustSigners(t, key)[0], mustSigners(t, key+serverSuffix)[0]; !a.Equal(b) {
@@ -244,7 +246,7 @@ func TestAServersKeyMakesBackupsAndOpensNone(t *testing.T) {
 	if err := os.WriteFile(key+serverSuffix, []byte(strings.Replace(string(text), signingPrefix, signingPrefix+"x", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readSigners(key + serverSuffix); err == nil || strings.Contains(err.Error(), signingPrefix) {
+	if _, err := readKey(key + serverSuffix); err == nil || strings.Contains(err.Error(), signingPrefix) {
 		t.Errorf("of a damaged signing key: %v", err)
 	}
 }

@@ -92,7 +92,7 @@ func (s sample) stackTime() time.Duration {
 	return sum
 }
 
-// Run starts the copy, fills it, measures, and removes it, whatever happens. What it does is told on progress.
+// Run starts the copy, fills it, measures, and removes it, whatever comes of it. What it does is told on progress.
 func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Options) (report *Report, err error) {
 	if options.Rows < MinRows || options.Rounds < 1 || options.Each < time.Second {
 		return nil, fmt.Errorf("at least %d rows (page 100,000 is then there), one round and one second", MinRows)
@@ -163,8 +163,8 @@ func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Option
 // bench is a copy that is ready to be measured.
 type bench struct {
 	site   *site
-	meters map[string]*docker.Meter // by service
-	small  bool                     // which table is in place
+	meters docker.Meters
+	small  bool // which table is in place
 
 	stop    context.CancelFunc // ends the load at once
 	loadEnd func() error       // ends it in good order
@@ -183,7 +183,7 @@ func (s *site) open(ctx context.Context) (*bench, error) {
 		stop()
 		return nil, err
 	}
-	b := &bench{site: s, meters: map[string]*docker.Meter{}, stop: stop, jobs: json.NewEncoder(in), results: json.NewDecoder(out)}
+	b := &bench{site: s, meters: docker.Meters{}, stop: stop, jobs: json.NewEncoder(in), results: json.NewDecoder(out)}
 	b.loadEnd = sync.OnceValue(func() error {
 		if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
 			return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, bytes.TrimSpace(said.Bytes()))
@@ -199,8 +199,7 @@ func (s *site) open(ctx context.Context) (*bench, error) {
 		return nil, errors.Join(err, b.close())
 	}
 	for _, c := range containers {
-		if b.meters[c.Service()], err = docker.NewMeter(ctx, s.CLI, c.ID); err != nil {
-			delete(b.meters, c.Service())
+		if err := b.meters.Add(ctx, s.CLI, c); err != nil {
 			return nil, errors.Join(err, b.close())
 		}
 	}
@@ -222,11 +221,7 @@ func (b *bench) waitForPage(ctx context.Context) error {
 
 func (b *bench) close() error {
 	defer b.stop()
-	err := b.loadEnd()
-	for _, m := range b.meters {
-		err = errors.Join(err, m.Close())
-	}
-	return err
+	return errors.Join(b.loadEnd(), b.meters.Close())
 }
 
 // do has the load do a job.
@@ -301,7 +296,7 @@ func (b *bench) settle(ctx context.Context) error {
 	var before map[string]time.Duration
 	var begun time.Time
 	return wait.Until(ctx, 2*time.Minute, 2*time.Second, func(context.Context) error {
-		after, err := b.cpu()
+		after, err := b.meters.Read()
 		if err != nil {
 			return wait.Final(err)
 		}
@@ -335,7 +330,7 @@ func (b *bench) measure(ctx context.Context, v variant, each time.Duration) (sam
 	if err != nil {
 		return sample{}, err
 	}
-	before, err := b.cpu()
+	before, err := b.meters.Read()
 	if err != nil {
 		return sample{}, err
 	}
@@ -343,7 +338,7 @@ func (b *bench) measure(ctx context.Context, v variant, each time.Duration) (sam
 	if err != nil {
 		return sample{}, err
 	}
-	after, err := b.cpu()
+	after, err := b.meters.Read()
 	if err != nil {
 		return sample{}, err
 	}
@@ -357,29 +352,6 @@ func (b *bench) measure(ctx context.Context, v variant, each time.Duration) (sam
 		one.cpu[service] = (after[service] - before[service]) / time.Duration(result.Requests)
 	}
 	return one, nil
-}
-
-// cpu returns the CPU time that each service has used so far.
-func (b *bench) cpu() (map[string]time.Duration, error) {
-	var (
-		mu     sync.Mutex // guards used and errs
-		used   = map[string]time.Duration{}
-		errs   []error
-		meters sync.WaitGroup
-	)
-	for service, m := range b.meters {
-		meters.Go(func() {
-			one, err := m.Read()
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", service, err))
-			}
-			used[service] = one
-		})
-	}
-	meters.Wait()
-	return used, errors.Join(errs...)
 }
 
 // reached returns how many requests for pages of posts app has answered so far, by its own count.

@@ -213,21 +213,19 @@ var errorLine = regexp.MustCompile(`(?m)^.*\[ERROR\](?: \[MY-\d+\])?(?: \[\w+\])
 // judge says whether there is a way back from the image that db would have next: MySQL goes back to an earlier release of
 // the same series, 9.7.5 to 9.7.4, and not to another series, as it has changed the data then.
 func (s *site) judge(ctx context.Context, db docker.Container, options RestartOptions) (wayBack bool, err error) {
-	now, err := s.release(ctx, db.Image) // one that runs and is not healthy cannot be asked
+	now, err := s.mysqlIn(ctx, db.Image) // one that runs and is not healthy cannot be asked
 	if err != nil {
 		return false, err
 	}
 	image := s.project.Services["db"].Image
-	next, err := s.release(ctx, image)
+	next, err := s.mysqlIn(ctx, image)
 	if err != nil {
 		return false, err
 	}
-	switch order, err := compareSeries(now, next); {
-	case err != nil:
-		return false, err
-	case order == 0:
+	switch {
+	case now.series == next.series:
 		return true, nil
-	case order > 0:
+	case next.series.Before(now.series):
 		return false, fmt.Errorf("the data is of MySQL %s, and %s has MySQL %s, which cannot read it", now, image, next)
 	case options.Force:
 		s.tell.Say("from MySQL %s to %s there is no way back but a backup", now, next)
@@ -246,24 +244,28 @@ func (s *site) judge(ctx context.Context, db docker.Container, options RestartOp
 	return false, nil
 }
 
-// release is the version of MySQL in an image.
-func (s *site) release(ctx context.Context, image string) (string, error) {
+// mysqlRelease is a release of MySQL, 9.7.4, and its series, 9.7.
+type mysqlRelease struct {
+	text   string
+	series docker.Version
+}
+
+func (r mysqlRelease) String() string { return r.text }
+
+// mysqlIn is the release of MySQL in an image.
+func (s *site) mysqlIn(ctx context.Context, image string) (r mysqlRelease, err error) {
 	said, err := s.docker(ctx, "run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--tmpfs", "/var/lib/mysql", "--entrypoint", "mysqld", image, "--version")
-	return version.FindString(said), err
+	if err != nil {
+		return r, err
+	}
+	r.text = version.FindString(said)
+	if r.series, err = docker.ParseVersion(r.text); err != nil {
+		return r, fmt.Errorf("%s says that it has %q: %w", image, strings.TrimSpace(said), err)
+	}
+	return r, nil
 }
 
 var version = regexp.MustCompile(`\d+\.\d+\.\d+`)
-
-// compareSeries orders two releases of MySQL by their series, as 9.7 of 9.7.4.
-func compareSeries(a, b string) (int, error) {
-	var numbers [2][2]int
-	for i, text := range []string{a, b} {
-		if _, err := fmt.Sscanf(text, "%d.%d.", &numbers[i][0], &numbers[i][1]); err != nil {
-			return 0, fmt.Errorf("%q is no release of MySQL", text)
-		}
-	}
-	return slices.Compare(numbers[0][:], numbers[1][:]), nil
-}
 
 // before names the note of how the last MySQL ran: a container that is made and never started, so that the image stays too.
 func (s *site) before() string { return s.project.Name + "-db-before" }

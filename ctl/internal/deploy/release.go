@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -192,17 +191,9 @@ func (r *release) isCurrent(ctx context.Context) (bool, error) {
 
 // judgeMigrations refuses a release that would take from the running one what it uses, and says what it would do otherwise.
 func (r *release) judgeMigrations(ctx context.Context) error {
-	text, err := r.composeWithin(ctx, 90*time.Second, "run", "--rm", "--no-deps", "--no-TTY", "--label", ours+"="+r.project.Name, "migrate", "pending")
-	if err != nil {
-		return fmt.Errorf("ask the new release for its migrations: %w", err)
-	}
-	var ahead struct{ Migrations []migration.Migration }
-	if err := json.Unmarshal([]byte(text), &ahead); err != nil {
-		return fmt.Errorf("app pending: %w", err)
-	}
-	pending := ahead.Migrations
-	if len(pending) == 0 {
-		return nil
+	pending, err := migration.Pending(ctx, r.Stack, ours+"="+r.project.Name)
+	if err != nil || len(pending) == 0 {
+		return err
 	}
 	var files []string
 	for _, m := range pending {
@@ -342,7 +333,7 @@ func (r *release) takeOver(ctx context.Context) (fresh []docker.Container, err e
 		return nil, err
 	}
 	r.tell.Say("it has passed its trial")
-	// Named before it happens: whoever finds both releases, and no routing, then knows which it is to be.
+	// Named before it serves alone: whoever finds both releases, and no routing, then knows which it is to be.
 	if fresh[0].Image != r.running { // where only the number of replicas has changed, the release before stays that
 		if err := r.keep(ctx, r.running, unknown); err != nil {
 			return nil, err

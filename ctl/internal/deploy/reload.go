@@ -36,10 +36,6 @@ func Reload(ctx context.Context, running *stack.Stack, out io.Writer) error {
 	if err := s.recover(ctx); err != nil {
 		return err
 	}
-	now, err := s.inWeb(ctx, "", "cat /run/nginx/nginx.conf")
-	if err != nil {
-		return err
-	}
 	// The text and not the file: an editor that saves by renaming leaves the container with the file of before.
 	template, err := os.ReadFile(filepath.Join(s.Dir, "nginx.conf"))
 	if err != nil {
@@ -60,14 +56,11 @@ func Reload(ctx context.Context, running *stack.Stack, out io.Writer) error {
 		return err
 	}
 
-	if next == now {
-		s.tell.Say("nginx.conf is as it was")
-	} else {
-		if _, err := s.adopt(ctx); err != nil {
-			return err
-		}
-		s.tell.Say("Nginx has taken nginx.conf over")
+	// Always: it includes the words of the error pages, whose running form nothing tells.
+	if _, err := s.adopt(ctx); err != nil {
+		return err
 	}
+	s.tell.Say("Nginx has taken nginx.conf and the words of its error pages over")
 	s.tell.Say("the static files are served as they are")
 	if err := s.hasCorefile(ctx, dns, sum); err != nil {
 		return err
@@ -79,7 +72,7 @@ func Reload(ctx context.Context, running *stack.Stack, out io.Writer) error {
 // checkFiles wants web to be able to read what it serves.
 func (s *site) checkFiles(ctx context.Context) error {
 	out, err := s.inWeb(ctx, "", `find /srv/web \( ! -readable -o -type d ! -executable \) 2>&1
-		for file in index.html errors/error.html errors/error.json; do [ -s "/srv/web/$file" ] || echo "/srv/web/$file is not there"; done`)
+		for file in index.html errors/error.html errors/error.json errors/words.conf; do [ -s "/srv/web/$file" ] || echo "/srv/web/$file is not there"; done`)
 	if err != nil {
 		return err
 	}

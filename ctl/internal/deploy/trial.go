@@ -110,10 +110,10 @@ func (r *release) try(ctx context.Context, fresh []docker.Container) error {
 	end, again := time.After(trialTime), time.NewTimer(0)
 	defer again.Stop()
 	<-again.C
-	for over := false; !over || !v.complete(); {
+	for ended := false; !ended || !v.complete(); {
 		select {
 		case <-end:
-			over = true
+			ended = true
 		case line, more := <-lines:
 			if !more {
 				return errors.Join(errors.New("docker logs --follow has ended before the trial"), ctx.Err())

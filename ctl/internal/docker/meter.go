@@ -4,31 +4,77 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os/exec"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
-// A Meter asks the engine what `docker stats` does not show: the CPU time that a container has used since it started. It
+// A meter asks the engine what `docker stats` does not show: the CPU time that a container has used since it started. It
 // speaks to it through docker's own command, and so reaches whichever engine that does; and the engine knows both
 // versions of control groups.
-type Meter struct {
+type meter struct {
 	id  string // of the container
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
 }
 
-// NewMeter begins to ask for the container with that id.
-func NewMeter(ctx context.Context, cli CLI, id string) (*Meter, error) {
+// newMeter begins to ask for the container with that id.
+func newMeter(ctx context.Context, cli CLI, id string) (*meter, error) {
 	cmd := cli.Command(ctx, "system", "dial-stdio")
 	in, out, err := StartPiped(cmd)
 	if err != nil {
 		return nil, err
 	}
-	return &Meter{id, cmd, in, bufio.NewReader(out)}, nil
+	return &meter{id, cmd, in, bufio.NewReader(out)}, nil
+}
+
+// Meters are those of several services.
+type Meters map[string]*meter
+
+// Add begins to ask for a container of a service.
+func (m Meters) Add(ctx context.Context, cli CLI, c Container) (err error) {
+	one, err := newMeter(ctx, cli, c.ID)
+	if err == nil {
+		m[c.Service()] = one
+	}
+	return err
+}
+
+// Read returns the CPU time that each service has used so far.
+func (m Meters) Read() (map[string]time.Duration, error) {
+	var mu sync.Mutex // guards used
+	used := map[string]time.Duration{}
+	var reading errgroup.Group
+	for service, one := range m {
+		reading.Go(func() error {
+			took, err := one.read()
+			if err != nil {
+				return fmt.Errorf("the CPU time of %s: %w", service, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			used[service] = took
+			return nil
+		})
+	}
+	return used, reading.Wait()
+}
+
+// Close ends the conversations.
+func (m Meters) Close() error {
+	var errs []error
+	for service, one := range m {
+		errs = append(errs, one.in.Close(), one.cmd.Wait())
+		delete(m, service)
+	}
+	return errors.Join(errs...)
 }
 
 // StartPiped starts a command to speak to.
@@ -44,8 +90,8 @@ func StartPiped(cmd *exec.Cmd) (io.WriteCloser, io.Reader, error) {
 	return in, out, cmd.Start()
 }
 
-// Read returns the CPU time so far. The engine reads once a second, for all that ask; one-shot spares a second reading.
-func (m *Meter) Read() (time.Duration, error) {
+// read returns the CPU time so far. The engine reads once a second, for all that ask; one-shot spares a second reading.
+func (m *meter) read() (time.Duration, error) {
 	ended := time.AfterFunc(30*time.Second, func() { m.cmd.Process.Kill() }) // the reading below then ends too
 	defer ended.Stop()
 	request, err := http.NewRequest(http.MethodGet, "http://docker/containers/"+m.id+"/stats?stream=false&one-shot=true", nil)
@@ -79,10 +125,4 @@ func (m *Meter) Read() (time.Duration, error) {
 		return 0, fmt.Errorf("container statistics: %s: %s", response.Status, stats.Message)
 	}
 	return stats.CPU.Usage.Total, nil
-}
-
-// Close ends the conversation.
-func (m *Meter) Close() error {
-	m.in.Close()
-	return m.cmd.Wait()
 }

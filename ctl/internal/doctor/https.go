@@ -40,10 +40,12 @@ func checkHTTPS(ctx context.Context, f *facts) ([]Finding, error) {
 		}
 		findings = append(findings, judgeNginx(out)...)
 		if leaf, err := shownCertificate(ctx, settings); err == nil { // what keeps it from being shown, others say
-			findings = append(findings, judgeCertificate(leaf, time.Now())...)
+			findings = append(findings, judgeCertificate(leaf, settings["ACME"] != "", time.Now())...)
 		}
 	}
 	if certs, is := running["certs"]; is && certs.State.Health != nil && certs.State.Health.Status == "unhealthy" {
+		// Why none came, certs says.
+		findings = slices.DeleteFunc(findings, func(f Finding) bool { return f.Do == noneCame })
 		says, do, split := strings.Cut(lastHealth(certs), " -> ") // as certs writes what to do
 		if !split {
 			do = "docker compose logs certs shows more"
@@ -181,8 +183,15 @@ func shownCertificate(ctx context.Context, settings stack.Settings) (*x509.Certi
 	return connection.(*tls.Conn).ConnectionState().PeerCertificates[0], nil
 }
 
-// judgeCertificate warns in the last week of a certificate, and of its life's last quarter where it lives for days.
-func judgeCertificate(leaf *x509.Certificate, now time.Time) []Finding {
+// noneCame is what to do where the reason is not known, as after a restart of certs while the authority wants no question.
+const noneCame = "the first one takes up to a minute; after that docker compose logs certs says why, and docker compose restart certs tries at once"
+
+// judgeCertificate wants a public one where it is wanted, and warns in the last week of a certificate, and of its life's last
+// quarter where it lives for days.
+func judgeCertificate(leaf *x509.Certificate, public bool, now time.Time) []Finding {
+	if public && strings.HasPrefix(leaf.Issuer.CommonName, "oneserver of ") { // as services/certs names its authority
+		return []Finding{{Warning, "HTTPS", "visitors are shown a certificate of the stack's own authority: none of ACME's has come yet", noneCame}}
+	}
 	left := leaf.NotAfter.Sub(now)
 	if left > min(7*24*time.Hour, leaf.NotAfter.Sub(leaf.NotBefore)/4) {
 		return nil

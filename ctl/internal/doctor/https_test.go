@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"net/netip"
 	"strings"
@@ -91,13 +92,16 @@ func TestACertificateNearItsEndIsSeen(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, test := range []struct {
 		life, left time.Duration
+		issuer     string
+		public     bool
 		says       string
 	}{
-		{90 * day, 60 * day, ""}, {90 * day, 8 * day, ""}, {90 * day, 6 * day, "ends in 6.0 days"}, {90 * day, -day, "ended on"},
-		{6 * day, 2 * day, ""}, {6 * day, day, "ends in 1.0 days"},
+		{90 * day, 60 * day, "R12", true, ""}, {90 * day, 8 * day, "R12", true, ""}, {90 * day, 6 * day, "R12", true, "ends in 6.0 days"},
+		{90 * day, -day, "R12", true, "ended on"}, {6 * day, 2 * day, "R12", true, ""}, {6 * day, day, "R12", true, "ends in 1.0 days"},
+		{90 * day, 60 * day, "oneserver of foobar.com, 2026-11-30", true, "none of ACME's has come"}, {90 * day, 60 * day, "oneserver of foobar.com, 2026-11-30", false, ""},
 	} {
-		leaf := &x509.Certificate{NotBefore: now.Add(test.left - test.life), NotAfter: now.Add(test.left)}
-		got := judgeCertificate(leaf, now)
+		leaf := &x509.Certificate{NotBefore: now.Add(test.left - test.life), NotAfter: now.Add(test.left), Issuer: pkix.Name{CommonName: test.issuer}}
+		got := judgeCertificate(leaf, test.public, now)
 		if test.says == "" && len(got) > 0 || test.says != "" && (len(got) != 1 || !strings.Contains(got[0].Says, test.says)) {
 			t.Errorf("%s of %s left: %+v, want %q", test.left, test.life, got, test.says)
 		}

@@ -28,7 +28,7 @@ func checkClone(ctx context.Context, f *facts) ([]Finding, error) {
 		if !filepath.IsAbs(first) {
 			first = filepath.Join(f.stack.Dir, first)
 		}
-		if !same(filepath.Dir(first), f.stack.Dir) {
+		if !f.stack.In(filepath.Dir(first)) {
 			return []Finding{{Error, "COMPOSE_FILE", "COMPOSE_FILE=" + files + " leads Compose to another project", "unset COMPOSE_FILE"}}, nil
 		}
 	}
@@ -64,16 +64,6 @@ func oddCharacter(path string) string {
 		}
 	}
 	return ""
-}
-
-// same says whether two paths lead to one folder.
-func same(a, b string) bool {
-	first, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	second, err := os.Stat(b)
-	return err == nil && os.SameFile(first, second)
 }
 
 // checkFiles wants files that the containers' users can read, which are none of this machine's: what is mounted has its

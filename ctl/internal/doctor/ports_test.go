@@ -63,7 +63,7 @@ func TestAnEngineWithoutRootGetsNoLowPort(t *testing.T) {
 // Nobody listens here, as where the engine's proxy for a port has ended; what is not healthy has another reason.
 func TestADeadPortIsToldWhereItsContainerIsHealthy(t *testing.T) {
 	t.Parallel()
-	settings := stack.Settings{"BIND": "127.0.0.1", "DOMAIN": "foobar.com", "HTTP_PORT": quietPort(t), "DNS_PORT": "9"} // 9 is for what is thrown away
+	settings := stack.Settings{"BIND": "127.0.0.1", "DOMAIN": "foobar.com", "HTTP_PORT": quietPort(t), "HTTPS_PORT": "7", "DNS_PORT": "9"} // 7 is for echoes, 9 for what is thrown away
 	container := func(name, health string) docker.Container {
 		one := docker.Container{Name: name}
 		one.State.Status = "running"
@@ -78,8 +78,8 @@ func TestADeadPortIsToldWhereItsContainerIsHealthy(t *testing.T) {
 		web, dns string
 		about    []string
 	}{
-		{healthy, healthy, []string{"HTTP_PORT", "DNS_PORT", "DNS_PORT"}}, // over UDP and over TCP
-		{healthy, starting, []string{"HTTP_PORT"}},
+		{healthy, healthy, []string{"HTTP_PORT", "HTTPS_PORT", "DNS_PORT", "DNS_PORT"}}, // over UDP and over TCP
+		{healthy, starting, []string{"HTTP_PORT", "HTTPS_PORT"}},
 		{starting, starting, nil},
 	} {
 		found, err := unanswered(t.Context(), settings, map[string]docker.Container{"web": container("web", test.web), "dns": container("dns", test.dns)})

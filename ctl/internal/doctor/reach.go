@@ -32,15 +32,14 @@ func unanswered(ctx context.Context, settings stack.Settings, publisher map[stri
 		if answer.Err == nil || told[answer.Port] || !running || !container.Healthy() {
 			continue // what is not healthy has another reason
 		}
-		about := map[string]string{"web": "HTTP_PORT", "dns": "DNS_PORT"}[answer.Service]
 		told[answer.Port] = true
+		says := fmt.Sprintf("%s at %s: %v, though %s is healthy", answer.What, answer.Port, answer.Err, container.Title())
+		do := "docker compose logs app certs " + answer.Service + " shows more"
 		if answer.Dead {
-			findings = append(findings, Finding{Warning, about, fmt.Sprintf("%s at %s: %v, though %s is healthy: the engine's proxy for that port has ended, as it does when it runs out of files",
-				answer.What, answer.Port, answer.Err, container.Title()), "make up starts it anew; docs/security.md says what keeps it from happening again"})
-			continue
+			says += ": the engine's proxy for that port has ended, as it does when it runs out of files"
+			do = "make up starts it anew; docs/security.md says what keeps it from happening again"
 		}
-		findings = append(findings, Finding{Warning, about, fmt.Sprintf("%s at %s: %v, though %s is healthy", answer.What, answer.Port, answer.Err, container.Title()),
-			"docker compose logs app " + answer.Service + " shows more"})
+		findings = append(findings, Finding{Warning, answer.Setting, says, do})
 	}
 	return findings, nil
 }

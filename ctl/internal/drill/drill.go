@@ -26,7 +26,7 @@ import (
 // Options of a drill. A zero value is the default.
 type Options struct {
 	Project string  // the Compose project that it may touch; default the one of this checkout
-	Event   string  // the one event to hold; default all of the drill
+	Action  string  // the one action to hold; default all of the drill
 	Rate    float64 // requests a second; default 100. A drill of scale begins with it
 	Out     string  // the folder of the report; default a new one in drills/
 }
@@ -41,20 +41,20 @@ var ErrWrites = errors.New("writes are not as they were acknowledged")
 
 // A plan is one kind of drill.
 type plan struct {
-	name   string
-	title  string
-	events []event // of one that holds events, one after the other
-	run    func(context.Context, *drill) (report.Section, error)
+	name    string
+	title   string
+	actions []action // of one that holds actions, one after the other
+	run     func(context.Context, *drill) (report.Section, error)
 }
 
 var plans = []plan{
-	{name: "spof", title: "Each part killed and frozen, then all of them killed at once", events: spof, run: hold},
-	{name: "maintenance", title: "What maintenance needs, done with plain docker compose", events: maintenance, run: hold},
-	{name: "upkeep", title: "The same maintenance, done so that nobody notices", events: upkeep, run: hold},
+	{name: "spof", title: "Each part killed and frozen, then all of them killed at once", actions: spof, run: hold},
+	{name: "maintenance", title: "What maintenance needs, done with plain docker compose", actions: maintenance, run: hold},
+	{name: "upkeep", title: "The same maintenance, done so that nobody notices", actions: upkeep, run: hold},
 	{name: "scale", title: "A rate that goes up until the site no longer keeps up", run: scale},
 }
 
-// Names returns the names of the drills, and Events those of a drill's events.
+// Names returns the names of the drills, and Actions those of a drill's actions.
 func Names() []string {
 	var names []string
 	for _, p := range plans {
@@ -63,13 +63,13 @@ func Names() []string {
 	return names
 }
 
-// Events returns the names of a drill's events, in their order; none for a drill that has none.
-func Events(name string) []string {
+// Actions returns the names of a drill's actions, in their order; none for a drill that has none.
+func Actions(name string) []string {
 	var names []string
 	for _, p := range plans {
-		for _, e := range p.events {
+		for _, a := range p.actions {
 			if p.name == name {
-				names = append(names, e.name)
+				names = append(names, a.name)
 			}
 		}
 	}
@@ -101,7 +101,7 @@ type drill struct {
 // Run holds the drills of these names, one after the other, shows each as it goes on, and writes one report. It leaves
 // the stack as it found it, also when ctx ends, which is then ErrInterrupted.
 func Run(ctx context.Context, of *stack.Stack, out *os.File, names []string, o Options) error {
-	chosen, err := choose(names, o.Event)
+	chosen, err := choose(names, o.Action)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func Run(ctx context.Context, of *stack.Stack, out *os.File, names []string, o O
 	return bad
 }
 
-// choose returns the plans of these names, with all their events or with one.
+// choose returns the plans of these names, with all their actions or with one.
 func choose(names []string, only string) ([]plan, error) {
 	var chosen []plan
 	for _, p := range plans {
@@ -162,11 +162,11 @@ func choose(names []string, only string) ([]plan, error) {
 			continue
 		}
 		if only != "" {
-			i := slices.IndexFunc(p.events, func(e event) bool { return e.name == only })
+			i := slices.IndexFunc(p.actions, func(a action) bool { return a.name == only })
 			if i < 0 {
-				return nil, fmt.Errorf("%s has no event %q: it has %s", p.name, only, strings.Join(Events(p.name), ", "))
+				return nil, fmt.Errorf("%s has no action %q: it has %s", p.name, only, strings.Join(Actions(p.name), ", "))
 			}
-			p.events = p.events[i : i+1]
+			p.actions = p.actions[i : i+1]
 		}
 		chosen = append(chosen, p)
 	}
@@ -186,20 +186,20 @@ func Compare(of *stack.Stack, out io.Writer, a, b string) error {
 	return report.Compare(out, a, sectionsA, b, sectionsB)
 }
 
-// Limits of one event.
+// Limits of one action.
 const (
 	steadyTime  = 2 * time.Second  // without a failed request, until the state counts as steady
 	healthyTime = 90 * time.Second // until it counts as one that the stack does not recover from by itself
 )
 
-// hold holds a load and goes through the plan's events, one after the other.
+// hold holds a load and goes through the plan's actions, one after the other.
 func hold(ctx context.Context, d *drill) (section report.Section, err error) {
 	all := &undo{out: d.out}
 	defer func() { err = errors.Join(err, all.now(ctx)) }()
-	for _, e := range d.events {
-		if e.setUp != nil {
-			if err := e.setUp(ctx, d, all); err != nil {
-				return report.Section{}, fmt.Errorf("%s: %w", e.title, err)
+	for _, a := range d.actions {
+		if a.setUp != nil {
+			if err := a.setUp(ctx, d, all); err != nil {
+				return report.Section{}, fmt.Errorf("%s: %w", a.title, err)
 			}
 		}
 	}
@@ -209,29 +209,29 @@ func hold(ctx context.Context, d *drill) (section report.Section, err error) {
 	}
 	all.later("remove the drill's account", author.remove)
 
-	longest := time.Duration(len(d.events)) * 2 * (steadyTime + healthyTime) // with what is undone
+	longest := time.Duration(len(d.actions)) * 2 * (steadyTime + healthyTime) // with what is undone
 	t, err := d.begin(ctx, author, load.Config{
 		Steps:      []history.Step{{Rate: d.rate, For: longest}},
 		Reads:      everybody(author),
 		DNSAddress: d.stack.dns.String(),
 		DNSNames:   []string{"www." + d.stack.domain},
-	}, int(d.rate*expected(d.events).Seconds()))
+	}, int(d.rate*expected(d.actions).Seconds()))
 	if err != nil {
 		return report.Section{}, err
 	}
-	var events []history.Event
-	for _, e := range d.events {
-		entry, failed := d.perform(ctx, t, e)
+	var actions []history.Action
+	for _, a := range d.actions {
+		entry, failed := d.perform(ctx, t, a)
 		if entry != nil {
-			events = append(events, *entry)
+			actions = append(actions, *entry)
 		}
 		if failed != nil {
-			err = fmt.Errorf("%s: %w", e.title, failed)
+			err = fmt.Errorf("%s: %w", a.title, failed)
 			break
 		}
 	}
 	h := t.end()
-	h.Events = events
+	h.Actions = actions
 	if ctx.Err() != nil {
 		return report.Section{}, errors.Join(err, ctx.Err())
 	}
@@ -239,11 +239,11 @@ func hold(ctx context.Context, d *drill) (section report.Section, err error) {
 	return section, errors.Join(err, failed)
 }
 
-// perform runs one event's action under the load, and returns when the stack has recovered and is as before.
-func (d *drill) perform(ctx context.Context, t *traffic, e event) (entry *history.Event, err error) {
+// perform takes one action under the load, and returns when the stack has recovered and is as before.
+func (d *drill) perform(ctx context.Context, t *traffic, a action) (entry *history.Action, err error) {
 	back := &undo{out: d.out}
 	defer func() {
-		// Whatever came of it, the next event and the user find the stack as it was.
+		// Whatever came of it, the next action and the user find the stack as it was.
 		err = errors.Join(err, back.now(ctx))
 		if err == nil {
 			err = d.stack.AwaitHealthy(ctx, healthyTime, nil)
@@ -252,19 +252,19 @@ func (d *drill) perform(ctx context.Context, t *traffic, e event) (entry *histor
 			err = t.awaitSteadyState(ctx, healthyTime, time.Now())
 		}
 	}()
-	act, err := e.prepare(ctx, d, back)
+	ready, err := a.prepare(ctx, d, back)
 	if err != nil {
 		return nil, err
 	}
 	if err := t.awaitSteadyState(ctx, healthyTime, time.Now()); err != nil {
 		return nil, fmt.Errorf("before it: %w", err)
 	}
-	t.tell.Say("%s", e.title)
-	entry = &history.Event{Name: e.title, Start: t.since(), Note: e.note}
-	err = act.run(ctx)
+	t.tell.Say("%s", a.title)
+	entry = &history.Action{Name: a.title, Start: t.since(), Note: a.note}
+	err = ready.run(ctx)
 	entry.End = t.since()
 	if err == nil {
-		err = d.stack.AwaitHealthy(ctx, healthyTime, act.recovered)
+		err = d.stack.AwaitHealthy(ctx, healthyTime, ready.recovered)
 	}
 	if err == nil {
 		entry.Healthy = t.since()
@@ -281,9 +281,9 @@ func (d *drill) perform(ctx context.Context, t *traffic, e event) (entry *histor
 func (d *drill) judge(ctx context.Context, h history.History, tokenPrefix string) (report.Section, error) {
 	stored, err := d.stack.stored(ctx, tokenPrefix)
 	section := report.Section{Result: check.Check(h, stored), History: h}
-	if len(h.Events) > 0 {
+	if len(h.Actions) > 0 {
 		section.Result.Notes = append(section.Result.Notes,
-			"After each event the drill puts things back as they were while the load goes on; what fails there without a mark is of its doing.")
+			"After each action the drill puts things back as they were while the load goes on; what fails there without a mark is of its doing.")
 	}
 	return section, errors.Join(err, d.record(h))
 }
@@ -295,15 +295,5 @@ func (d *drill) record(h history.History) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	w, err := history.NewWriter(file, h.Run)
-	if err != nil {
-		return err
-	}
-	for _, r := range h.Requests {
-		w.Request(r)
-	}
-	for _, e := range h.Events {
-		w.Event(e)
-	}
-	return w.Flush()
+	return h.Write(file)
 }

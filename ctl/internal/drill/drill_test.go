@@ -254,14 +254,14 @@ func TestTheKneeIsSaidInASentence(t *testing.T) {
 	}
 }
 
-// Two events of one name could not be asked for, and a drill that changes a file has to know that it is there.
-func TestEventsHaveNamesOfTheirOwn(t *testing.T) {
+// Two actions of one name could not be asked for, and a drill that changes a file has to know that it is there.
+func TestActionsHaveNamesOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	for _, name := range Names() {
-		events := Events(name)
-		sorted := slices.Compact(slices.Sorted(slices.Values(events)))
-		if len(sorted) != len(events) {
-			t.Errorf("%s has two events of one name: %q", name, events)
+		actions := Actions(name)
+		sorted := slices.Compact(slices.Sorted(slices.Values(actions)))
+		if len(sorted) != len(actions) {
+			t.Errorf("%s has two actions of one name: %q", name, actions)
 		}
 	}
 }

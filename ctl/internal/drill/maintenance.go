@@ -18,20 +18,20 @@ import (
 
 // maintenance is the second of the three issues: what a site needs again and again, each with the plainest command that
 // does it.
-var maintenance = []event{
+var maintenance = []action{
 	{
 		name: "static", title: "a changed page", duration: 2 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
+		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			change, err := d.stack.edit(u, "services/web/index.html", "<!-- "+mark+" -->", nil)
-			return action{run: change}, err
+			return prepared{run: change}, err
 		},
 	},
 	{
 		name: "zone", title: "a changed zone", duration: 4 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
+		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			change, err := d.stack.edit(u, "services/dns/zone/site.zone", mark+` IN TXT "here"`,
 				func(ctx context.Context) error { return d.stack.answers(ctx, mark, dns.RcodeNameError) })
-			return action{run: func(ctx context.Context) error {
+			return prepared{run: func(ctx context.Context) error {
 				if err := change(ctx); err != nil {
 					return err
 				}
@@ -41,10 +41,10 @@ var maintenance = []event{
 	},
 	{
 		name: "nginx-conf", title: "a changed nginx.conf", note: "docker compose restart web", duration: 8 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
+		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			restart := func(ctx context.Context) error { return d.stack.compose(ctx, "restart", "web") }
 			change, err := d.stack.edit(u, "nginx.conf", "# "+mark, restart)
-			return action{run: func(ctx context.Context) error {
+			return prepared{run: func(ctx context.Context) error {
 				if err := change(ctx); err != nil {
 					return err
 				}
@@ -56,8 +56,8 @@ var maintenance = []event{
 	newImage("release", "a new release of app", "app"),
 	{
 		name: "db-restart", title: "a MySQL restart", note: "docker compose restart db", duration: 8 * time.Second,
-		prepare: func(_ context.Context, d *drill, _ *undo) (action, error) {
-			return action{run: func(ctx context.Context) error { return d.stack.compose(ctx, "restart", "db") }}, nil
+		prepare: func(_ context.Context, d *drill, _ *undo) (prepared, error) {
+			return prepared{run: func(ctx context.Context) error { return d.stack.compose(ctx, "restart", "db") }}, nil
 		},
 	},
 	migration("migrate-instant", "a new column, a million rows", "INSTANT"),
@@ -132,19 +132,19 @@ func (s *Stack) answers(ctx context.Context, name string, rcode int) error {
 }
 
 // newImage is a service's image built anew, with the same content under another id, and docker compose up.
-func newImage(name, title, service string) event {
-	return event{
+func newImage(name, title, service string) action {
+	return action{
 		name: name, title: title, note: "docker compose up --detach", duration: 10 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
+		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			s := d.stack
 			tag := s.project.Services[service].Image
 			old, err := s.imageID(ctx, tag)
 			if err != nil {
-				return action{}, err
+				return prepared{}, err
 			}
 			next, err := d.derive(ctx, u, tag, "")
 			if err != nil {
-				return action{}, err
+				return prepared{}, err
 			}
 			u.later("put the image of "+service+" back", func(ctx context.Context) error {
 				if _, err := s.Output(ctx, "image", "tag", old, tag); err != nil {
@@ -152,7 +152,7 @@ func newImage(name, title, service string) event {
 				}
 				return s.up(ctx)
 			})
-			return action{
+			return prepared{
 				run: func(ctx context.Context) error {
 					if _, err := s.Output(ctx, "image", "tag", next, tag); err != nil {
 						return err
@@ -201,13 +201,13 @@ const (
 const unlogged = "SET sql_log_bin=0, foreign_key_checks=0, cte_max_recursion_depth=1000000;\n"
 
 // migration adds a column to a table of a million rows, with one of MySQL's algorithms, while the site writes to it.
-func migration(name, title, algorithm string) event {
+func migration(name, title, algorithm string) action {
 	const column = "oneserver_drill"
 	forth := "ALTER TABLE " + table + " ADD COLUMN " + column + " int NULL, ALGORITHM=" + algorithm
-	return event{
+	return action{
 		name: name, title: title, note: forth, duration: 12 * time.Second,
 		setUp: fill,
-		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
+		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			u.later("drop the column again", func(ctx context.Context) error {
 				there, err := d.stack.sql(ctx, "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema=DATABASE() AND table_name='"+table+"' AND column_name='"+column+"'")
 				if err != nil || there[0][0] == "0" {
@@ -216,7 +216,7 @@ func migration(name, title, algorithm string) event {
 				_, err = d.stack.sql(ctx, unlogged+"ALTER TABLE "+table+" DROP COLUMN "+column)
 				return err
 			})
-			return action{run: func(ctx context.Context) error {
+			return prepared{run: func(ctx context.Context) error {
 				_, err := d.stack.sql(ctx, unlogged+forth)
 				return err
 			}}, nil
@@ -227,7 +227,7 @@ func migration(name, title, algorithm string) event {
 // drillRows are the rows that a drill fills a table with: no digest is so small by chance.
 const drillRows = "digest <= UNHEX(LPAD(HEX(1000000), 64, '0'))"
 
-// fill brings the table to a million rows, once for all events that need them.
+// fill brings the table to a million rows, once for all actions that need them.
 func fill(ctx context.Context, d *drill, u *undo) error {
 	if d.filled {
 		return nil

@@ -194,9 +194,9 @@ func verdict(s report.Scale) string {
 	case knee == len(s.Steps):
 		return fmt.Sprintf("%s: %.0f requests a second were served, and no higher rate was tried.", s.Name, s.Steps[knee-1].Rate)
 	}
-	over := s.Steps[knee]
+	beyond := s.Steps[knee]
 	return fmt.Sprintf("%s: %.0f requests a second were served; at %.0f the site no longer kept up (%d of %d failed, %.0f a second were answered, one in a hundred after %.1f s or more). %s",
-		s.Name, s.Steps[knee-1].Rate, over.Rate, over.Failed, over.Of, over.Throughput, over.P99.Seconds(), bottleneck(over.Detail))
+		s.Name, s.Steps[knee-1].Rate, beyond.Rate, beyond.Failed, beyond.Of, beyond.Throughput, beyond.P99.Seconds(), bottleneck(beyond.Detail))
 }
 
 func plural(n int, word string) string {

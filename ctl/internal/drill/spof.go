@@ -16,28 +16,28 @@ import (
 
 // spof is the first of the three issues: any part that stops takes the site with it, or a piece of it. What was killed
 // 10 s ago or less, the engine starts again only after a pause; so all are killed at once at the end.
-var spof = []event{
+var spof = []action{
 	kill("dns"), kill("web"), kill("app"), kill("db"),
 	freeze("dns"), freeze("web"), freeze("app"), freeze("db"),
 	killAll,
 }
 
-func kill(service string) event {
-	return event{
+func kill(service string) action {
+	return action{
 		name:     "kill-" + service,
 		title:    "kill -9 " + service,
 		duration: 5 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
+		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			return d.stack.prepareKill(ctx, u, service)
 		},
 	}
 }
 
-var killAll = event{
+var killAll = action{
 	name:     "kill-all",
 	title:    "kill -9 everything",
 	duration: 9 * time.Second,
-	prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
+	prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 		return d.stack.prepareKill(ctx, u, stack.Services...)
 	},
 }
@@ -45,16 +45,16 @@ var killAll = event{
 // frozen is how long a part stands still: longer than a visitor likes to wait, shorter than most limits of the others.
 const frozen = 5 * time.Second
 
-func freeze(service string) event {
-	return event{
+func freeze(service string) action {
+	return action{
 		name:     "freeze-" + service,
 		title:    fmt.Sprintf("freeze %s %.0f s", service, frozen.Seconds()),
 		note:     "A part that hangs is restarted by nobody; the drill ended the pause.",
 		duration: frozen + time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
+		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			victims, err := d.stack.Containers(ctx, service)
 			if err != nil {
-				return action{}, err
+				return prepared{}, err
 			}
 			id := victims[0].ID
 			thaw := func(ctx context.Context) error {
@@ -69,7 +69,7 @@ func freeze(service string) event {
 				return err
 			}
 			u.later("unpause "+service, thaw)
-			return action{run: func(ctx context.Context) error {
+			return prepared{run: func(ctx context.Context) error {
 				if _, err := d.stack.Output(ctx, "pause", id); err != nil {
 					return err
 				}
@@ -84,20 +84,20 @@ func freeze(service string) event {
 	}
 }
 
-// killer prepares to end the main process of one container of each of these services as the kernel would: the signal
+// prepareKill prepares to end the main process of one container of each of these services as the kernel would: the signal
 // comes from outside the container, and the engine does not know that anybody meant it (after `docker kill` it would not
 // start the container again).
-func (s *Stack) prepareKill(ctx context.Context, u *undo, victims ...string) (action, error) {
+func (s *Stack) prepareKill(ctx context.Context, u *undo, victims ...string) (prepared, error) {
 	all, err := s.Containers(ctx)
 	if err != nil {
-		return action{}, err
+		return prepared{}, err
 	}
 	before := map[string]time.Time{} // when each was started, by id
 	var pids []string
 	for _, service := range victims {
 		i := slices.IndexFunc(all, func(c docker.Container) bool { return c.Service() == service })
 		if i < 0 || all[i].State.Pid == 0 {
-			return action{}, fmt.Errorf("%s is not running", service)
+			return prepared{}, fmt.Errorf("%s is not running", service)
 		}
 		before[all[i].ID] = all[i].State.StartedAt
 		pids = append(pids, strconv.Itoa(all[i].State.Pid))
@@ -108,14 +108,14 @@ func (s *Stack) prepareKill(ctx context.Context, u *undo, victims ...string) (ac
 		"-c", "echo ready; read -r go && kill -9 "+strings.Join(pids, " ")+" && echo killed")
 	trigger, err := cmd.StdinPipe()
 	if err != nil {
-		return action{}, err
+		return prepared{}, err
 	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		return action{}, err
+		return prepared{}, err
 	}
 	if err := cmd.Start(); err != nil {
-		return action{}, err
+		return prepared{}, err
 	}
 	u.later("end the killer", func(context.Context) error {
 		_ = trigger.Close() // without having been told to, it kills nobody
@@ -131,9 +131,9 @@ func (s *Stack) prepareKill(ctx context.Context, u *undo, victims ...string) (ac
 		return nil
 	}
 	if err := expect("ready"); err != nil {
-		return action{}, err
+		return prepared{}, err
 	}
-	return action{
+	return prepared{
 		run: func(context.Context) error {
 			if _, err := trigger.Write([]byte("go\n")); err != nil {
 				return err

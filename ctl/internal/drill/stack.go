@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -88,7 +87,7 @@ func (s *Stack) asComposeSays(ctx context.Context, all []docker.Container) error
 	}
 	for _, c := range all {
 		service := c.Service()
-		if dir := c.Config.Labels["com.docker.compose.project.working_dir"]; !sameFolder(dir, s.Dir) {
+		if dir := c.Config.Labels["com.docker.compose.project.working_dir"]; !s.In(dir) {
 			return fmt.Errorf("the project %s was started in %s: a drill works on the stack of its own checkout", s.project.Name, dir)
 		}
 		image, err := s.imageID(ctx, s.project.Services[service].Image)
@@ -100,12 +99,6 @@ func (s *Stack) asComposeSays(ctx context.Context, all []docker.Container) error
 		}
 	}
 	return nil
-}
-
-func sameFolder(a, b string) bool {
-	realA, errA := filepath.EvalSymlinks(a)
-	realB, errB := filepath.EvalSymlinks(b)
-	return errA == nil && errB == nil && realA == realB
 }
 
 // published returns the loopback address at which a container's port can be reached. A port that is published elsewhere

@@ -122,7 +122,7 @@ func (t *traffic) isSteady(since time.Time) bool {
 	return time.Since(since) >= steadyTime && time.Since(t.failed) >= steadyTime
 }
 
-// end ends the load and returns its history, without events.
+// end ends the load and returns its history, without actions.
 func (t *traffic) end() history.History {
 	length := t.since()
 	t.stop()

@@ -12,7 +12,7 @@ import (
 const undoWithin = 2 * time.Minute
 
 // undo is what must still be done to leave the stack as it was found. Each step can be run whatever state it meets, so
-// that one way leads out of an event, whether it went well, failed or was interrupted.
+// that one way leads out of an action, whether it went well, failed or was interrupted.
 type undo struct {
 	out   io.Writer
 	steps []undoStep

@@ -13,13 +13,13 @@ import (
 )
 
 // upkeep is the maintenance of before as this project does it.
-var upkeep = []event{
+var upkeep = []action{
 	{
 		name: "reload", title: "a changed nginx.conf", note: "make reload", duration: 6 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
+		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			reload := func(ctx context.Context) error { return deploy.Reload(ctx, d.stack.Stack, io.Discard) }
 			change, err := d.stack.edit(u, "nginx.conf", "# "+mark, reload)
-			return action{run: func(ctx context.Context) error {
+			return prepared{run: func(ctx context.Context) error {
 				if err := change(ctx); err != nil {
 					return err
 				}
@@ -29,9 +29,9 @@ var upkeep = []event{
 	},
 	{
 		name: "deploy", title: "a new release of app", note: "make deploy, its build left out", duration: 40 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
+		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			next, err := d.nextRelease(ctx, u, "")
-			return action{
+			return prepared{
 				run:       func(ctx context.Context) error { return deploy.Release(ctx, d.stack.Stack, io.Discard, next) },
 				recovered: runs(next),
 			}, err
@@ -39,16 +39,16 @@ var upkeep = []event{
 	},
 	{
 		name: "rollback", title: "back to the release before", note: "make rollback", duration: 40 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
+		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			old, err := d.stack.imageID(ctx, d.stack.project.Services["app"].Image)
 			if err != nil {
-				return action{}, err
+				return prepared{}, err
 			}
 			next, err := d.nextRelease(ctx, u, "")
 			if err == nil {
 				err = deploy.Release(ctx, d.stack.Stack, io.Discard, next)
 			}
-			return action{
+			return prepared{
 				run:       func(ctx context.Context) error { return deploy.Rollback(ctx, d.stack.Stack, io.Discard, "") },
 				recovered: runs(old),
 			}, err
@@ -56,9 +56,9 @@ var upkeep = []event{
 	},
 	{
 		name: "bad-release", title: "a release that does not start", note: "make deploy, its build left out", duration: 20 * time.Second,
-		prepare: func(ctx context.Context, d *drill, u *undo) (action, error) {
+		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			next, err := d.nextRelease(ctx, u, `CMD ["nonsense"]`)
-			return action{run: func(ctx context.Context) error {
+			return prepared{run: func(ctx context.Context) error {
 				err := deploy.Release(ctx, d.stack.Stack, io.Discard, next)
 				if err == nil {
 					return errors.New("a release that cannot start was let through")
@@ -69,8 +69,8 @@ var upkeep = []event{
 	},
 	{
 		name: "restart-db", title: "a MySQL restart", note: "make restart-db", duration: 10 * time.Second,
-		prepare: func(_ context.Context, d *drill, _ *undo) (action, error) {
-			return action{run: func(ctx context.Context) error {
+		prepare: func(_ context.Context, d *drill, _ *undo) (prepared, error) {
+			return prepared{run: func(ctx context.Context) error {
 				return deploy.RestartDatabase(ctx, d.stack.Stack, io.Discard, deploy.RestartOptions{})
 			}}, nil
 		},
@@ -78,13 +78,13 @@ var upkeep = []event{
 	{
 		name: "backup", title: "a backup, a million rows", note: "make backup", duration: 15 * time.Second,
 		setUp: fill,
-		prepare: func(_ context.Context, d *drill, u *undo) (action, error) {
+		prepare: func(_ context.Context, d *drill, u *undo) (prepared, error) {
 			dir, err := os.MkdirTemp("", mark)
 			if err != nil {
-				return action{}, err
+				return prepared{}, err
 			}
 			u.later("remove the backup", func(context.Context) error { return os.RemoveAll(dir) })
-			return action{run: func(ctx context.Context) (err error) {
+			return prepared{run: func(ctx context.Context) (err error) {
 				silent, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 				if err != nil {
 					return err

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -18,7 +19,8 @@ import (
 )
 
 const (
-	purpose   = "migration"     // names the throw-away
+	purpose   = "migration" // names the throw-away
+	askWithin = 90 * time.Second
 	runWithin = 2 * time.Minute // one migration of a few rows, on a machine that is busy
 )
 
@@ -49,6 +51,25 @@ func (m Migration) Contract() string {
 		return ""
 	}
 	return reason[1]
+}
+
+// Pending asks the release that app's image is for the migrations that it would run now, in a container with these labels.
+func Pending(ctx context.Context, of *stack.Stack, labels ...string) ([]Migration, error) {
+	args := []string{"run", "--rm", "--no-deps", "--no-TTY"}
+	for _, label := range labels {
+		args = append(args, "--label", label)
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	text, err := of.Compose(ctx, append(args, "migrate", "pending")...)
+	if err != nil {
+		return nil, fmt.Errorf("ask the release for its migrations: %w", err)
+	}
+	var ahead struct{ Migrations []Migration }
+	if err := json.Unmarshal([]byte(text), &ahead); err != nil {
+		return nil, fmt.Errorf("app pending: %w", err)
+	}
+	return ahead.Migrations, nil
 }
 
 // Judge tries the pending migrations of a release, given as the id of its image, and returns an error where the release that

@@ -4,11 +4,13 @@ package reach
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -22,6 +24,7 @@ import (
 // An Answer is what came of one question.
 type Answer struct {
 	Service string // whose port it was
+	Setting string // which one the setting is of: HTTP_PORT
 	Port    string // TCP 127.0.0.1:80
 	What    string // that was asked for: the page
 	Err     error  // nil if it was answered as it should be
@@ -31,22 +34,24 @@ type Answer struct {
 // Patience is how long one answer may take.
 const Patience = 2 * time.Second
 
-// Ask asks for the page, for the application and for the name over UDP and TCP, side by side, and again what was not answered
-// until the time is over.
+// Ask asks for the page over http and https, for the application and for the name over UDP and TCP, side by side, and again
+// what was not answered until the time is over.
 func Ask(ctx context.Context, settings stack.Settings, within time.Duration) ([]Answer, error) {
 	bind, err := settings.Reach()
 	if err != nil {
 		return nil, err
 	}
-	web, name := net.JoinHostPort(bind.String(), settings["HTTP_PORT"]), net.JoinHostPort(bind.String(), settings["DNS_PORT"])
+	web, secure, name := at(bind, settings["HTTP_PORT"]), at(bind, settings["HTTPS_PORT"]), at(bind, settings["DNS_PORT"])
+	domain := settings["DOMAIN"]
 	questions := []struct {
 		Answer
 		ask func(context.Context) (dead bool, err error)
 	}{
-		{Answer{Service: "web", Port: "TCP " + web, What: "the page"}, func(ctx context.Context) (bool, error) { return askWeb(ctx, web, settings["DOMAIN"], "/") }},
-		{Answer{Service: "web", Port: "TCP " + web, What: "the application"}, func(ctx context.Context) (bool, error) { return askWeb(ctx, web, settings["DOMAIN"], site.Prefix) }},
-		{Answer{Service: "dns", Port: "UDP " + name, What: "the name"}, func(ctx context.Context) (bool, error) { return askName(ctx, "udp", name, settings["DOMAIN"]) }},
-		{Answer{Service: "dns", Port: "TCP " + name, What: "the name"}, func(ctx context.Context) (bool, error) { return askName(ctx, "tcp", name, settings["DOMAIN"]) }},
+		{Answer{Service: "web", Setting: "HTTP_PORT", Port: "TCP " + web, What: "the page"}, func(ctx context.Context) (bool, error) { return askWeb(ctx, "http://"+web+"/", domain) }},
+		{Answer{Service: "web", Setting: "HTTP_PORT", Port: "TCP " + web, What: "the application"}, func(ctx context.Context) (bool, error) { return askWeb(ctx, "http://"+web+site.Prefix, domain) }},
+		{Answer{Service: "web", Setting: "HTTPS_PORT", Port: "TCP " + secure, What: "the page over https"}, func(ctx context.Context) (bool, error) { return askWeb(ctx, "https://"+secure+"/", domain) }},
+		{Answer{Service: "dns", Setting: "DNS_PORT", Port: "UDP " + name, What: "the name"}, func(ctx context.Context) (bool, error) { return askName(ctx, "udp", name, domain) }},
+		{Answer{Service: "dns", Setting: "DNS_PORT", Port: "TCP " + name, What: "the name"}, func(ctx context.Context) (bool, error) { return askName(ctx, "tcp", name, domain) }},
 	}
 	answers := make([]Answer, len(questions))
 	var asking sync.WaitGroup
@@ -69,24 +74,29 @@ func Ask(ctx context.Context, settings stack.Settings, within time.Duration) ([]
 	return answers, ctx.Err()
 }
 
-// client goes to the address that it is given, whatever proxy the environment names, and wants the first answer.
-var client = &http.Client{
-	Transport:     &http.Transport{DisableKeepAlives: true},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-}
+func at(bind netip.Addr, port string) string { return net.JoinHostPort(bind.String(), port) }
 
 var errLate = fmt.Errorf("no answer within %s", Patience)
 
 // askWeb wants an answer of the site, under its name. What it answers is its owner's: a page may be gone, or moved to https.
-func askWeb(ctx context.Context, address, domain, path string) (dead bool, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+func askWeb(ctx context.Context, url, domain string) (dead bool, err error) {
+	www := "www." + domain
+	client := http.Client{ // goes to that address, whatever proxy the environment names, and wants the first answer
+		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
+			ServerName:         www,
+			InsecureSkipVerify: true, // nothing is told it that is not for everybody; who trusts the certificate is make trust's and the doctor's to say
+			VerifyConnection:   func(to tls.ConnectionState) error { return to.PeerCertificates[0].VerifyHostname(www) },
+		}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return false, err
 	}
-	request.Host = "www." + domain
+	request.Host = www
 	response, err := client.Do(request)
 	if err != nil {
-		return true, reason(err)
+		return silent(err), reason(err)
 	}
 	defer response.Body.Close()
 	if _, err := io.Copy(io.Discard, io.LimitReader(response.Body, 1<<20)); err != nil {
@@ -96,6 +106,13 @@ func askWeb(ctx context.Context, address, domain, path string) (dead bool, err e
 		return false, fmt.Errorf("the answer is %s", response.Status)
 	}
 	return false, nil
+}
+
+// silent: nothing came back. A refusal to speak TLS, or what is no HTTP, is an answer.
+func silent(err error) bool {
+	var network *net.OpError
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(reason(err), errLate) ||
+		errors.As(err, &network) && network.Op != "remote error" // which is an alert of TLS
 }
 
 // askName wants to be told of the zone by who has the authority over it.

@@ -22,7 +22,7 @@ func (e OtherCloneError) Says() string {
 
 // Do is what to do about it.
 func (e OtherCloneError) Do() string {
-	return "work there; or give this clone a project, ports and a network of its own: COMPOSE_PROJECT_NAME, HTTP_PORT, DNS_PORT and SUBNET in .env; " +
+	return "work there; or give this clone a project, ports and a network of its own: COMPOSE_PROJECT_NAME, HTTP_PORT, HTTPS_PORT, DNS_PORT and SUBNET in .env; " +
 		"or move that folder away, and this one takes its place"
 }
 

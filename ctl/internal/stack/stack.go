@@ -65,6 +65,16 @@ func (s *Stack) Path(path string) string {
 	return filepath.Join(s.Dir, path)
 }
 
+// In says whether a path leads to the stack's folder, whatever links are on its way.
+func (s *Stack) In(path string) bool {
+	there, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	here, err := os.Stat(s.Dir)
+	return err == nil && os.SameFile(here, there)
+}
+
 // FindRoot returns the nearest folder at or above dir that has a compose.yaml, by its real name: Compose makes a container
 // anew whose files have come by another.
 func FindRoot(dir string) (string, error) {

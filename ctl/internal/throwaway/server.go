@@ -1,4 +1,4 @@
-// Package throwaway runs a MySQL that nobody else can reach, for what must not happen on the site's: to load a backup that
+// Package throwaway runs a MySQL that nobody else can reach, for what must not be done on the site's: to load a backup that
 // may hold anything, to carry out what a log says, to try a change of tables. It is of the image that the site runs, has
 // no network, no secret and nothing of the site's, and goes with the program that started it.
 package throwaway
@@ -152,8 +152,8 @@ func (s *Server) await(ctx context.Context) error {
 // Login are the options of MySQL's programs with which they are root in it.
 const Login = `--no-defaults --protocol=socket --socket=/var/run/mysqld/mysqld.sock --user=root`
 
-// Put writes a file into its data directory.
-func (s *Server) Put(ctx context.Context, name string, content io.Reader) error {
+// WriteFile writes a file into its data directory.
+func (s *Server) WriteFile(ctx context.Context, name string, content io.Reader) error {
 	cmd := s.Bash(ctx, `exec cat >"$0"`, data+"/"+name)
 	cmd.Stdin = ctxio.Reader{Context: ctx, Reader: content}
 	if _, err := docker.Output(cmd); err != nil {

@@ -2,11 +2,13 @@ package trace
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,12 +77,45 @@ func ask(ctx context.Context, server, name string) Lookup {
 type Exchange struct {
 	Address     string  `json:"address"` // that answered
 	ConnectMS   float64 `json:"connect_ms"`
+	TLS         *TLS    `json:"tls,omitempty"` // nil over http
 	Request     Message `json:"request"`
 	Response    Message `json:"response"`
 	Status      int     `json:"status"`
 	Bytes       int64   `json:"bytes"`         // of the body
 	FirstByteMS float64 `json:"first_byte_ms"` // since the request was sent
 	TotalMS     float64 `json:"total_ms"`      // from the connect to the last byte
+}
+
+// TLS is what the two have agreed on, and whom the certificate is of.
+type TLS struct {
+	HandshakeMS float64   `json:"handshake_ms"`
+	Version     string    `json:"version"`      // TLS 1.3
+	KeyExchange string    `json:"key_exchange"` // X25519MLKEM768
+	Cipher      string    `json:"cipher"`       // TLS_AES_128_GCM_SHA256
+	Names       []string  `json:"names"`        // of the certificate
+	Issuer      string    `json:"issuer"`
+	NotAfter    time.Time `json:"not_after"`
+	DaysLeft    int       `json:"days_left"`
+}
+
+// agreed reads what a handshake has come to. The certificate has been verified.
+func agreed(state tls.ConnectionState, took time.Duration, now time.Time) *TLS {
+	leaf := state.PeerCertificates[0]
+	names := append([]string{}, leaf.DNSNames...)
+	for _, address := range leaf.IPAddresses {
+		names = append(names, address.String())
+	}
+	issuer := append(slices.Clone(leaf.Issuer.Organization), leaf.Issuer.CommonName)
+	return &TLS{
+		HandshakeMS: milliseconds(took),
+		Version:     tls.VersionName(state.Version),
+		KeyExchange: state.CurveID.String(),
+		Cipher:      tls.CipherSuiteName(state.CipherSuite),
+		Names:       names,
+		Issuer:      strings.Join(slices.DeleteFunc(issuer, func(word string) bool { return word == "" }), ", "),
+		NotAfter:    leaf.NotAfter,
+		DaysLeft:    int(leaf.NotAfter.Sub(now).Hours() / 24),
+	}
 }
 
 // Message is the first line of a request or a response, and the fields that matter here.
@@ -115,12 +150,18 @@ func visit(ctx context.Context, to target) (Exchange, error) {
 	ctx, cancel := context.WithTimeout(ctx, visitLimit)
 	defer cancel()
 	var exchange Exchange
-	var connectBegan, sent time.Time
+	var connectBegan, handshakeBegan, sent time.Time
 	began := time.Now()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		ConnectStart: func(string, string) { connectBegan = time.Now() },
 		ConnectDone: func(_, address string, _ error) {
 			exchange.Address, exchange.ConnectMS = address, milliseconds(time.Since(connectBegan))
+		},
+		TLSHandshakeStart: func() { handshakeBegan = time.Now() },
+		TLSHandshakeDone: func(state tls.ConnectionState, err error) {
+			if now := time.Now(); err == nil {
+				exchange.TLS = agreed(state, now.Sub(handshakeBegan), now)
+			}
 		},
 		WroteRequest:         func(httptrace.WroteRequestInfo) { sent = time.Now() },
 		GotFirstResponseByte: func() { exchange.FirstByteMS = milliseconds(time.Since(sent)) },
@@ -131,14 +172,14 @@ func visit(ctx context.Context, to target) (Exchange, error) {
 	}
 	request.Header.Set("User-Agent", "oneserver-trace")
 	request.Header.Set("Accept", "*/*")
-	exchange.Request = Message{fmt.Sprintf("GET %s HTTP/1.1", to.url.RequestURI()),
-		[]Field{{"Host", to.url.Host}, {"User-Agent", "oneserver-trace"}, {"Accept", "*/*"}}}
 	client := http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // a redirect is an answer to look at
 		Transport: &http.Transport{ // no proxy from the environment, and never another machine than this
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, network, to.http)
 			},
+			TLSClientConfig:    &tls.Config{RootCAs: to.trusted},
+			ForceAttemptHTTP2:  true, // over https, as browsers do
 			DisableKeepAlives:  true,
 			DisableCompression: true,
 		},
@@ -153,6 +194,8 @@ func visit(ctx context.Context, to target) (Exchange, error) {
 	}
 	exchange.TotalMS = milliseconds(time.Since(began))
 	exchange.Status = response.StatusCode
+	exchange.Request = Message{fmt.Sprintf("GET %s %s", to.url.RequestURI(), response.Proto),
+		[]Field{{"Host", to.url.Host}, {"User-Agent", "oneserver-trace"}, {"Accept", "*/*"}}}
 	exchange.Response.Line = response.Proto + " " + response.Status
 	for _, name := range shown {
 		for _, value := range response.Header.Values(name) {

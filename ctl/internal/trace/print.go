@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -84,8 +85,19 @@ func (t *Trace) printDNS(p *page) {
 }
 
 func (t *Trace) printHTTP(p *page) {
-	p.section("http")
+	label := "http"
+	if t.HTTP.TLS != nil {
+		label = "https"
+	}
+	p.section(label)
 	p.row("", "connect to "+t.HTTP.Address+", where this machine publishes the site", ms(t.HTTP.ConnectMS))
+	if agreed := t.HTTP.TLS; agreed != nil {
+		p.row("", "handshake of TLS, as this program and Nginx agreed:", ms(agreed.HandshakeMS))
+		p.row(cyan, fmt.Sprintf("%s, key exchange %s, cipher %s", agreed.Version, agreed.KeyExchange, agreed.Cipher), "")
+		p.row("", "certificate, as Nginx showed it and as this program verified it:", "")
+		p.row(cyan, "of "+strings.Join(agreed.Names, ", "), "")
+		p.row(cyan, fmt.Sprintf("by %s, until %s: %s left", agreed.Issuer, agreed.NotAfter.UTC().Format(time.DateOnly), count(agreed.DaysLeft, "day")), "")
+	}
 	p.message("> ", "", t.HTTP.Request)
 	colour := green
 	if t.HTTP.Status >= 400 {

@@ -5,6 +5,8 @@ package trace
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -15,6 +17,7 @@ import (
 
 	"oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/trust"
 )
 
 const (
@@ -36,10 +39,11 @@ type Trace struct {
 
 // target is where a request goes.
 type target struct {
-	url  *url.URL // as a visitor would write it, with the port
-	http string   // host:port to connect to, of this machine
-	dns  string   // host:port of the name server, of this machine
-	name string   // to ask the name server for; empty if the URL's host is no name of it
+	url     *url.URL       // as a visitor would write it, with the port
+	http    string         // host:port to connect to, of this machine
+	trusted *x509.CertPool // for https
+	dns     string         // host:port of the name server, of this machine
+	name    string         // to ask the name server for; empty if the URL's host is no name of it
 }
 
 // Run sends a request for address, which may be a path only or empty, and follows it.
@@ -57,12 +61,20 @@ func Run(ctx context.Context, s *stack.Stack, address string) (*Trace, error) {
 		return nil, err
 	}
 
+	if to.url.Scheme == "https" {
+		if to.trusted, err = trust.Pool(ctx, s); err != nil {
+			return nil, err
+		}
+	}
 	t := &Trace{URL: to.url.String(), App: []AppEntry{}}
 	if to.name != "" {
 		lookup := ask(ctx, to.dns, to.name)
 		t.DNS = &lookup
 	}
-	if t.HTTP, err = visit(ctx, to); err != nil {
+	var refused *tls.CertificateVerificationError
+	if t.HTTP, err = visit(ctx, to); errors.As(err, &refused) {
+		return nil, fmt.Errorf("a browser would warn of the certificate: %w\nmake doctor says more", err)
+	} else if err != nil {
 		return nil, fmt.Errorf("the web server does not answer: %w\nmake ps shows what runs, make up starts what does not", err)
 	}
 	t.RequestID = t.HTTP.Response.header("X-Request-ID")
@@ -88,11 +100,15 @@ func aim(settings stack.Settings, address string) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	port := settings["HTTP_PORT"]
+	setting, usual := "HTTP_PORT", "80"
+	if u.Scheme == "https" {
+		setting, usual = "HTTPS_PORT", "443"
+	}
+	port := settings[setting]
 	to := target{http: net.JoinHostPort(bind.String(), port), dns: net.JoinHostPort(bind.String(), settings["DNS_PORT"])}
 	switch host := strings.ToLower(u.Hostname()); {
-	case u.Scheme != "http":
-		return target{}, fmt.Errorf("%q: only http:// is served", address)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return target{}, fmt.Errorf("%q: only http:// and https:// are served", address)
 	case u.User != nil:
 		return target{}, fmt.Errorf("%q: an address of this site has no user in it", u.Redacted())
 	case host == www || "www."+host == www:
@@ -102,11 +118,11 @@ func aim(settings stack.Settings, address string) (target, error) {
 			address, www, strings.TrimPrefix(www, "www."))
 	}
 	if u.Port() != "" && u.Port() != port {
-		return target{}, fmt.Errorf("%q: the site is published on port %s (HTTP_PORT)", address, port)
+		return target{}, fmt.Errorf("%q: the site is published on port %s (%s)", address, port, setting)
 	}
 	u.Host, u.Fragment = u.Hostname(), ""
 	u.RawQuery = printable(u.RawQuery)
-	if port != "80" {
+	if port != usual {
 		u.Host = net.JoinHostPort(u.Host, port)
 	}
 	to.url = u

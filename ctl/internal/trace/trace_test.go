@@ -2,13 +2,20 @@ package trace
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"errors"
+	"io"
+	stdlog "log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -16,7 +23,7 @@ import (
 )
 
 func settings(pairs ...string) stack.Settings {
-	s := stack.Settings{"DOMAIN": "foobar.com", "BIND": "127.0.0.1", "HTTP_PORT": "80", "DNS_PORT": "1053"}
+	s := stack.Settings{"DOMAIN": "foobar.com", "BIND": "127.0.0.1", "HTTP_PORT": "80", "HTTPS_PORT": "443", "DNS_PORT": "1053"}
 	for i := 0; i < len(pairs); i += 2 {
 		s[pairs[i]] = pairs[i+1]
 	}
@@ -48,8 +55,11 @@ func TestOnlyThisSiteOnThisMachineIsAsked(t *testing.T) {
 		{settings(), "http://8.8.8.8/", "", "", "", "is not on this site"},
 		{settings(), "http://www.foobar.com.example.com/", "", "", "", "is not on this site"},
 		{settings(), "http://www.foobar.com@example.com/", "", "", "", "has no user"},
-		{settings(), "https://www.foobar.com/", "", "", "", "only http://"},
-		{settings(), "file:///etc/passwd", "", "", "", "only http://"},
+		{settings(), "https://www.foobar.com/", "https://www.foobar.com/", "127.0.0.1:443", "www.foobar.com.", ""},
+		{settings("HTTPS_PORT", "8443"), "https://localhost:8443/", "https://localhost:8443/", "127.0.0.1:8443", "", ""},
+		{settings("HTTPS_PORT", "8443"), "https://localhost/", "https://localhost:8443/", "127.0.0.1:8443", "", ""},
+		{settings(), "https://www.foobar.com:80/", "", "", "", "published on port 443 (HTTPS_PORT)"},
+		{settings(), "file:///etc/passwd", "", "", "", "only http:// and https://"},
 		{settings(), "http://www.foobar.com:81/", "", "", "", "published on port 80"},
 		{settings(), "http://%zz/", "", "", "", "is not an address"},
 	} {
@@ -130,6 +140,37 @@ func TestTheExchangeIsRecorded(t *testing.T) {
 	}
 	if got.ConnectMS <= 0 || got.FirstByteMS <= 0 || got.TotalMS < got.FirstByteMS {
 		t.Errorf("the times are %+v", got)
+	}
+}
+
+func TestTLSIsRecordedAndTheCertificateVerified(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Request-ID", "0123456789abcdef") }))
+	server.EnableHTTP2 = true
+	server.Config.ErrorLog = stdlog.New(io.Discard, "", 0) // of the client that refuses it
+	server.StartTLS()
+	defer server.Close()
+	to, err := aim(settings("DOMAIN", "example.com"), "https://www.example.com/") // httptest's certificate is for *.example.com
+	if err != nil {
+		t.Fatal(err)
+	}
+	to.http, to.trusted = server.Listener.Addr().String(), x509.NewCertPool()
+	var refused *tls.CertificateVerificationError
+	if _, err := visit(t.Context(), to); !errors.As(err, &refused) {
+		t.Errorf("a certificate of nobody that is trusted: %v", err)
+	}
+	to.trusted.AddCert(server.Certificate())
+	got, err := visit(t.Context(), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	agreed := got.TLS
+	if agreed == nil || agreed.HandshakeMS <= 0 || agreed.HandshakeMS > got.TotalMS || agreed.Version != "TLS 1.3" || agreed.KeyExchange != "X25519MLKEM768" ||
+		!strings.HasPrefix(agreed.Cipher, "TLS_") || !slices.Contains(agreed.Names, "example.com") || agreed.Issuer != "Acme Co" || agreed.DaysLeft < 365 {
+		t.Errorf("got %+v", agreed)
+	}
+	if got.Request.Line != "GET / HTTP/2.0" || got.Response.Line != "HTTP/2.0 200 OK" {
+		t.Errorf("got %q, %q", got.Request.Line, got.Response.Line)
 	}
 }
 
@@ -256,6 +297,36 @@ http  connect to 127.0.0.1:80, where this machine publishes the site            
       in all, with 5123 bytes of body                                                         3.5 ms
 
 web   Nginx answered 200 from its cache (HIT)                                                 0.0 ms
+`},
+		{"over https", with(func(one *Trace) {
+			one.URL, one.DNS, one.App = "https://localhost/", nil, nil
+			one.Web = &WebLog{Status: 200, RequestTime: 0}
+			one.HTTP.Address = "127.0.0.1:443"
+			one.HTTP.TLS = &TLS{HandshakeMS: 2.345, Version: "TLS 1.3", KeyExchange: "X25519MLKEM768", Cipher: "TLS_AES_128_GCM_SHA256",
+				Names: []string{"www.foobar.com", "foobar.com", "localhost", "127.0.0.1", "::1"}, Issuer: "oneserver of foobar.com, 2026-12-01",
+				NotAfter: time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC), DaysLeft: 89}
+			one.HTTP.Request.Line, one.HTTP.Response.Line = "GET / HTTP/2.0", "HTTP/2.0 200 OK"
+		}), `GET https://localhost/
+request 0123456789abcdef
+
+dns   not asked: localhost is this machine, without any name server
+
+https connect to 127.0.0.1:443, where this machine publishes the site                         0.1 ms
+      handshake of TLS, as this program and Nginx agreed:                                     2.3 ms
+      TLS 1.3, key exchange X25519MLKEM768, cipher TLS_AES_128_GCM_SHA256
+      certificate, as Nginx showed it and as this program verified it:
+      of www.foobar.com, foobar.com, localhost, 127.0.0.1, ::1
+      by oneserver of foobar.com, 2026-12-01, until 2027-03-01: 89 days left
+      > GET / HTTP/2.0
+      > Host:    www.foobar.com
+      > Accept:  */*
+      < HTTP/2.0 200 OK
+      < Content-Type:  application/json
+      < X-Request-ID:  0123456789abcdef
+      until the first byte                                                                    3.2 ms
+      in all, with 5123 bytes of body                                                         3.5 ms
+
+web   Nginx served a static file; no application was asked                                    0.0 ms
 `},
 		{"an unknown end", with(func(one *Trace) {
 			one.App, one.Web.Cache = nil, ""

@@ -20,23 +20,46 @@ import (
 // file is where the authority's certificate is put, at the repository's root.
 const file = "ca.crt"
 
-// Tell fetches the authority's certificate from the running stack and prints the commands for this machine. It runs none of
-// them: they take privileges, and whom a machine trusts is its owner's to say.
-func Tell(ctx context.Context, s *stack.Stack, out io.Writer, remove bool) error {
+// Authority is the certificate of the running stack's own authority.
+func Authority(ctx context.Context, s *stack.Stack) (*x509.Certificate, error) {
 	text, err := s.Output(ctx, "compose", "exec", "--no-TTY", "web", "cat", "/tls/ca.crt")
 	if err != nil {
-		return fmt.Errorf("fetch the authority's certificate: %w; the stack must be running: make up", err)
+		return nil, fmt.Errorf("fetch the authority's certificate: %w; the stack must be running: make up", err)
 	}
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {
-		return errors.New("web has no certificate in /tls/ca.crt: make logs says why certs makes none")
+		return nil, errors.New("web has no certificate in /tls/ca.crt: make logs says why certs makes none")
 	}
 	authority, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
-		return fmt.Errorf("the authority's certificate: %w", err)
+		return nil, fmt.Errorf("the authority's certificate: %w", err)
+	}
+	return authority, nil
+}
+
+// Pool trusts whom this machine trusts, and the running stack's own authority.
+func Pool(ctx context.Context, s *stack.Stack) (*x509.CertPool, error) {
+	authority, err := Authority(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("whom this machine trusts: %w", err)
+	}
+	pool.AddCert(authority)
+	return pool, nil
+}
+
+// Tell fetches the authority's certificate from the running stack and prints the commands for this machine. It runs none of
+// them: they take privileges, and whom a machine trusts is its owner's to say.
+func Tell(ctx context.Context, s *stack.Stack, out io.Writer, remove bool) error {
+	authority, err := Authority(ctx, s)
+	if err != nil {
+		return err
 	}
 	path := filepath.Join(s.Dir, file)
-	if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o644); err != nil {
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Raw}), 0o644); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "%s is the authority's certificate: %s\nSHA-256 %X\nIt can vouch for these names and no others: %s\n", path, authority.Subject.CommonName,

@@ -377,8 +377,9 @@ func newServer(t testing.TB, f *fake, ready error) (*Server, *logLines) {
 		Ready:     func(context.Context) error { return ready },
 		Journey: func(_ context.Context, webVersion string) journey.Journey {
 			return journey.Journey{
-				DNS:   journey.DNS{Question: "www.foobar.com. A", View: "inside", Records: []journey.Record{{Name: "foobar.com.", Type: "A", TTL: 300, Data: "8.8.8.8"}}},
-				Parts: []journey.Part{{Name: "web", Software: "Nginx", Version: webVersion, Healthy: true}},
+				DNS:         journey.DNS{Question: "www.foobar.com. A", View: "inside", Records: []journey.Record{{Name: "foobar.com.", Type: "A", TTL: 300, Data: "8.8.8.8"}}},
+				Certificate: journey.Certificate{Names: []string{"www.foobar.com"}, Issuer: "oneserver", Until: "2027-03-01", DaysLeft: 89},
+				Parts:       []journey.Part{{Name: "web", Software: "Nginx", Version: webVersion, Healthy: true}},
 			}
 		},
 		Observer:     nobody{},

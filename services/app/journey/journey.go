@@ -1,5 +1,5 @@
 // Package journey looks at the stack from inside the application: what its name server answers for the site, which
-// parts there are, their versions and their health. A part that is down is something to show, not an error.
+// certificate its web server shows, and which parts there are, in which version and how they are. A part that is down is something to show, not an error.
 package journey
 
 import (
@@ -19,8 +19,9 @@ const (
 
 // Journey is what a request passes through on its way.
 type Journey struct {
-	DNS   DNS    `json:"dns" doc:"What the stack's name server answers"`
-	Parts []Part `json:"parts" nullable:"false" doc:"dns, web, app and db, in the order in which a request meets them"`
+	DNS         DNS         `json:"dns" doc:"What the stack's name server answers"`
+	Certificate Certificate `json:"certificate" doc:"What web shows to visitors over https"`
+	Parts       []Part      `json:"parts" nullable:"false" doc:"dns, web, app and db, in the order in which a request meets them"`
 }
 
 // DNS is a question to the stack's name server and its answer.
@@ -54,6 +55,7 @@ type Part struct {
 type Config struct {
 	Domain     string // the site is www.Domain
 	DNSAddress string // host:port of the stack's name server
+	WebAddress string // host:port where web speaks TLS; empty where nothing stands in front
 	Replica    string // the name of this process
 
 	// DatabaseVersion asks the database for its version, without waiting if it is down.
@@ -96,15 +98,18 @@ func (s *Source) look(ctx context.Context) Journey {
 	var (
 		running sync.WaitGroup
 		dns     DNS
+		shown   Certificate
 		version string
 		db      Part
 	)
-	running.Go(func() { dns = ask(ctx, s.config.DNSAddress, "www."+s.config.Domain+".") })
+	www := "www." + s.config.Domain
+	running.Go(func() { dns = ask(ctx, s.config.DNSAddress, www+".") })
+	running.Go(func() { shown = lookAtCertificate(ctx, s.config.WebAddress, www) })
 	running.Go(func() { version = dnsVersion(ctx, s.metrics) })
 	running.Go(func() { db = s.describeDatabase(ctx) })
 	running.Wait()
 	name := Part{Name: "dns", Software: "CoreDNS", Version: version, Healthy: dns.Error == "", Detail: dns.Error}
-	return Journey{DNS: dns, Parts: []Part{name, s.app, db}}
+	return Journey{DNS: dns, Certificate: shown, Parts: []Part{name, s.app, db}}
 }
 
 func (s *Source) describeDatabase(ctx context.Context) Part {

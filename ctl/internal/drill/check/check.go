@@ -11,10 +11,10 @@ import (
 	"oneserver/ctl/internal/drill/load"
 )
 
-// Finding is what one event brought.
+// Finding is what one action brought.
 type Finding struct {
-	Event  history.Event           `json:"event"`
-	Window Span                    `json:"window"` // what is counted as the event's
+	Action history.Action          `json:"action"`
+	Window Span                    `json:"window"` // what is counted as the action's
 	All    Outage                  `json:"all"`    // reads and writes; lookups are aside, as they go elsewhere
 	Kinds  map[history.Kind]Outage `json:"kinds"`
 	Routes map[string]Outage       `json:"routes"` // by the requests' names
@@ -61,17 +61,17 @@ func (f Finding) Slowest() (slowest time.Duration) {
 	return slowest
 }
 
-// Recovery is how long it took from the event's start until all was well, for visitors and, where it was asked, Docker;
-// ok is false if it was not within the event's window.
+// Recovery is how long it took from the action's start until all was well, for visitors and, where it was asked, Docker;
+// ok is false if it was not within the action's window.
 func (f Finding) Recovery() (after time.Duration, ok bool) {
 	ok = true
 	outage, _ := f.Outage()
-	healthy := max(f.Event.Start, f.Event.Healthy)
+	healthy := max(f.Action.Start, f.Action.Healthy)
 	for _, o := range f.Routes {
 		healthy = max(healthy, o.Healthy(outage))
 		ok = ok && o.Recovered
 	}
-	return healthy - f.Event.Start, ok
+	return healthy - f.Action.Start, ok
 }
 
 // Step is what one step of a stepped load brought. Its first fifth is left out, as the step before still shows in it.
@@ -92,7 +92,7 @@ type Step struct {
 // Result is all that a run showed.
 type Result struct {
 	Run      history.Run   `json:"run"`
-	Findings []Finding     `json:"findings"`        // one for each event
+	Findings []Finding     `json:"findings"`        // one for each action
 	Steps    []Step        `json:"steps,omitempty"` // of a run with more than one step
 	All      Outage        `json:"all"`             // the whole run, lookups aside
 	Writes   Writes        `json:"writes"`          // the whole run
@@ -115,10 +115,10 @@ func Check(h history.History, stored Stored) Result {
 		LateMax: late.Max,
 	}
 	result.Writes.Phantom = append(result.Writes.Phantom, neverAsked(h.Requests, stored)...)
-	for i, event := range h.Events {
+	for i, action := range h.Actions {
 		from, to, requests := h.Window(i)
 		f := Finding{
-			Event:  event,
+			Action: action,
 			Window: Span{from, to},
 			All:    Measure(visits(requests), from, to),
 			Kinds:  make(map[history.Kind]Outage),

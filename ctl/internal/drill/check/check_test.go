@@ -145,7 +145,7 @@ func TestOutageIsMeasuredFromDueTimes(t *testing.T) {
 func TestOutageOfOneRouteIsNotHiddenByTheOthers(t *testing.T) {
 	t.Parallel()
 	h := steady(400)
-	h.Events = []history.Event{{Name: "pause db", Start: time.Second, End: 1100 * ms, Healthy: 2500 * ms}}
+	h.Actions = []history.Action{{Name: "pause db", Start: time.Second, End: 1100 * ms, Healthy: 2500 * ms}}
 	for i := range h.Requests {
 		if r := &h.Requests[i]; r.Kind == history.Write && r.Due >= time.Second && r.Due < 2*time.Second {
 			r.Class, r.Status = history.Status, 503
@@ -195,10 +195,10 @@ func TestOutageIsOfTheMostThatWasAwayTogether(t *testing.T) {
 	}
 }
 
-func TestEventAnswersForItsOwnWindowOnly(t *testing.T) {
+func TestActionAnswersForItsOwnWindowOnly(t *testing.T) {
 	t.Parallel()
 	h := steady(400)
-	h.Events = []history.Event{{Name: "first", Start: time.Second, End: time.Second}, {Name: "second", Start: 2 * time.Second, End: 2 * time.Second}}
+	h.Actions = []history.Action{{Name: "first", Start: time.Second, End: time.Second}, {Name: "second", Start: 2 * time.Second, End: 2 * time.Second}}
 	for i := 250; i < 260; i++ {
 		h.Requests[i].Class = history.Reset
 	}
@@ -208,10 +208,10 @@ func TestEventAnswersForItsOwnWindowOnly(t *testing.T) {
 	first, second := result.Findings[0], result.Findings[1]
 	t.Logf("first: %d failed, lost %v; second: %d failed, lost %v", first.All.Failed, first.Writes.Lost, second.All.Failed, second.Writes.Lost)
 	if first.All.Failed != 0 || len(first.Writes.Lost) != 1 || second.All.Failed != 10 || len(second.Writes.Lost) != 0 {
-		t.Error("an event has what is another's")
+		t.Error("an action has what is another's")
 	}
 	if len(result.Writes.Lost) != 1 || result.All.Failed != 10 {
-		t.Error("the whole run lacks what its events have")
+		t.Error("the whole run lacks what its actions have")
 	}
 }
 

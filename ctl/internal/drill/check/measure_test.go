@@ -114,21 +114,21 @@ func measure(t *testing.T, away func(*outage, time.Duration) time.Duration) (his
 		t.Fatal(err)
 	}
 	var real time.Duration
-	var event history.Event
+	var action history.Action
 	happened := make(chan struct{})
 	go func() {
 		defer close(happened)
 		time.Sleep(700 * ms)
-		event = history.Event{Name: "away", Start: attack.Since()}
+		action = history.Action{Name: "away", Start: attack.Since()}
 		real = away(o, 100*ms)
-		event.End = attack.Since()
+		action.End = attack.Since()
 	}()
 	h := history.History{Run: history.Run{Name: "test", Start: attack.Began(), Steps: []history.Step{{Rate: 500, For: 1500 * ms}}}}
 	for r := range attack.Requests() {
 		h.Requests = append(h.Requests, r)
 	}
 	<-happened
-	h.Events = []history.Event{event}
+	h.Actions = []history.Action{action}
 	h.Sort()
 	return h, real
 }

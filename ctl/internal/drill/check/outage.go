@@ -90,12 +90,12 @@ func Measure(requests []history.Request, from, to time.Duration) Outage {
 	}
 	slices.Sort(waits)
 	o.P50, o.P99 = percentile(waits, 0.5), percentile(waits, 0.99)
-	var over bool
-	o.Gaps, over = gaps(requests, from, to)
+	var ended bool
+	o.Gaps, ended = gaps(requests, from, to)
 	for _, gap := range o.Gaps {
 		o.Longest = max(o.Longest, gap.Length())
 	}
-	o.Recovered = o.Recovered && over
+	o.Recovered = o.Recovered && ended
 	return o
 }
 
@@ -107,8 +107,8 @@ func why(r history.Request) string {
 	return string(r.Class)
 }
 
-// gaps finds the gaps in requests, which are in the order of Due; over says whether the last of them ended within.
-func gaps(requests []history.Request, from, to time.Duration) (gaps []Span, over bool) {
+// gaps finds the gaps in requests, which are in the order of Due; ended says whether the last of them did so within.
+func gaps(requests []history.Request, from, to time.Duration) (gaps []Span, ended bool) {
 	successes := slices.DeleteFunc(slices.Clone(requests), func(r history.Request) bool { return !r.OK() })
 	slices.SortFunc(successes, func(a, b history.Request) int { return cmp.Compare(a.Done, b.Done) })
 	firstDue := func(since time.Duration) int {

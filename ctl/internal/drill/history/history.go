@@ -1,5 +1,5 @@
 // Package history is the record of one drill's run: every request with when it was due, when it was sent and what came
-// of it, and every event that happened to the stack meanwhile. It is written as JSON lines while the run goes on.
+// of it, and every action that the stack was put through meanwhile. It is written as JSON lines.
 package history
 
 import (
@@ -61,14 +61,14 @@ func (r Request) Latency() time.Duration { return r.Done - r.Due }
 // Lateness is how long after its due time the generator sent the request.
 func (r Request) Lateness() time.Duration { return r.Sent - r.Due }
 
-// Event is what was done to the stack. Times are since Run.Start.
-type Event struct {
+// Action is a fault or a piece of maintenance that the stack was put through. Times are since Run.Start.
+type Action struct {
 	Name  string        `json:"name"` // such as "kill -9 db"
 	Start time.Duration `json:"start_ns"`
 	End   time.Duration `json:"end_ns"` // when the command that did it was done; the same as Start for what takes no time
 	// Healthy is when Docker said that every container of the stack is healthy again; 0 where nobody asked.
 	Healthy time.Duration `json:"healthy_ns,omitempty"`
-	// Until is the end of what is counted as this event's; 0 for the next event's start, or the end of the run.
+	// Until is the end of what is counted as this action's; 0 for the next action's start, or the end of the run.
 	Until time.Duration `json:"until_ns,omitempty"`
 	Note  string        `json:"note,omitempty"` // what a reader must know: that it had to be started by hand, say
 }
@@ -102,7 +102,7 @@ func (r Run) Length() time.Duration {
 type History struct {
 	Run      Run
 	Requests []Request // in the order of Due
-	Events   []Event   // in the order of Start
+	Actions  []Action  // in the order of Start
 }
 
 // End is where what can be known ends: just after the last due time, as a run can be stopped early.
@@ -113,16 +113,16 @@ func (h History) End() time.Duration {
 	return h.Requests[len(h.Requests)-1].Due + 1
 }
 
-// Window returns the event's own part of the history: from its start to Until, the next event's start or the end. A
-// request belongs to it if it is due within, or was under way when the event began.
+// Window returns the action's own part of the history: from its start to Until, the next action's start or the end. A
+// request belongs to it if it is due within, or was under way when the action began.
 func (h History) Window(i int) (from, to time.Duration, requests []Request) {
-	e := h.Events[i]
-	from, to = e.Start, h.End()
-	if i+1 < len(h.Events) {
-		to = h.Events[i+1].Start
+	a := h.Actions[i]
+	from, to = a.Start, h.End()
+	if i+1 < len(h.Actions) {
+		to = h.Actions[i+1].Start
 	}
-	if e.Until > 0 {
-		to = min(to, e.Until)
+	if a.Until > 0 {
+		to = min(to, a.Until)
 	}
 	for _, r := range h.Requests {
 		if r.Due < to && (r.Due >= from || r.Done > from) {
@@ -132,8 +132,8 @@ func (h History) Window(i int) (from, to time.Duration, requests []Request) {
 	return from, to, requests
 }
 
-// Sort puts requests and events in order.
+// Sort puts requests and actions in order.
 func (h *History) Sort() {
 	slices.SortFunc(h.Requests, func(a, b Request) int { return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(a.Seq, b.Seq)) })
-	slices.SortStableFunc(h.Events, func(a, b Event) int { return cmp.Compare(a.Start, b.Start) })
+	slices.SortStableFunc(h.Actions, func(a, b Action) int { return cmp.Compare(a.Start, b.Start) })
 }

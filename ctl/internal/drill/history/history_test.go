@@ -2,9 +2,10 @@ package history
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"io"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 )
@@ -18,81 +19,53 @@ var madeUp = History{
 		{Seq: 2, Kind: Read, Name: "GET /", Due: time.Second, Sent: time.Second, Done: 1100 * time.Millisecond, Status: 502, Class: Status},
 		{Seq: 3, Kind: Lookup, Name: "A www.foobar.com.", Due: 1500 * time.Millisecond, Sent: 1500 * time.Millisecond, Done: 1501 * time.Millisecond},
 	},
-	Events: []Event{
+	Actions: []Action{
 		{Name: "kill -9 db", Start: 600 * time.Millisecond, End: 700 * time.Millisecond, Healthy: 1300 * time.Millisecond},
 		{Name: "pause db", Start: 1400 * time.Millisecond, End: 1600 * time.Millisecond, Note: "unpaused after 0.2 s"},
 	},
 }
 
-func TestHistoryIsReadAsItWasWritten(t *testing.T) {
+func TestHistoryIsWrittenALineForEachThing(t *testing.T) {
 	t.Parallel()
 	var file bytes.Buffer
-	w, err := NewWriter(&file, madeUp.Run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range madeUp.Requests { // in the order of their ends, which is another than the order of Due
-		w.Request(madeUp.Requests[len(madeUp.Requests)-1-i])
-	}
-	for _, e := range madeUp.Events {
-		w.Event(e)
-	}
-	if err := w.Flush(); err != nil {
+	if err := madeUp.Write(&file); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("written:\n%s", file.String())
-	got, err := Parse(&file)
-	if err != nil {
-		t.Fatal(err)
+	lines := json.NewDecoder(&file)
+	var got History
+	for i := 0; ; i++ {
+		var l line
+		if err := lines.Decode(&l); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case l.Run != nil && i == 0:
+			got.Run = *l.Run
+		case l.Request != nil:
+			got.Requests = append(got.Requests, *l.Request)
+		case l.Action != nil:
+			got.Actions = append(got.Actions, *l.Action)
+		default:
+			t.Errorf("line %d says %+v", i, l)
+		}
 	}
 	if !reflect.DeepEqual(got, madeUp) {
 		t.Errorf("got %+v, want %+v", got, madeUp)
 	}
 }
 
-func TestBrokenHistoryIsRefused(t *testing.T) {
-	t.Parallel()
-	const run, request = `{"run":{"name":"spof"}}` + "\n", `{"request":{"seq":1,"kind":"read"}}` + "\n"
-	for name, file := range map[string]string{
-		"empty":          "",
-		"without a run":  request,
-		"cut off":        run + request[:20],
-		"a strange line": run + "{}\n",
-		"a second run":   run + run,
-		"a long line":    run + `{"event":{"name":"` + strings.Repeat("x", maxLine) + `"}}` + "\n",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, err := Parse(strings.NewReader(file))
-			if err == nil {
-				t.Fatal("it was read")
-			}
-			t.Log(err)
-		})
-	}
-}
-
-func TestWriterSaysThatWritingFailed(t *testing.T) {
+func TestThatWritingFailedIsSaid(t *testing.T) {
 	t.Parallel()
 	full := errors.New("no space left")
-	w, err := NewWriter(writerFunc(func(p []byte) (int, error) {
-		if bytes.Contains(p, []byte(`"run"`)) {
-			return len(p), nil
-		}
-		return 0, full
-	}), madeUp.Run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.Request(madeUp.Requests[0])
-	for range 2 {
-		if err := w.Flush(); !errors.Is(err, full) {
-			t.Errorf("Flush: %v, want %v", err, full)
-		}
+	if err := madeUp.Write(writerFunc(func([]byte) (int, error) { return 0, full })); !errors.Is(err, full) {
+		t.Errorf("Write: %v, want %v", err, full)
 	}
 }
 
-func TestWindowHoldsWhatIsTheEvents(t *testing.T) {
+func TestWindowHoldsWhatIsTheActions(t *testing.T) {
 	t.Parallel()
 	seqs := func(requests []Request) (s []uint64) {
 		for _, r := range requests {
@@ -101,15 +74,15 @@ func TestWindowHoldsWhatIsTheEvents(t *testing.T) {
 		return s
 	}
 	from, to, requests := madeUp.Window(0)
-	t.Log("first event:", from, to, seqs(requests))
-	// Request 1 was due before the event and under way when it came.
+	t.Log("first action:", from, to, seqs(requests))
+	// Request 1 was due before the action and under way when it came.
 	if got := seqs(requests); from != 600*time.Millisecond || to != 1400*time.Millisecond || !reflect.DeepEqual(got, []uint64{1, 2}) {
-		t.Errorf("first event: from %s to %s: %v", from, to, got)
+		t.Errorf("first action: from %s to %s: %v", from, to, got)
 	}
 	from, to, requests = madeUp.Window(1)
-	t.Log("second event:", from, to, seqs(requests))
+	t.Log("second action:", from, to, seqs(requests))
 	if got := seqs(requests); from != 1400*time.Millisecond || to != 1500*time.Millisecond+1 || !reflect.DeepEqual(got, []uint64{3}) {
-		t.Errorf("second event: from %s to %s: %v", from, to, got)
+		t.Errorf("second action: from %s to %s: %v", from, to, got)
 	}
 }
 

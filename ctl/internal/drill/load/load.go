@@ -176,14 +176,11 @@ func (a *Attack) Requests() <-chan history.Request { return a.requests }
 // Began is the start of the run: what all times of its requests count from.
 func (a *Attack) Began() time.Time { return a.began }
 
-// Since is how long the run has been going on, for the times of events.
+// Since is how long the run has been going on, for the times of actions.
 func (a *Attack) Since() time.Duration { return time.Since(a.began) }
 
 // TokenPrefix is what every token of this run begins with, and no other run's: 24 characters.
 func (a *Attack) TokenPrefix() string { return a.mix.prefix }
-
-// Total is how many requests the whole run has.
-func (a *Attack) Total() int { return int(a.schedule.total) }
 
 func runPrefix() string {
 	var random [8]byte

@@ -97,7 +97,7 @@ func TestFiveHundredASecondAreSentWithin5msOfTheirTime(t *testing.T) {
 	var machine time.Duration
 	for attempt := range 3 { // others may use the machine too
 		machine = max(machine, oversleep())
-		requests, attack := hold(t, t.Context(), config)
+		requests, _ := hold(t, t.Context(), config)
 		late = MeasureLateness(requests)
 		writes := count(requests, func(r history.Request) bool { return r.Kind == history.Write })
 		back := count(requests, func(r history.Request) bool { return r.Kind == history.Read && r.Token != "" })
@@ -105,8 +105,8 @@ func TestFiveHundredASecondAreSentWithin5msOfTheirTime(t *testing.T) {
 		failed := count(requests, func(r history.Request) bool { return !r.OK() })
 		t.Logf("attempt %d: late by %s at the median, %s at the 99th percentile, %s at most; %d requests, %d writes, %d read back, %d over a kept connection, %d failed; a mere sleep was late by %s",
 			attempt, late.P50, late.P99, late.Max, len(requests), writes, back, kept, failed, machine)
-		if len(requests) != 2000 || attack.Total() != 2000 {
-			t.Fatalf("%d requests of %d, want 2000", len(requests), attack.Total())
+		if len(requests) != 2000 {
+			t.Fatalf("%d requests, want 2000", len(requests))
 		}
 		if writes < 300 || writes > 500 || back < 200 || back > 450 {
 			t.Error("the mix is not what was asked for")

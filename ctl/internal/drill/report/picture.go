@@ -33,7 +33,7 @@ const (
 	headHeight  = 70.0 // of the title, what is below it, and the legend
 	leftOfPlot  = 62.0 // room for what a vertical axis says
 	belowPlot   = 40.0 // and for a horizontal one
-	rowHeight   = 17.0 // of a row of events' names
+	rowHeight   = 17.0 // of a row of actions' names
 	timeBins    = 240  // over the whole run: what keeps the file small, however many requests there are
 	levelsEach  = 8    // of the latency, for each power of ten
 
@@ -262,7 +262,7 @@ func drawRun(s Section) picture {
 
 	left, right := margin+leftOfPlot, width-margin
 	time := axis{low: 0, high: end, from: left, to: right}
-	events, rows := layEvents(s.Result.Findings, time)
+	actions, rows := layActions(s.Result.Findings, time)
 	top := margin + headHeight + rowHeight*float64(rows) + 6
 	bottom := runHeight + rowHeight*float64(rows) - margin - belowPlot
 	middle := top + 0.48*(bottom-top)
@@ -285,7 +285,7 @@ func drawRun(s Section) picture {
 	pile(&due, counts, bin)
 	heat(&waits, cells, bin)
 	p := picture{Width: width, Height: px(runHeight + rowHeight*float64(rows)), Title: cmp.Or(h.Run.Title, h.Run.Name),
-		Below: rates(h.Run.Steps) + ", each shown at the time when it was due", Description: describe(s), Legend: legend(meanings), Plots: []plot{due, waits}, Marks: events, Bottom: px(bottom)}
+		Below: rates(h.Run.Steps) + ", each shown at the time when it was due", Description: describe(s), Legend: legend(meanings), Plots: []plot{due, waits}, Marks: actions, Bottom: px(bottom)}
 	for i := range p.Marks { // counted from the lowest row
 		p.Marks[i].Y = px(top-8) - p.Marks[i].Y
 	}
@@ -362,15 +362,15 @@ func bands(findings []check.Finding) []check.Span {
 	return merged
 }
 
-// layEvents gives the name of each event the lowest row where it has room; its height is counted from that of the lowest.
-func layEvents(findings []check.Finding, time axis) (marks []mark, rows int) {
+// layActions gives the name of each action the lowest row where it has room; its height is counted from that of the lowest.
+func layActions(findings []check.Finding, time axis) (marks []mark, rows int) {
 	var ends []float64
 	for _, f := range findings {
-		name := f.Event.Name
+		name := f.Action.Name
 		if outage, _ := f.Outage(); outage > 0 {
 			name += ": " + duration(outage)
 		}
-		at := time.at(f.Event.Start.Seconds())
+		at := time.at(f.Action.Start.Seconds())
 		row := slices.IndexFunc(ends, func(end float64) bool { return end < at })
 		if row < 0 {
 			row = len(ends)
@@ -444,9 +444,9 @@ func describe(s Section) string {
 		outage, route := f.Outage()
 		failed, of := f.Failed()
 		if outage > 0 {
-			fmt.Fprintf(&d, " After %s at %.0f s: an outage of %s (%s), %d of %d requests failed.", f.Event.Name, f.Event.Start.Seconds(), duration(outage), route, failed, of)
+			fmt.Fprintf(&d, " After %s at %.0f s: an outage of %s (%s), %d of %d requests failed.", f.Action.Name, f.Action.Start.Seconds(), duration(outage), route, failed, of)
 		} else {
-			fmt.Fprintf(&d, " After %s at %.0f s: no outage, %d of %d requests failed.", f.Event.Name, f.Event.Start.Seconds(), failed, of)
+			fmt.Fprintf(&d, " After %s at %.0f s: no outage, %d of %d requests failed.", f.Action.Name, f.Action.Start.Seconds(), failed, of)
 		}
 	}
 	return d.String()

@@ -38,7 +38,7 @@ const maxSummary = 16 << 20
 
 // Write writes report.html, summary.json and the pictures of all sections (NAME.svg for a run's name, and
 // NAME-scale.svg where there are Scales) to dir, which it makes. The raw requests are the caller's to write there
-// (history.NewWriter), as they come.
+// (History.Write).
 func Write(dir string, sections ...Section) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("writing the report: %w", err)

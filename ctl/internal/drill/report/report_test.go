@@ -36,7 +36,7 @@ var makeUp = sync.OnceValue(func() Section {
 	random := rand.New(rand.NewPCG(1, 2))
 	h := history.History{Run: history.Run{Name: "spof", Title: "Each part killed & frozen", Start: time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC),
 		Machine: "2 processors, 8 GiB of memory", Steps: []history.Step{{Rate: 500, For: 80 * time.Second}}}}
-	h.Events = []history.Event{
+	h.Actions = []history.Action{
 		{Name: "kill -9 dns", Start: 8 * time.Second, End: 8100 * ms, Healthy: 9500 * ms},
 		{Name: "kill -9 web", Start: 18 * time.Second, End: 18100 * ms, Healthy: 19300 * ms},
 		{Name: "kill -9 app", Start: 21 * time.Second, End: 21100 * ms, Healthy: 22 * time.Second},
@@ -177,7 +177,7 @@ func TestRunOfNothingIsDrawnToo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := history.History{Run: history.Run{Name: "nothing", Steps: []history.Step{{Rate: 1, For: time.Second}}}, Requests: requests,
-				Events: []history.Event{{Name: "nothing"}}}
+				Actions: []history.Action{{Name: "nothing"}}}
 			s := Section{Result: check.Check(h, nil), History: h}
 			if err := Write(t.TempDir(), s); err != nil {
 				t.Error(err)
@@ -211,7 +211,7 @@ func TestSummaryIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-func TestTableSaysWhatEachEventBrought(t *testing.T) {
+func TestTableSaysWhatEachActionBrought(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
 	for _, s := range []Section{madeUp(), climbed()} {
@@ -220,7 +220,7 @@ func TestTableSaysWhatEachEventBrought(t *testing.T) {
 		}
 	}
 	t.Logf("\n%s", out.String())
-	for _, want := range []string{"event", "kill -9 web", "none of them lost, duplicated or read stale", "pause db for 15 s: thawed after 15 s", "Universal Scalability Law: One request at a time"} {
+	for _, want := range []string{"action", "kill -9 web", "none of them lost, duplicated or read stale", "pause db for 15 s: thawed after 15 s", "Universal Scalability Law: One request at a time"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("it does not say %q", want)
 		}

@@ -56,12 +56,12 @@ func meaning(s Scale) string {
 type table [][]string
 
 func findingTable(findings []check.Finding) table {
-	t := table{{"event", "outage", "of what", "failed", "slowest answer", "lost", "duplicated", "time to healthy"}}
+	t := table{{"action", "outage", "of what", "failed", "slowest answer", "lost", "duplicated", "time to healthy"}}
 	for _, f := range findings {
 		outage, route := f.Outage()
 		failed, of := f.Failed()
 		t = append(t, []string{
-			f.Event.Name, duration(outage), cmp.Or(route, "–"), fmt.Sprintf("%d of %d", failed, of), duration(f.Slowest()),
+			f.Action.Name, duration(outage), cmp.Or(route, "–"), fmt.Sprintf("%d of %d", failed, of), duration(f.Slowest()),
 			fmt.Sprint(len(f.Writes.Lost)), fmt.Sprint(len(f.Writes.Duplicated)), recovery(f),
 		})
 	}
@@ -130,8 +130,8 @@ func sentences(r check.Result) []string {
 		s = append(s, fmt.Sprintf("%d requests were answered only when the client sent them again over a new connection, as browsers do.", r.All.Repeated))
 	}
 	for _, f := range r.Findings {
-		if f.Event.Note != "" {
-			s = append(s, f.Event.Name+": "+f.Event.Note)
+		if f.Action.Note != "" {
+			s = append(s, f.Action.Name+": "+f.Action.Note)
 		}
 	}
 	return append(s, r.Notes...)
@@ -161,7 +161,7 @@ func duration(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
-// Compare prints two summaries side by side: each event and each step that both have, and what only one has.
+// Compare prints two summaries side by side: each action and each step that both have, and what only one has.
 func Compare(w io.Writer, nameA string, a []Section, nameB string, b []Section) error {
 	var out strings.Builder
 	fmt.Fprintf(&out, "A is %s, B is %s.\n", nameA, nameB)
@@ -207,7 +207,7 @@ func Compare(w io.Writer, nameA string, a []Section, nameB string, b []Section) 
 }
 
 func compareFindings(a, b []check.Finding) table {
-	t := table{{"event", "outage A", "B", "failed A", "B", "slowest A", "B", "healthy A", "B", "lost or twice A", "B"}}
+	t := table{{"action", "outage A", "B", "failed A", "B", "slowest A", "B", "healthy A", "B", "lost or twice A", "B"}}
 	cells := func(f check.Finding) []string {
 		outage, _ := f.Outage()
 		failed, of := f.Failed()
@@ -229,16 +229,16 @@ func compareFindings(a, b []check.Finding) table {
 	}
 	rest := slices.Clone(b)
 	for _, fa := range a {
-		i := slices.IndexFunc(rest, func(f check.Finding) bool { return f.Event.Name == fa.Event.Name })
+		i := slices.IndexFunc(rest, func(f check.Finding) bool { return f.Action.Name == fa.Action.Name })
 		if i < 0 {
-			row(fa.Event.Name, cells(fa), nil)
+			row(fa.Action.Name, cells(fa), nil)
 			continue
 		}
-		row(fa.Event.Name, cells(fa), cells(rest[i]))
+		row(fa.Action.Name, cells(fa), cells(rest[i]))
 		rest = slices.Delete(rest, i, i+1)
 	}
 	for _, fb := range rest {
-		row(fb.Event.Name, nil, cells(fb))
+		row(fb.Action.Name, nil, cells(fb))
 	}
 	return t
 }

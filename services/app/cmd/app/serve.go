@@ -58,7 +58,7 @@ func serveWith(ctx context.Context, s settings, db *mysql.DB, room *disk.Gauge, 
 		Passwords: passwords,
 		Ready:     db.Ready,
 		Journey: journey.New(journey.Config{
-			Domain: s.domain, DNSAddress: s.dnsAddress, Replica: replica, DatabaseVersion: db.Version,
+			Domain: s.domain, DNSAddress: s.dnsAddress, WebAddress: s.webAddress(), Replica: replica, DatabaseVersion: db.Version,
 		}).Look,
 		Observer:     observer,
 		Quotas:       s.quotas,

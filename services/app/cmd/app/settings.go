@@ -36,6 +36,14 @@ const maxQuota = 1_000_000
 // settingsError lists everything that is wrong with the settings, one line each.
 type settingsError struct{ error }
 
+// webAddress is where the proxy in front speaks TLS; empty where there is none.
+func (s settings) webAddress() string {
+	if !s.trustedProxy.IsValid() {
+		return ""
+	}
+	return netip.AddrPortFrom(s.trustedProxy, 443).String()
+}
+
 // LogValue shows the effective settings without the password.
 func (s settings) LogValue() slog.Value {
 	proxy, network := "none", "none"

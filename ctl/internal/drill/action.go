@@ -7,8 +7,8 @@ import (
 	"oneserver/ctl/internal/docker"
 )
 
-// An event is a fault, or a piece of maintenance, that the stack is put through while visitors come.
-type event struct {
+// An action is a fault, or a piece of maintenance, that the stack is put through while visitors come.
+type action struct {
 	name     string        // as it is asked for
 	title    string        // in the report
 	note     string        // what a reader must know
@@ -16,22 +16,22 @@ type event struct {
 	// setUp makes what must be there before the load begins; nil where nothing must. What it notes in the undo is undone
 	// when the load has ended.
 	setUp func(context.Context, *drill, *undo) error
-	// prepare does all that must not count as part of the event. What it notes in the undo is undone after the event,
-	// while the load goes on, so that the next event finds the stack as it was.
-	prepare func(context.Context, *drill, *undo) (action, error)
+	// prepare does all that must not count as part of the action. What it notes in the undo is undone after the action,
+	// while the load goes on, so that the next action finds the stack as it was.
+	prepare func(context.Context, *drill, *undo) (prepared, error)
 }
 
-// An action is what is done to the stack in an event.
-type action struct {
+// A prepared action is ready to be taken.
+type prepared struct {
 	run       func(context.Context) error
 	recovered func([]docker.Container) error // whether the containers show the recovery; nil where their health does
 }
 
-// expected is how long events take together.
-func expected(events []event) time.Duration {
+// expected is how long actions take together.
+func expected(actions []action) time.Duration {
 	var sum time.Duration
-	for _, e := range events {
-		sum += steadyTime + e.duration + steadyTime
+	for _, a := range actions {
+		sum += steadyTime + a.duration + steadyTime
 	}
 	return sum
 }

@@ -1,0 +1,63 @@
+package journey
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Certificate is the one that web shows to visitors.
+type Certificate struct {
+	Names    []string `json:"names" nullable:"false" doc:"That it is for" example:"www.foobar.com"`
+	Issuer   string   `json:"issuer" doc:"The authority that vouches for them" example:"oneserver of foobar.com, 2026-12-01"`
+	Until    string   `json:"until" doc:"The day on which it ends; empty if there is none" example:"2027-03-01"`
+	DaysLeft int      `json:"days_left" doc:"Whole days until then; negative after it"`
+	Error    string   `json:"error" doc:"Why there is none; empty if there is one"`
+}
+
+// lookAtCertificate asks web for its certificate as a visitor of name does. Who trusts it is for browsers to say: it is
+// looked at, and nothing is sent.
+func lookAtCertificate(ctx context.Context, address, name string) Certificate {
+	if address == "" {
+		return Certificate{Names: []string{}, Error: "no web server stands in front"}
+	}
+	dialer := tls.Dialer{Config: &tls.Config{ServerName: name, InsecureSkipVerify: true}}
+	connection, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return Certificate{Names: []string{}, Error: whyNoCertificate(err)}
+	}
+	defer connection.Close()
+	return describeCertificate(connection.(*tls.Conn).ConnectionState().PeerCertificates[0], time.Now())
+}
+
+// whyNoCertificate leaves out the addresses inside the network that the cause names.
+func whyNoCertificate(err error) string {
+	var network *net.OpError
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	case errors.As(err, &network) && network.Op == "dial":
+		return "web cannot be reached"
+	}
+	return "web shows none"
+}
+
+func describeCertificate(leaf *x509.Certificate, now time.Time) Certificate {
+	names := append([]string{}, leaf.DNSNames...)
+	for _, address := range leaf.IPAddresses {
+		names = append(names, address.String())
+	}
+	issuer := append(slices.Clone(leaf.Issuer.Organization), leaf.Issuer.CommonName)
+	return Certificate{
+		Names:    names,
+		Issuer:   strings.Join(slices.DeleteFunc(issuer, func(word string) bool { return word == "" }), ", "),
+		Until:    leaf.NotAfter.UTC().Format(time.DateOnly),
+		DaysLeft: int(leaf.NotAfter.Sub(now).Hours() / 24),
+	}
+}
