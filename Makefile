@@ -9,14 +9,15 @@ override modules := services/dns services/certs services/app example ctl ctl/e2e
 override staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 override actionlint := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
-# Not for this project: a go.work above this folder, flags for other builds, git where it refuses to say what a stranger owns.
+# Kept away from this project: a go.work above this folder, flags for other builds, and git, which refuses to work in a folder
+# that belongs to another user.
 export override GOWORK := off
 export override GOFLAGS := -mod=readonly -buildvcs=false
 unexport CDPATH GOOS GOARCH GO111MODULE
 .NOTPARALLEL:
 
-# What is given on the command line (URL=…, FILE=…, DOMAIN=…) is text: make does not expand it, which would run $(shell …),
-# and a recipe finds it in its environment, where no shell runs `…`.
+# Variables given on the command line (URL=…, FILE=…, DOMAIN=…) are plain text: make does not expand them, which would run
+# $(shell …), and a recipe finds them in its environment, where no shell runs `…`.
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
 help: ## print this list
@@ -53,40 +54,40 @@ sql: ## open a prompt in the database, as the application's account or as root: 
 bench: tool ## measure the figures that this project promises, on a copy of the stack: make bench ROWS=10000000
 	@$(tool) bench $${ROWS:+--rows="$$ROWS"}
 
-abuse: tool ## play what hostile visitors do, on a copy of the stack, and measure what others notice; 45 minutes
+abuse: tool ## play hostile visitors, on a copy of the stack, and measure what others notice; 45 minutes
 	@$(tool) abuse
 
 drill-spof: tool ## kill and freeze each part in turn, and measure what visitors notice
 	@$(tool) drill spof
 
-drill-maintenance: tool ## a release, a changed setting, a migration ...: what each costs the visitors
+drill-maintenance: tool ## a release, a changed setting, a migration ...: measure what each costs visitors
 	@$(tool) drill maintenance
 
-drill-upkeep: tool ## the same done by make deploy, rollback, reload and restart-db
+drill-upkeep: tool ## the same, done with make deploy, rollback, reload and restart-db
 	@$(tool) drill upkeep
 
-drill-scale: tool ## more and more requests, until the site no longer keeps up
+drill-scale: tool ## send more and more requests, until the site no longer keeps up
 	@$(tool) drill scale
 
-drills: tool ## all of them, in one report
+drills: tool ## run all drills, in one report
 	@$(tool) drill all
 
-deploy: tool ## build app and replace what runs, unnoticed: make deploy REPLICAS=2
+deploy: tool ## build app and replace the running release, without downtime: make deploy REPLICAS=2
 	@$(tool) deploy $${REPLICAS:+--replicas="$$REPLICAS"}
 
 releases: tool ## list the releases that a rollback can go to
 	@$(tool) releases
 
-rollback: tool ## go back to the release before: make rollback TO=1a2b3c4d names another
+rollback: tool ## go back to the previous release: make rollback TO=1a2b3c4d names another
 	@$(tool) rollback $${TO:+-- "$$TO"}
 
-reload: tool ## check nginx.conf, corefile, zone and static files, and have them served
+reload: tool ## check nginx.conf, corefile, zone and static files, and put them into service
 	@$(tool) reload
 
 restart-db: tool ## try the settings of MySQL, restart it while requests wait, go back if it does not start: make restart-db FORCE=1
 	@$(tool) restart-db $${FORCE:+--force}
 
-backup: tool ## copy the data into a folder of backups/, beside the running site: make backup KEEP=7 KEY=FILE
+backup: tool ## copy the data into a folder in backups/, while the site runs: make backup KEEP=7 KEY=FILE
 	@$(tool) backup $${KEEP:+--keep="$$KEEP"} $${KEY:+--key="$$KEY"}
 
 restore: tool ## put the data back (asks first): make restore FILE=backups/… KEY=FILE, or TO="2026-11-23 10:00:00" in UTC
@@ -98,12 +99,12 @@ test: go tool ## unit tests, then integration tests against a second copy of the
 	@echo 'integration tests, about seven minutes ...'
 	@go -C ctl/e2e test -count=1 -timeout 40m -skip '^TestLong'
 
-# Not yet part of it: what has never passed as a whole, and what passed before the tool was rebuilt and has not been run
-# since. Run one with: go -C ctl/e2e test -v -run TestLongAbuse .
+# Not yet included: tests that have never passed as a whole, and tests that passed before the tool was rebuilt and have
+# not been run since. Run one with: go -C ctl/e2e test -v -run TestLongAbuse .
 override unproven := ^TestLong(ALargeRestore|AKilledRestore|AMySQLThatDoesNotStart|AnIndexOnAnExpression|ASearchIsRight|ANewCertificate|ACertificateIsRenewed|AnAuthority|CertsIsKilled)
 override unseen := ^TestLong(AKilledDeploy|ASecondNetwork|TheFirstRequest|ABackup|Abuse|AProlificAuthor|HalfHeaders|ADiskThatFillsUp)
 
-test-all: go tool ## what is too long for make test: repeated kills, large data, attacks
+test-all: go tool ## tests too long for make test: repeated kills, large data, attacks
 	@$(tool) images --keep
 	@go -C ctl/e2e test -count=1 -timeout 60m -v -run '^TestLong' -skip '$(unproven)|$(unseen)'
 
@@ -119,7 +120,7 @@ lint: go tool ## gofmt, vet, staticcheck, shellcheck, actionlint, and each progr
 	  docker compose --progress quiet run --rm --no-deps dns check && \
 	  docker compose --progress quiet run --rm --no-deps web nginx -t -c /run/nginx/nginx.conf
 
-images: tool ## pull or build every image, official ones in place of stand-ins; without a registry, build these from Debian packages
+images: tool ## pull or build every image, replacing stand-ins with official ones; without a registry, build stand-ins from Debian packages
 	@$(tool) images
 
 bundle: tool ## write all images, and this tool, into one archive, for machines without a network
@@ -136,7 +137,8 @@ dist: go ## build the tool for Linux, macOS and Windows into dist/, with checksu
 	done; done
 	@cd dist && if command -v sha256sum >/dev/null; then sha256sum oneserver-*; else shasum -a 256 oneserver-*; fi >SHA256SUMS
 
-# The tool of these sources. A server needs no Go: Docker builds the tool there, in the image that the application is built in.
+# Builds the tool from these sources. A server needs no Go: there, Docker builds the tool, in the image that builds the
+# application.
 tool:
 	@if command -v go >/dev/null; then CGO_ENABLED=0 go build -C ctl -o ../$(tool) .; \
 	elif [ ! -x $(tool) ] || [ -n "$$(find ctl -newer $(tool))" ]; then \
@@ -147,7 +149,7 @@ tool:
 	      "from a bundle: make load FILE=… . To start the stack without it: docker compose up" >&2; exit 1; }; \
 	fi
 
-# Without Go, what reads a bundle comes from it.
+# Without Go, the tool that reads a bundle comes from the bundle itself.
 from-bundle:
 	@command -v go >/dev/null || { set -- oneserver-images-*.tar.gz; mkdir -p bin && tar -xzmf "$${FILE:-$$1}" -C bin "oneserver-$$(uname -s)" && mv "bin/oneserver-$$(uname -s)" $(tool); }
 

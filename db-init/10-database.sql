@@ -1,11 +1,11 @@
--- Run once, on the first start, before anything listens on the network. The files follow one another by name; the
+-- Run once, on the first start, before anything listens on the network. The files run in the order of their names; the
 -- first statement that fails stops the start, and the health check then says so (services/db/healthcheck.sh).
 
--- The image has made the database. Its tables are made by the application's migrations; what they do not say about
--- text they take from here: all of Unicode, ordered and compared without regard to accents and case.
+-- The image has created the database; the application's migrations create its tables. What they leave open about text
+-- is set here: all of Unicode, ordered and compared without regard to accents and case.
 ALTER DATABASE foobar CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci;
 
--- What the stack notes about itself, apart from the site's data.
+-- The stack's notes about itself, separate from the site's data.
 CREATE DATABASE oneserver CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci;
 
 -- One row, written by the last file here: this data directory is complete, and belongs to the secrets with this id.

@@ -1,8 +1,9 @@
 #!/bin/bash
-# Makes the accounts. A script only because the passwords are in files; what each account may do is in 30-grants.sql.
+# Creates the accounts. This is a script only because the passwords are in files; 30-grants.sql says what each account
+# may do.
 #
 # The image runs this file if it is executable and sources it if it is not, and a checkout on Windows decides which. So
-# it works either way: it uses nothing of the image's entrypoint, and its settings stay inside the parentheses.
+# it works either way: it uses nothing from the image's entrypoint, and its shell settings stay inside the parentheses.
 (
     set -euo pipefail
 
@@ -10,7 +11,7 @@
         local value
         value=$(<"/run/secrets/mysql_$1_password")
         case $value in
-            '' | *[!0-9A-Za-z]*) # it goes into SQL as it is
+            '' | *[!0-9A-Za-z]*) # it goes into SQL unquoted
                 echo "/run/secrets/mysql_$1_password must hold letters and digits only" >&2
                 return 1
                 ;;
@@ -24,8 +25,8 @@
     backup=$(password backup)
     health=$(password health)
 
-    # The limits keep room among max_connections for app: a migration works on one connection while others wait for
-    # it, a dump uses one or two, and a health check that hangs is not the reason that nobody else gets in.
+    # The limits reserve room in max_connections for app: a migration works on one connection while others wait for it,
+    # a dump uses one or two, and a health check that hangs cannot lock everyone else out.
     mysql --defaults-extra-file=<(printf '[client]\npassword=%s\n' "$root") --protocol=socket --user=root <<SQL
 CREATE USER 'app'@'%' IDENTIFIED BY '$app';
 CREATE USER 'migrate'@'%' IDENTIFIED BY '$migrate' WITH MAX_USER_CONNECTIONS 5;

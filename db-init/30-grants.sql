@@ -1,4 +1,4 @@
--- Each account may do what its work needs and no more. root signs in over the socket, inside the container, only.
+-- Each account may do what its job needs and no more. root signs in only over the socket, inside the container.
 
 -- The application reads and writes rows. It cannot change or drop a table.
 GRANT SELECT, INSERT, UPDATE, DELETE ON foobar.* TO 'app'@'%';
@@ -7,7 +7,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON foobar.* TO 'app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON foobar.* TO 'migrate'@'%';
 
 -- A backup reads the site's data in one consistent view (mysqldump --single-transaction --no-tablespaces
--- --skip-masking-policies); what takes more, root does (ctl/internal/backup/dump.sh).
+-- --skip-masking-policies); root does whatever takes more than that (ctl/internal/backup/dump.sh).
 GRANT SELECT, SHOW VIEW ON foobar.* TO 'backup'@'%';
 
 -- The health check reads one row.

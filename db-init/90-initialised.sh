@@ -1,9 +1,10 @@
 #!/bin/bash
-# Notes that the first start is complete and which secrets this data belongs to: in the data directory, where it can be
-# seen with mysqld stopped, and then in the table that the health check reads. The row comes last: without it nothing
-# uses the database, and with it the file is there, so nobody takes a database in use for one that was cut off.
+# Notes that the first start is complete, and which secrets this data belongs to: first in the data directory, where the
+# note can be read while mysqld is stopped, and then in the table that the health check reads. The row comes last:
+# without it nothing uses the database, and if it exists the file does too, so a database in use is never taken for one
+# that was cut off.
 #
-# Works executed and sourced, as 20-accounts.sh does.
+# Like 20-accounts.sh, it works whether it is executed or sourced.
 (
     set -euo pipefail
 

@@ -2,11 +2,11 @@
 # hold.sh FILE COMMAND ...: answers the engine's health probe with COMMAND's result, and delays an answer that says nothing
 # new.
 #
-# A probe costs the engine 40 ms of processor time; running COMMAND inside costs next to nothing. So a failure is answered
-# at once, and so is the first success after a start or a failure. While all stays well, COMMAND runs every five seconds,
-# and the probe is answered after half a minute. FILE, in a tmpfs, notes that the engine knows: a new start begins without it.
+# A probe costs the engine 40 ms of processor time; running COMMAND inside costs next to nothing. So a failure is reported at
+# once, and so is the first success after a start or a failure. While all is well, COMMAND runs every five seconds, and the
+# probe is answered after half a minute. FILE, in a tmpfs and so gone after a restart, notes that the engine knows.
 #
-# The programs of our own images do the same themselves (`app probe`, `dns probe`).
+# The programs in our own images do the same by themselves (`app probe`, `dns probe`).
 told=$1
 shift
 

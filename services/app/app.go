@@ -1,6 +1,6 @@
-// Package app is the domain of the site: accounts and the posts that they write, which rules hold, and what the domain
-// needs from the outside, as interfaces. It imports nothing but the standard library. The packages below it are each
-// named for what they adapt: mysql keeps the data, api shows it over HTTP, and cmd/app wires both together.
+// Package app is the domain of the site: accounts and the posts that they write, the rules that hold for them, and, as
+// interfaces, what the domain needs from the outside. It imports nothing but the standard library. The packages below
+// it are named for what they adapt: mysql keeps the data, api shows it over HTTP, and cmd/app wires both together.
 package app
 
 import (
@@ -8,31 +8,32 @@ import (
 	"time"
 )
 
-// Limits of what a person writes, in characters (Unicode code points) unless said otherwise.
+// Limits on what a person writes, in characters (Unicode code points) unless stated otherwise.
 const (
 	MaxEmail    = 254 // RFC 5321, section 4.5.3.1.3
 	MaxName     = 50
-	MinPassword = 8 // as the OWASP Authentication Cheat Sheet has it
+	MinPassword = 8 // as the OWASP Authentication Cheat Sheet recommends
 	MaxPassword = 256
 	MaxTitle    = 200
 	MaxBody     = 20_000
 	MaxSearch   = 100
 )
 
-// Limits of one page of posts.
+// Limits on one page of posts.
 const (
 	DefaultPageSize = 20
 	MaxPageSize     = 100
-	ExcerptLength   = 500 // of a post's body in a list; it bounds what a page can weigh
+	ExcerptLength   = 500 // of a post's body in a list; it bounds the size of a page
 )
 
-// Lives of a session.
+// How long a session lasts.
 const (
 	SessionIdle     = 7 * 24 * time.Hour  // without a request
 	SessionAbsolute = 30 * 24 * time.Hour // since the sign-in, whatever happens
 )
 
-// Bounds of what an account keeps of the browsers that it is used with. Where there is one too many, the oldest goes.
+// Limits on what is kept about the browsers that an account is used with. If there is one too many, the oldest is
+// dropped.
 const (
 	MaxSessions = 20
 	MaxDevices  = 20
@@ -52,19 +53,19 @@ type User struct {
 type Session struct {
 	User      User
 	TokenHash Digest
-	Browser   string // what kind it is, in words that may be shown; empty where that is not known
+	Browser   string // what kind it is, in words that may be shown; empty if unknown
 	CreatedAt time.Time
 	UsedAt    time.Time // to a few minutes
 	ExpiresAt time.Time // the absolute end
 }
 
-// SignIn is what a browser is given when its user has proved who they are, and what it had before. All are digests of
+// SignIn is what a browser gets when its user has proved who they are, and what it had before. All are digests of
 // random tokens, which only the browser has.
 type SignIn struct {
 	Token     Digest // of the new session
-	OldToken  Digest // of the session that ends with that; the zero Digest if there is none
+	OldToken  Digest // of the session that the new one ends; the zero Digest if there is none
 	Device    Digest // tells the browser from others at its next sign-in, whether it is signed in or not
-	OldDevice Digest // gives way to Device
+	OldDevice Digest // replaced by Device
 	Browser   string // as in Session
 }
 
@@ -72,15 +73,15 @@ type SignIn struct {
 type Post struct {
 	ID        uint64    // given by the store, from 1 upwards in the order of writing
 	AuthorID  uint64    // 0 for the posts that the site itself came with
-	Author    string    // the author's name as it is now; empty for AuthorID 0
+	Author    string    // the author's current name; empty for AuthorID 0
 	Title     string    // one line
 	Body      string    // plain text, paragraphs separated by an empty line; in a list only its first ExcerptLength characters
 	Cut       bool      // whether Body is only the beginning
 	CreatedAt time.Time // UTC, to the microsecond
-	UpdatedAt time.Time // as CreatedAt; equal to it until the first edit
+	UpdatedAt time.Time // like CreatedAt, and equal to it until the first edit
 }
 
-// Draft is what an author writes of a post.
+// Draft is the part of a post that its author writes.
 type Draft struct {
 	Title string
 	Body  string
@@ -95,17 +96,17 @@ type Page struct {
 // Digest is a SHA-256.
 type Digest [32]byte
 
-// Once makes a request that creates something take effect once, however often it comes
+// Once makes a request that creates something take effect once, however often it arrives
 // (draft-ietf-httpapi-idempotency-key-header). The zero Once makes no promise.
 type Once struct {
 	Key     Digest // of the Idempotency-Key and of who sent it
-	Request Digest // of what was asked for: the same Key with another Request is refused (KeyReused)
+	Request Digest // of what was asked for: the same Key with a different Request is refused (KeyReused)
 }
 
-// PostStore keeps posts. Every method waits for a store that is down, for as long as ctx and the store's own bound
-// allow, and then answers with an *Error of code Unavailable.
+// PostStore keeps posts. If the store is down, every method waits for it as long as ctx and the store's own limit
+// allow, and then returns an *Error of code Unavailable.
 type PostStore interface {
-	// List returns a page of posts, newest first, and whether older ones follow.
+	// List returns a page of posts, newest first, and says whether older ones follow.
 	List(ctx context.Context, page Page) (posts []Post, more bool, err error)
 
 	// Search is List for the posts in which all words of text occur.
@@ -114,12 +115,12 @@ type PostStore interface {
 	// Get returns one post, or an *Error of code NotFound.
 	Get(ctx context.Context, id uint64) (Post, error)
 
-	// Create keeps a new post. A second call with the same once returns the first answer. TooMany where a quota is used
-	// up, Forbidden where the author has as many posts as there may be, Full where the disk has no room.
+	// Create keeps a new post. A second call with the same once returns the first answer. TooMany if a quota is used
+	// up, Forbidden if the author has reached the limit of posts, Full if the disk has no room.
 	Create(ctx context.Context, once Once, author uint64, draft Draft) (Post, error)
 
-	// Update changes a post of author's. NotFound if there is none, Forbidden if it is somebody else's, TooMany where a
-	// quota is used up, Full where it would grow and the disk has no room.
+	// Update changes a post of author's. NotFound if there is none, Forbidden if it is somebody else's, TooMany if a
+	// quota is used up, Full if it would grow and the disk has no room.
 	Update(ctx context.Context, author, id uint64, draft Draft) (Post, error)
 
 	// Delete removes a post of author's. NotFound if there is none, Forbidden if it is somebody else's.
@@ -128,35 +129,35 @@ type PostStore interface {
 
 // AccountStore keeps accounts and their sessions, and waits as a PostStore does.
 type AccountStore interface {
-	// CreateUser makes an account. Conflict if the address has one already.
+	// CreateUser makes an account. Conflict if the address already has one.
 	CreateUser(ctx context.Context, once Once, user User) error
 
 	// UserByEmail returns the user with that address, or an *Error of code NotFound.
 	UserByEmail(ctx context.Context, email string) (User, error)
 
-	// Rename changes a user's name. TooMany where a quota is used up.
+	// Rename changes a user's name. TooMany if a quota is used up.
 	Rename(ctx context.Context, user uint64, name string) error
 
-	// ChangePassword replaces oldHash by newHash. The session with the token in.OldToken goes on under in.Token; all
-	// others end, and all browsers but this one are forgotten. Conflict if the hash is no longer oldHash.
+	// ChangePassword replaces oldHash with newHash. The session with the token in.OldToken continues under in.Token;
+	// all others end, and all browsers but this one are forgotten. Conflict if the hash is no longer oldHash.
 	ChangePassword(ctx context.Context, user uint64, oldHash, newHash string, in SignIn) error
 
-	// DeleteUser removes a user whose password hash still is hash, with every session and post of theirs. For everybody
-	// they are gone at once, and the address is free; the store may take longer. Conflict if the hash is another.
+	// DeleteUser removes a user whose password hash is still hash, with all their sessions and posts. Everybody sees
+	// them gone at once, and the address is free; removing the rows may take longer. Conflict if the hash differs.
 	DeleteUser(ctx context.Context, user uint64, hash string) error
 
-	// StartSession signs a user in whose password hash still is passwordHash (Conflict otherwise). A browser has one
-	// session, with a new token at each sign-in.
+	// StartSession signs in a user whose password hash is still passwordHash (Conflict otherwise). A browser has one
+	// session, and gets a new token at each sign-in.
 	StartSession(ctx context.Context, user uint64, passwordHash string, in SignIn) error
 
-	// KnowsDevice reports whether the user has signed in before with the browser that has that token.
+	// KnowsDevice reports whether the user has signed in before from the browser with that token.
 	KnowsDevice(ctx context.Context, user uint64, device Digest) (bool, error)
 
 	// Session returns the session with that token and notes that it was used, or an *Error of code NotFound if there
 	// is none or it has expired.
 	Session(ctx context.Context, token Digest) (Session, error)
 
-	// Sessions returns a user's sessions that have not ended, the one that was used last first.
+	// Sessions returns a user's sessions that have not ended, the most recently used first.
 	Sessions(ctx context.Context, user uint64) ([]Session, error)
 
 	// EndSession removes the session with that token, if there is one.
@@ -168,12 +169,12 @@ type Bucket struct {
 	Name     string // such as "sign-in network 203.0.113.7"; the store keeps only a digest of it
 	Burst    int
 	Interval time.Duration
-	Weight   int // how often one attempt counts, at most Burst; 0 is once
+	Weight   int // how many times one attempt counts, at most Burst; 0 means once
 }
 
-// Throttle counts attempts, for all replicas together.
+// Throttle counts attempts across all replicas.
 type Throttle interface {
-	// Take counts one attempt in every bucket, before its outcome is known. Where one is full it counts nothing and
+	// Take counts one attempt in every bucket, before its outcome is known. If one is full, it counts nothing and
 	// returns how long to wait.
 	Take(ctx context.Context, buckets ...Bucket) (wait time.Duration, err error)
 

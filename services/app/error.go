@@ -11,17 +11,17 @@ type Code string
 const (
 	Invalid      Code = "invalid"      // the caller's input breaks a rule; the same call fails again
 	Unauthorized Code = "unauthorized" // nobody is signed in, or the password is wrong
-	Forbidden    Code = "forbidden"    // whoever asks may not do that
-	NotFound     Code = "not_found"    // what was asked for is not there
+	Forbidden    Code = "forbidden"    // the caller may not do that
+	NotFound     Code = "not_found"    // what was asked for does not exist
 	Conflict     Code = "conflict"     // what was asked for has changed meanwhile
-	KeyReused    Code = "key_reused"   // an idempotency key came with another request than at first
+	KeyReused    Code = "key_reused"   // an idempotency key arrived with a different request from its first
 	TooMany      Code = "too_many"     // too many attempts; after RetryAfter one more is allowed
-	Full         Code = "full"         // there is no room to keep more; reading and removing go on
+	Full         Code = "full"         // there is no room for more; reading and removing still work
 	Unavailable  Code = "unavailable"  // something that is needed is down; the same call may succeed later
 	Internal     Code = "internal"     // a fault of ours
 )
 
-// Error is a failure that may be told to the outside. Message and Fields are safe to show to anybody;
+// Error is a failure that outsiders may be told about. Message and Fields are safe to show to anybody;
 // Err is the cause, for the log only.
 type Error struct {
 	Code       Code
@@ -46,8 +46,8 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// AsError returns the Error in err's chain. Any other error is a fault of ours: it comes back as the cause of one
-// with code Internal, whose message tells nothing.
+// AsError returns the Error in err's chain. Any other error is a fault of ours: it is wrapped in an Error of code
+// Internal, whose message gives nothing away.
 func AsError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e

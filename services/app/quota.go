@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// Quotas bound what visitors can make the site keep. Those for a day are buckets: so much at once, and as much again
-// until the same time tomorrow. 0 is no bound.
+// Quotas limit how much visitors can make the site store. The daily ones are buckets: that much can be used at once,
+// and it refills by the same time tomorrow. 0 means no limit.
 type Quotas struct {
 	AccountPosts  int // that one account may have
 	AccountWrites int // posts, edits and new names of one account in a day
-	SiteText      int // thousands of bytes of them in a day, all accounts together
+	SiteText      int // thousands of bytes that all accounts together write in a day
 	SiteAccounts  int // sign-ups in a day
 }
 
-// Shares of what the whole site may keep. One account cannot keep all others from writing, and neither can any number of
-// new ones; nor can one network keep others from signing up.
+// Shares of what the whole site may store. Neither one account nor any number of new ones can keep the others from
+// writing, and one network cannot keep others from signing up.
 const (
 	accountShare  = 100 // an account may write a hundredth of SiteText
 	newcomerShare = 4   // all accounts younger than newcomer together a quarter
@@ -24,16 +24,16 @@ const (
 	networkShare  = 10 // a network may make a tenth of SiteAccounts
 )
 
-// siteShards is into how many buckets those of the whole site are divided. A write locks its buckets until it is on disk:
-// with one for all, the site would write one post at a time. Each write takes one of them at random, so that what is left
-// at the end, when some are full and some are not, is a few hundredths.
+// siteShards is the number of buckets into which each of the whole site's buckets is divided. A write locks its buckets
+// until it is on disk: with a single bucket, the site would write one post at a time. Each write picks one at random, so
+// at the end, when some are full and some are not, only a few hundredths are left unused.
 const siteShards = 16
 
-// writeWeight is what a write takes beside its text, in thousands of bytes: its row, its place in each index and its
-// events in the binary log.
+// writeWeight is the space that a write needs besides its text, in thousands of bytes: its row, its place in each index
+// and its events in the binary log.
 const writeWeight = 1
 
-// Writes returns the buckets in which an account's write of that many bytes is counted.
+// Writes returns the buckets that count a write of that many bytes by an account.
 func (q Quotas) Writes(user User, bytes int, now time.Time) []Bucket {
 	var buckets []Bucket
 	if q.AccountWrites > 0 {
@@ -53,7 +53,7 @@ func (q Quotas) Writes(user User, bytes int, now time.Time) []Bucket {
 	return buckets
 }
 
-// SignUps returns the buckets in which a sign-up is counted. network is where it comes from, empty if that is not known.
+// SignUps returns the buckets that count a sign-up. network is where it comes from, empty if unknown.
 func (q Quotas) SignUps(network string) []Bucket {
 	if q.SiteAccounts == 0 {
 		return nil

@@ -22,22 +22,22 @@ import (
 	_ "golang.org/x/crypto/x509roots/fallback" // Mozilla's roots: the image has no files but this program
 )
 
-// account is one that was opened at an authority.
+// account is an account that was opened with an authority.
 type account struct {
 	Directory string
 	Key       string // PEM
 	Location  string // empty until the authority has answered
 }
 
-// order is one that is under way. With it a start after a kill goes on where the one before ended, and asks for no second
-// certificate.
+// order is an order in progress. It lets a start after a kill continue where the previous one ended, without asking for a
+// second certificate.
 type order struct {
 	Directory string
 	Location  string
 	Key       string // the certificate's, PEM
 }
 
-// waitError is a refusal that names a time before which not to ask again.
+// waitError is a refusal that says when to ask again at the earliest.
 type waitError struct {
 	error
 	after time.Duration
@@ -45,7 +45,7 @@ type waitError struct {
 
 func (e *waitError) Unwrap() error { return e.error }
 
-// client speaks to the authority. What it sends is checked by the library, what comes back is bounded here.
+// client speaks to the authority. The library checks what it sends; what comes back is bounded here.
 func (k *keeper) client() *acme.Client {
 	return &acme.Client{Directory: k.directory, UserAgent: "oneserver", PollTimeout: 2 * time.Minute,
 		PollInterval: time.Second, HTTPClient: &http.Client{Timeout: k.patience, Transport: bounded{k.transport}}}
@@ -71,10 +71,10 @@ func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// refusals is the key of a context's place for the last Retry-After: the library keeps it to itself.
+// refusals is the context key under which the last Retry-After is kept: the library does not pass it on.
 type refusals struct{}
 
-// retryAfter reads the header field (RFC 9110, section 10.2.3); zero where it says nothing.
+// retryAfter reads the header field (RFC 9110, section 10.2.3), and returns zero if it says nothing.
 func retryAfter(value string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second
@@ -104,7 +104,7 @@ func (k *keeper) obtain(ctx context.Context, have held) (held, error) {
 	return got, err
 }
 
-// order goes through the steps of RFC 8555, section 7.4. Each leaves behind what the next start needs to go on.
+// order goes through the steps of RFC 8555, section 7.4. Each step leaves behind what the next start needs to continue.
 func (k *keeper) order(ctx context.Context, have held) (held, error) {
 	client := k.client()
 	directory, err := client.GetDirectory(ctx)
@@ -133,7 +133,7 @@ func (k *keeper) order(ctx context.Context, have held) (held, error) {
 	return got, err
 }
 
-// openAccount returns the account at the authority, and opens one where there is none.
+// openAccount returns the account with the authority, and opens one if there is none.
 func (k *keeper) openAccount(ctx context.Context, client *acme.Client, directory acme.Directory) (acme.Account, error) {
 	var kept account
 	if _, err := load(k.places.account(), &kept); err != nil {
@@ -149,7 +149,7 @@ func (k *keeper) openAccount(ctx context.Context, client *acme.Client, directory
 			return acme.Account{}, err
 		}
 		kept = account{Directory: k.directory, Key: string(text)}
-		if err := keep(k.places.account(), kept); err != nil { // before it is used: a kill then opens no second account
+		if err := keep(k.places.account(), kept); err != nil { // before its first use, so that a kill does not lead to a second account
 			return acme.Account{}, err
 		}
 	}
@@ -185,7 +185,7 @@ func termsOf(directory acme.Directory) string {
 	return directory.Meta.TermsOfService
 }
 
-// openOrder returns the order that is under way, or a new one.
+// openOrder returns the order in progress, or a new one.
 func (k *keeper) openOrder(ctx context.Context, client *acme.Client, who acme.Account, have held) (acme.Order, order, error) {
 	var kept order
 	if there, err := load(k.places.order(), &kept); err != nil {
@@ -269,10 +269,10 @@ func (k *keeper) finish(ctx context.Context, client *acme.Client, who acme.Accou
 	return held{one, got}, keep(k.places.certificate(), one)
 }
 
-// tokenForm is what a token may be made of (RFC 8555, section 8.3); it becomes the name of a file.
+// tokenForm matches what a token may consist of (RFC 8555, section 8.3); the token becomes a file name.
 var tokenForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
-// prove answers the challenge by which the authority finds out that a name leads here: a file that web serves to it.
+// prove answers the challenge by which the authority checks that a name leads here: it fetches a file from web.
 func (k *keeper) prove(ctx context.Context, client *acme.Client, who acme.Account, location string) error {
 	authorization, err := client.GetAuthorization(ctx, who, location)
 	if err != nil {
@@ -293,7 +293,7 @@ func (k *keeper) prove(ctx context.Context, client *acme.Client, who acme.Accoun
 		if err := replace(path, []byte(challenge.KeyAuthorization), 0o644); err != nil {
 			return err
 		}
-		defer os.Remove(path) // what a kill leaves there is harmless, and goes with the next start of the volume
+		defer os.Remove(path) // a file that a kill leaves there is harmless, and goes with the next start of the volume
 		if err := k.webAnswers(ctx, challenge); err != nil {
 			return err
 		}
@@ -308,7 +308,7 @@ func (k *keeper) prove(ctx context.Context, client *acme.Client, who acme.Accoun
 	return fmt.Errorf("the authority does not offer HTTP-01 for %s", authorization.Identifier.Value)
 }
 
-// webAnswers waits until web serves the answer. The authority counts failures, so it is told to look only then.
+// webAnswers waits until web serves the answer. Only then is the authority told to look, because it counts failures.
 func (k *keeper) webAnswers(ctx context.Context, challenge acme.Challenge) error {
 	client := &http.Client{
 		Timeout:       2 * time.Second,

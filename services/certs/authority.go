@@ -16,18 +16,19 @@ import (
 
 const day = 24 * time.Hour
 
-// What the stack's own authority is for, besides the domain and what is below it: this machine.
+// Besides the domain and its subdomains, the stack's own authority covers this machine.
 var (
 	ownName      = "localhost"
 	ownAddresses = []net.IP{net.IPv4(127, 0, 0, 1).To4(), net.IPv6loopback}
 )
 
-// ownAuthority returns the stack's own authority and whether it is a new one. One that is there is kept as long as it can be: people
-// have told their browsers to trust it.
+// ownAuthority returns the stack's own authority and says whether it is new. An existing one is kept as long as possible,
+// because people have told their browsers to trust it.
 func ownAuthority(p places, domain string, now time.Time) (authority pair, isNew bool, err error) {
 	text, err := os.ReadFile(p.root())
 	if err == nil {
-		// What cannot be read any more, is over, or was made by a clock that has since been put right, is made anew.
+		// One that can no longer be read, has expired, or was made by a wrong clock that has since been set right is
+		// replaced.
 		if authority, err := parsePair(text); err == nil && now.After(authority.leaf.NotBefore) && now.Before(authority.leaf.NotAfter.Add(-100*day)) {
 			return authority, false, nil
 		}
@@ -41,8 +42,8 @@ func ownAuthority(p places, domain string, now time.Time) (authority pair, isNew
 	return authority, true, replace(p.root(), authority.pem, 0o600)
 }
 
-// makeAuthority makes a root that can vouch for the domain and for this machine, and for nothing else: whoever trusts it
-// risks no other site (RFC 5280, section 4.2.1.10).
+// makeAuthority makes a root that can vouch for the domain and for this machine, and for nothing else: trusting it puts
+// no other site at risk (RFC 5280, section 4.2.1.10).
 func makeAuthority(domain string, now time.Time) (pair, error) {
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "oneserver of " + domain + ", " + now.UTC().Format("2006-01-02")},
@@ -75,7 +76,7 @@ func makeLeaf(authority pair, names []string, now time.Time) (pair, error) {
 	}, &authority)
 }
 
-// sign makes a key and its certificate, signed by the authority, or by itself where there is none.
+// sign makes a key and its certificate, signed by the authority, or by itself if there is none.
 func sign(template *x509.Certificate, authority *pair) (pair, error) {
 	key, err := newKey()
 	if err != nil {
@@ -96,7 +97,7 @@ func sign(template *x509.Certificate, authority *pair) (pair, error) {
 	return newPair(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), key)
 }
 
-// certificateOf is the certificate alone, in PEM.
+// certificateOf returns the certificate alone, in PEM.
 func certificateOf(p pair) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.leaf.Raw})
 }

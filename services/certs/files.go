@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// replace puts a file in place whole or not at all, also when this program or the machine ends at any moment.
+// replace puts a file in place whole or not at all, even if this program or the machine stops at any moment.
 func replace(path string, text []byte, mode fs.FileMode) (err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
@@ -44,7 +44,7 @@ func replace(path string, text []byte, mode fs.FileMode) (err error) {
 	return folder.Sync()
 }
 
-// sweep removes what a kill between the two steps of replace has left.
+// sweep removes what a kill between the two steps of replace has left behind.
 func sweep(folder string) error {
 	left, err := filepath.Glob(filepath.Join(folder, ".new-*"))
 	for _, path := range left {
@@ -53,7 +53,7 @@ func sweep(folder string) error {
 	return err
 }
 
-// keep writes a value for load.
+// keep writes a value for load to read.
 func keep(path string, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -62,7 +62,7 @@ func keep(path string, value any) error {
 	return replace(path, text, 0o600)
 }
 
-// load reads what keep wrote. It says whether there is such a file; one that is damaged is an error.
+// load reads what keep wrote. It says whether the file exists; a damaged one is an error.
 func load(path string, value any) (there bool, err error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -77,7 +77,7 @@ func load(path string, value any) (there bool, err error) {
 	return true, nil
 }
 
-// remove removes a file that may not be there.
+// remove removes a file that may not exist.
 func remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -17,24 +17,25 @@ import (
 )
 
 const (
-	lookEvery = time.Minute     // at the clock, which can jump
-	soon      = time.Second     // until web serves what was written a moment ago
-	askAgain  = 6 * time.Hour   // when to renew, where the authority does not say when to ask again
-	orderTime = 5 * time.Minute // for an order with all that belongs to it
+	lookEvery = time.Minute     // how often to check the clock, which can jump
+	soon      = time.Second     // until web serves what was just written
+	askAgain  = 6 * time.Hour   // when to ask about renewal again, if the authority does not say
+	orderTime = 5 * time.Minute // for an order and everything that belongs to it
 )
 
-// pauses are the times between attempts that fail. So there are at most four in any hour: Let's Encrypt allows five failed
-// validations.
+// pauses are the times between failing attempts. They allow at most four in any hour, because Let's Encrypt allows five
+// failed validations.
 var pauses = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour}
 
-// longestWait bounds what an authority can make us wait, and what is left of a wait that was written down by a wrong clock.
+// longestWait bounds how long an authority can make us wait, and how long is left of a wait that was recorded while the
+// clock was wrong.
 const longestWait = 8 * day
 
 // keeper keeps the certificate that web serves.
 type keeper struct {
 	settings
 	log *slog.Logger
-	now func() time.Time // without the monotonic clock, which does not see a jump
+	now func() time.Time // without the monotonic clock, which does not notice a jump
 
 	transport http.RoundTripper // to the authority
 	patience  time.Duration     // with one answer of it
@@ -42,7 +43,7 @@ type keeper struct {
 	failures int       // since the last success
 	next     time.Time // no attempt before
 
-	// What the authority says of when to renew the certificate of this serial number.
+	// The authority's advice on when to renew the certificate with this serial number.
 	advice struct {
 		serial string
 		renew  time.Time // zero where it says nothing
@@ -55,14 +56,15 @@ func newKeeper(s settings, log *slog.Logger) *keeper {
 	return &keeper{settings: s, log: log, now: func() time.Time { return time.Now().Round(0) }, transport: http.DefaultTransport, patience: 30 * time.Second}
 }
 
-// issued is a certificate that an authority has issued, as it is kept.
+// issued is a certificate that an authority has issued, in the form in which it is kept.
 type issued struct {
 	Directory string   // of the authority
 	CAA       []string // the names by which CAA records allow that authority (RFC 8659)
 	PEM       string   // the chain, then the key
 }
 
-// run keeps the certificate until ctx ends. It returns an error only where files cannot be written: then nothing can be done.
+// run keeps the certificate until ctx ends. It returns an error only if files cannot be written, since it can do nothing
+// then.
 func (k *keeper) run(ctx context.Context) error {
 	for _, folder := range []string{k.places.shared, k.places.own, k.places.challenges()} {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -88,8 +90,8 @@ func (k *keeper) run(ctx context.Context) error {
 	return nil
 }
 
-// step does what is due: it has web serve the best certificate that is there, and orders a better one. It returns after
-// which time to look again.
+// step does what is due: it has web serve the best certificate available, and orders a better one. It returns how long
+// to wait before the next step.
 func (k *keeper) step(ctx context.Context) (time.Duration, error) {
 	have, err := k.stored()
 	if err != nil {
@@ -115,7 +117,7 @@ func (k *keeper) step(ctx context.Context) (time.Duration, error) {
 	return k.serve(ctx, got)
 }
 
-// held is an issued certificate, parsed. Its zero value is none.
+// held is an issued certificate, parsed. Its zero value means that there is none.
 type held struct {
 	issued
 	pair pair
@@ -123,7 +125,8 @@ type held struct {
 
 func (h held) there() bool { return h.pair.leaf != nil }
 
-// stored reads the certificate that was issued for this domain. One that cannot be read is logged, and is none.
+// stored reads the certificate that was issued for this domain. If it cannot be read, that is logged, and counts as
+// none.
 func (k *keeper) stored() (held, error) {
 	var one issued
 	there, err := load(k.places.certificate(), &one)
@@ -175,7 +178,7 @@ func (k *keeper) serve(ctx context.Context, have held) (time.Duration, error) {
 	if text, err := os.ReadFile(k.places.public()); err == nil && string(text) == marker {
 		return lookEvery, k.settle()
 	}
-	// What follows from it binds visitors (HSTS) and other authorities (CAA). So it waits until web does serve it.
+	// The consequences bind visitors (HSTS) and other authorities (CAA). So they wait until web really serves it.
 	served, err := k.served(ctx)
 	if err != nil || !served.Equal(have.pair.leaf) {
 		return soon, nil
@@ -196,7 +199,8 @@ func (k *keeper) settle() error {
 	return replace(k.places.settled(), nil, 0o644)
 }
 
-// prepareOwn sees to the own authority, and unless a public one's is served, to its certificate.
+// prepareOwn makes sure that the stack's own authority exists, and, unless a public authority's certificate is served,
+// its certificate too.
 func (k *keeper) prepareOwn(public bool) error {
 	authority, isNew, err := ownAuthority(k.places, k.domain, k.now())
 	if err != nil {
@@ -230,7 +234,7 @@ func (k *keeper) prepareOwn(public bool) error {
 	return k.write(leaf)
 }
 
-// write puts a pair where web reads it. The group may read it, which is web's.
+// write puts a pair where web reads it. It is readable by the group of web.
 func (k *keeper) write(p pair) error {
 	if text, err := os.ReadFile(k.places.site()); err == nil && bytes.Equal(text, p.pem) {
 		return nil
@@ -253,7 +257,8 @@ func (k *keeper) due(ctx context.Context, have held) bool {
 	return !now.Before(k.renewal(ctx, have.pair.leaf))
 }
 
-// renewal is when the certificate should be renewed: as its authority advises (RFC 9773), or as renewalOf says.
+// renewal returns when the certificate should be renewed: when its authority advises (RFC 9773), or else when renewalOf
+// says.
 func (k *keeper) renewal(ctx context.Context, leaf *x509.Certificate) time.Time {
 	own := renewalOf(leaf)
 	serial := leaf.SerialNumber.String()
@@ -271,7 +276,7 @@ func (k *keeper) renewal(ctx context.Context, leaf *x509.Certificate) time.Time 
 			if info.RetryAfter != nil {
 				k.advice.again = now.Add(min(max(info.RetryAfter.Sub(now), time.Minute), day))
 			}
-			if !info.SuggestedWindow.Start.Equal(k.advice.start) { // drawn once from each window
+			if !info.SuggestedWindow.Start.Equal(k.advice.start) { // chosen at random, once for each window
 				k.advice.start, k.advice.renew = info.SuggestedWindow.Start, info.SelectedTime
 				k.log.Info("the authority says when to renew", "renew", k.advice.renew, "why", info.ExplanationURL)
 			}
@@ -283,7 +288,7 @@ func (k *keeper) renewal(ctx context.Context, leaf *x509.Certificate) time.Time 
 	return k.advice.renew
 }
 
-// waitsUntil is until when the authority wants no question; zero if it has not said so.
+// waitsUntil returns the time until which the authority wants no requests; zero if it has not named one.
 func (k *keeper) waitsUntil() time.Time {
 	text, err := os.ReadFile(k.places.wait())
 	if err != nil {
@@ -301,7 +306,7 @@ func (k *keeper) failed(cause error, have held) error {
 	k.failures++
 	now := k.now()
 	pause := pauses[min(k.failures, len(pauses))-1]
-	k.next = now.Add(pause + rand.N(pause/5)) // not together with everybody else
+	k.next = now.Add(pause + rand.N(pause/5)) // random, so as not to come at the same time as everybody else
 	var limited *waitError
 	if errors.As(cause, &limited) {
 		until := now.Add(min(limited.after, longestWait))
@@ -325,7 +330,7 @@ func (k *keeper) failed(cause error, have held) error {
 	return nil
 }
 
-// sameNames says whether two lists have the same names, in any order.
+// sameNames says whether two lists contain the same names, in any order.
 func sameNames(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }

@@ -1,5 +1,5 @@
-// Command certs keeps the site's certificate: one of an authority of its own at once, and one that every browser trusts
-// where ACME names an authority to ask. Nginx reads what it writes, without a reload.
+// Command certs keeps the site's certificate: at once, one from the stack's own authority; then, if ACME names an
+// authority to ask, one that every browser trusts. Nginx reads what it writes, without a reload.
 package main
 
 import (

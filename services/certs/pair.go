@@ -20,7 +20,7 @@ type pair struct {
 	pem  []byte // the chain, then the key
 }
 
-// parsePair reads a pair from PEM, and refuses a key that is another certificate's.
+// parsePair reads a pair from PEM, and refuses a key that belongs to another certificate.
 func parsePair(text []byte) (pair, error) {
 	both, err := tls.X509KeyPair(text, text)
 	if err != nil {
@@ -33,7 +33,7 @@ func parsePair(text []byte) (pair, error) {
 	return pair{both.Leaf, key, text}, nil
 }
 
-// newPair makes a pair of a chain in PEM and its key.
+// newPair makes a pair from a chain in PEM and its key.
 func newPair(chain []byte, key crypto.Signer) (pair, error) {
 	keyText, err := encodeKey(key)
 	if err != nil {
@@ -42,7 +42,7 @@ func newPair(chain []byte, key crypto.Signer) (pair, error) {
 	return parsePair(append(bytes.TrimRight(chain, "\n"), append([]byte("\n"), keyText...)...))
 }
 
-// newKey makes a key on P-256, which every browser takes and is quick to sign with.
+// newKey makes a key on P-256, which every browser accepts and which signs quickly.
 func newKey() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
 
 func encodeKey(key crypto.Signer) ([]byte, error) {
@@ -69,7 +69,7 @@ func decodeKey(text []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// isFor says whether the certificate has all these names.
+// isFor says whether the certificate covers all these names.
 func isFor(certificate *x509.Certificate, names []string) bool {
 	for _, name := range names {
 		if certificate.VerifyHostname(name) != nil {
@@ -79,8 +79,8 @@ func isFor(certificate *x509.Certificate, names []string) bool {
 	return true
 }
 
-// renewalOf is when a certificate should be renewed if nobody says otherwise: at a third of its life left, at half if it
-// lives for less than ten days (as Let's Encrypt advises).
+// renewalOf returns when a certificate should be renewed unless its authority says otherwise: with a third of its life
+// left, or half if it lives for less than ten days (as Let's Encrypt advises).
 func renewalOf(certificate *x509.Certificate) time.Time {
 	life := certificate.NotAfter.Sub(certificate.NotBefore)
 	left := life / 3
@@ -90,7 +90,8 @@ func renewalOf(certificate *x509.Certificate) time.Time {
 	return certificate.NotAfter.Add(-left)
 }
 
-// urgentFrom is when its end is so near that somebody must look: a week, or a quarter of a short life.
+// urgentFrom returns when the certificate's end is so near that somebody must act: with a week left, or a quarter of a
+// short life.
 func urgentFrom(certificate *x509.Certificate) time.Time {
 	return certificate.NotAfter.Add(-min(7*24*time.Hour, certificate.NotAfter.Sub(certificate.NotBefore)/4))
 }

@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// served is the certificate that web shows to a visitor of the site.
+// served returns the certificate that web presents to a visitor of the site.
 func (s settings) served(ctx context.Context) (*x509.Certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	dialer := tls.Dialer{Config: &tls.Config{
 		ServerName:         "www." + s.domain,
-		InsecureSkipVerify: true, // it is looked at, and nothing is sent
+		InsecureSkipVerify: true, // the certificate is only inspected, and nothing is sent
 	}}
 	connection, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(s.web, strconv.Itoa(s.webTLS)))
 	if err != nil {
@@ -28,11 +28,12 @@ func (s settings) served(ctx context.Context) (*x509.Certificate, error) {
 	return connection.(*tls.Conn).ConnectionState().PeerCertificates[0], nil
 }
 
-// takenOverWithin is how long web may go on with the certificate before: nginx.conf has it look every five seconds.
+// takenOverWithin is how long web may continue with the previous certificate: nginx.conf has it check every five
+// seconds.
 const takenOverWithin = 15 * time.Second
 
-// healthcheck says what is wrong with the certificate that web serves, never with the file. That web cannot be reached is
-// left to web's own check.
+// healthcheck says what is wrong with the certificate that web serves, never with the file. If web cannot be reached,
+// web's own check reports it.
 func healthcheck(ctx context.Context, s settings) error {
 	text, err := os.ReadFile(s.places.site())
 	if err != nil {
@@ -51,7 +52,7 @@ func healthcheck(ctx context.Context, s settings) error {
 		return fmt.Errorf("web serves a certificate that ends on %s instead of the one that ends on %s: docker compose restart web",
 			leaf.NotAfter.UTC().Format(time.DateOnly), wanted.leaf.NotAfter.UTC().Format(time.DateOnly))
 	}
-	failure, _ := os.ReadFile(s.places.failure()) // mostly there is none
+	failure, _ := os.ReadFile(s.places.failure()) // usually there is none
 	why := strings.TrimSpace(string(failure))
 	switch left := leaf.NotAfter.Sub(now); {
 	case left < 0:

@@ -13,7 +13,7 @@ import (
 // settings are what the environment says.
 type settings struct {
 	domain    string // lower case, without the final dot
-	directory string // URL of the ACME directory; empty where no authority is asked
+	directory string // URL of the ACME directory; empty if no authority is asked
 	email     string
 	eabID     string // with eabKey, or both empty
 	eabKey    string // base64url without padding
@@ -23,28 +23,29 @@ type settings struct {
 	places    places
 }
 
-// names are those that the certificate of a public authority is for.
+// names returns the names that a public authority's certificate is for.
 func (s settings) names() []string { return []string{s.domain, "www." + s.domain} }
 
-// places are the folders. What web reads is in shared. What could not be made again is in own, for this program alone: the
-// authority's key, the ACME account, the certificate that was issued and the order that is under way. What is in run goes with the container.
+// places are the folders. Files that web reads are in shared. Files that could not be made again are in own, which only this
+// program sees: the authority's key, the ACME account, the issued certificate and the order in progress. Files in run disappear
+// with the container.
 type places struct{ shared, own, run string }
 
 func (p places) site() string       { return filepath.Join(p.shared, "site.pem") }  // what web serves: the chain, then the key
-func (p places) public() string     { return filepath.Join(p.shared, "public") }    // there while web serves what a public authority issued
-func (p places) settled() string    { return filepath.Join(p.shared, "settled") }   // there when public has been for a week
-func (p places) authority() string  { return filepath.Join(p.shared, "ca.crt") }    // the own authority's certificate
+func (p places) public() string     { return filepath.Join(p.shared, "public") }    // exists while web serves a certificate from a public authority
+func (p places) settled() string    { return filepath.Join(p.shared, "settled") }   // exists once public has existed for a week
+func (p places) authority() string  { return filepath.Join(p.shared, "ca.crt") }    // the certificate of the stack's own authority
 func (p places) challenges() string { return filepath.Join(p.shared, "challenge") } // answers to HTTP-01
 
 func (p places) root() string        { return filepath.Join(p.own, "authority.pem") } // its certificate, then its key
 func (p places) account() string     { return filepath.Join(p.own, "account.json") }
 func (p places) order() string       { return filepath.Join(p.own, "order.json") }
 func (p places) certificate() string { return filepath.Join(p.own, "certificate.json") }
-func (p places) wait() string        { return filepath.Join(p.own, "wait") } // until when the authority wants no question
+func (p places) wait() string        { return filepath.Join(p.own, "wait") } // until when the authority wants no requests
 
-func (p places) failure() string { return filepath.Join(p.run, "failure") } // why no certificate came, for the health check
+func (p places) failure() string { return filepath.Join(p.run, "failure") } // why no certificate was obtained, for the health check
 
-// domainForm keeps what is no domain out of names of files; what is wrong with a domain, dns says better.
+// domainForm keeps anything that is not a domain out of file names; dns explains better what is wrong with one.
 var domainForm = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
 
 // readSettings reads and checks the settings. Its error is one line that says what to write instead.
@@ -57,7 +58,7 @@ func readSettings(getenv func(string) string) (settings, error) {
 	if !domainForm.MatchString(s.domain) {
 		return settings{}, fmt.Errorf("DOMAIN=%q is not a domain; write for example DOMAIN=foobar.com in .env", s.domain)
 	}
-	s.places.own = filepath.Join(s.places.own, s.domain) // so that a domain which comes back finds its certificate
+	s.places.own = filepath.Join(s.places.own, s.domain) // so that if a domain is set again later, its certificate is found
 	if s.directory != "" {
 		if at, err := url.Parse(s.directory); err != nil || at.Scheme != "https" || at.Host == "" || at.User != nil {
 			return settings{}, fmt.Errorf("ACME=%q is not the https:// URL of an ACME directory; write for example ACME=https://acme-v02.api.letsencrypt.org/directory in .env", s.directory)

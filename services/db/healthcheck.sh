@@ -2,15 +2,15 @@
 # Says whether the database serves: exit 0, or 1 and the reason, which `docker inspect` and `make doctor` show.
 #
 # It cannot be fooled by the server that the image runs while it initialises, since that one has no TCP, nor by a first
-# start that was cut off, since the row it reads is written at the end of it (db-init/90-initialised.sh). It signs in
-# as the least of the accounts; the password reaches the client through a pipe, not on its command line.
+# start that was cut off, since the row that it reads is written at the very end (db-init/90-initialised.sh). It signs
+# in as the least privileged account; the password reaches the client through a pipe, not on its command line.
 
 secrets=/run/secrets
 data=/var/lib/mysql
 disk=/run/disk
 
-# How many bytes are free here, for app, which cannot see this disk (services/app/disk). It changes nothing of the verdict:
-# nobody gains anything by a database that is taken away because its disk is full.
+# Tells app, which cannot see this disk, how many bytes are free here (services/app/disk). This does not affect the
+# verdict: taking the database away because its disk is full would help nobody.
 if [ -d $disk ]; then
     read -r blocks size < <(stat --file-system --format='%a %S' $data) &&
         printf '%s\n' $((blocks * size)) >$disk/free.new && mv $disk/free.new $disk/free
@@ -23,8 +23,8 @@ ask() {
         --batch --skip-column-names --execute='SELECT stack_id FROM oneserver.initialised' 2>&1
 }
 
-# A server that is just starting is waited for: whoever depends on it then starts at once, and not after the next
-# interval. All of it stays within the time limit in compose.yaml.
+# If the server is just starting, wait for it: services that depend on it can then start at once instead of after the
+# next interval. The whole check stays within the time limit in compose.yaml.
 answer=$(ask)
 result=$?
 while [[ $answer == *'ERROR 2003'* && $SECONDS -lt 1 ]]; do

@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// maxConnections is how many TCP connections are kept. Each takes 4 kB, and a resolver's lives for some milliseconds.
+	// maxConnections is how many TCP connections are kept. Each takes 4 kB, and a resolver's lasts a few milliseconds.
 	maxConnections = 1000
-	// lookEvery bounds what comes on top: what the kernel hands over in that time, some hundred.
+	// lookEvery bounds the excess: the connections, a few hundred, that the kernel hands over in that time.
 	lookEvery = 20 * time.Millisecond
 )
 
 // boundConnections closes TCP connections beyond maxConnections until ctx ends: the oldest ones of the addresses that have
-// most. So nobody is refused, and a flood pushes out its own. CoreDNS itself takes what comes, until memory or the file
-// descriptors end, and offers no place to put a listener of one's own: hence from the process's open files.
+// most. So nobody is refused, and a flood pushes out its own connections. CoreDNS itself accepts every connection until
+// memory or file descriptors run out, and has no hook for a custom listener; so this works on the process's open files.
 func boundConnections(ctx context.Context) error {
-	files, err := os.Open("/dev/fd") // once, since opening takes a descriptor
+	files, err := os.Open("/dev/fd") // only once, since opening it takes a descriptor
 	if err != nil {
 		return fmt.Errorf("list the open files: %w", err)
 	}
@@ -60,13 +60,13 @@ func boundConnections(ctx context.Context) error {
 	return nil
 }
 
-// connection is a TCP connection with the file descriptor that it has.
+// connection is a TCP connection and its file descriptor.
 type connection struct {
 	fd   int
 	peer netip.AddrPort
 }
 
-// look lists the TCP connections in the order in which it saw them first; before is what it returned last.
+// look lists the TCP connections in the order in which it first saw them; before is what the last call returned.
 func look(files *os.File, before []connection) ([]connection, error) {
 	if _, err := files.Seek(0, 0); err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func look(files *os.File, before []connection) ([]connection, error) {
 	return after, nil
 }
 
-// peerOf says who is at the other end of a connection; not connected is whatever else has a file descriptor.
+// peerOf says who is at the other end of a connection. Anything else that has a file descriptor is not connected.
 func peerOf(fd int) (peer netip.AddrPort, connected bool) {
 	address, err := syscall.Getpeername(fd)
 	if err != nil {
@@ -113,8 +113,8 @@ func peerOf(fd int) (peer netip.AddrPort, connected bool) {
 	return peer, false
 }
 
-// surplus picks of the connections, the oldest of which comes first, those that are beyond room: each address keeps as many of
-// its newest as there is room for if all get the same.
+// surplus picks the connections that exceed room. The oldest come first in connections; each address keeps its newest, up to
+// an equal share of room.
 func surplus(open []connection, room int) []connection {
 	if len(open) <= room {
 		return nil
@@ -124,7 +124,7 @@ func surplus(open []connection, room int) []connection {
 		held[one.peer.Addr()]++
 	}
 	counts := slices.Sorted(maps.Values(held))
-	share, left := 0, room // what each may keep, and what is then left of the room
+	share, left := 0, room // what each address may keep, and how much room is then left
 	for i, count := range counts {
 		if more := count - share; more*(len(counts)-i) <= left {
 			share, left = count, left-more*(len(counts)-i)
@@ -140,17 +140,17 @@ func surplus(open []connection, room int) []connection {
 			picked = append(picked, one)
 		}
 	}
-	// What is left of the room is for the newest of these.
+	// The room that is left goes to the newest of these.
 	return picked[:len(picked)-min(left, len(picked))]
 }
 
-// reset ends a connection if its descriptor still is the same one's: the goroutine that serves it then reads its end and closes
-// it, at once and without waiting for the other side.
+// reset ends a connection if its descriptor still belongs to it: the goroutine that serves it then reads the end and closes it,
+// at once and without waiting for the other side.
 func (c connection) reset() {
 	if peer, connected := peerOf(c.fd); !connected || peer != c.peer {
 		return
 	}
-	// It may have gone since; then there is nothing left to do.
+	// It may be gone by now; then there is nothing left to do.
 	_ = syscall.SetsockoptLinger(c.fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
 	_ = syscall.Shutdown(c.fd, syscall.SHUT_RD)
 }

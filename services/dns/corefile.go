@@ -12,7 +12,7 @@ import (
 	"github.com/coredns/caddy/caddyfile"
 	"github.com/coredns/coredns/core/dnsserver"
 
-	// What the Corefile may use. Another plugin of CoreDNS takes one line here.
+	// The plugins that the Corefile may use. Adding one takes one more line here.
 	_ "github.com/coredns/coredns/plugin/bufsize"
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/metrics" // the prometheus directive
@@ -27,16 +27,17 @@ const (
 	corefilePath = "corefile"
 )
 
-// enablePlugins adds zonefile to CoreDNS' own list of plugins, which is kept in the order that queries pass
-// through them (plugin.cfg). Naming plugins that are not linked in does no harm: a Corefile that uses one is refused.
+// enablePlugins adds zonefile to CoreDNS' own list of plugins, which is in the order that queries pass through them
+// (plugin.cfg). It does no harm that the list names plugins which are not linked in: a Corefile that uses one is
+// refused.
 func enablePlugins() error {
 	return dnsserver.SetDirectives(slices.Insert(slices.Clone(dnsserver.Directives),
 		slices.Index(dnsserver.Directives, "file"), zonefile.Name))
 }
 
 // loadCorefile implements caddy.Loader. It never returns nil without an error, and never a Corefile without a
-// server: CoreDNS would take the first for "serve the whoami plugin" and the second, which an editor leaves for
-// a moment while it saves, for "serve nothing".
+// server: CoreDNS would take the former to mean "serve the whoami plugin" and the latter, which an editor may leave for
+// a moment while it saves, to mean "serve nothing".
 func loadCorefile(serverType string) (caddy.Input, error) {
 	text, err := os.ReadFile(corefilePath)
 	switch {
@@ -48,7 +49,7 @@ func loadCorefile(serverType string) (caddy.Input, error) {
 	case err != nil:
 		return nil, fmt.Errorf("read the Corefile: %w", err)
 	}
-	// A text that does not parse is passed on: CoreDNS reports it, and keeps what it serves if it serves already.
+	// Text that does not parse is passed on: CoreDNS reports it, and if it is already serving, keeps what it has.
 	if servers, err := caddyfile.Parse(corefilePath, bytes.NewReader(text), nil); err == nil && len(servers) == 0 {
 		return nil, errors.New("corefile has no server block: restore it (git restore corefile)")
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// healthcheck asks the server at address for the SOA record of the zone, which every zone has, over UDP and over TCP. It
-// wants an authoritative answer, within a second each.
+// healthcheck asks the server at address for the zone's SOA record, which every zone has, over UDP and over TCP. Each
+// must bring an authoritative answer within a second.
 func healthcheck(ctx context.Context, address, zone string) error {
 	for _, network := range []string{"udp", "tcp"} {
 		question := new(dns.Msg).SetQuestion(zone, dns.TypeSOA)

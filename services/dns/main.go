@@ -78,14 +78,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 }
 
-// serve answers queries until ctx ends, then finishes those at hand.
+// serve answers queries until ctx ends, then finishes those it has begun.
 func serve(ctx context.Context, s settings) error {
 	log.SetFlags(log.LstdFlags | log.LUTC)
 	caddy.Quiet, dnsserver.Quiet = true, true
 	if err := enablePlugins(); err != nil {
 		return err
 	}
-	// Registered, rather than called, so that the reload plugin reads the Corefile the same way.
+	// It is registered rather than called, so that the reload plugin reads the Corefile the same way.
 	caddy.RegisterCaddyfileLoader("corefile", caddy.LoaderFunc(loadCorefile))
 	corefile, err := loadCorefile(serverType)
 	if err != nil {
@@ -102,7 +102,7 @@ func serve(ctx context.Context, s settings) error {
 
 	died := make(chan struct{})
 	go func() {
-		instance.Wait() // also waits for the instances that a reload puts in its place
+		instance.Wait() // also waits for the instances that replace it in a reload
 		close(died)
 	}()
 	select {
@@ -122,8 +122,8 @@ func serve(ctx context.Context, s settings) error {
 	return nil
 }
 
-// check sets up every plugin as serve would, which reads the zone too, and opens no port. It prints the sum that the
-// reload plugin logs when it begins to serve a Corefile, so that the two can be compared.
+// check sets up every plugin as serve would, including reading the zone, but opens no port. It prints the same checksum
+// that the reload plugin logs when it begins to serve a Corefile, so that the two can be compared.
 func check(stdout io.Writer) error {
 	if err := enablePlugins(); err != nil {
 		return err

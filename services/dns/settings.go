@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// settings are what the environment says about the site. The Corefile reads the same variables itself, so that
-// they are checked before it does.
+// settings are what the environment says about the site. They are checked here first, because the Corefile reads the
+// same variables itself.
 type settings struct {
 	domain   string     // lower case, without the final dot
 	serverIP netip.Addr // IPv4
 	subnet   string     // the first three numbers of the stack's own /24 network
 }
 
-// readSettings reads and checks the settings. Its error is one line that names each setting that is wrong, and
-// what to write instead.
+// readSettings reads and checks the settings. Its error is one line that names each wrong setting and says what to
+// write instead.
 func readSettings(getenv func(string) string) (settings, error) {
 	s := settings{domain: strings.ToLower(getenv("DOMAIN")), subnet: getenv("SUBNET")}
 	var wrong []string
@@ -75,7 +75,7 @@ func checkDomain(name string) error {
 	return nil
 }
 
-// parseServerIP accepts an IPv4 address that a server can have.
+// parseServerIP accepts any IPv4 address that a server can have.
 func parseServerIP(text string) (netip.Addr, error) {
 	ip, err := netip.ParseAddr(text)
 	switch {

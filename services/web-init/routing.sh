@@ -1,14 +1,14 @@
 #!/bin/sh
-# Writes down for Nginx where requests for the application go: to every replica that Docker's DNS names. The image's
-# entrypoint runs this before Nginx, so a container that starts anew is always back here; make deploy puts addresses in
-# the place of the name for as long as it works.
+# Tells Nginx where to send requests for the application: to every replica that Docker's DNS lists. The image's
+# entrypoint runs this before Nginx, so every start of the container begins with this setting; while make deploy works,
+# it replaces the name with addresses.
 set -eu
 
 echo 'server app:8080 resolve max_fails=0;' >/run/nginx/routing.conf
 
-# For a name that is not there Nginx asks again after two seconds, and the application is ready in less: its visitors
-# would get 503 from a site that is up. So at the first start Nginx is told as soon as the name is there. The time limit is
-# for engines without a network, whose DNS thinks about a name that it does not know for seconds.
+# If a name does not exist yet, Nginx asks again only after two seconds. The application is ready sooner, so visitors would
+# get 503 from a site that is up. At the first start, therefore, Nginx is told as soon as the name exists. The time limit
+# is for engines without a network, whose DNS takes seconds over an unknown name.
 there() { timeout 0.3 getent ahostsv4 app >/dev/null; }
 there && exit 0
 (

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Writes down for Nginx whose word it takes on who a visitor is: the addresses and networks in TRUSTED_PROXIES. The image's
-# entrypoint runs this before Nginx, and starts no Nginx where it fails.
-set -euf # f: a * in the setting is no pattern for names of files
+# Tells Nginx whom to believe about visitors' addresses: the addresses and networks in TRUSTED_PROXIES. The image's
+# entrypoint runs this before Nginx, and does not start Nginx if it fails.
+set -euf # f: a * in the setting is not expanded to file names
 
 for proxy in ${TRUSTED_PROXIES:-}; do
     case $proxy in

@@ -1,4 +1,4 @@
-// The page of the API: draws the OpenAPI document, operations by tag, then the schemas that they name.
+// The API page: draws the OpenAPI document, first the operations by tag, then the schemas that they name.
 
 import { Problem, element, find, request, sentence, showProblem } from "./site.js";
 
@@ -51,7 +51,7 @@ function drawOperation({ id, method, path, summary, description, parameters, req
     ...part("Answers", drawAnswers(responses ?? {})));
 }
 
-/** The answers of an operation: those that differ in nothing but their status, as errors do, together. */
+/** An operation's answers. Those that differ only in their status, as errors do, are grouped. */
 function drawAnswers(responses) {
   const alike = new Map();
   for (const [status, { description, content = {}, headers = {} }] of Object.entries(responses)) {
@@ -67,13 +67,13 @@ function drawAnswers(responses) {
   });
 }
 
-/** A term of a list: a name, what it is, and what there is to say about it. */
+/** An entry of a list: a name, what it is, and a note about it. */
 function drawTerm(name, type, required, text, ...inside) {
   return element("div", {}, element("dt", {}, element("code", {}, name), required ? element("span", { class: "required" }, " required") : ""),
     element("dd", {}, element("p", { class: "type" }, ...type), ...(text ? [element("p", {}, text)] : []), ...inside));
 }
 
-/** Says in words what a schema allows, with links to those that have a name. */
+/** Says in words what a schema allows, with links to named schemas. */
 function drawType(schema) {
   if (schema.$ref) {
     const name = schema.$ref.split("/").at(-1);
@@ -100,7 +100,7 @@ function drawType(schema) {
   return words;
 }
 
-/** The members of an object that is described in place, of an array's items too. */
+/** The members of an object that is described in place; also those of an array's items. */
 function drawInside(schema) {
   if (schema?.items) return drawInside(schema.items);
   if (!schema?.properties) return [];

@@ -1,6 +1,6 @@
-// The script that all pages share. A page works without it as far as it can; each section below is for one thing. What one page
-// alone needs is in a module of its own (api-docs.js), but for the journey: the first visit is to its page, and makes one
-// request less so.
+// The script that all pages share. A page works without it as far as it can; each section below is for one thing. Code for a
+// single page is in its own module (api-docs.js), except for the journey: its page is usually visited first, and this saves it
+// a request.
 
 const language = document.documentElement.lang;
 export const find = (selector, root = document) => root.querySelector(selector);
@@ -13,10 +13,10 @@ export function element(name, attributes = {}, ...children) {
   return node;
 }
 
-/** A text of somebody's within one of ours: in whatever direction it is written, it does not turn ours round. */
+/** Puts somebody's text inside one of ours: whatever direction it is written in, ours keeps its own. */
 const theirs = (text) => element("bdi", {}, text);
 
-/** Goes to another page, and never returns: what waits for it stays busy until this page is gone. */
+/** Goes to another page, and never returns, so that a caller who waits stays busy until this page is gone. */
 function leave(url) {
   location.assign(url);
   return new Promise(() => {});
@@ -25,7 +25,7 @@ function leave(url) {
 
 // --- Requests --------------------------------------------------------------------------------------------------------
 
-// Longer than Nginx tries: replicas for 5 s, and 15 s for the last one's answer. In milliseconds.
+// Longer than Nginx keeps trying (5 s to find a replica, and 15 s for the last one's answer). In milliseconds.
 const patience = 25_000;
 
 /** What went wrong, in the words of a problem detail (RFC 9457) where the server sent one. */
@@ -41,8 +41,8 @@ export class Problem extends Error {
  * @param {object} [options]
  * @param {object} [options.body] goes out as JSON
  * @param {string} [options.key] the Idempotency-Key
- * @param {boolean} [options.own] whether the page asks for itself: such a request is not drawn as the visitor's last
- * @returns {Promise<object|null>} the answer's JSON, null where it has no body
+ * @param {boolean} [options.own] whether the page asks for its own purposes: the journey does not show such a request
+ * @returns {Promise<object|null>} the answer's JSON, or null if it has no body
  * @throws {Problem}
  */
 export async function request(method, url, { body, key, own = false } = {}) {
@@ -83,7 +83,7 @@ function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Puts a problem into a box, in place of what is there, with the nodes of more below it. */
+/** Shows a problem in a box, replacing its content, with the nodes of more below. */
 export function showProblem(box, { title, message, id }, ...more) {
   const lines = [];
   if (title) lines.push(element("p", { class: "title" }, title));
@@ -97,7 +97,7 @@ export function showProblem(box, { title, message, id }, ...more) {
 
 // --- The session -----------------------------------------------------------------------------------------------------
 
-/** Draws who is signed in: a user, or null for a stranger. */
+/** Shows who is signed in: a user, or null for a stranger. */
 function showSession(user) {
   const box = find("#session");
   if (user) {
@@ -109,7 +109,7 @@ function showSession(user) {
   box.classList.add("known");
 }
 
-/** Asks who is signed in: a user, or null for a stranger and where nobody can tell. */
+/** Asks who is signed in: a user, or null for a stranger or if nobody can tell. */
 async function loadSession() {
   try {
     const answer = await request("GET", "/api/v1/session", { own: true });
@@ -136,9 +136,9 @@ async function signOut() {
 
 // --- Forms -----------------------------------------------------------------------------------------------------------
 
-const keys = new WeakMap(); // of each form that was sent: its content and the Idempotency-Key
+const keys = new WeakMap(); // for each form that was sent: its content and the Idempotency-Key
 
-/** The key of a form's content: the same for each try to send it, another once the content is another. */
+/** Returns the key for a form's content: the same for each attempt to send it, a new one once the content changes. */
 function keyOf(form, content) {
   const text = JSON.stringify(content);
   if (keys.get(form)?.text !== text) keys.set(form, { text, key: newKey() });
@@ -175,7 +175,7 @@ function bindForm(form, send) {
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       const others = showErrors(form, error.errors);
-      const rest = others.length || !error.errors.length; // beside what is said at the fields
+      const rest = others.length || !error.errors.length; // besides the messages at the fields
       if (rest || error.more) {
         const text = [error.message, ...others.map(({ field, detail }) => sentence(field, detail))].join(" ");
         showProblem(problem, { title: "", message: rest ? text : "", id: error.id }, ...(error.more ?? []));
@@ -187,7 +187,7 @@ function bindForm(form, send) {
   find("fieldset", form).disabled = false;
 }
 
-/** What can be told without the server, in its words. */
+/** Finds what can be found wrong without the server, in the server's words. */
 function check(form) {
   const wrong = [];
   for (const { name, validity, minLength } of form.elements) {
@@ -197,13 +197,13 @@ function check(form) {
   return wrong;
 }
 
-/** Makes a sentence of what the server says about something. */
+/** Makes a sentence from what the server says about something. */
 export function sentence(subject, text) {
   const whole = /^\p{Lu}/u.test(text) ? text : `${subject} ${text}`.trim();
   return /[.!?]$/.test(whole) ? whole : whole + ".";
 }
 
-/** Says at each field what is wrong with it, goes to the first, and returns the errors that are of no field here. */
+/** Says at each field what is wrong with it, focuses the first, and returns the errors that belong to no field here. */
 function showErrors(form, errors) {
   const others = [];
   let first;
@@ -233,7 +233,7 @@ function clearErrors(form) {
   }
 }
 
-/** Asks whether to do what cannot be undone. Escape and the first button say no. */
+/** Asks before doing something that cannot be undone. Escape and the first button mean no. */
 function confirm(question, consequence, yes) {
   const dialog = element("dialog", { id: "confirm", "aria-labelledby": "confirm-question" },
     element("h2", { id: "confirm-question" }, question),
@@ -263,7 +263,7 @@ function time(format, text) {
 
 /** Who wrote a post, and when, in the format given. */
 function byline(post, format) {
-  const author = post.author ? theirs(post.author.name) : element("i", {}, "the site"); // which no name looks like
+  const author = post.author ? theirs(post.author.name) : element("i", {}, "the site"); // no user's name can look like this
   const line = element("p", { class: "byline" }, time(format, post.created_at), " · ", author);
   if (post.updated_at !== post.created_at) line.append(" · changed ", time(format, post.updated_at));
   return line;
@@ -278,7 +278,7 @@ function item(post) {
     element("p", { class: "text", dir: "auto" }, post.excerpt ? `${post.body}…` : post.body)));
 }
 
-/** Puts posts at the end of a list, and returns the link of the first of them. */
+/** Adds posts to the end of a list, and returns the link of the first one added. */
 function append(list, posts) {
   const items = posts.map(item);
   for (const placeholder of list.querySelectorAll(".waiting")) placeholder.remove();
@@ -289,7 +289,8 @@ function append(list, posts) {
 
 // --- The journey -----------------------------------------------------------------------------------------------------
 // Draws the visitor's last request: the browser's times from its Resource Timing, the server's from the header
-// Server-Timing. (The header is read, since browsers tell PerformanceResourceTiming.serverTiming under HTTPS only.)
+// Server-Timing. (It reads the header itself, since browsers provide PerformanceResourceTiming.serverTiming under HTTPS
+// only.)
 
 const map = find("#journey");
 const milliseconds = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
@@ -312,7 +313,7 @@ function measured(url, sent) {
       const entry = entries.find(({ startTime }) => startTime >= sent - 1); // clocks are rounded
       if (entry) done(entry);
     });
-    const timer = setTimeout(done, 500, null); // the entry comes right after the answer, or not at all
+    const timer = setTimeout(done, 500, null); // the entry arrives right after the answer, or not at all
     observer.observe({ type: "resource", buffered: true });
   });
 }
@@ -329,7 +330,7 @@ function readServerTiming(header) {
   return stages;
 }
 
-/** The browser's figures: by name, the time in milliseconds (NaN if unknown) and what there is to say about it. */
+/** The browser's figures: by name, the time in milliseconds (NaN if unknown) and a note about it. */
 function browserFigures(entry) {
   if (!entry?.requestStart) {
     const unknown = [NaN, "not told by the browser"];
@@ -439,7 +440,7 @@ async function drawParts() {
 
 
 // --- The pages -------------------------------------------------------------------------------------------------------
-// Each is a function of who is signed in, as a promise.
+// Each is a function that takes a promise of who is signed in.
 
 const pages = { home, "sign-up": signUp, "sign-in": signIn, account, post, search };
 
@@ -447,8 +448,8 @@ async function home(session) {
   const [list, status, problem, older, write] =
     ["#post-list", "#posts-status", "#posts-problem", "#posts-older", "#write"].map((id) => find(id));
 
-  // Shows the page of posts at url below what is there. asked is true when the visitor pressed a button for it: the
-  // focus then goes to where the new posts begin, since the button may be gone.
+  // Adds the page of posts at url to the list. asked is true if the visitor pressed a button for it: the focus then
+  // moves to the first new post, since the button may be gone.
   const show = async (url, asked) => {
     list.ariaBusy = "true";
     older.ariaDisabled = "true";
@@ -456,7 +457,7 @@ async function home(session) {
     problem.hidden = true;
     try {
       const page = await request("GET", url);
-      await session; // with it the form above comes or does not, so that the posts move once
+      await session; // it decides whether the form above appears, so waiting lets the posts move only once
       const first = append(list, page.posts);
       status.textContent = list.children.length ? "" : "There are no posts yet.";
       older.hidden = !page.next;
@@ -498,7 +499,7 @@ async function home(session) {
   find("#write-link").classList.add("known");
 }
 
-/** For somebody whose session has ended: a way to sign in that leaves what is written on this page. */
+/** For somebody whose session has ended: a way to sign in without losing what they wrote on this page. */
 function signInElsewhere() {
   const link = element("a", { href: "/sign-in", target: "_blank" }, "Sign in in another tab");
   return element("p", {}, link, ", then send this again. What you wrote stays here.");
@@ -509,7 +510,7 @@ async function signUp(session) {
     try {
       await request("POST", "/api/v1/accounts", { body: { email, name, password }, key });
     } catch (error) {
-      if (error.status === 409) { // its owner, who may have forgotten it, is helped
+      if (error.status === 409) { // help the owner, who may have forgotten the account
         error.more = [element("p", {}, "Is it yours? ", element("a", { href: "/sign-in" }, "Sign in"), " with its password.")];
       }
       throw error;
@@ -534,7 +535,7 @@ function sayWhoIsSignedIn(user) {
 
 async function account(session) {
   const user = await session;
-  if (user) await listSessions(); // before anything is shown, which the list would push down
+  if (user) await listSessions(); // before anything is shown, since the list would push it down
   find("#account").ariaBusy = "false";
   find("#account-stranger").hidden = Boolean(user);
   find("#account-forms").hidden = !user;
@@ -542,7 +543,7 @@ async function account(session) {
   find("#account-email").textContent = user.email;
   find("#account-since").replaceChildren(time(day, user.created_at));
   find("#account-name").elements.name.value = user.name;
-  // For password managers, so that they know whose password it is.
+  // So that password managers know whose password it is.
   for (const field of document.querySelectorAll("[autocomplete=username]")) field.value = user.email;
 
   bindForm(find("#account-name"), async ({ name }) => {
@@ -565,7 +566,7 @@ async function account(session) {
   });
 }
 
-/** Draws where somebody is signed in, with a button for each other browser that signs it out. */
+/** Shows where somebody is signed in, with a button to sign out each other browser. */
 async function listSessions() {
   const place = find("#account-sessions");
   const [list, problem, status] = [find("#session-list"), find('[role="alert"]', place), find('[role="status"]', place)];
@@ -611,7 +612,7 @@ function homeLink() {
   return element("p", {}, element("a", { class: "button", href: "/" }, "Home page"));
 }
 
-/** Puts the word that something is gone where it was, and the focus there. */
+/** Replaces something with the message that it is gone, and moves the focus there. */
 function gone(place, text) {
   const note = element("div", { class: "done", tabindex: "-1" }, element("p", {}, text), homeLink());
   place.replaceChildren(note);
@@ -681,7 +682,7 @@ async function post(session) {
   });
 }
 
-// The address holds what is searched for and from where on, so that it can be reloaded, kept and sent to others.
+// The address contains the search and where its page begins, so that it can be reloaded, kept and sent to others.
 async function search() {
   const [form, list, status, problem, older, newest] =
     ["#search-form", "#result-list", "#results-status", "#results-problem", "#results-older", "#results-newest"].map((id) => find(id));
@@ -720,9 +721,9 @@ const session = loadSession().then((user) => {
   showSession(user);
   return user;
 });
-pages[document.body.dataset.page]?.(session); // a page with a module of its own is drawn there
+pages[document.body.dataset.page]?.(session); // a page with its own module is drawn there
 
-// The browser may show this page again as it was. If somebody signed in or out meanwhile, it is not true any more.
+// The browser may show this page again as it was, which is wrong if somebody has signed in or out meanwhile.
 addEventListener("pageshow", async ({ persisted }) => {
   if (persisted && (await loadSession())?.id !== shown?.id) location.reload();
 });

@@ -17,7 +17,7 @@ import (
 	"oneserver/app"
 )
 
-// encoded is an answer that is JSON already.
+// encoded is an answer that is already JSON.
 type encoded []byte
 
 // buffers holds *bytes.Buffer.
@@ -60,8 +60,8 @@ func (s *Server) answer(c *gin.Context, status int, mediaType string, v any) err
 	return nil
 }
 
-// keepForASecond is what Nginx may do with an answer that is the same for everybody: keep it for a second, and show it a
-// second longer while it fetches a new one (RFC 5861). It tells browsers to ask each time.
+// keepForASecond tells Nginx what it may do with an answer that is the same for everybody: keep it for a second, and
+// serve it for another second while it fetches a new one (RFC 5861). It tells browsers to ask each time.
 const keepForASecond = "max-age=1, stale-while-revalidate=1"
 
 // ok answers with what was asked for.
@@ -74,8 +74,8 @@ func (s *Server) ok(c *gin.Context, status int, v any) error {
 	return s.answer(c, status, "application/json", v)
 }
 
-// problem is a problem detail (RFC 9457). Its type is always "about:blank": the status says which kind it is, and
-// title is the status' own text (section 4.2.1).
+// problem is a problem detail (RFC 9457). Its type is always "about:blank": the status says what kind it is, and title
+// is the status' own text (section 4.2.1).
 type problem struct {
 	Type      string     `json:"type" enum:"about:blank"`
 	Title     string     `json:"title" doc:"The status' own text."`
@@ -104,16 +104,17 @@ var statusOf = map[app.Code]int{
 	app.Internal:     http.StatusInternalServerError,
 }
 
-// httpStatus, in the chain of an error, is the status of a failure that HTTP knows more exactly than the domain does.
+// httpStatus, in the chain of an error, is the status of a failure for which HTTP has a more exact term than the
+// domain.
 type httpStatus int
 
 func (s httpStatus) Error() string { return http.StatusText(int(s)) }
 
-// fail answers with a problem detail and leaves err to the access log. Nothing of an internal error is shown.
+// fail answers with a problem detail and leaves err to the access log. It shows nothing of an internal error.
 func (s *Server) fail(c *gin.Context, err error) {
 	c.Error(err)
 	if clientGone(c) {
-		c.Status(statusClientGone) // should somebody be there all the same, this is no success
+		c.Status(statusClientGone) // if somebody is still there after all, this is not a success
 		return
 	}
 	e := app.AsError(err)
@@ -163,7 +164,7 @@ func noMethod(c *gin.Context) error {
 	}
 }
 
-// refused says which fields are not right, each of them once.
+// refused says which fields are wrong, naming each once.
 func refused(status int, fields ...app.FieldError) error {
 	if len(fields) == 0 {
 		return nil

@@ -21,8 +21,8 @@ import (
 	"oneserver/app"
 )
 
-// check is what must hold of the address and the header of every request. What is not known, what comes twice and what is
-// not a plain number in range is refused by name: a misspelt "before" that were ignored would show page one for ever.
+// check checks the address and the header of every request. A parameter that is unknown, repeated or not a plain number
+// in range is refused by name: if a misspelt "before" were ignored, it would show page one for ever.
 func (c *call) check() error {
 	request := c.gin.Request
 	var query []*huma.Param
@@ -53,7 +53,7 @@ func (c *call) check() error {
 	return err
 }
 
-// checkQuery returns what is wrong with a query that may have these parameters.
+// checkQuery returns what is wrong with a query that may contain these parameters.
 func checkQuery(rawQuery string, known []*huma.Param) error {
 	if rawQuery == "" {
 		return missing(nil, known)
@@ -92,7 +92,7 @@ func missing(query url.Values, known []*huma.Param) error {
 	return nil
 }
 
-// checkValue returns what is wrong with the value of a parameter, nothing if it is right.
+// checkValue returns what is wrong with the value of a parameter, or nothing if it is valid.
 func checkValue(text string, schema *huma.Schema) string {
 	if schema.Type == huma.TypeInteger {
 		n, valid := parsePositive(text)
@@ -110,14 +110,14 @@ func checkValue(text string, schema *huma.Schema) string {
 	return checkLine(text)
 }
 
-// parsePositive reads a number from 1 to 2^64-1 in its one spelling: digits without sign, space or leading zero.
+// parsePositive reads a number from 1 to 2^64-1 in the only spelling allowed: digits without sign, space or leading
+// zero.
 func parsePositive(text string) (id uint64, valid bool) {
 	id, err := strconv.ParseUint(text, 10, 64)
 	return id, err == nil && text[0] != '0' && text[0] != '+'
 }
 
-// readBody returns the members of the body, if it is one JSON object in UTF-8 and nothing else, without a member that comes
-// twice.
+// readBody returns the members of the body, if it is a single JSON object in UTF-8 with no repeated members.
 func readBody(r *http.Request) (map[string]jsontext.Value, error) {
 	if err := checkMediaType(r.Header); err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func readBody(r *http.Request) (map[string]jsontext.Value, error) {
 	return members(body)
 }
 
-// members takes apart a body that checkJSON has found to be well-formed.
+// members takes apart a body that checkJSON has found well-formed.
 func members(body []byte) (map[string]jsontext.Value, error) {
 	decoder := jsontext.NewDecoder(bytes.NewReader(body))
 	if decoder.PeekKind() != '{' {
@@ -156,7 +156,7 @@ func members(body []byte) (map[string]jsontext.Value, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read a body that is well-formed: %w", err)
 		}
-		member := name.String() // before the next call, which its bytes do not outlive
+		member := name.String() // now, because its bytes are valid only until the next call
 		value, err := decoder.ReadValue()
 		if err != nil {
 			return nil, fmt.Errorf("read a body that is well-formed: %w", err)
@@ -203,7 +203,7 @@ func checkJSON(body []byte) error {
 	return bad
 }
 
-// maxFieldName bounds what of a field's name is sent back, in bytes.
+// maxFieldName limits how many bytes of a field's name are sent back.
 const maxFieldName = 64
 
 func cut(name string) string {

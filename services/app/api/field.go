@@ -13,27 +13,28 @@ import (
 	"oneserver/app"
 )
 
-// An input is the body that an operation takes, as the document names it.
+// An input is the body that an operation takes, by its name in the document.
 type input struct {
 	name   string
 	fields fields
 }
 
-// fields are the members of a body. All of them are texts, and none may be missing.
+// fields are the members of a body. All are texts, and none may be missing.
 type fields []field
 
-// A field is a text in a body: the one place that says what it may be, for the check of it and for the document.
+// A field is a text in a body. This is the only place that says what it may be, both for checking it and for the
+// document.
 type field struct {
 	name        string
 	into        *string             // where it goes
-	least, most int                 // characters (Unicode code points), as it comes
-	tidy        func(string) string // its one spelling; nil where it has only one
-	check       func(string) string // what is wrong with that, nothing if it is right
+	least, most int                 // characters (Unicode code points), as received
+	tidy        func(string) string // puts it into its normal form; nil if it has only one
+	check       func(string) string // what is wrong with that, or nothing
 	doc         string
 	example     string
 }
 
-// read checks the members that were given and keeps them.
+// read checks and keeps the members that were given.
 func (f fields) read(given map[string]jsontext.Value) error {
 	var wrong []app.FieldError
 	for _, field := range f {
@@ -68,7 +69,7 @@ func (f field) read(value jsontext.Value) string {
 		return empty
 	case n < f.least:
 		return fmt.Sprintf("must have at least %d characters", f.least)
-	case n > f.most: // before anything looks at the characters of a text of any length
+	case n > f.most: // before anything looks at the characters, however many there are
 		return fmt.Sprintf(tooLong, f.most)
 	}
 	if f.tidy != nil {
@@ -81,7 +82,7 @@ func (f field) read(value jsontext.Value) string {
 	return ""
 }
 
-// schema describes a body of these.
+// schema describes a body of these fields.
 func (f fields) schema() *huma.Schema {
 	schema := &huma.Schema{Type: huma.TypeObject, AdditionalProperties: false, Properties: map[string]*huma.Schema{}}
 	for _, field := range f {

@@ -13,7 +13,7 @@ import (
 
 const idempotencyKey = "Idempotency-Key"
 
-// Bounds of a key, in characters. Shorter ones are not unique.
+// Limits on a key, in characters. Shorter ones are not unique.
 const (
 	minKey = 16
 	maxKey = 128
@@ -63,9 +63,9 @@ func unescape(inner string) (text string, valid bool) {
 	return b.String(), true
 }
 
-// once says which request this is. who is whose key it is, so that nobody meets a key of somebody else's. No part of
-// content may be a secret that somebody could guess: its digest is quick to make, and the key may be known. It is keyed
-// by the key, which is not kept, all the same.
+// once identifies a request. who owns the key, so that keys of different people never collide. No part of content may
+// be a secret that somebody could guess: its digest is quick to compute, and the key may be known. All the same, the
+// digest is keyed with the key, which is not kept.
 func (c *call) once(who string, content any) (app.Once, error) {
 	canonical, err := json.Marshal(content)
 	if err != nil {

@@ -22,7 +22,7 @@ const statusClientGone = 499
 // handler answers a request, or returns why it cannot.
 type handler func(*gin.Context) error
 
-// handle makes a gin handler of h. It is the one place where an error becomes an answer.
+// handle makes h a gin handler. It is the only place where an error becomes an answer.
 func (s *Server) handle(h handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if err := h(c); err != nil {
@@ -45,14 +45,14 @@ func (s *Server) observe(c *gin.Context) {
 		return
 	}
 	s.Observer.Begin()
-	defer func() { // also when the connection is aborted by a panic
+	defer func() { // even if a panic aborts the connection
 		status := s.logAccess(c, v)
 		s.Observer.End(v.timing, c.Request.Method, c.Request.URL.EscapedPath(), c.FullPath(), status)
 	}()
 	c.Next()
 }
 
-// logAccess returns the status as the log has it.
+// logAccess returns the status that it logged.
 func (s *Server) logAccess(c *gin.Context, v *visit) int {
 	status, level := c.Writer.Status(), slog.LevelInfo
 	var cause string
@@ -67,7 +67,7 @@ func (s *Server) logAccess(c *gin.Context, v *visit) int {
 	}
 	if clientGone(c) && !c.Writer.Written() {
 		status = statusClientGone
-		if err := c.Errors.Last(); err == nil || errors.Is(err.Err, context.Canceled) { // and not a fault of ours meanwhile
+		if err := c.Errors.Last(); err == nil || errors.Is(err.Err, context.Canceled) { // and we had no fault of our own meanwhile
 			level = slog.LevelInfo
 		}
 	}
@@ -91,11 +91,11 @@ func (s *Server) logAccess(c *gin.Context, v *visit) int {
 	return status
 }
 
-// maxShownPath bounds a line of the log, so that a pipe takes it in one piece (4 kB).
+// maxShownPath limits a line of the log, so that a pipe takes it in one piece (4 kB).
 const maxShownPath = 1000
 
-// shownPath is the path as an address has it, which is printable ASCII whatever was asked for: decoded it holds what a
-// terminal or a program that reads the log could obey.
+// shownPath is the path in its encoded form, which is printable ASCII whatever was requested: the decoded form could
+// contain something that a terminal, or a program reading the log, would obey.
 func shownPath(r *http.Request) string {
 	path := r.URL.EscapedPath()
 	if len(path) > maxShownPath {
@@ -105,7 +105,7 @@ func shownPath(r *http.Request) string {
 }
 
 // recoverPanic answers a panic as an internal error, or cuts the connection if the answer has begun, so that nobody
-// takes half of one for the whole. The stack is in the error, and so in the access log.
+// takes half an answer for a whole one. The stack trace is in the error, and so in the access log.
 func (s *Server) recoverPanic(c *gin.Context) {
 	defer func() {
 		p := recover()
@@ -126,8 +126,8 @@ func (s *Server) recoverPanic(c *gin.Context) {
 	c.Next()
 }
 
-// refuseCrossOrigin refuses what another site makes a visitor's browser send, with the visitor's cookie in it. Nginx
-// passes on the name and port that the visitor asked for, which is what the page's origin is compared to.
+// refuseCrossOrigin refuses requests that another site makes a visitor's browser send, with the visitor's cookie. The
+// page's origin is compared with the name and port that the visitor asked for, which Nginx passes on.
 func (s *Server) refuseCrossOrigin(c *gin.Context) {
 	if err := s.crossOrigin.Check(c.Request); err != nil {
 		c.Abort()

@@ -14,28 +14,28 @@ import (
 	"oneserver/app"
 )
 
-// An operation is a row of the table in operations.go: what the OpenAPI document says of it, what it takes, and who
-// answers. huma makes the document; a request does not pass through it.
+// An operation is a row of the table in operations.go: what the OpenAPI document says about it, what it takes, and
+// which handler answers. huma generates the document; requests do not pass through huma.
 type operation struct {
 	huma.Operation // Errors names only the statuses that do not follow from what the operation takes
 	takes          *input
-	answers        any // a value of the type of the answer; nil for one that has no body
+	answers        any // a value of the answer's type; nil for an answer without a body
 	handle         func(*call) (any, error)
 }
 
-// A call is one request to an operation, whose address and header have been checked.
+// A call is one request to an operation. Its address and header have been checked.
 type call struct {
 	*visit
 	gin *gin.Context
 	op  *operation
-	key string // the Idempotency-Key, where the operation takes one
+	key string // the Idempotency-Key, if the operation takes one
 }
 
 // Context ends with the request.
 func (c *call) Context() context.Context { return c.gin.Request.Context() }
 
-// read puts the members of the body, in their one spelling, where fields say. A body that is not right is answered with
-// what is wrong with each of them.
+// read stores the members of the body, normalised, where fields say. The answer to an invalid body says what is wrong
+// with each member.
 func (c *call) read(fields fields) error {
 	given, err := readBody(c.gin.Request)
 	if err != nil {
@@ -50,7 +50,7 @@ func (c *call) id() uint64 {
 	return id
 }
 
-// page is the page that a query asks for.
+// page returns the page that a query asks for.
 func (c *call) page() app.Page {
 	query := c.gin.Request.URL.Query()
 	page := app.Page{Size: app.DefaultPageSize}
@@ -61,7 +61,7 @@ func (c *call) page() app.Page {
 	return page
 }
 
-// add makes a route and an entry of the document of an operation.
+// add makes an operation's route and its entry in the document.
 func (s *Server) add(op *operation, document *huma.OpenAPI, router *gin.Engine) {
 	op.describe(document.Components.Schemas)
 	document.AddOperation(&op.Operation)
@@ -90,7 +90,7 @@ func (op *operation) describe(schemas huma.Registry) {
 		success.Content = map[string]*huma.MediaType{"application/json": {Schema: schemas.Schema(reflect.TypeOf(op.answers), true, "")}}
 	}
 	op.Responses = map[string]*huma.Response{strconv.Itoa(op.DefaultStatus): success}
-	statuses := append(op.Errors, http.StatusBadRequest) // for a parameter that it does not have
+	statuses := append(op.Errors, http.StatusBadRequest) // for an unknown parameter
 	if op.takes != nil {
 		schemas.Map()[op.takes.name] = op.takes.fields.schema()
 		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
@@ -121,7 +121,7 @@ func (op *operation) describe(schemas huma.Registry) {
 	op.Errors = nil
 }
 
-// number describes a parameter that is a whole number from 1; most and standard are 0 where there is none.
+// number describes a parameter that is a whole number from 1; most and standard are 0 if there is none.
 func number(in, name string, most, standard int, doc string) *huma.Param {
 	least := 1.0
 	schema := &huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: &least, Description: doc}
@@ -135,7 +135,7 @@ func number(in, name string, most, standard int, doc string) *huma.Param {
 	return parameter(in, name, schema)
 }
 
-// text describes a parameter that is a text of least to most characters.
+// text describes a parameter that is a text of between least and most characters.
 func text(in, name string, least, most int, doc string) *huma.Param {
 	schema := &huma.Schema{Type: huma.TypeString, Description: doc}
 	if most > 0 {
@@ -152,13 +152,13 @@ func parameter(in, name string, schema *huma.Schema) *huma.Param {
 	return p
 }
 
-// required is p, which a request must have.
+// required returns p as a parameter that every request must have.
 func required(p *huma.Param) *huma.Param {
 	p.Required = true
 	return p
 }
 
-// What operations take beside a body.
+// What operations take besides a body.
 var (
 	limitOfPage = number("query", "limit", app.MaxPageSize, app.DefaultPageSize, "Posts on a page.")
 	beforePost  = number("query", "before", 0, 0, "Only posts with a smaller id: the next page.")

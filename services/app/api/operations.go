@@ -10,7 +10,7 @@ import (
 	"oneserver/app/journey"
 )
 
-// operations adds the table's routes to router and returns the OpenAPI document of them.
+// operations adds the table's routes to router and returns their OpenAPI document.
 func (s *Server) operations(router *gin.Engine) (encoded, error) {
 	document := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
@@ -151,7 +151,7 @@ const about = `Reads need nothing. Writes need a session: sign in, and send the 
 	`What one account and the whole site may keep is bounded: 429 says when to go on, 507 that the disk is nearly full. ` +
 	`Every error is a problem detail (RFC 9457) that names the fields that are not right.`
 
-// Schema describes the OpenAPI document no further than that.
+// Schema describes the OpenAPI document only as far as that.
 func (encoded) Schema(huma.Registry) *huma.Schema { return &huma.Schema{Type: huma.TypeObject} }
 
 func (s *Server) getDocument(*call) (any, error) { return s.document, nil }

@@ -42,7 +42,7 @@ func (post) TransformSchema(_ huma.Registry, schema *huma.Schema) *huma.Schema {
 func showPost(p app.Post) post {
 	shown := post{ID: p.ID, Title: p.Title, Body: p.Body, Excerpt: p.Cut, CreatedAt: p.CreatedAt.UTC().Format(timeFormat)}
 	shown.UpdatedAt = shown.CreatedAt
-	if !p.UpdatedAt.Equal(p.CreatedAt) { // formatting every time twice was a tenth of what a page costs
+	if !p.UpdatedAt.Equal(p.CreatedAt) { // formatting every time twice was a tenth of a page's cost
 		shown.UpdatedAt = p.UpdatedAt.UTC().Format(timeFormat)
 	}
 	if p.AuthorID != 0 {
@@ -106,7 +106,7 @@ func (s *Server) getPost(c *call) (any, error) {
 	return showPost(found), nil
 }
 
-// draft is an app.Draft, by the names that a digest of it has had in every release.
+// draft is an app.Draft with member names that must not change: every release's digests are made with them.
 type draft struct {
 	Title string `json:"title"`
 	Body  string `json:"body"`

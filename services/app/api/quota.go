@@ -8,7 +8,7 @@ import (
 	"oneserver/app"
 )
 
-// countSignUp counts a sign-up in the quotas of accounts.
+// countSignUp counts a sign-up towards the quotas for accounts.
 func (s *Server) countSignUp(c *call) error {
 	wait, err := s.Throttle.Take(c.Context(), s.Quotas.SignUps(networkOf(c))...)
 	if err != nil {
@@ -20,7 +20,7 @@ func (s *Server) countSignUp(c *call) error {
 	return nil
 }
 
-// networkOf is c.network, or empty where the visitor's address is hidden from the stack.
+// networkOf returns c.network, or empty if the visitor's address is hidden from the stack.
 func networkOf(c *call) string {
 	if c.hidden {
 		return ""
@@ -28,19 +28,20 @@ func networkOf(c *call) string {
 	return c.network()
 }
 
-// networkSearches is how many searches of one network run or wait at a time, those of accounts included. A school behind
-// one address has room; and who makes many accounts keeps another visitor waiting for one search, and not for all of them.
+// networkSearches is how many searches from one network may run or wait at a time, including those of accounts. That is
+// enough for a school behind one address; and somebody with many accounts keeps another visitor waiting for one search,
+// not for all of them.
 const networkSearches = 3
 
-// searches counts those that run or wait, by who asked. Only a few run at a time (mysql.DB), and the others wait in turn:
-// as each visitor has one, nobody has to wait for more than one of anybody else's.
+// searches counts the searches that run or wait, by who asked. Only a few run at a time (mysql.DB), and the others wait
+// their turn: since each visitor has one, nobody waits for more than one of any other visitor's.
 type searches struct {
 	mu sync.Mutex
 	of map[string]int
 }
 
 // oneSearch lets a visitor search, or says that another search of theirs is still running. A visitor is an account, or
-// else a network; one whose address is hidden cannot be told from others. done ends the search.
+// else a network; visitors whose addresses are hidden cannot be told apart. done ends the search.
 func (s *Server) oneSearch(c *call) (done func(), err error) {
 	limits := map[string]int{}
 	network := networkOf(c)
@@ -64,7 +65,7 @@ func (s *Server) oneSearch(c *call) (done func(), err error) {
 	return func() { s.searches.end(limits) }, nil
 }
 
-// begin counts a search for each who is limited, unless one of them has as many already.
+// begin counts a search for everyone in limits, unless one of them has reached theirs.
 func (s *searches) begin(limits map[string]int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,5 +1,5 @@
 // Package api shows the domain over HTTP: it decodes and checks requests, calls the domain, and writes JSON, or a
-// problem detail where it cannot. Nginx stands in front and is the only peer whose word is taken.
+// problem detail if it cannot. Nginx stands in front and is the only peer that is believed.
 //
 // One table of operations (operations.go) is the source of the routes, of what is checked before a handler runs, and of
 // the OpenAPI document.
@@ -25,7 +25,7 @@ import (
 	"oneserver/app/timing"
 )
 
-// Bounds of one request. Nginx has its own, mostly tighter; these hold also for who comes without it.
+// Limits on one request. Nginx has its own, mostly tighter; these also apply to requests that do not come through it.
 const (
 	requestLimit   = 12 * time.Second // for the work; longer than the store waits for its database (10 s)
 	bodyLimit      = 128 << 10        // bytes; nginx.conf has the same
@@ -33,12 +33,12 @@ const (
 	readHeaderTime = 5 * time.Second
 	readTime       = 15 * time.Second
 	writeTime      = 45 * time.Second // from the end of the headers: reading the body, the work, and a slow reader
-	idleTime       = 90 * time.Second // longer than Nginx keeps an idle connection (60 s), so that we never close first
+	idleTime       = 90 * time.Second // longer than Nginx keeps an idle connection (60 s), so that Nginx closes first
 )
 
-// Bounds of the drain. Together they stay below 14 s; compose.yaml gives more, for the pool to close too.
+// Limits on the drain. Together they stay below 14 s; compose.yaml allows more, so that the pool can close too.
 const (
-	noticeTime = 500 * time.Millisecond // not ready, yet answering: who passes requests on can turn away
+	noticeTime = 500 * time.Millisecond // not ready, but still answering, so that Nginx can turn to other replicas
 	drainTime  = 13 * time.Second       // for what is in flight; longer than requestLimit
 )
 
@@ -50,31 +50,31 @@ type Config struct {
 	Throttle  app.Throttle
 	Passwords *auth.Passwords
 
-	// Ready reports why requests cannot be served, nil if they can.
+	// Ready reports why requests cannot be served, or nil if they can.
 	Ready func(context.Context) error
 
-	// Journey says what the site's name server answers and how each part of the site is. webVersion is what the
-	// trusted proxy says of itself, empty if it says nothing.
+	// Journey says what the site's name server answers and how each part of the site is doing. webVersion is the
+	// version that the trusted proxy reports, empty if it reports none.
 	Journey func(ctx context.Context, webVersion string) journey.Journey
 
-	// Observer is told of each request, the probes left out.
+	// Observer is told of every request except probes.
 	Observer Observer
 
-	// Quotas bound how many accounts are made; the store keeps to those of who writes.
+	// Quotas limit how many accounts are made; the store enforces the quotas for writing.
 	Quotas app.Quotas
 
-	// TrustedProxy is the one peer whose X-Forwarded-For, X-Forwarded-Proto, X-Request-ID and X-Web-Version are
+	// TrustedProxy is the only peer whose X-Forwarded-For, X-Forwarded-Proto, X-Request-ID and X-Web-Version are
 	// believed. The zero Addr trusts nobody.
 	TrustedProxy netip.Addr
 
-	// OwnNetwork is the stack's own. A client in it is no visitor: where the engine or a proxy on the host hides visitors'
-	// addresses, all of them come from its gateway.
+	// OwnNetwork is the stack's own. An address in it is not a visitor's own: if the engine or a proxy on the host
+	// hides visitors' addresses, all of them come from the network's gateway.
 	OwnNetwork netip.Prefix
 
-	// Domain is the site's, which is no good password and nobody's name.
+	// Domain is the site's domain, which may be neither a password nor a user's name.
 	Domain string
 
-	// Replica is this process' name in Server-Timing, such as the host's.
+	// Replica is this process' name in Server-Timing, for example the host name.
 	Replica string
 }
 
@@ -97,7 +97,7 @@ type Server struct {
 	draining atomic.Bool
 
 	readiness     sync.Mutex // guards lastReadiness
-	lastReadiness string     // what /readyz said last, so that only a change is logged
+	lastReadiness string     // what /readyz said last, so that only changes are logged
 }
 
 func init() { gin.SetMode(gin.ReleaseMode) } // no debug output of routes on stdout
@@ -124,7 +124,7 @@ func New(c Config) (*Server, error) {
 func (s *Server) router() (http.Handler, error) {
 	r := gin.New()
 	r.HandleMethodNotAllowed = true
-	r.RedirectTrailingSlash = false                  // one spelling for each path; the other is not found
+	r.RedirectTrailingSlash = false                  // each path has one spelling; the other is not found
 	if err := r.SetTrustedProxies(nil); err != nil { // visit.go says who is believed
 		return nil, fmt.Errorf("trusted proxies: %w", err)
 	}
@@ -144,8 +144,8 @@ func (s *Server) router() (http.Handler, error) {
 }
 
 // Serve answers on l until ctx ends and then drains: /readyz turns to 503 and every answer asks for its connection to
-// be closed, then nothing more is accepted, and Serve returns once what is in flight has been answered. It returns
-// an error if l fails or if something had to be cut off.
+// be closed; then no more requests are accepted, and Serve returns once those in flight have been answered. It returns
+// an error if l fails or if a request had to be cut off.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	failed := make(chan error, 1)
 	go func() { failed <- s.http.Serve(l) }()

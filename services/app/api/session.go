@@ -9,7 +9,7 @@ import (
 	"oneserver/app/auth"
 )
 
-// name is the name of a cookie. Under HTTPS the browser itself keeps everybody else from setting it.
+// name is the name of a cookie. Under HTTPS the browser itself stops everybody else from setting it.
 func (v *visit) name(cookie string) string {
 	if v.https {
 		return "__Host-" + cookie
@@ -26,7 +26,8 @@ func (c *call) setCookie(name, value string, life time.Duration) {
 
 func (c *call) clearCookie(name string) { c.setCookie(name, "", -time.Second) }
 
-// newSignIn makes new tokens for a browser, in place of those that it has. give sets its cookies, once they are kept.
+// newSignIn makes new tokens for a browser, to replace those that it has. give sets the cookies, once the tokens are
+// stored.
 func (c *call) newSignIn() (in app.SignIn, give func()) {
 	session, device := auth.NewToken(), auth.NewToken()
 	in = app.SignIn{OldToken: c.token, OldDevice: c.device, Browser: browserOf(c.gin.Request.UserAgent())}
@@ -42,8 +43,8 @@ func signedOut() error {
 	return &app.Error{Code: app.Unauthorized, Message: "You are not signed in."}
 }
 
-// session returns the session that the request belongs to, or an Unauthorized. A cookie that leads to none is cleared:
-// it would only keep the visitor from answers that are kept for everybody.
+// session returns the session that the request belongs to, or an Unauthorized. A cookie without a session is cleared,
+// because it would only deprive the visitor of cached answers.
 func (s *Server) session(c *call) (app.Session, error) {
 	if c.token == (app.Digest{}) {
 		if c.cookie {
@@ -97,8 +98,8 @@ func (k *signInForm) fields() fields {
 	}
 }
 
-// signIn answers a wrong password and an address without an account alike, after the same work. (A browser that has
-// signed in to an account before is told apart, and knows already that there is one.)
+// signIn gives the same answer, after the same work, to a wrong password and to an address without an account. (A
+// browser that has signed in to an account before is treated differently, but already knows that there is one.)
 func (s *Server) signIn(c *call) (any, error) {
 	ctx := c.Context()
 	var given signInForm
@@ -172,7 +173,8 @@ type openSessions struct {
 	Sessions []openSession `json:"sessions" nullable:"false"`
 }
 
-// sessionID names a session in a list. It is a part of the digest of its token, from which nobody finds the token.
+// sessionID names a session in a list. It is part of the digest of the session's token, from which nobody can find the
+// token.
 func sessionID(s app.Session) string { return hex.EncodeToString(s.TokenHash[:16]) }
 
 func (s *Server) listSessions(c *call) (any, error) {

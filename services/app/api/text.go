@@ -30,35 +30,36 @@ const (
 	mostMarks = 8 // as Tibetan needs; Hebrew with its accents has five
 )
 
-// Characters that show nothing, besides spaces and controls. Unicode has a property for those that a program should show
-// nothing for where it does not know them (DerivedCoreProperties.txt says how it follows from these), which takes the
-// fillers of Hangul, joiners, variation selectors, tags and marks of direction in. The named ones have a category that
-// says otherwise: the braille cell without dots, what stands for an object that is not there, the note without a head,
+// Invisible characters, besides spaces and controls. Unicode has a property for characters that a program should not
+// display if it does not know them (DerivedCoreProperties.txt says how it is derived from these); it includes the Hangul
+// fillers, joiners, variation selectors, tags and direction marks. The ones named here are invisible although their
+// category says otherwise: the braille cell without dots, the placeholder for a missing object, the note without a head,
 // and the blanks between hieroglyphs.
 var (
 	ignorable = []*unicode.RangeTable{unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, unicode.Cf}
-	prefixes  = unicode.Prepended_Concatenation_Mark // of category Cf, and signs that are seen
+	prefixes  = unicode.Prepended_Concatenation_Mark // of category Cf, but visible
 	blank     = rangetable.New('\u2800', '\ufffc', '\U0001d159', '\U00013441', '\U00013442', '\U00016fe4')
 	unseen    = []*unicode.RangeTable{unicode.White_Space, unicode.Cc, unicode.Cs, unicode.Co, unicode.M, unicode.Noncharacter_Code_Point, blank}
 )
 
 func isIgnorable(r rune) bool { return unicode.In(r, ignorable...) && !unicode.Is(prefixes, r) }
 
-// visible reports whether text shows anything at all. A mark alone does not: it needs something to stand on.
+// visible reports whether text shows anything at all. A combining mark alone does not: it needs a character to combine
+// with.
 func visible(text string) bool {
 	return strings.ContainsFunc(text, func(r rune) bool { return !unicode.In(r, unseen...) && !isIgnorable(r) })
 }
 
-// tidy is text in its one spelling, without spaces around it.
+// tidy returns text in its normal form, without surrounding spaces.
 func tidy(text string) string { return strings.TrimSpace(norm.NFC.String(text)) }
 
-// tidyName is tidy for a name, with one plain space where there are several of whatever kind.
+// tidyName is tidy for a name; it also replaces any run of spaces, of whatever kind, with one plain space.
 func tidyName(text string) string {
 	words := strings.FieldsFunc(tidy(text), func(r rune) bool { return unicode.Is(unicode.Zs, r) })
 	return strings.Join(words, " ")
 }
 
-// checkLine returns what is wrong with a text of one line, nothing if it is right.
+// checkLine returns what is wrong with a text of one line, or nothing.
 func checkLine(text string) string {
 	switch {
 	case strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }):
@@ -72,9 +73,9 @@ func checkLine(text string) string {
 // checkTitle is checkLine for the title of a post.
 func checkTitle(text string) string { return cmp.Or(checkLine(text), checkLength(text, app.MaxTitle)) }
 
-// checkBody is checkLine for a text of several lines. Each is a paragraph to a browser, in which what is turned round must
-// be turned back; what overrides the direction of letters is for nobody's language. Its length comes first, since looking at
-// the characters of one that is too long would cost milliseconds.
+// checkBody is checkLine for a text of several lines. To a browser each line is a paragraph, in which every change of
+// direction must be ended again; no language needs characters that override the direction of letters. The length is checked
+// first, since looking at every character of a text that is too long would cost milliseconds.
 func checkBody(text string) string {
 	if wrong := checkLength(text, app.MaxBody); wrong != "" {
 		return wrong
@@ -90,8 +91,8 @@ func checkBody(text string) string {
 	return checkCharacters([]rune(text))
 }
 
-// checkName is checkLine for a name, which must be what it looks like: it has nothing in it that does not show, and no
-// letters in one word that look like those of another alphabet.
+// checkName is checkLine for a name, which must be what it looks like: it contains nothing invisible, and no word mixes
+// in letters that look like those of another alphabet.
 func checkName(text string) string {
 	if wrong := checkLine(text); wrong != "" {
 		return wrong
@@ -116,7 +117,7 @@ func checkName(text string) string {
 	return checkLength(text, app.MaxName)
 }
 
-// checkLength is for what has been brought into its one spelling, which can be longer than what came.
+// checkLength is for normalised text, which can be longer than what was sent.
 func checkLength(text string, most int) string {
 	if utf8.RuneCountInString(text) > most {
 		return fmt.Sprintf(tooLong, most)
@@ -124,8 +125,8 @@ func checkLength(text string, most int) string {
 	return ""
 }
 
-// checkCharacters is what holds of every text. Selectors and tags of no use would be a text that nobody sees and programs
-// read.
+// checkCharacters checks what every text must fulfil. Selectors and tags that serve no purpose would be a text that
+// programs read but nobody sees.
 func checkCharacters(text []rune) string {
 	marks := 0
 	for i, r := range text {
@@ -148,11 +149,11 @@ func checkCharacters(text []rune) string {
 	return ""
 }
 
-// isBidi: the controls of Unicode Standard Annex #9 that last until something ends them. The marks of direction, which
-// only count as a letter of theirs, are not among them.
+// isBidi: the controls of Unicode Standard Annex #9 that last until something ends them. Direction marks are not among
+// them, because they only count as one letter.
 func isBidi(r rune) bool { return '\u202a' <= r && r <= '\u202e' || '\u2066' <= r && r <= '\u2069' }
 
-// balanced reports whether a line ends all embeddings and isolates that it begins, and overrides nothing.
+// balanced reports whether a line ends all embeddings and isolates that it begins, and has no overrides.
 func balanced(line string) bool {
 	var open []rune
 	for _, r := range line {
@@ -182,13 +183,14 @@ const (
 
 func isTag(r rune) bool { return '\U000e0000' <= r && r <= endTag }
 
-// isSymbol: what emoji are made of. Those that are newer than Go's tables are where the others are.
+// isSymbol: what emoji are made of. Emoji newer than Go's tables are in the same blocks as the others.
 func isSymbol(r rune) bool {
 	return unicode.In(r, unicode.So, unicode.Sm) || '\U0001f000' <= r && r <= '\U0001faff'
 }
 
-// hasUse reports whether the ignorable character at text[i] does what it is for. (PRECIS, RFC 8264, knows that of joiners
-// only, and refuses joined emoji: golang.org/x/text/secure/precis would refuse a technologist, a red heart and Scotland.)
+// hasUse reports whether the ignorable character at text[i] serves its purpose. (PRECIS, RFC 8264, has such rules for
+// joiners only, and refuses joined emoji: golang.org/x/text/secure/precis would refuse a technologist, a red heart and
+// Scotland.)
 func hasUse(text []rune, i int) bool {
 	before := func(n int) rune {
 		if i < n {
@@ -207,7 +209,7 @@ func hasUse(text []rune, i int) bool {
 		emoji := isSymbol(previous) || unicode.Is(unicode.Variation_Selector, previous) && isSymbol(before(2)) || isTag(previous)
 		return inWord || r == joiner && emoji && isSymbol(after)
 	case unicode.Is(unicode.Variation_Selector, r):
-		if previous == 'ℹ' { // an emoji, and by its category a letter
+		if previous == 'ℹ' { // an emoji, although its category is letter
 			return true
 		}
 		if unicode.IsLetter(previous) {
@@ -220,7 +222,8 @@ func hasUse(text []rune, i int) bool {
 	return false
 }
 
-// inFlag reports whether the tag at text[i] is in a black flag, its subdivision in tags and their end.
+// inFlag reports whether the tag at text[i] belongs to a flag: a black flag, a subdivision spelt in tags, and the end
+// tag.
 func inFlag(text []rune, i int) bool {
 	first, last := i, i
 	for first > 0 && isTag(text[first-1]) {
@@ -232,14 +235,14 @@ func inFlag(text []rune, i int) bool {
 	return first > 0 && text[first-1] == blackFlag && text[last] == endTag && last-first >= 3 && last-first <= 6
 }
 
-// isVirama reports whether a joiner after r chooses how a consonant without its vowel is written, in whichever script (RFC
-// 5892, appendix A).
+// isVirama reports whether a joiner after r chooses how a consonant without its vowel is written, in any script (RFC 5892,
+// appendix A).
 func isVirama(r rune) bool { return norm.NFC.PropertiesString(string(r)).CCC() == 9 }
 
 func joins(r rune) bool { return unicode.In(r, joining...) }
 
-// joining are the scripts in which joiners choose the form of a letter elsewhere too: the cursive ones, and those of India
-// and its neighbours.
+// joining lists the scripts in which joiners also choose the form of letters elsewhere: the cursive ones, and those of
+// India and its neighbours.
 var joining = []*unicode.RangeTable{
 	unicode.Arabic, unicode.Syriac, unicode.Mongolian, unicode.Nko, unicode.Adlam, unicode.Mandaic, unicode.Hanifi_Rohingya,
 	unicode.Devanagari, unicode.Bengali, unicode.Gurmukhi, unicode.Gujarati, unicode.Oriya, unicode.Tamil, unicode.Telugu,
@@ -247,13 +250,13 @@ var joining = []*unicode.RangeTable{
 	unicode.Javanese, unicode.Grantha, unicode.Meetei_Mayek, unicode.Ol_Chiki, unicode.Chakma, unicode.Newa, unicode.Brahmi,
 }
 
-// isSites reports whether readers would take name for the site's own.
+// isSites reports whether readers would think that name is the site's own.
 func isSites(name, domain string) bool {
 	bare := func(text string) string { return letters(strings.ToLower(norm.NFKC.String(text))) }
 	return slices.Contains([]string{"thesite", bare(domain), bare("www." + domain)}, bare(name))
 }
 
-// letters is text without what stands between letters and digits.
+// letters returns text with nothing but its letters and digits.
 func letters(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.L, unicode.N) {
@@ -263,7 +266,7 @@ func letters(text string) string {
 	}, text)
 }
 
-// checkSecret is for a password: whatever can be typed.
+// checkSecret is for a password: anything that can be typed.
 func checkSecret(text string) string {
 	if strings.ContainsFunc(text, unicode.IsControl) {
 		return "must have no control characters"
@@ -271,11 +274,12 @@ func checkSecret(text string) string {
 	return ""
 }
 
-// domain is a name of the public DNS: with a dot, since an address without one works in somebody's own network only.
+// domain matches a name in the public DNS: it has a dot, since an address without one works only inside somebody's
+// network.
 var domain = regexp.MustCompile(`^([0-9A-Za-z]([0-9A-Za-z-]{0,61}[0-9A-Za-z])?\.)+[A-Za-z]([0-9A-Za-z-]{0,61}[0-9A-Za-z])$`)
 
-// checkEmail returns what is wrong with an e-mail address, nothing if it is right. It is strict, as the address is what
-// one signs in with: nothing but the address, in ASCII, with nothing quoted, so that it has one spelling but for its case.
+// checkEmail returns what is wrong with an e-mail address, or nothing. It is strict, because people sign in with the
+// address: nothing but the address, in ASCII, unquoted, so that apart from case it has only one spelling.
 func checkEmail(text string) string {
 	const wrong = "must be an e-mail address, such as ada@example.com"
 	for _, c := range []byte(text) {

@@ -9,22 +9,22 @@ import (
 	"oneserver/app"
 )
 
-// limits are what a sign-in is counted in. Guesses of a stranger's must not keep the owner of the account out, wherever
-// the stranger is, and must stay few. So each network has a bucket of its own for an account, and each browser that has
-// signed in to it before has one that nobody else can fill, and none that strangers count in: they may sit in the same
-// network, or in so many that the account's wide bucket is full.
+// limits are the buckets that count a sign-in. A stranger's guesses must stay few, and must not lock the owner out of
+// the account, wherever the stranger is. So for each account, every network has its own bucket. A browser that has
+// signed in to the account before has one that nobody else can fill, and is not counted in those that strangers share:
+// they may be in the same network, or in so many that the account's wide bucket is full.
 type limits struct {
-	account []app.Bucket // what a right password takes its attempt back from, since it was no guess
+	account []app.Bucket // a correct password takes its attempt back from these, since it was not a guess
 	others  []app.Bucket
 }
 
-// ownWork bounds what an account makes the site hash for it, right password or not. Each attempt in it is in a browser's
-// bucket or a session's too, and no single one of those fills it.
+// ownWork limits how much hashing an account can make the site do, whether the password is right or not. Each attempt in
+// it also counts in a browser's or a session's bucket, and no single one of those can fill it.
 func ownWork(what string, user uint64) app.Bucket {
 	return app.Bucket{Name: fmt.Sprintf("%s account %d", what, user), Burst: 60, Interval: 10 * time.Second}
 }
 
-// signInLimits has of a browser that is known the user who knows it, and 0 otherwise.
+// signInLimits returns the limits on signing in with email. knownBy is the user who is known to use this browser, or 0.
 func (s *Server) signInLimits(c *call, email string, knownBy uint64) limits {
 	account := strings.ToLower(email)
 	if knownBy != 0 {
@@ -44,8 +44,8 @@ func (s *Server) signInLimits(c *call, email string, knownBy uint64) limits {
 	}
 }
 
-// perSession bounds the guesses at a password of who is signed in: somebody who found the browser open. Nobody can fill
-// it for another browser of the same account, whose owner may want to put an end to just that. A new password comes with a
+// perSession limits guesses at the password by somebody who is signed in because they found the browser open. They cannot
+// fill it for another browser of the same account, from which the owner may want to stop them. A new password comes with a
 // new session, hence ownWork.
 func perSession(what string, session app.Session) []app.Bucket {
 	return []app.Bucket{
@@ -54,9 +54,9 @@ func perSession(what string, session app.Session) []app.Bucket {
 	}
 }
 
-// perVisitor bounds what strangers may try with all accounts: each network, and the whole site, which spends a third of a
-// core on it at the most. A school behind one address has room. Where visitors' addresses are hidden, one of them would
-// fill the bucket of all, so there is none.
+// perVisitor limits what strangers may try on all accounts together: for each network, and for the whole site, which
+// spends at most a third of a core on it. It is enough for a school behind one address. If visitors' addresses are
+// hidden, one visitor would fill everyone's bucket, so there is none.
 func perVisitor(what string, c *call) []app.Bucket {
 	site := app.Bucket{Name: what + " site", Burst: 300, Interval: 100 * time.Millisecond}
 	if c.hidden {

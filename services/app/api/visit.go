@@ -14,16 +14,16 @@ import (
 	"oneserver/app/timing"
 )
 
-// visit is what is known of a request before anything of it has been decoded.
+// visit is what is known about a request before any of it has been decoded.
 type visit struct {
 	id         string
 	client     netip.Addr
-	hidden     bool // whether client is not the visitor's own address but one of the stack's, as all visitors have it
+	hidden     bool // whether client is an address of the stack's, the same for all visitors, instead of the visitor's own
 	https      bool
 	webVersion string
-	token      app.Digest // of the session's token; zero if the request has none that is well-formed
-	cookie     bool       // whether there is a session cookie, of whatever form
-	device     app.Digest // of the token that tells a browser which has signed in before; zero likewise
+	token      app.Digest // of the session's token; zero if the request has no well-formed one
+	cookie     bool       // whether there is a session cookie, well-formed or not
+	device     app.Digest // of the token that identifies a browser which has signed in before; zero as above
 	timing     *timing.Record
 }
 
@@ -33,7 +33,7 @@ func visitOf(c *gin.Context) *visit {
 	return c.Request.Context().Value(visitKey{}).(*visit)
 }
 
-// visit reads the request's header, and believes what a proxy adds only if it is the trusted one.
+// visit reads the request's header, and believes what a proxy adds only if it is the trusted proxy.
 func (s *Server) visit(r *http.Request) *visit {
 	v := new(visit)
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -56,7 +56,7 @@ func (s *Server) visit(r *http.Request) *visit {
 	if r.Header["Cookie"] != nil {
 		cookies := r.CookiesNamed(v.name("session"))
 		v.cookie = len(cookies) > 0
-		if len(cookies) == 1 { // of two, nobody knows which one is the site's
+		if len(cookies) == 1 { // if there are two, nobody knows which is the site's
 			v.token, _ = auth.TokenHash(cookies[0].Value)
 		}
 		if devices := r.CookiesNamed(v.name("device")); len(devices) == 1 {
@@ -71,7 +71,7 @@ func (v *visit) with(ctx context.Context) context.Context {
 	return context.WithValue(ctx, visitKey{}, v)
 }
 
-// wellFormedID reports whether id is of the form of Nginx' own, or another one that is safe in a log.
+// wellFormedID reports whether id looks like one of Nginx', or is at least safe in a log.
 func wellFormedID(id string) bool {
 	if len(id) < 1 || len(id) > 64 {
 		return false
@@ -92,7 +92,7 @@ func newID() string {
 	return hex.EncodeToString(id[:])
 }
 
-// network is the client's address as far as one person can be told from another by it: a household has a whole IPv6 /64.
+// network is the part of the client's address that tells one person from another: a household has a whole IPv6 /64.
 func (v *visit) network() string {
 	if v.client.Is6() {
 		if prefix, err := v.client.WithZone("").Prefix(64); err == nil {

@@ -9,20 +9,21 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// What is wrong with a password that is tried early by whoever guesses (NIST SP 800-63B, section 5.1.1.2).
+// What is wrong with a password that guessers try early (NIST SP 800-63B, section 5.1.1.2).
 const (
 	isCommon   = "is one of those that are tried first: a common password, a name or a single word"
 	isPattern  = "is a pattern that is tried first"
 	isPersonal = "is your own address or name, or the site's"
 )
 
-// patternLimit is the length, in characters, from which on a piece over and over is as good as any other password: nobody
-// tries all pieces in all lengths. (Of walks there are few, and the digits twice are among what is found most in leaks.)
+// patternLimit is the length, in characters, from which a repeated piece is as good as any other password: nobody tries
+// all pieces in all lengths. (There are few walks, and the digits twice in a row are among the passwords found most often
+// in leaks.)
 const patternLimit = 16
 
-// Weakness returns what is wrong with a password that somebody chooses, nothing if it is good enough. personal is what
-// others know of them: their address and name, and the site's. The lists are zxcvbn's: 30,000 of the passwords most
-// found in leaks, and the words and names that are used most. Looking through them costs far less than hashing.
+// Weakness returns what is wrong with a password that somebody chooses, or nothing if it is good enough. personal is
+// what others know about them: their address and name, and the site's. The lists are zxcvbn's: the 30,000 passwords
+// found most often in leaks, and the most used words and names. Looking through them costs far less than hashing.
 func Weakness(password string, personal ...string) string {
 	folded := strings.ToLower(norm.NFC.String(password))
 	plain := []rune(strings.ToLower(norm.NFKC.String(strings.Join(strings.Fields(password), "")))) // "pass word " adds nothing
@@ -47,7 +48,7 @@ func Weakness(password string, personal ...string) string {
 	return ""
 }
 
-// repeats reports whether text is a piece of at most four characters over and over.
+// repeats reports whether text is a piece of at most four characters, repeated.
 func repeats(text []rune) bool {
 	for size := 1; size <= min(4, len(text)/2); size++ {
 		if slices.Equal(text[size:], text[:len(text)-size]) {
@@ -57,7 +58,7 @@ func repeats(text []rune) bool {
 	return false
 }
 
-// walks reports whether text goes through the alphabet or the digits, up or down.
+// walks reports whether text runs through the alphabet or the digits, up or down.
 func walks(text []rune) bool {
 	if len(text) < 2 {
 		return true
@@ -75,7 +76,7 @@ func walks(text []rune) bool {
 	return true
 }
 
-// letters is text without what is put between and behind: "Ada Lovelace1815!" is what "ada.lovelace" is.
+// letters returns text without what people insert or append: "Ada Lovelace1815!" becomes the same as "ada.lovelace".
 func letters(text string) string {
 	text = strings.TrimRightFunc(text, func(r rune) bool { return !unicode.IsLetter(r) })
 	return strings.Map(func(r rune) rune {

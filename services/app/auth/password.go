@@ -1,5 +1,5 @@
-// Package auth knows passwords and session tokens: how they are made, checked and kept so that whoever reads the
-// database can use neither.
+// Package auth makes, checks and stores passwords and session tokens, so that somebody who reads the database can use
+// neither.
 package auth
 
 import (
@@ -18,24 +18,25 @@ import (
 // cost is the OWASP Password Storage Cheat Sheet's: 19 MiB, two passes, one thread.
 var cost = argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
-// atOnce is how many hashes: half of the processors, so that others' requests have the rest, and at most 38 MiB.
+// atOnce is how many hashes run at once: on half of the processors, so that other requests have the rest, and in at
+// most 38 MiB.
 var atOnce = max(1, min(2, runtime.GOMAXPROCS(0)/2))
 
-// Bounds of what hashing may take, so that a burst of sign-ins takes neither the server's memory nor all of its CPU.
+// Limits on hashing, so that a burst of sign-ins exhausts neither the server's memory nor its CPU.
 const (
-	waiting    = 32 // callers; the last of them waits for less than the limit of its request
+	waiting    = 32 // callers; the last one waits for less than its request's time limit
 	retryAfter = time.Second
 )
 
-// Passwords hashes and verifies passwords. Its methods may be called from several goroutines: a few run, some more
-// wait for their turn or the end of their ctx, and the rest are told Unavailable at once.
+// Passwords hashes and verifies passwords. Its methods may be called from several goroutines: a few run, some more wait
+// for their turn or until their ctx ends, and the rest get Unavailable at once.
 type Passwords struct {
-	admitted chan struct{} // a slot for each who runs or waits
+	admitted chan struct{} // a slot for each caller that runs or waits
 	running  chan struct{}
 	nobodys  string // the hash of a password that nobody has
 }
 
-// NewPasswords returns Passwords that keep the bounds together.
+// NewPasswords returns Passwords whose callers share the limits.
 func NewPasswords() (*Passwords, error) {
 	nobodys, err := argon2id.CreateHash(NewToken(), &cost)
 	if err != nil {
@@ -57,7 +58,7 @@ func (p *Passwords) Hash(ctx context.Context, password string) (hash string, err
 	return hash, err
 }
 
-// Verify reports whether hash is password's.
+// Verify reports whether hash was made from password.
 func (p *Passwords) Verify(ctx context.Context, password, hash string) (right bool, err error) {
 	err = p.run(ctx, func() error {
 		right, err = argon2id.ComparePasswordAndHash(normal(password), hash)
@@ -66,7 +67,7 @@ func (p *Passwords) Verify(ctx context.Context, password, hash string) (right bo
 	return right, err
 }
 
-// VerifyNobody does the work of Verify where there is no user, so that the time tells nobody that there is none.
+// VerifyNobody does the same work as Verify when there is no user, so that the time does not give that away.
 func (p *Passwords) VerifyNobody(ctx context.Context, password string) error {
 	_, err := p.Verify(ctx, password, p.nobodys)
 	return err
@@ -103,5 +104,5 @@ func busy(cause error) error {
 	}
 }
 
-// normal makes one password of those that look the same: keyboards differ in how they compose a character.
+// normal makes passwords that look the same identical: keyboards differ in how they compose a character.
 func normal(password string) string { return norm.NFC.String(password) }

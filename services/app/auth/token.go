@@ -8,7 +8,7 @@ import (
 	"oneserver/app"
 )
 
-const tokenBytes = 32 // 256 bits: not to be guessed, however many are tried
+const tokenBytes = 32 // 256 bits: impossible to guess, however many are tried
 
 var encoding = base64.RawURLEncoding.Strict() // one spelling for each token
 
@@ -19,7 +19,8 @@ func NewToken() string {
 	return encoding.EncodeToString(token[:])
 }
 
-// TokenHash is what is kept of a token, and whether text is one at all. A plain SHA-256 is enough for what cannot be guessed.
+// TokenHash returns what is stored of a token, and whether text is a token at all. For something that cannot be guessed, a
+// plain SHA-256 is enough.
 func TokenHash(text string) (hash app.Digest, valid bool) {
 	if len(text) != encoding.EncodedLen(tokenBytes) {
 		return hash, false

@@ -1,5 +1,6 @@
-// Package disk knows how much room the database's disk has. The application cannot see that disk: services/db/healthcheck.sh
-// looks every few seconds and writes what it finds, in bytes, into a file that both containers have.
+// Package disk knows how much space the database's disk has. The application cannot see that disk:
+// services/db/healthcheck.sh looks every few seconds and writes the free space, in bytes, to a file that both containers
+// share.
 package disk
 
 import (
@@ -15,35 +16,36 @@ import (
 
 const (
 	interval = 2 * time.Second
-	// stale is how old the file may be. While the database is down nobody looks, and nobody can write anything either.
+	// stale is how old the file may be. While the database is down nothing updates it, but nobody can write anything
+	// either.
 	stale = time.Minute
 )
 
-// Gauge says whether there is room. The zero Gauge has no file, and always has room.
+// Gauge says whether there is room. The zero Gauge reads no file, and always has room.
 type Gauge struct {
 	file    string
 	reserve uint64
 	log     *slog.Logger
 
-	free atomic.Int64 // bytes; -1 where that is not known
+	free atomic.Int64 // bytes; -1 if unknown
 	low  atomic.Bool
 }
 
-// New returns a Gauge of what the file says. There is room as long as more than reserve bytes are free; a reserve of 0 is
-// none. Nothing is known before Watch runs.
+// New returns a Gauge that reads the file. There is room as long as more than reserve bytes are free; 0 means no reserve.
+// Nothing is known before Watch runs.
 func New(file string, reserve uint64, log *slog.Logger) *Gauge {
 	g := &Gauge{file: file, reserve: reserve, log: log}
 	g.free.Store(-1)
 	return g
 }
 
-// Low reports whether the disk is so full that nothing new may be kept.
+// Low reports whether the disk is too full to accept anything new.
 func (g *Gauge) Low() bool { return g.low.Load() }
 
-// Free returns the bytes that are free, or -1 where that is not known.
+// Free returns the number of free bytes, or -1 if unknown.
 func (g *Gauge) Free() int64 { return g.free.Load() }
 
-// Watch looks until ctx ends. Each change is logged once.
+// Watch reads the file now and then until ctx ends. Each change is logged once.
 func (g *Gauge) Watch(ctx context.Context) {
 	began, said := time.Now(), false
 	for {
@@ -63,8 +65,8 @@ func (g *Gauge) Watch(ctx context.Context) {
 	}
 }
 
-// note decides anew whether there is room. What has been full must have a tenth more than the reserve before it counts as
-// empty again, so that it does not change with every file that comes and goes.
+// note decides again whether there is room. A disk that has been full must have a tenth more than the reserve before it
+// counts as having room again, so that the answer does not flip with every file that comes and goes.
 func (g *Gauge) note(free int64) {
 	g.free.Store(free)
 	was, limit := g.low.Load(), g.reserve

@@ -19,10 +19,10 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// datagram is room for any answer that fits into one without EDNS (RFC 1035, section 2.3.4).
+// datagram is the size of the largest answer without EDNS (RFC 1035, section 2.3.4).
 const datagram = 512
 
-// ask asks the name server at address for the A record of name, and shows the answer as it came.
+// ask asks the name server at address for the A record of name, and shows the answer as received.
 func ask(ctx context.Context, address, name string) DNS {
 	ctx, cancel := context.WithTimeout(ctx, dnsLimit)
 	defer cancel()
@@ -38,15 +38,15 @@ func ask(ctx context.Context, address, name string) DNS {
 	case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
 		answer.Error = fmt.Sprintf("no answer within %s", dnsLimit)
 	case errors.As(err, new(*net.OpError)):
-		answer.Error = "it cannot be reached" // without the addresses inside the network that the cause names
+		answer.Error = "it cannot be reached" // without the internal addresses that the cause contains
 	default:
 		answer.Error = err.Error()
 	}
 	return answer
 }
 
-// exchange sends the question in one datagram and waits for the one that answers it. The stack's own name server
-// answers from the same network: a lost datagram is a fault to be shown, and so is not sent again.
+// exchange sends the question in one datagram and waits for the one that answers it. The stack's own name server is on
+// the same network, so a lost datagram is a fault to be shown, and is not sent again.
 func exchange(ctx context.Context, address, name string) ([]byte, error) {
 	host, err := dnsmessage.NewName(name)
 	if err != nil {
@@ -125,21 +125,22 @@ func records(message []byte) ([]Record, error) {
 	return list, nil
 }
 
-// metricsPort is where the name server's metrics are (corefile).
+// metricsPort is the port of the name server's metrics (corefile).
 const metricsPort = "9153"
 
 func metricsURL(dnsAddress string) string {
-	host, _, _ := net.SplitHostPort(dnsAddress) // without a host there is no answer either
+	host, _, _ := net.SplitHostPort(dnsAddress) // without a host there will be no answer either
 	return "http://" + net.JoinHostPort(host, metricsPort) + "/metrics"
 }
 
 var (
-	// No proxy from the environment. A connection is not kept: most of what it brings is left unread.
+	// No proxy from the environment. Connections are not kept, since most of each answer is left unread.
 	metricsClient = http.Client{Timeout: dnsLimit, Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
 	inBuildInfo   = regexp.MustCompile(`^coredns_build_info\{.*\bversion="([0-9A-Za-z.+-]{1,32})"`)
 )
 
-// dnsVersion reads the name server's version from its metrics, or nothing. They are sorted, and it is the first.
+// dnsVersion reads the name server's version from its metrics, or nothing. They are sorted, and the version comes
+// first.
 func dnsVersion(ctx context.Context, url string) string {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

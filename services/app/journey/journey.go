@@ -14,10 +14,10 @@ import (
 const (
 	lookLimit = 1500 * time.Millisecond // for everything together
 	dnsLimit  = time.Second             // for the name server's answer
-	keep      = time.Second             // how old what is shown may be: many visitors ask at once
+	keep      = time.Second             // how old the result may be, since many visitors ask at once
 )
 
-// Journey is what a request passes on its way.
+// Journey is what a request passes through on its way.
 type Journey struct {
 	DNS         DNS         `json:"dns" doc:"What the stack's name server answers"`
 	Certificate Certificate `json:"certificate" doc:"What web shows to visitors over https"`
@@ -58,28 +58,28 @@ type Config struct {
 	WebAddress string // host:port where web speaks TLS; empty where nothing stands in front
 	Replica    string // the name of this process
 
-	// DatabaseVersion asks the database for its version, without waiting for one that is down.
+	// DatabaseVersion asks the database for its version, without waiting if it is down.
 	DatabaseVersion func(context.Context) (string, error)
 }
 
-// Source looks, at most once in a second.
+// Source looks at most once a second.
 type Source struct {
 	config  Config
 	app     Part
 	metrics string // URL of the name server's metrics
 
-	mu     sync.Mutex // held while looking, so that all who ask wait for one answer
+	mu     sync.Mutex // held while looking, so that all callers wait for the same answer
 	last   Journey    // without web
 	lastAt time.Time
 }
 
-// New returns a Source. It asks nobody yet.
+// New returns a Source. It does not ask anything yet.
 func New(c Config) *Source {
 	return &Source{config: c, app: describeApp(c.Replica), metrics: metricsURL(c.DNSAddress)}
 }
 
-// Look returns what there is to see. webVersion is what Nginx, and nobody else, said of itself; empty if the request
-// came another way. It takes lookLimit at most, and no notice of ctx's end, since others wait for the same answer.
+// Look returns the current journey. webVersion is the version that Nginx itself reported, empty if the request did not
+// come through it. It takes at most lookLimit, and ignores the end of ctx, since others wait for the same answer.
 func (s *Source) Look(ctx context.Context, webVersion string) Journey {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,7 +115,7 @@ func (s *Source) look(ctx context.Context) Journey {
 func (s *Source) describeDatabase(ctx context.Context) Part {
 	part := Part{Name: "db", Software: "MySQL"}
 	version, err := s.config.DatabaseVersion(ctx)
-	if err != nil { // the cause is the operator's, and in the log of what needed the database
+	if err != nil { // the cause is for operators, and in the log of whatever needed the database
 		part.Detail = "it does not answer"
 		return part
 	}
@@ -135,7 +135,7 @@ func describeWeb(version string) Part {
 	return part
 }
 
-// describeApp is about this process: it answers, so it is well.
+// describeApp describes this process: it answers, so it is healthy.
 func describeApp(replica string) Part {
 	part := Part{Name: "app", Software: "Gin", Replica: replica, Healthy: true}
 	build, ok := debug.ReadBuildInfo()

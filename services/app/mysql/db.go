@@ -17,21 +17,22 @@ import (
 	"oneserver/app"
 )
 
-// Connections of one process. MySQL admits 100 (max_connections in compose.yaml): eight processes of this size, which
-// is four replicas while a deploy has the old and the new ones up together, take 80; migrate, backup and health may
-// have 5, 3 and 5 (MAX_USER_CONNECTIONS in db-init); the rest is the operator's.
+// Connections of one process. MySQL admits 100 (max_connections in compose.yaml). Eight processes of this size (four
+// replicas, while a deploy runs the old and the new ones together) take 80; migrate, backup and health may have 5, 3
+// and 5 (MAX_USER_CONNECTIONS in db-init); the rest is for the operator.
 const poolSize = 10
 
-// Searches of one process at a time. Each takes memory of MySQL's for every post that holds its first word, more than
-// innodb_ft_result_cache_limit counts: with that at 4M it was 6 MB, and eighty at once took mysqld past its 512 MB.
+// Simultaneous searches of one process. For each, MySQL needs memory for every post that contains its first word, and
+// more than innodb_ft_result_cache_limit counts: with that at 4M it was 6 MB, and eighty at once took mysqld past its
+// 512 MB.
 const searchLimit = 2
 
-// searchTries is how long a search of an index tries one word after another for the first, which takes milliseconds each:
-// with the last statement (selectLimit) it is how long others wait for it.
+// searchTries is how long a search of an index tries one word after another as the first, at a few milliseconds each.
+// Together with the last statement (selectLimit) this is how long others wait for it.
 const searchTries = time.Second
 
-// Time limits of a statement. The server gives up first, on a SELECT and on the wait for a row, then the connection, and
-// both before the request does (api.requestLimit): cancelling a request closes its connection, but does not stop the
+// Time limits of a statement. The server gives up first, on a SELECT and on waiting for a row; then the connection; and
+// both before the request (api.requestLimit), because cancelling a request closes its connection but does not stop the
 // server.
 const (
 	selectLimit     = 4 * time.Second
@@ -47,14 +48,14 @@ type DB struct {
 
 	life       context.Context // until Close
 	end        context.CancelFunc
-	background sync.WaitGroup // what runs beside the requests
+	background sync.WaitGroup // the work that goes on outside requests
 	noting     atomic.Bool    // whether a session's use is being written
 
-	searching chan struct{} // holds one for each search that runs
+	searching chan struct{} // holds one entry for each running search
 
 	quotas app.Quotas
 	full   func() bool
-	erase  chan struct{} // holds one where a user has been deleted whose rows are still there
+	erase  chan struct{} // holds one entry if a user has been deleted whose rows still exist
 }
 
 var (
@@ -63,8 +64,8 @@ var (
 	_ app.Throttle     = (*DB)(nil)
 )
 
-// Open prepares a pool. It connects to nothing: connections are made when a request needs one, so the database may be
-// away at the start, and any time later, without anything here having to notice.
+// Open prepares a pool without connecting. Connections are made when a request needs one, so the database may be down
+// at the start, or at any later time, and nothing here has to notice.
 func Open(c Config, log *slog.Logger) (*DB, error) {
 	want, err := embeddedVersion()
 	if err != nil {
@@ -73,8 +74,8 @@ func Open(c Config, log *slog.Logger) (*DB, error) {
 	dsn := c.connection(log, map[string]string{
 		"max_execution_time":       fmt.Sprint(selectLimit.Milliseconds()),
 		"innodb_lock_wait_timeout": fmt.Sprint(int(selectLimit.Seconds())), // and on a write that waits for another
-		// Every read that a write depends on takes a lock, so nothing needs a view that stays the same; without, gaps
-		// between rows are not locked, and writes wait for one another less.
+		// Every read that a write depends on takes a lock, so nothing needs a repeatable view. Without it, gaps between
+		// rows are not locked, and writes wait for one another less.
 		"transaction_isolation": "'READ-COMMITTED'",
 	})
 	dsn.ReadTimeout, dsn.WriteTimeout = connectionLimit, connectionLimit
@@ -82,18 +83,18 @@ func Open(c Config, log *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("database settings: %w", err)
 	}
-	// The page of posts is what is asked for most by far, and its statement the longest.
+	// The page of posts is requested by far the most, and its statement is the longest.
 	pool := sql.OpenDB(slowLog{preparing{connector, listPosts}, log})
 	pool.SetMaxOpenConns(poolSize)
 	pool.SetMaxIdleConns(poolSize)           // fewer would close and open connections under load
-	pool.SetConnMaxLifetime(3 * time.Minute) // as the driver advises; below every idle limit on the way
+	pool.SetConnMaxLifetime(3 * time.Minute) // as the driver recommends; shorter than every idle limit in between
 	db, err := gorm.Open(gormmysql.New(gormmysql.Config{
 		Conn:                      pool,
 		DSNConfig:                 dsn,
-		SkipInitializeWithVersion: true, // would need the database now, to ask whether it is MariaDB
+		SkipInitializeWithVersion: true, // otherwise the database would be needed now, to ask whether it is MariaDB
 	}), &gorm.Config{
 		Logger:                 queryLogger{log},
-		NowFunc:                func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }, // what datetime(6) holds
+		NowFunc:                func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }, // the precision of datetime(6)
 		DisableAutomaticPing:   true,
 		QueryFields:            true, // name the columns: SELECT * would also fetch what a newer release has added
 		SkipDefaultTransaction: true, // a single statement is atomic by itself
@@ -117,7 +118,7 @@ func Open(c Config, log *slog.Logger) (*DB, error) {
 	return opened, nil
 }
 
-// Close closes the pool, after the statements that are running.
+// Close closes the pool, once running statements have ended.
 func (db *DB) Close() error {
 	db.end()
 	db.background.Wait()
@@ -125,8 +126,8 @@ func (db *DB) Close() error {
 }
 
 // Ready reports whether requests can be served: the database answers, and its schema is at least at the version that
-// this binary embeds. A newer schema is fine, since migrations expand first and contract later; old and new releases
-// run side by side. The message of the error tells an operator what is wrong.
+// this binary embeds. A newer schema is fine, since migrations expand first and contract later, and old and new
+// releases run side by side. The error's message tells an operator what is wrong.
 func (db *DB) Ready(ctx context.Context) error {
 	var have int64
 	err := db.pool.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied").Scan(&have)

@@ -9,17 +9,17 @@ import (
 	"gorm.io/gorm"
 )
 
-// eraseBatch is how many rows of a deleted user are removed at a time. So many of the longest posts take a fraction of a
-// second, well within a statement's time limit, and lock nothing that anybody else uses. Until they are removed, a page
-// passes over those that lie on its way, which takes a few microseconds each.
+// eraseBatch is how many rows of a deleted user are removed at a time. Removing that many of the longest posts takes a
+// fraction of a second, well within a statement's time limit, and locks nothing that anybody else uses. Until they are
+// removed, a page skips the ones in its way, at a few microseconds each.
 const eraseBatch = 1000
 
-// DeleteUser implements app.AccountStore. It takes away the user's name, address and password, which is one row however
-// much they have written. That hides the rest from everybody, and eraseUntilClosed removes it.
+// DeleteUser implements app.AccountStore. It erases the user's name, address and password, which are in one row however
+// much they have written. That hides everything else from everybody, and eraseUntilClosed removes it.
 func (db *DB) DeleteUser(ctx context.Context, user uint64, hash string) error {
 	now := db.gorm.NowFunc()
 	err := db.transaction(ctx, "delete account", true, func(tx *gorm.DB, maybeDone bool) error {
-		// The space keeps what stands for the address from being one. It is unique, as an address must be.
+		// The space ensures that the placeholder is not a valid address. It is unique, as addresses must be.
 		gone := tx.Exec("UPDATE users SET deleted_at = ?, email = CONCAT('deleted ', id), name = '', password_hash = '' "+
 			"WHERE id = ? AND password_hash = ? AND deleted_at IS NULL", now, user, hash)
 		if gone.Error == nil && gone.RowsAffected == 0 && !maybeDone {
@@ -30,14 +30,14 @@ func (db *DB) DeleteUser(ctx context.Context, user uint64, hash string) error {
 	if err == nil {
 		select {
 		case db.erase <- struct{}{}:
-		default: // it has been asked for already
+		default: // already requested
 		}
 	}
 	return err
 }
 
-// eraseUntilClosed removes what is left of deleted users: as soon as this replica has deleted one, and now and then, as
-// another may have been stopped before it was done.
+// eraseUntilClosed removes what is left of deleted users: as soon as this replica has deleted one, and now and then in
+// case another replica was stopped before it had finished.
 func (db *DB) eraseUntilClosed() {
 	for {
 		select {
@@ -52,7 +52,7 @@ func (db *DB) eraseUntilClosed() {
 	}
 }
 
-// eraseAll removes all that is left of all deleted users.
+// eraseAll removes everything that is left of deleted users.
 func (db *DB) eraseAll(ctx context.Context) error {
 	for more := true; more; {
 		if err := db.transaction(ctx, "remove a deleted account", true, func(tx *gorm.DB, _ bool) (err error) {
@@ -65,9 +65,9 @@ func (db *DB) eraseAll(ctx context.Context) error {
 	return nil
 }
 
-// eraseSome removes a batch of rows of one deleted user, or at last the user, and reports whether there may be more to
-// do. The user is locked, so that replicas that come at the same time take turns. The newest posts go first: they are on
-// the pages that are read most, which pass over the posts that are hidden.
+// eraseSome removes a batch of rows of one deleted user, or finally the user, and reports whether there may be more to
+// do. The user is locked, so that replicas that do this at the same time take turns. The newest posts go first, because
+// they are on the most read pages, which have to skip hidden posts.
 func eraseSome(tx *gorm.DB) (more bool, err error) {
 	var user uint64
 	err = tx.Raw("SELECT id FROM users WHERE deleted_at IS NOT NULL ORDER BY deleted_at LIMIT 1 FOR UPDATE").Scan(&user).Error
@@ -85,5 +85,5 @@ func eraseSome(tx *gorm.DB) (more bool, err error) {
 			return true, done.Error
 		}
 	}
-	return true, tx.Exec("DELETE FROM users WHERE id = ?", user).Error // and by its foreign keys what came meanwhile
+	return true, tx.Exec("DELETE FROM users WHERE id = ?", user).Error // and, by its foreign keys, rows added meanwhile
 }

@@ -14,20 +14,20 @@ import (
 	"oneserver/app"
 )
 
-// Server errors (MySQL Error Message Reference) that are named elsewhere too.
+// Server errors (MySQL Error Message Reference) that are also named elsewhere.
 const (
-	errTooManyHits = 188  // InnoDB's: a full-text search finds more than innodb_ft_result_cache_limit holds
+	errTooManyHits = 188  // from InnoDB: a full-text search finds more than innodb_ft_result_cache_limit allows
 	errNoTable     = 1146 // ER_NO_SUCH_TABLE
 	errNoIndex     = 1191 // ER_FT_MATCHING_KEY_NOT_FOUND: there is no such full-text index
 	errLockWait    = 1205 // ER_LOCK_WAIT_TIMEOUT
 	errDeadlock    = 1213 // ER_LOCK_DEADLOCK
-	errReprepare   = 1615 // ER_NEED_REPREPARE: the table left the server's cache of definitions each time that it tried
+	errReprepare   = 1615 // ER_NEED_REPREPARE: the table left the server's definition cache at every attempt
 	errTooSlow     = 3024 // ER_QUERY_TIMEOUT: longer than max_execution_time
 	errRolledBack  = 3101 // ER_TRANSACTION_ROLLBACK_DURING_COMMIT: refused by the group of servers
 )
 
-// Server errors that say that the database is down, busy or not usable at the moment, rather than that a statement of
-// ours is wrong.
+// Server errors which say that the database is down, busy or unusable at the moment, rather than that our statement is
+// wrong.
 var away = map[uint16]bool{
 	1040:          true, // ER_CON_COUNT_ERROR: too many connections
 	1044:          true, // ER_DBACCESS_DENIED_ERROR: an account that is not set up (yet)
@@ -54,8 +54,8 @@ func hasNumber(err error, numbers ...uint16) bool {
 	return ok && slices.Contains(numbers, e.Number)
 }
 
-// translate turns an error of GORM or the driver into the domain's terms. What it does not know stays as it is, which
-// the outside sees as an internal error.
+// translate turns an error from GORM or the driver into the domain's terms. It leaves unknown ones unchanged; outside
+// they appear as internal errors.
 func translate(doing string, err error) error {
 	if known, ok := errors.AsType[*app.Error](err); ok {
 		return known
@@ -75,7 +75,7 @@ func translate(doing string, err error) error {
 }
 
 // worthWaiting reports whether err says that the database is down in a way that may pass within seconds. A statement
-// that took too long would only take so again, and tables are not made in a moment.
+// that took too long would take too long again, and missing tables do not appear within seconds.
 func worthWaiting(err error) bool {
 	return isAway(err) && !hasNumber(err, errNoTable, errTooSlow)
 }

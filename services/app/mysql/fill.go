@@ -10,17 +10,17 @@ import (
 	"oneserver/app"
 )
 
-// The release before writes posts and not what a search looks for: those that were there before this release, those that
-// it writes while both run, and those of the time after a rollback. Each replica goes through all posts at its start and
-// then after pauses that double for as long as it finds nothing to do, so that the last post of a release that is being
-// replaced waits for minutes, and a site that runs for weeks pays nothing.
+// The previous release writes posts without their row in post_search: those older than this release, those that it
+// writes while both run, and those written after a rollback. So each replica goes through all posts when it starts, and
+// then after pauses that double for as long as it finds nothing to do. The last post of a release that is being replaced
+// waits for minutes, and a site that runs for weeks pays nothing.
 const (
 	fillPause   = time.Minute
 	longestFill = 24 * time.Hour
 )
 
-// How many posts are looked at at a time, and how much text is written at a time, which takes as long as the longest post
-// of a visitor.
+// How many posts are checked at a time, and how much text is written at a time, which takes as long as writing a
+// visitor's longest post.
 const (
 	fillLook  = 500
 	fillBytes = 64 << 10
@@ -49,9 +49,9 @@ func (db *DB) fillUntilClosed() {
 	}
 }
 
-// fill writes what is missing or out of date in post_search, the newest posts first, and says how many there were. It may
-// stop at any time: what is written stays, and what is not is found the next time. At most half of the time is spent in
-// the database, so that visitors have the rest.
+// fill writes the rows that are missing or out of date in post_search, for the newest posts first, and says how many
+// there were. It may stop at any time: what it wrote stays, and the rest is found the next time. It spends at most half
+// of the time in the database, so that visitors have the other half.
 func (db *DB) fill(ctx context.Context) (filled int, err error) {
 	for from, more := uint64(1<<64-1), true; more; {
 		began := time.Now()
@@ -81,8 +81,8 @@ func (db *DB) fill(ctx context.Context) (filled int, err error) {
 	return filled, nil
 }
 
-// behind looks at some posts before one, the newest first, and returns those that the search does not know as they are, as
-// many together as are to be written together, and where to go on.
+// behind checks some of the posts before a given one, the newest first. It returns those whose row in post_search is
+// missing or out of date, as many as are to be written together, and where to continue.
 func (db *DB) behind(ctx context.Context, from uint64) (batches [][]uint64, next uint64, more bool, err error) {
 	err = db.run(ctx, "look for posts to index", func(tx *gorm.DB) error {
 		batches, next = nil, from
@@ -94,7 +94,7 @@ func (db *DB) behind(ctx context.Context, from uint64) (batches [][]uint64, next
 		defer rows.Close()
 		looked, room := 0, 0
 		for ; rows.Next(); looked++ {
-			var bytes int // none of a post that the search knows
+			var bytes int // of the post; 0 if its row is up to date
 			if err := rows.Scan(&next, &bytes); err != nil {
 				return err
 			}
@@ -113,8 +113,8 @@ func (db *DB) behind(ctx context.Context, from uint64) (batches [][]uint64, next
 	return batches, next, more, err
 }
 
-// indexAgain writes what the index holds of these posts. One that somebody is changing is left out: this release writes
-// it itself, and what the one before writes is found the next time.
+// indexAgain writes the rows of these posts. It skips a post that somebody is changing: if this release changes it, it
+// writes the row too; if the previous one does, the post is found the next time.
 func indexAgain(tx *gorm.DB, ids []uint64) (n int, err error) {
 	var posts []struct {
 		ID          uint64

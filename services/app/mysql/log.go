@@ -11,8 +11,8 @@ import (
 	"oneserver/app/timing"
 )
 
-// queryLogger is GORM's way to our log and to the request's timing. Errors are not logged here: they are returned,
-// and logged by who answers the request.
+// queryLogger connects GORM to our log and to the request's timing. Errors are not logged here: they are returned, and
+// the code that answers the request logs them.
 type queryLogger struct{ log *slog.Logger }
 
 func (l queryLogger) LogMode(logger.LogLevel) logger.Interface { return l }

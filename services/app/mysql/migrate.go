@@ -17,14 +17,14 @@ import (
 	"oneserver/app/timing"
 )
 
-// Bounds of what a migration waits for.
+// Limits on how long a migration waits.
 const (
 	databaseWait = 30 * time.Second // until the database accepts us
 	lockWait     = 60 * time.Second // until another migration that is running has finished
-	allOfIt      = 30 * time.Minute // a change of a large table takes minutes; a database that hangs must not take for ever
+	allOfIt      = 30 * time.Minute // changing a large table takes minutes, but a database that hangs must not block for ever
 )
 
-// One DDL statement a file: MySQL commits each at once, so a file with two could be half done.
+// One DDL statement per file: MySQL commits each at once, so a file with two could end half done.
 //
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
@@ -42,10 +42,10 @@ func embeddedVersion() (int64, error) {
 	return highest, nil
 }
 
-// Migrate brings the schema to the version that this binary embeds, or to an earlier one of its migrations' where to is not 0,
-// and does nothing where it is there or beyond.
-// It waits for the database for at most databaseWait, and any number of them may run at once: one works, the others
-// wait for it for at most lockWait. A migration that fails leaves those before it applied.
+// Migrate brings the schema to the version that this binary embeds, or, if to is not 0, to the earlier version in to. It does
+// nothing if the schema is already there or beyond.
+// It waits for the database for at most databaseWait. Any number of processes may call it at once: one works, the
+// others wait for at most lockWait. If a migration fails, those before it stay applied.
 func Migrate(ctx context.Context, c Config, to int64, log *slog.Logger) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, allOfIt)
@@ -54,7 +54,7 @@ func Migrate(ctx context.Context, c Config, to int64, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer pool.Close() // on exit: nothing is left to lose
+	defer pool.Close() // about to exit, so nothing is lost
 	up := provider.Up
 	if to != 0 {
 		up = func(ctx context.Context) ([]*goose.MigrationResult, error) { return provider.UpTo(ctx, to) }
@@ -79,10 +79,11 @@ func Migrate(ctx context.Context, c Config, to int64, log *slog.Logger) error {
 	return nil
 }
 
-// newProvider waits for the database and returns what runs the migrations on it, and the pool that it uses.
+// newProvider waits for the database and returns the provider, which runs the migrations, and the pool that it uses.
 func newProvider(ctx context.Context, c Config, log *slog.Logger) (*goose.Provider, *sql.DB, error) {
 	dsn := c.connection(log, map[string]string{
-		// A change that waits for a table makes every later query of it wait too. Better to give up, in seconds.
+		// A change that waits for a table makes every later query on it wait too. It is better to give up within
+		// seconds.
 		"lock_wait_timeout": "10",
 	})
 	connector, err := driver.NewConnector(dsn)
@@ -100,7 +101,7 @@ func newProvider(ctx context.Context, c Config, log *slog.Logger) (*goose.Provid
 	provider, err := goose.NewProvider(goose.DialectMySQL, pool, migrations,
 		goose.WithSessionLocker(advisoryLock{name: c.Database + ".migrate"}),
 		goose.WithDisableGlobalRegistry(true),
-		goose.WithSlog(slog.New(slog.DiscardHandler)), // what happened is in the results
+		goose.WithSlog(slog.New(slog.DiscardHandler)), // the results say what happened
 	)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("embedded migrations: %w", err), pool.Close())
@@ -108,17 +109,17 @@ func newProvider(ctx context.Context, c Config, log *slog.Logger) (*goose.Provid
 	return provider, pool, nil
 }
 
-// Migration is one of those that this binary embeds.
+// Migration is one of the migrations that this binary embeds.
 type Migration struct {
 	Version int64  `json:"version"`
 	File    string `json:"file"`
 	SQL     string `json:"sql"`
 }
 
-// lookAtMost bounds Pending, which reads a few rows once the database is there.
+// lookAtMost limits Pending, which reads a few rows once the database is up.
 const lookAtMost = databaseWait + 10*time.Second
 
-// Pending returns the migrations that Migrate would run now, in their order, and runs none.
+// Pending returns the migrations that Migrate would run now, in order, without running any.
 func Pending(ctx context.Context, c Config) ([]Migration, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookAtMost)
 	defer cancel()
@@ -145,7 +146,7 @@ func Pending(ctx context.Context, c Config) ([]Migration, error) {
 	return pending, nil
 }
 
-// Migrations returns all that this binary embeds, in their order.
+// Migrations returns all the migrations that this binary embeds, in order.
 func Migrations() ([]Migration, error) {
 	names, err := fs.Glob(migrationFiles, "migrations/*.sql")
 	if err != nil {
@@ -172,7 +173,7 @@ func readMigration(file string) (Migration, error) {
 	return Migration{version, file, string(text)}, nil
 }
 
-// waitFor returns once the database accepts a login, trying again after a pause that doubles up to a second.
+// waitFor returns once the database accepts a login. It retries after pauses that double up to a second.
 func waitFor(ctx context.Context, pool *sql.DB, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, databaseWait)
 	defer cancel()
@@ -190,9 +191,9 @@ func waitFor(ctx context.Context, pool *sql.DB, log *slog.Logger) error {
 	}
 }
 
-// advisoryLock makes migrations exclude each other with GET_LOCK (MySQL Reference Manual, Locking Functions), which
-// goose lacks for MySQL. It belongs to the connection that the migrations run on, so the server releases it also when
-// this process dies.
+// advisoryLock uses GET_LOCK (MySQL Reference Manual, Locking Functions), which goose lacks for MySQL, so that only one
+// process migrates at a time. The lock belongs to the connection that the migrations run on, so the server releases it
+// even when this process dies.
 type advisoryLock struct{ name string }
 
 // SessionLock implements goose's lock.SessionLocker.

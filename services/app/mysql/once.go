@@ -11,12 +11,13 @@ import (
 	"oneserver/app"
 )
 
-// keyLife is how long a key is remembered at least.
+// keyLife is the minimum time for which a key is remembered.
 const keyLife = 24 * time.Hour
 
-// begin notes the key of once as the first thing in a transaction. Whoever comes with the same key meanwhile, also
-// through another replica, waits in it until this transaction ends. If the key is known, begin reports that all is done
-// and reads the first answer into answer, unless that is nil; a key of another request is an *app.Error of code KeyReused.
+// begin records the key of once as the first step of a transaction. Another request with the same key, even on another
+// replica, waits in begin until this transaction ends. If the key is known, begin reports that everything is done and
+// reads the first answer into answer, unless that is nil; if the key belongs to a different request, it returns an
+// *app.Error of code KeyReused.
 func begin(tx *gorm.DB, once app.Once, now time.Time, answer any) (done bool, err error) {
 	if once == (app.Once{}) {
 		return false, nil
@@ -25,7 +26,7 @@ func begin(tx *gorm.DB, once app.Once, now time.Time, answer any) (done bool, er
 	if !errors.Is(err, gorm.ErrDuplicatedKey) {
 		return false, err
 	}
-	// FOR SHARE reads what is there now, whatever this transaction has seen before.
+	// FOR SHARE reads the current row, whatever this transaction has seen before.
 	var first struct {
 		Request digest
 		Answer  []byte
@@ -46,8 +47,8 @@ func begin(tx *gorm.DB, once app.Once, now time.Time, answer any) (done bool, er
 	return true, nil
 }
 
-// finish notes what to answer to whoever comes with the same key again: as little as begin must add to what the request
-// itself says. It goes with the user; 0 is nobody.
+// finish records the answer for a later request with the same key: only what begin must add to what the request itself
+// says. It is deleted with the user; 0 means nobody.
 func finish(tx *gorm.DB, once app.Once, user uint64, answer any) error {
 	if once == (app.Once{}) {
 		return nil

@@ -5,9 +5,9 @@ import (
 	"database/sql/driver"
 )
 
-// preparing is a connector whose connections prepare a statement when it is first asked for and keep it as long as they
-// live. It spares MySQL the parsing and the driver the text: for the page of posts a tenth of what both use. For a
-// statement that is asked for less often the two further round trips of the first time would not pay.
+// preparing is a connector whose connections prepare a statement at its first use and keep it for as long as they live.
+// This saves MySQL the parsing and the driver the text: for the page of posts, a tenth of what both use. For a less
+// frequent statement, the two extra round trips of the first use would not pay off.
 type preparing struct {
 	driver.Connector
 	statement string
@@ -26,7 +26,7 @@ func (p preparing) Connect(ctx context.Context) (driver.Conn, error) {
 type preparedConn struct {
 	mysqlConn
 	statement string
-	prepared  driver.StmtQueryContext // nil until it is asked for; the server forgets it with the connection
+	prepared  driver.StmtQueryContext // nil until its first use; the server forgets it with the connection
 }
 
 // QueryContext implements driver.QueryerContext.
@@ -39,7 +39,7 @@ func (c *preparedConn) QueryContext(ctx context.Context, statement string, args 
 		if err != nil {
 			return nil, err
 		}
-		c.prepared = stmt.(driver.StmtQueryContext) // as all of the driver's are
+		c.prepared = stmt.(driver.StmtQueryContext) // as all the driver's statements are
 	}
 	rows, err := c.prepared.QueryContext(ctx, args)
 	if hasNumber(err, errReprepare) {

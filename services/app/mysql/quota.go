@@ -10,7 +10,7 @@ import (
 	"oneserver/app"
 )
 
-// room returns why nothing new may be kept, nil if it may.
+// room returns why nothing new may be stored, or nil if there is room.
 func (db *DB) room() error {
 	if db.full() {
 		return &app.Error{Code: app.Full, Message: "The site's disk is nearly full, so that nothing new can be kept at the moment. " +
@@ -19,14 +19,14 @@ func (db *DB) room() error {
 	return nil
 }
 
-// countWrite counts a new post in its author's quotas and the site's, inside the transaction that makes it and before it
-// is made: a post that is not made counts nowhere.
+// countWrite counts a new post towards its author's quotas and the site's, inside the transaction that creates it and
+// before it is created: a post that is not created is not counted.
 func (db *DB) countWrite(tx *gorm.DB, author lockedUser, draft app.Draft, now time.Time) error {
 	if author.ID == 0 {
 		return &app.Error{Code: app.Unauthorized, Message: "This account has been deleted."}
 	}
 	if most := db.quotas.AccountPosts; most > 0 && !author.Unbounded {
-		// The index of authors is read for as many rows as there may be, which takes about a millisecond.
+		// This reads the index of authors for as many rows as an author may have, which takes about a millisecond.
 		var have int
 		err := tx.Raw("SELECT COUNT(*) FROM (SELECT 1 FROM posts WHERE user_id = ? LIMIT ?) AS theirs", author.ID, most).Scan(&have).Error
 		if err != nil {
@@ -39,7 +39,7 @@ func (db *DB) countWrite(tx *gorm.DB, author lockedUser, draft app.Draft, now ti
 	return db.countEdit(tx, author, len(draft.Title)+len(draft.Body), now)
 }
 
-// countEdit is countWrite for what takes the place of something else.
+// countEdit is countWrite for a post that replaces an earlier version.
 func (db *DB) countEdit(tx *gorm.DB, author lockedUser, bytes int, now time.Time) error {
 	if author.ID == 0 {
 		return &app.Error{Code: app.Unauthorized, Message: "This account has been deleted."}

@@ -15,28 +15,28 @@ import (
 	"oneserver/app"
 )
 
-// What InnoDB's full-text indexes hold: words of this many characters (innodb_ft_min_token_size and _max_), and of a run
-// each two characters that follow one another (ngram_token_size).
+// What InnoDB's full-text indexes contain: words of this many characters (innodb_ft_min_token_size and _max_), and from
+// a run, each pair of adjacent characters (ngram_token_size).
 const (
 	minWord = 3
 	maxWord = 84
 	minRun  = 2
 )
 
-// notIndexed are the words that the index leaves out (INFORMATION_SCHEMA.INNODB_FT_DEFAULT_STOPWORD), those that are too
-// short anyway excepted.
+// notIndexed are the words that the index leaves out (INFORMATION_SCHEMA.INNODB_FT_DEFAULT_STOPWORD), except those that
+// are too short anyway.
 var notIndexed = map[string]bool{
 	"about": true, "are": true, "com": true, "for": true, "from": true, "how": true, "that": true, "the": true,
 	"this": true, "und": true, "was": true, "what": true, "when": true, "where": true, "who": true, "will": true,
 	"with": true, "www": true,
 }
 
-// Search implements app.PostStore. What it finds is sorted, which is bounded by what a search may find at all
-// (innodb_ft_result_cache_limit): more is an *app.Error of code Invalid, as is a text without a word to look for.
+// Search implements app.PostStore. The results are sorted, and innodb_ft_result_cache_limit bounds how many there can
+// be: more is an *app.Error of code Invalid, and so is a text without a word to look for.
 //
-// It finds what the index of today finds, of the posts that are in it as they are now, and what the index of the release
-// before finds. MySQL keeps that one whichever release writes, so no post is missed that the release before would find.
-// It goes with a later release, while this one is still there: hence errNoIndex.
+// It combines the results of the new index, for posts whose entry is up to date, with those of the previous release's
+// index. MySQL maintains the latter whichever release writes, so no post is missed that the previous release would find.
+// A later release will drop it while this one is still running: hence errNoIndex.
 func (db *DB) Search(ctx context.Context, text string, page app.Page) (posts []app.Post, more bool, err error) {
 	now, before := searchFor(text), searchBefore(text)
 	if !now.possible() && !before.possible() {
@@ -71,15 +71,15 @@ func (db *DB) Search(ctx context.Context, text string, page app.Page) (posts []a
 	return posts, more, nil
 }
 
-// newestOf joins two pages, each with the newest first.
+// newestOf merges two pages, each with the newest posts first.
 func newestOf(a, b []app.Post) []app.Post {
 	all := slices.Concat(a, b)
 	slices.SortFunc(all, func(a, b app.Post) int { return cmp.Compare(b.ID, a.ID) })
 	return slices.CompactFunc(all, func(a, b app.Post) bool { return a.ID == b.ID })
 }
 
-// searchIn carries out a search, with one of its words or runs after another as the first, until one of them is in few
-// enough posts.
+// searchIn carries out a search. It tries one word or run after another as the first, until one occurs in few enough
+// posts.
 func (db *DB) searchIn(ctx context.Context, s search, page app.Page) (posts []app.Post, more bool, err error) {
 	began := time.Now()
 	for first := range max(len(s.words), len(s.runs)) {
@@ -92,19 +92,19 @@ func (db *DB) searchIn(ctx context.Context, s search, page app.Page) (posts []ap
 	return posts, more, err
 }
 
-// search is what to look for, and where.
+// search says what to look for, and where.
 type search struct {
 	from  string   // the table, and what goes before its columns
 	match string   // the columns of the index of words
 	words []string // terms of MySQL's boolean mode: the beginnings of words that must all occur
-	runs  []string // likewise, characters that must follow one another
-	other []string // texts that must occur too, with something in them that no index finds
+	runs  []string // terms likewise: characters that must follow one another
+	other []string // texts that must also occur, but contain something that no index finds
 }
 
 func (s search) possible() bool { return len(s.words)+len(s.runs) > 0 }
 
-// searchFor makes a search of what a person has typed. Nothing typed can be an operator of the boolean mode: words are
-// made of letters, digits and underscores, and of what is put around them here.
+// searchFor makes a search from what a person has typed. Nothing typed can act as an operator of boolean mode: words
+// consist of letters, digits and underscores, and of what is put around them here.
 func searchFor(text string) search {
 	return search{
 		from:  "post_search JOIN posts ON posts.id = post_id AND posts.updated_at <=> as_of ",
@@ -112,7 +112,7 @@ func searchFor(text string) search {
 	}.of(text, func(chunk string) (words, runs []string) { return split(chunk) })
 }
 
-// searchBefore makes a search of the index of the release before, for what that would find.
+// searchBefore makes a search of the previous release's index, for what that release would find.
 func searchBefore(text string) search {
 	return search{from: "posts ", match: "title, body"}.of(text, func(chunk string) (words, runs []string) {
 		return strings.FieldsFunc(chunk, func(r rune) bool { return !inWord(r) }), nil
@@ -142,7 +142,7 @@ func (s search) of(text string, split func(chunk string) (words, runs []string))
 			s.other = append(s.other, chunk)
 		}
 	}
-	byLength := func(a, b string) int { return cmp.Compare(len(b), len(a)) } // the long are rarer
+	byLength := func(a, b string) int { return cmp.Compare(len(b), len(a)) } // long ones are rarer
 	slices.SortStableFunc(s.words, byLength)
 	slices.SortStableFunc(s.runs, byLength)
 	return s
@@ -150,9 +150,9 @@ func (s search) of(text string, split func(chunk string) (words, runs []string))
 
 var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
-// statement is the search in SQL, and the values that it takes between where the page begins and how many posts.
-// InnoDB collects all posts that hold the first word, and then drops those that lack another: which of the words is the
-// first decides whether they are too many.
+// statement returns the search in SQL, and the values that come between the start of the page and the number of posts.
+// InnoDB collects all posts that contain the first word, and then drops those that lack another: so the choice of the
+// first word decides whether there are too many.
 func (s search) statement(first int) (string, []any) {
 	statement, args := postsInList+s.from+before, []any(nil)
 	for _, of := range []struct {
@@ -172,7 +172,7 @@ func (s search) statement(first int) (string, []any) {
 	return statement + newestFirst, args
 }
 
-// postSearch is what the index holds of a post: a row of the table post_search.
+// postSearch is what the index contains of a post: a row of the table post_search.
 type postSearch struct {
 	PostID       uint64 `gorm:"primaryKey"`
 	Words, Grams string
@@ -182,7 +182,7 @@ type postSearch struct {
 // TableName implements GORM's schema.Tabler.
 func (postSearch) TableName() string { return "post_search" }
 
-// searchable returns what the index holds of a post, whose updated_at is asOf: each word and each run once.
+// searchable returns what the index contains of a post whose updated_at is asOf: each word and each run once.
 func searchable(id uint64, draft app.Draft, asOf *time.Time) postSearch {
 	words, runs := split(draft.Title + "\n" + draft.Body)
 	once := func(all []string, holds func(string) bool) string {
@@ -201,8 +201,8 @@ func searchable(id uint64, draft app.Draft, asOf *time.Time) postSearch {
 		Grams: once(runs, func(run string) bool { return utf8.RuneCountInString(run) >= minRun })}
 }
 
-// reindex writes what the index holds of posts anew, inside the transaction that has locked them. Not by ON DUPLICATE KEY
-// UPDATE: where one row of a statement is there already, InnoDB leaves those before it out of its full-text indexes.
+// reindex rewrites the index rows of posts, inside the transaction that has locked them. It does not use ON DUPLICATE KEY
+// UPDATE: if one of a statement's rows exists already, InnoDB leaves the ones before it out of its full-text indexes.
 func reindex(tx *gorm.DB, posts ...postSearch) error {
 	ids := make([]uint64, len(posts))
 	for i, post := range posts {
@@ -214,8 +214,8 @@ func reindex(tx *gorm.DB, posts ...postSearch) error {
 	return tx.Create(&posts).Error
 }
 
-// split cuts a text into words and into runs of characters that are written without spaces between words. ngram keeps
-// nothing that holds a character of four bytes: each is a run of its own, too short to be looked for.
+// split cuts a text into words and into runs of characters from scripts without spaces between words. ngram indexes
+// nothing that contains a four-byte character: each of these is a run of its own, too short to be looked for.
 func split(text string) (words, runs []string) {
 	const none, word, run, alone = 0, 1, 2, 3
 	kind, from := none, 0
@@ -232,7 +232,7 @@ func split(text string) (words, runs []string) {
 		is := none
 		switch {
 		case unicode.Is(unicode.M, r) && kind != none:
-			continue // with what it marks
+			continue // stays with the character that it marks
 		case inRun(r) && r > 0xFFFF:
 			is = alone
 		case inRun(r):
@@ -249,23 +249,23 @@ func split(text string) (words, runs []string) {
 	return words, runs
 }
 
-// inRun reports whether r is Han, kana or Hangul, or the mark of a long vowel, which Unicode counts to no script.
+// inRun reports whether r is Han, kana or Hangul, or the long vowel mark, which Unicode assigns to no script.
 func inRun(r rune) bool {
 	return r >= 0x1100 && (unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul) || r == 'ー' || r == 'ｰ')
 }
 
-// inWord reports whether MySQL's full-text parser takes r for a part of a word.
+// inWord reports whether MySQL's full-text parser treats r as part of a word.
 func inWord(r rune) bool {
 	return r <= 0xFFFF && (unicode.In(r, unicode.L, unicode.N, unicode.M) || r == '_')
 }
 
-// indexed reports whether the index of words holds this one.
+// indexed reports whether the index of words contains this one.
 func indexed(word string) bool {
 	n := utf8.RuneCountInString(word)
 	return n >= minWord && n <= maxWord && !notIndexed[plain(word)]
 }
 
-// plain is word as the collation of posts compares it, without case and accents.
+// plain returns word the way the collation of posts compares it, without case and accents.
 func plain(word string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.M, r) {

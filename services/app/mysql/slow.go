@@ -11,13 +11,13 @@ import (
 	"oneserver/app/timing"
 )
 
-// slowStatement is how long a statement may take before the log names it. At this load one by primary key takes about
-// a millisecond.
+// slowStatement is how long a statement may take before it is logged. At this load, one by primary key takes about a
+// millisecond.
 const slowStatement = 200 * time.Millisecond
 
 // slowLog is a connector whose connections add each statement to the timing of its request, and log slow ones. It
-// stands between the pool and the driver, where the wait for a connection of the pool is over: under overload every
-// request waits, and none of their statements is slow.
+// stands between the pool and the driver, where the wait for a connection is already over: under overload every request
+// waits, but none of the statements is slow.
 type slowLog struct {
 	driver.Connector
 	log *slog.Logger
@@ -32,7 +32,7 @@ func (s slowLog) Connect(ctx context.Context) (driver.Conn, error) {
 	return slowConn{conn, s.log}, nil
 }
 
-// connect connects for a connector that stands before another.
+// connect connects for a connector that wraps another.
 func connect(ctx context.Context, connector driver.Connector) (mysqlConn, error) {
 	conn, err := connector.Connect(ctx)
 	if err != nil {
@@ -46,7 +46,7 @@ func connect(ctx context.Context, connector driver.Connector) (mysqlConn, error)
 	return c, nil
 }
 
-// mysqlConn is what database/sql uses of the driver's connections.
+// mysqlConn is the part of the driver's connections that database/sql uses.
 type mysqlConn interface {
 	driver.Conn
 	driver.ConnBeginTx
@@ -72,7 +72,7 @@ func (c slowConn) ExecContext(ctx context.Context, statement string, args []driv
 	return result, err
 }
 
-// QueryContext implements driver.QueryerContext. It returns when the first rows are here.
+// QueryContext implements driver.QueryerContext. It returns when the first rows have arrived.
 func (c slowConn) QueryContext(ctx context.Context, statement string, args []driver.NamedValue) (driver.Rows, error) {
 	began := time.Now()
 	rows, err := c.mysqlConn.QueryContext(ctx, statement, args)
@@ -91,11 +91,11 @@ func (c slowConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx
 	return slowTx{tx, c, ctx}, nil
 }
 
-// slowTx times the end of a transaction: a COMMIT waits for the disk, and is often the longest of all.
+// slowTx times the end of a transaction: a COMMIT waits for the disk, and often takes longest.
 type slowTx struct {
 	driver.Tx
 	conn slowConn
-	ctx  context.Context // of BeginTx; Commit and Rollback are given none
+	ctx  context.Context // from BeginTx; Commit and Rollback get none
 }
 
 // Commit implements driver.Tx.
@@ -114,16 +114,16 @@ func (t slowTx) Rollback() error {
 	return err
 }
 
-// noteUnseen is note for what GORM's logger is not told of (log.go), so that its time is counted here.
+// noteUnseen is note for statements that GORM's logger does not see (log.go); it also counts their time.
 func (c slowConn) noteUnseen(ctx context.Context, statement string, began time.Time, err error) {
 	timing.AddDatabase(ctx, time.Since(began))
 	c.note(ctx, statement, began, err)
 }
 
-// note shows the statement with its placeholders: the values may be a person's data.
+// note shows the statement with its placeholders, because the values may be personal data.
 func (c slowConn) note(ctx context.Context, statement string, began time.Time, err error) {
 	if errors.Is(err, driver.ErrSkip) {
-		return // nothing was sent; database/sql goes another way
+		return // nothing was sent; database/sql tries another way
 	}
 	took := time.Since(began)
 	timing.AddStatement(ctx, statement, began, took)

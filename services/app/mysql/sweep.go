@@ -12,13 +12,13 @@ import (
 	"oneserver/app"
 )
 
-// Rows that have served are removed about once a minute by each replica, as many at a time as holds no lock for long.
+// Each replica removes obsolete rows about once a minute, in batches small enough not to hold locks for long.
 const (
 	sweepInterval = time.Minute
 	sweepBatch    = 500
 )
 
-// sweepUntilClosed sweeps now and then. Replicas need not agree on who does it: a row is removed once.
+// sweepUntilClosed sweeps now and then. Replicas need not agree on who does it: each row is removed only once anyway.
 func (db *DB) sweepUntilClosed() {
 	for {
 		select {
@@ -32,10 +32,10 @@ func (db *DB) sweepUntilClosed() {
 	}
 }
 
-// sweepPause is the time to the next sweep. It is random, so that replicas do not all come at once.
+// sweepPause returns the time until the next sweep. It is random, so that replicas do not all sweep at once.
 func sweepPause() time.Duration { return sweepInterval/2 + rand.N(sweepInterval) }
 
-// sweep removes sessions, browsers, idempotency keys and buckets that mean nothing any more.
+// sweep removes sessions, browsers, idempotency keys and buckets that are no longer needed.
 func (db *DB) sweep(ctx context.Context) error {
 	now := db.gorm.NowFunc()
 	for _, old := range []struct {

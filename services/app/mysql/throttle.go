@@ -15,8 +15,8 @@ import (
 	"oneserver/app"
 )
 
-// Take implements app.Throttle. A refusal is rolled back: who is refused, however often, leaves no row, no event in the
-// binary log and no wait for the disk.
+// Take implements app.Throttle. A refusal is rolled back, so that refused attempts, however many, cause no rows, no
+// events in the binary log and no waits for the disk.
 func (db *DB) Take(ctx context.Context, buckets ...app.Bucket) (wait time.Duration, err error) {
 	if len(buckets) == 0 {
 		return 0, nil
@@ -36,9 +36,9 @@ func (db *DB) Take(ctx context.Context, buckets ...app.Bucket) (wait time.Durati
 
 var errRefused = errors.New("a bucket is full")
 
-// take is Take inside a transaction, which must be rolled back where there is a wait; fullest is then the bucket that
-// has the longest. The clock is the database's, which all replicas have in common. All calls lock the rows in the same
-// order, and other rows before them, so that they wait for one another and never in a circle.
+// take is Take inside a transaction. If there is a wait, the transaction must be rolled back; fullest is then the
+// bucket with the longest wait. The clock is the database's, which all replicas share. All calls lock the rows in the
+// same order, and lock any other rows first, so that they may wait for one another but never in a circle.
 func take(tx *gorm.DB, buckets []app.Bucket) (wait time.Duration, fullest app.Bucket, err error) {
 	limits := make(map[digest]app.Bucket, len(buckets))
 	for _, b := range buckets {
@@ -46,7 +46,7 @@ func take(tx *gorm.DB, buckets []app.Bucket) (wait time.Duration, fullest app.Bu
 	}
 	digests := slices.SortedFunc(maps.Keys(limits), func(a, b digest) int { return bytes.Compare(a[:], b[:]) })
 
-	// Makes the rows that are missing, and locks all of them. A new row says what no row says.
+	// Creates the rows that are missing, and locks all of them. A new row means the same as no row.
 	var values []any
 	for _, d := range digests {
 		values = append(values, d)
@@ -76,7 +76,7 @@ func take(tx *gorm.DB, buckets []app.Bucket) (wait time.Duration, fullest app.Bu
 	return 0, app.Bucket{}, tx.Exec(count, values...).Error
 }
 
-// Return implements app.Throttle. Each bucket is a statement of its own, which waits for no other.
+// Return implements app.Throttle. Each bucket is a separate statement, which waits for no other.
 func (db *DB) Return(ctx context.Context, buckets ...app.Bucket) error {
 	for _, b := range buckets {
 		err := db.run(ctx, "throttle", func(tx *gorm.DB) error {
@@ -97,7 +97,7 @@ type arrival struct {
 }
 
 // conform applies the generic cell rate algorithm (ITU-T I.371, virtual scheduling) to an attempt at now: next is the
-// theoretical arrival time after it, and wait is how long it comes too early, if it does.
+// theoretical arrival time after it, and wait is by how much it is too early, if it is.
 func conform(b app.Bucket, arrival, now time.Time) (next time.Time, wait time.Duration) {
 	if arrival.Before(now) {
 		arrival = now
@@ -106,7 +106,7 @@ func conform(b app.Bucket, arrival, now time.Time) (next time.Time, wait time.Du
 	return next, max(0, next.Add(-time.Duration(b.Burst)*b.Interval).Sub(now))
 }
 
-// list is item n times, separated by commas.
+// list repeats item n times, separated by commas.
 func list(item string, n int) string {
 	return strings.TrimSuffix(strings.Repeat(item+", ", n), ", ")
 }

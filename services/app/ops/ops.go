@@ -1,5 +1,5 @@
-// Package ops is what an operator sees of a running application: metrics for Prometheus, and what the last requests
-// did, each with its SQL. It is served on an address of its own that is never published.
+// Package ops shows operators a running application: metrics for Prometheus, and what the latest requests did, each
+// with its SQL. It is served on a separate address that is never published.
 package ops
 
 import (
@@ -22,10 +22,10 @@ import (
 	"oneserver/app/timing"
 )
 
-// buckets end at the limit of a request (api.requestLimit), in seconds. A page takes about half a millisecond.
+// buckets, in seconds, end at the time limit of a request (api.requestLimit). A page takes about half a millisecond.
 var buckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 12}
 
-// Observer is told of every request, and shows what it was told.
+// Observer is told about every request, and shows what it was told.
 type Observer struct {
 	log      *slog.Logger
 	replica  string
@@ -37,8 +37,8 @@ type Observer struct {
 	recent     ring
 }
 
-// New returns an Observer of the requests of this process, which is known as replica, of its pool of connections to the
-// database, and of the database's disk.
+// New returns an Observer of this process, which is known as replica: of its requests, its pool of database
+// connections, and the database's disk.
 func New(pool *sql.DB, room *disk.Gauge, replica string, log *slog.Logger) (*Observer, error) {
 	o := &Observer{
 		log: log, replica: replica, registry: prometheus.NewRegistry(),
@@ -78,11 +78,11 @@ func New(pool *sql.DB, room *disk.Gauge, replica string, log *slog.Logger) (*Obs
 	return o, nil
 }
 
-// Begin counts a request that has come in. Every Begin is followed by one End.
+// Begin counts a request that has arrived. Every Begin is followed by one End.
 func (o *Observer) Begin() { o.inFlight.Inc() }
 
-// End takes note of a request that has been answered. Method and path are as the client sent them; route is the pattern
-// that matched, or empty.
+// End records a request that has been answered. Method and path are as the client sent them; route is the pattern that
+// matched, or empty.
 func (o *Observer) End(record *timing.Record, method, path, route string, status int) {
 	o.inFlight.Dec()
 	took := record.Total()
@@ -91,7 +91,7 @@ func (o *Observer) End(record *timing.Record, method, path, route string, status
 	o.recent.add(&request{record, method, keepPath(path), route, status, took})
 }
 
-// A label with a value of the client's choice would make a new time series for each: these are bounded.
+// A label whose value the client chooses would create a new time series for each value, so these are restricted.
 
 func routeLabel(route string) string {
 	if route == "" {
@@ -151,7 +151,7 @@ func (o *Observer) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(o.log.Handler(), slog.LevelWarn),
 	}
-	stop := context.AfterFunc(ctx, func() { server.Close() }) // whoever is reading metrics asks again elsewhere
+	stop := context.AfterFunc(ctx, func() { server.Close() }) // anyone reading metrics asks again elsewhere
 	defer stop()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("accept connections for metrics: %w", err)

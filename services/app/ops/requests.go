@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	ringSize = 1000 // requests that are kept; they take about 1 MB
+	ringSize = 1000 // requests kept; they take about 1 MB
 	maxPath  = 500  // bytes
 )
 
-// request is a request as it is kept: nothing of it is worked out before somebody asks.
+// request is a request as it is stored: nothing is computed from it until somebody asks.
 type request struct {
 	record              *timing.Record
 	method, path, route string
@@ -21,7 +21,8 @@ type request struct {
 	took                time.Duration
 }
 
-// keepPath copies a path: the original is part of a longer string, the query included, that would be kept with it.
+// keepPath copies a path. The original is part of a longer string, including the query, which would stay in memory with
+// it.
 func keepPath(path string) string {
 	if len(path) > maxPath {
 		const mark = "…"
@@ -30,7 +31,7 @@ func keepPath(path string) string {
 	return strings.Clone(path)
 }
 
-// ring keeps the last requests. It has no lock, since every request comes by here.
+// ring keeps the latest requests. It has no lock, since every request passes through here.
 type ring struct {
 	next  atomic.Uint64
 	slots [ringSize]atomic.Pointer[request]
@@ -51,19 +52,19 @@ func (r *ring) find(id string) *request {
 	return nil
 }
 
-// Request is what an operator is shown of a request. Durations are in milliseconds.
+// Request is what operators see of a request. Durations are in milliseconds.
 type Request struct {
 	ID             string      `json:"id"`
 	Replica        string      `json:"replica"`
 	Time           time.Time   `json:"time"`
 	Method         string      `json:"method"`
-	Path           string      `json:"path"` // without the query, which may hold what is nobody's business
+	Path           string      `json:"path"` // without the query, which may contain private data
 	Route          string      `json:"route"`
 	Status         int         `json:"status"`
 	DurationMS     float64     `json:"duration_ms"`
-	DatabaseMS     float64     `json:"db_ms"` // the waits for a connection included
+	DatabaseMS     float64     `json:"db_ms"` // including waits for a connection
 	Statements     []Statement `json:"statements"`
-	StatementCount int         `json:"statement_count"` // of which Statements are the first
+	StatementCount int         `json:"statement_count"` // Statements has the first of them
 }
 
 // Statement is one statement of a Request.

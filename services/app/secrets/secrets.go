@@ -1,4 +1,4 @@
-// Package secrets makes the passwords of the stack, so that none is in the repository and none has a default.
+// Package secrets makes the stack's passwords, so that none is in the repository and none has a default.
 package secrets
 
 import (
@@ -17,7 +17,7 @@ type File struct {
 	Mode     os.FileMode
 }
 
-// The numeric users of the images in compose.yaml. Each account's password is readable by the database, which makes
+// The numeric users of the images in compose.yaml. Each account's password can be read by the database, which creates
 // the account with it, and by the one service that signs in with it.
 const (
 	root    = 0
@@ -27,8 +27,8 @@ const (
 	backup  = 10003
 )
 
-// Files are the stack's secrets. The last is none: it is a random id that ties a data volume to the secrets it was
-// initialised with, and anybody may read it.
+// Files are the stack's secrets. The last one is not secret: it is a random id that ties a data volume to the secrets
+// it was initialised with, and anybody may read it.
 var Files = []File{
 	{"mysql_root_password", mysqld, mysqld, 0o400},
 	{"mysql_health_password", mysqld, mysqld, 0o400},
@@ -38,10 +38,10 @@ var Files = []File{
 	{"stack_id", root, root, 0o444},
 }
 
-// Make makes those of files that dir does not have and returns their names. A file that exists is never touched, not
-// even read. It can be cut off at any point and run again: a file appears under its name complete or not at all.
+// Make makes the files that dir does not have and returns their names. A file that exists is never touched, not even
+// read. Make can be interrupted at any point and run again: a file appears under its name complete or not at all.
 //
-// It is written for a root that has no capability but CAP_CHOWN.
+// It is written to run as root with no capability but CAP_CHOWN.
 func Make(dir string, files []File) (made []string, err error) {
 	for _, f := range files {
 		temporary := filepath.Join(dir, "."+f.Name+".new")
@@ -78,7 +78,7 @@ func write(name string, f File) (err error) {
 	if _, err := file.WriteString(newSecret()); err != nil {
 		return err
 	}
-	if err := file.Chmod(f.Mode); err != nil { // before Chown: afterwards the file is not ours to change
+	if err := file.Chmod(f.Mode); err != nil { // before Chown: afterwards we may no longer change the file
 		return err
 	}
 	if err := file.Chown(f.UID, f.GID); err != nil {
@@ -87,7 +87,7 @@ func write(name string, f File) (err error) {
 	return file.Sync()
 }
 
-// sync makes the new names in dir safe on disk.
+// sync makes sure that the new names in dir are on disk.
 func sync(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package timing collects how long the stages of one request took, across packages that do not know each other:
-// whoever receives the request puts a Record into the context, whoever does the work adds to it.
+// Package timing collects how long the stages of one request took, across packages that do not know each other: the
+// receiver of the request puts a Record into the context, and the code that does the work adds to it.
 package timing
 
 import (
@@ -12,7 +12,7 @@ import (
 	"unique"
 )
 
-// Bounds of what a Record keeps.
+// Limits on what a Record keeps.
 const (
 	MaxStatements = 50
 	MaxSQL        = 2000 // bytes of one statement's text
@@ -26,11 +26,11 @@ type Record struct {
 
 	mu         sync.Mutex // guards what follows
 	statements []statement
-	total      int          // statements, the ones not kept included
-	first      [4]statement // where statements begins: most requests need no more, and so no memory of their own
+	total      int          // statements, including those not kept
+	first      [4]statement // the initial space for statements: most requests need no more, and so allocate nothing
 }
 
-// statement is a Statement as it is kept. A program has few texts and says them again and again: each is kept once.
+// statement is a Statement as it is stored. A program uses the same few texts again and again, so each is stored once.
 type statement struct {
 	sql      unique.Handle[string]
 	at, took time.Duration
@@ -40,28 +40,28 @@ type statement struct {
 type Statement struct {
 	SQL  string
 	At   time.Duration // since the request began
-	Took time.Duration // without the wait for a connection
+	Took time.Duration // not counting the wait for a connection
 }
 
 type key struct{}
 
-// Start returns a context that carries a new Record of the request with that id, whose clock runs from now.
+// Start returns a context that carries a new Record, whose clock starts now, for the request with that id.
 func Start(ctx context.Context, id string) (context.Context, *Record) {
 	r := &Record{id: id, begin: time.Now()}
 	r.statements = r.first[:0]
 	return context.WithValue(ctx, key{}, r), r
 }
 
-// AddDatabase adds the time of one statement, the wait for a connection included. It does nothing where ctx carries
-// no Record, such as in a migration.
+// AddDatabase adds the time of one statement, including the wait for a connection. It does nothing if ctx carries no
+// Record, as in a migration.
 func AddDatabase(ctx context.Context, d time.Duration) {
 	if r, ok := ctx.Value(key{}).(*Record); ok {
 		r.database.Add(int64(d))
 	}
 }
 
-// AddStatement keeps a statement that began then and has just ended. sql must have placeholders for the values: they
-// may be a person's data. Like AddDatabase it does nothing where ctx carries no Record.
+// AddStatement stores a statement that began then and has just ended. sql must have placeholders for the values, which
+// may be personal data. Like AddDatabase, it does nothing if ctx carries no Record.
 func AddStatement(ctx context.Context, sql string, began time.Time, took time.Duration) {
 	r, ok := ctx.Value(key{}).(*Record)
 	if !ok {
@@ -80,7 +80,7 @@ func AddStatement(ctx context.Context, sql string, began time.Time, took time.Du
 	r.statements = append(r.statements, statement{unique.Make(sql), began.Sub(r.begin), took})
 }
 
-// RequestID is the id of the request that ctx belongs to, for the log; empty where it belongs to none.
+// RequestID returns the id of the request that ctx belongs to, for the log; empty if it belongs to none.
 func RequestID(ctx context.Context) string {
 	if r, ok := ctx.Value(key{}).(*Record); ok {
 		return r.id
@@ -91,10 +91,11 @@ func RequestID(ctx context.Context) string {
 // ID is the request's id.
 func (r *Record) ID() string { return r.id }
 
-// Begin is when the request began.
+// Begin returns when the request began.
 func (r *Record) Begin() time.Time { return r.begin }
 
-// Statements returns the first MaxStatements statements in the order in which they ended, and how many there were.
+// Statements returns the first MaxStatements statements in the order in which they ended, and how many there were in
+// all.
 func (r *Record) Statements() (kept []Statement, total int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -105,7 +106,7 @@ func (r *Record) Statements() (kept []Statement, total int) {
 	return kept, r.total
 }
 
-// StatementCount is how many statements there were.
+// StatementCount returns how many statements there were.
 func (r *Record) StatementCount() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -115,15 +116,15 @@ func (r *Record) StatementCount() int {
 // Total is the time since Start.
 func (r *Record) Total() time.Duration { return time.Since(r.begin) }
 
-// Database is the sum of what AddDatabase was told.
+// Database returns the sum of the times given to AddDatabase.
 func (r *Record) Database() time.Duration { return time.Duration(r.database.Load()) }
 
-// ServerTiming is the value of a Server-Timing header (W3C Server Timing), in milliseconds: db is the time spent
-// in and on the way to the database, app is the rest of what has passed so far.
+// ServerTiming returns the value of a Server-Timing header (W3C Server Timing), in milliseconds: db is the time spent
+// in the database and on the way to it, app is the rest of the time so far.
 func (r *Record) ServerTiming() string {
 	db := r.Database()
 	return fmt.Sprintf("db;dur=%.3f, app;dur=%.3f", Milliseconds(db), Milliseconds(r.Total()-db))
 }
 
-// Milliseconds is d with its fraction.
+// Milliseconds returns d in milliseconds, with its fraction.
 func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,5 +1,5 @@
-// Package zonefile is a CoreDNS plugin that serves one zone from a zone file (RFC 1035, section 5) in which
-// addresses are left open, so that every view of the zone comes from the same file:
+// Package zonefile is a CoreDNS plugin that serves one zone from a zone file (RFC 1035, section 5) with variables for
+// the addresses, so that every view of the zone comes from the same file:
 //
 //	zonefile FILE {
 //		NAME VALUE
@@ -7,16 +7,17 @@
 //	}
 //
 // In FILE, {$NAME} stands for VALUE and {$SERIAL} for the time at which FILE was read, which grows with every change
-// of FILE, of a VALUE and of the Corefile. The zone is the one of the server block. FILE is looked at every second; a
-// new text is served at once if it is a sound zone, and otherwise reported and left alone.
+// of FILE, of a VALUE and of the Corefile. The zone is that of the server block. FILE is checked every second; new text
+// is served at once if it is a valid zone, and otherwise reported and ignored.
 //
-// While the file MARKER is there, https is served with a public authority's certificate, and the zone has two kinds of record more.
-// HTTPS (RFC 9460) tells browsers to begin with https, and which versions of HTTP there are, if PORT is 443: for another one they
-// would not ask. CAA (RFC 8659) allows the authorities that MARKER names, one a line after the first, and forbids all others.
+// The file MARKER exists while https is served with a public authority's certificate. The zone then has two more kinds of
+// record. HTTPS (RFC 9460), if PORT is 443, tells browsers to begin with https and which versions of HTTP there are; for any
+// other port they would not ask. CAA (RFC 8659) allows the authorities that MARKER names, one per line after the first line,
+// and forbids all others.
 //
-// The lookup is that of CoreDNS' file plugin. The plugin itself is not used because it has no variables, needs a
-// hand-made serial, starts without a zone where the file is missing, and denies the type behind a CNAME
-// (AAAA of www) without the SOA record that lets a resolver remember it.
+// The lookup is that of CoreDNS' file plugin. The plugin itself is not used because it has no variables, needs a serial
+// that somebody increases by hand, starts without a zone if the file is missing, and, when it denies the type behind a
+// CNAME (AAAA of www), omits the SOA record that lets a resolver cache the denial.
 package zonefile
 
 import (
@@ -41,22 +42,22 @@ import (
 	"github.com/miekg/dns"
 )
 
-// interval is the time between two looks at the file.
+// interval is the time between two checks of the file.
 const interval = time.Second
 
 var log = clog.NewWithPlugin(Name)
 
-// Zonefile answers for one zone. It is the last of its plugin chain: it has an answer to everything.
+// Zonefile answers for one zone. It is the last in its plugin chain, because it has an answer to everything.
 type Zonefile struct {
 	origin string            // the zone's name, with the final dot
 	path   string            // of the zone file
 	values map[string]string // of the variables in it
-	marker string            // of a public certificate; empty where there is none
+	marker string            // the file that marks a public certificate; empty if none is configured
 	port   string            // on which visitors reach https
 	view   string            // the name of the view that it serves, for the log
 
 	zone atomic.Pointer[file.Zone] // what is served
-	seen []byte                    // the text at the last look, sound or not
+	seen []byte                    // the text at the last check, valid or not
 }
 
 // Name implements plugin.Handler.
@@ -73,7 +74,7 @@ func (z *Zonefile) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	case dns.TypeAXFR, dns.TypeIXFR:
 		return dns.RcodeRefused, nil
 	case dns.TypeANY:
-		// A question for HINFO finds out whether the name exists and whether it is an alias.
+		// A query for HINFO finds out whether the name exists and whether it is an alias.
 		state = state.NewWithQuestion(state.Name(), dns.TypeHINFO)
 	}
 	zone := z.zone.Load()
@@ -84,11 +85,11 @@ func (z *Zonefile) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	switch result {
 	case file.Success:
 		switch {
-		case len(answer) == 0: // a name without records between two that have some: authority is the SOA
+		case len(answer) == 0: // a name that has no records itself but has names below it: authority is the SOA
 		case z.endsInAlias(answer, asked):
 			authority = []dns.RR{zone.SOA} // RFC 2308, section 2.2
 		default:
-			authority = nil // the NS records again, which nobody needs
+			authority = nil // otherwise it repeats the NS records, which nobody needs
 		}
 	case file.NoData:
 		if asked == dns.TypeANY { // RFC 8482, section 4.2
@@ -103,24 +104,24 @@ func (z *Zonefile) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 		return dns.RcodeServerFailure, plugin.Error(Name, errors.New("the zone has a loop of CNAME records"))
 	}
 	m.Answer, m.Ns, m.Extra = inCaseOf(state.QName(), answer), authority, additional
-	w.WriteMsg(m) // fails if the client is gone, which is no fault of the server's
+	w.WriteMsg(m) // fails if the client is gone, which is not the server's fault
 	return dns.RcodeSuccess, nil
 }
 
-// endsInAlias says whether answer leads to a name of this zone that has no record of the type asked for. (What a
-// name of another zone has is not ours to deny.)
+// endsInAlias says whether answer leads to a name in this zone that has no record of the type asked for. (We cannot
+// deny what a name in another zone has.)
 func (z *Zonefile) endsInAlias(answer []dns.RR, asked uint16) bool {
 	alias, ok := answer[len(answer)-1].(*dns.CNAME)
 	return ok && asked != dns.TypeCNAME && asked != dns.TypeANY && dns.IsSubDomain(z.origin, alias.Target)
 }
 
-// inCaseOf gives the records of the name asked for the upper and lower case it was asked in, which resolvers use
-// as a guard against forged answers (draft-vixie-dnsext-dns0x20).
+// inCaseOf spells the name in its records with the upper and lower case of the question, which resolvers vary as a
+// guard against forged answers (draft-vixie-dnsext-dns0x20).
 func inCaseOf(asked string, records []dns.RR) []dns.RR {
 	out := make([]dns.RR, len(records))
 	for i, record := range records {
 		if name := record.Header().Name; name != asked && strings.EqualFold(name, asked) {
-			record = dns.Copy(record) // the record itself is every query's
+			record = dns.Copy(record) // all queries share the record itself
 			record.Header().Name = asked
 		}
 		out[i] = record
@@ -128,7 +129,7 @@ func inCaseOf(asked string, records []dns.RR) []dns.RR {
 	return out
 }
 
-// watch looks at the file until stop is closed.
+// watch checks the file until stop is closed.
 func (z *Zonefile) watch(stop <-chan struct{}) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -155,8 +156,8 @@ func (z *Zonefile) String() string {
 	return z.origin + " (" + z.view + ")"
 }
 
-// load serves the file if it is not as it was at the last look. Neither a wrong text nor an unreadable file is
-// reported twice.
+// load serves the file if it has changed since the last check. It reports an invalid text or an unreadable file only
+// once.
 func (z *Zonefile) load() error {
 	text, err := os.ReadFile(z.path)
 	if err != nil {
@@ -184,17 +185,17 @@ func (z *Zonefile) load() error {
 	return nil
 }
 
-// authorityForm is what a CAA record may name.
+// authorityForm matches the names that a CAA record may contain.
 var authorityForm = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
 
-// publicRecords are the records that come with a public certificate; nothing where there is none.
+// publicRecords returns the records that come with a public certificate, and nothing if there is none.
 func (z *Zonefile) publicRecords() []byte {
 	if z.marker == "" {
 		return nil
 	}
 	text, err := os.ReadFile(z.marker)
 	if err != nil {
-		return nil // no certificate is public, or none can be told: then these promise nothing
+		return nil // the certificate is not public, or the file cannot be read: then promise nothing
 	}
 	var records bytes.Buffer
 	if z.port == "443" {
@@ -219,11 +220,11 @@ func (z *Zonefile) parse(text string, serial int64) (*file.Zone, error) {
 	if err != nil {
 		return nil, err
 	}
-	zone.Upstream = upstream.New() // looks up what a CNAME leads to
+	zone.Upstream = upstream.New() // looks up the target of a CNAME
 	return zone, z.verify(zone)
 }
 
-// verify refuses what the parser lets pass and no name server should serve.
+// verify refuses zones that the parser accepts but no name server should serve.
 func (z *Zonefile) verify(zone *file.Zone) error {
 	if len(zone.NS) == 0 {
 		return fmt.Errorf("%s: %s has no NS record", z.path, z.origin)

@@ -1,4 +1,4 @@
-// Command app is the application server of the site and the tools that belong to it, in one binary.
+// Command app is the site's application server, and the tools that belong to it, in one binary.
 package main
 
 import (
@@ -53,7 +53,7 @@ Settings come from the environment:
 const (
 	exitOK     = 0
 	exitFailed = 1
-	exitUsage  = 2 // called or configured wrongly; trying again does not help
+	exitUsage  = 2 // wrong arguments or settings; trying again does not help
 )
 
 func main() {
@@ -62,13 +62,13 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
-// run is the program: it returns the exit code, and ends early, in good order, when ctx does.
+// run is the program. It returns the exit code, and ends early, cleanly, when ctx does.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	command := "serve"
 	if len(args) > 0 {
 		command, args = args[0], args[1:]
 	}
-	flags := flag.NewFlagSet(command, flag.ContinueOnError) // no flags; it gives us -h, --help and their refusal
+	flags := flag.NewFlagSet(command, flag.ContinueOnError) // has no flags, but handles -h and --help and refuses others
 	flags.SetOutput(io.Discard)
 	operands, optional := 0, 0
 	var do func(log *slog.Logger) error

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// showRequest prints what the server on this machine knows of the request with that id, as JSON.
+// showRequest prints, as JSON, what the server on this machine knows about the request with that id.
 func showRequest(ctx context.Context, getenv func(string) string, id string, stdout io.Writer) error {
 	address, err := localAddress("METRICS_LISTEN", metricsAddress(getenv))
 	if err != nil {
@@ -39,7 +39,7 @@ func showRequest(ctx context.Context, getenv func(string) string, id string, std
 	return err
 }
 
-// metricsAddress is where an operator asks (package ops).
+// metricsAddress is the address for operators (package ops).
 func metricsAddress(getenv func(string) string) string {
 	if listen := getenv("METRICS_LISTEN"); listen != "" {
 		return listen

@@ -19,7 +19,7 @@ import (
 	"oneserver/app/ops"
 )
 
-// serve answers requests, a visitor's and an operator's, until ctx ends.
+// serve answers visitors' and operators' requests until ctx ends.
 func serve(ctx context.Context, getenv func(string) string, log *slog.Logger) error {
 	s, err := readSettings(getenv)
 	if err != nil {
@@ -80,7 +80,7 @@ func serveWith(ctx context.Context, s settings, db *mysql.DB, room *disk.Gauge, 
 	}
 	log.Info("listening", "address", listener.Addr().String(), "metrics_address", metrics.Addr().String(), "settings", s)
 
-	// An operator can watch the drain to its end. If that listener fails, the site goes on without it.
+	// Operators can watch the drain to its end. If their listener fails, the site carries on without it.
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
@@ -99,7 +99,7 @@ func serveWith(ctx context.Context, s settings, db *mysql.DB, room *disk.Gauge, 
 	return nil
 }
 
-// migrate brings the schema to the version of this binary, or no further than to the one that to names.
+// migrate brings the schema to this binary's version, or only as far as the version in to.
 func migrate(ctx context.Context, getenv func(string) string, to string, log *slog.Logger) error {
 	var version int64
 	if to != "" {
@@ -115,7 +115,7 @@ func migrate(ctx context.Context, getenv func(string) string, to string, log *sl
 	return mysql.Migrate(ctx, s.database, version, log)
 }
 
-// pending shows what migrate would run. Nothing else may be on stdout, which a program reads.
+// pending shows what migrate would run. It prints nothing else to stdout, because a program reads that.
 func pending(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 	s, err := readSettings(getenv)
 	if err != nil {
@@ -130,7 +130,7 @@ func pending(ctx context.Context, getenv func(string) string, stdout io.Writer) 
 	}{list})
 }
 
-// migrations shows all that migrate can run. It needs no database.
+// migrations shows everything that migrate can run. It needs no database.
 func migrations(stdout io.Writer) error {
 	list, err := mysql.Migrations()
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 // settings are what serve and migrate read from the environment.
 type settings struct {
 	listen       string
-	metrics      string // address to listen on for the operator
+	metrics      string // address to listen on for operators
 	domain       string
 	dnsAddress   string
 	trustedProxy netip.Addr   // the zero Addr: nobody is trusted
@@ -30,10 +30,10 @@ type settings struct {
 	diskReserve  uint64 // bytes
 }
 
-// maxQuota bounds a setting that is a number; ctl/internal/doctor has the same.
+// maxQuota is the largest value of a setting that is a number; ctl/internal/doctor has the same.
 const maxQuota = 1_000_000
 
-// settingsError says everything that is wrong with the settings, a line each.
+// settingsError lists everything that is wrong with the settings, one line each.
 type settingsError struct{ error }
 
 // webAddress is where the proxy in front speaks TLS; empty where there is none.
@@ -70,7 +70,7 @@ func (s settings) LogValue() slog.Value {
 	)
 }
 
-// readSettings reads and checks all settings, and reports all that is wrong with them at once.
+// readSettings reads and checks all settings, and reports everything that is wrong with them together.
 func readSettings(getenv func(string) string) (settings, error) {
 	var errs []error
 	check := func(err error) {
@@ -147,7 +147,7 @@ func readSettings(getenv func(string) string) (settings, error) {
 	return s, nil
 }
 
-// listenAddress is read by healthcheck too.
+// listenAddress is also read by healthcheck.
 func listenAddress(getenv func(string) string) string {
 	if listen := getenv("LISTEN"); listen != "" {
 		return listen
