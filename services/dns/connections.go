@@ -17,8 +17,11 @@ import (
 const (
 	// maxConnections is how many TCP connections are kept. Each takes 4 kB, and a resolver's lasts a few milliseconds.
 	maxConnections = 1000
-	// lookEvery bounds the excess: the connections, a few hundred, that the kernel hands over in that time.
+	// lookEvery bounds the excess: the connections, a few hundred, that the kernel hands over in that time. While few files are
+	// open, one look in ten is enough; more would be most of what an idle server costs.
 	lookEvery = 20 * time.Millisecond
+	fewFiles  = 100
+	idleEvery = 10 * lookEvery
 )
 
 // boundConnections closes TCP connections beyond maxConnections until ctx ends: the oldest ones of the addresses that have
@@ -31,7 +34,7 @@ func boundConnections(ctx context.Context) error {
 	}
 	go func() {
 		defer files.Close()
-		tick := time.NewTicker(lookEvery)
+		tick := time.NewTimer(idleEvery)
 		defer tick.Stop()
 		var open []connection
 		var told time.Time
@@ -44,9 +47,13 @@ func boundConnections(ctx context.Context) error {
 			found, err := look(files, open)
 			if err != nil {
 				clog.Errorf("count the TCP connections: %v", err)
-				continue
 			}
 			open = found
+			if len(open) == 0 {
+				tick.Reset(idleEvery)
+				continue
+			}
+			tick.Reset(lookEvery)
 			closing := surplus(open, maxConnections)
 			for _, one := range closing {
 				one.reset()
@@ -66,7 +73,8 @@ type connection struct {
 	peer netip.AddrPort
 }
 
-// look lists the TCP connections in the order in which it first saw them; before is what the last call returned.
+// look lists the TCP connections in the order in which it first saw them; before is what the last call returned. It lists
+// none while few files are open.
 func look(files *os.File, before []connection) ([]connection, error) {
 	if _, err := files.Seek(0, 0); err != nil {
 		return nil, err
@@ -74,6 +82,9 @@ func look(files *os.File, before []connection) ([]connection, error) {
 	names, err := files.Readdirnames(-1)
 	if err != nil {
 		return nil, err
+	}
+	if len(names) < fewFiles {
+		return nil, nil
 	}
 	open := make(map[connection]bool, len(names))
 	for _, name := range names {
