@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math"
@@ -21,6 +22,7 @@ import (
 	"oneserver/ctl/internal/images"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
+	"oneserver/ctl/internal/trust"
 	"oneserver/ctl/internal/wait"
 )
 
@@ -52,6 +54,7 @@ type variant struct {
 	path    string
 	visitor string // the Cookie header
 	small   bool   // whether the table is the small one
+	speak   load.Protocol
 }
 
 // somebody is a session cookie, as far as Nginx can tell: it shows nothing that was kept to its visitor.
@@ -70,6 +73,11 @@ func variants(rows int) []variant {
 		{key: "small", title: "app, 1,000 posts", web: "web", path: first, visitor: somebody, small: true},
 		{key: "anonymous", title: "app, as anonymous visitors get it", web: "web", path: first},
 		{key: "static", title: "a static file of the same size", web: "web", path: "/page.json"},
+		{key: "http", title: "the home page over http", web: "web", path: "/"},
+		{key: "https", title: "the home page over https, HTTP/2", web: "web", path: "/", speak: load.HTTP2},
+		{key: "https-bare", title: "the same from a bare Nginx", web: "web-tls", path: "/", speak: load.HTTP2},
+		{key: "handshake", title: "handshakes of TLS", web: "web", speak: load.Handshake},
+		{key: "handshake-bare", title: "the same by a bare Nginx", web: "web-tls", speak: load.Handshake},
 	}
 }
 
@@ -162,9 +170,10 @@ func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Option
 
 // bench is a copy that is ready to be measured.
 type bench struct {
-	site   *site
-	meters docker.Meters
-	small  bool // which table is in place
+	site      *site
+	authority []byte // the PEM of the copy's own
+	meters    docker.Meters
+	small     bool // which table is in place
 
 	stop    context.CancelFunc // ends the load at once
 	loadEnd func() error       // ends it in good order
@@ -193,6 +202,11 @@ func (s *site) open(ctx context.Context) (*bench, error) {
 	if err := b.waitForPage(ctx); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
+	authority, err := trust.Authority(ctx, s.Stack)
+	if err != nil {
+		return nil, errors.Join(err, b.close())
+	}
+	b.authority = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Raw})
 	// That of the load, which Compose has not brought up, is among them.
 	containers, err := s.List(ctx, "--filter", "label=com.docker.compose.project="+project)
 	if err != nil {
@@ -247,12 +261,21 @@ func (b *bench) do(ctx context.Context, job load.Job) (load.Result, error) {
 
 // get asks for a variant once.
 func (b *bench) get(ctx context.Context, v variant) ([]byte, error) {
-	result, err := b.do(ctx, load.Job{URL: "http://" + v.web + v.path, Host: "www." + domain, Cookie: v.visitor})
+	result, err := b.do(ctx, b.job(v))
 	return result.Body, err
 }
 
+// job is to ask for a variant once.
+func (b *bench) job(v variant) load.Job {
+	scheme := "https://"
+	if v.speak == load.HTTP1 {
+		scheme = "http://"
+	}
+	return load.Job{URL: scheme + v.web + v.path, Host: "www." + domain, Cookie: v.visitor, Speak: v.speak, Authority: b.authority}
+}
+
 // check sees to it that like is compared with like: bare and dial answer what app answers, page 100,000 is a whole page,
-// and the static file is the page.
+// the static file is the page, and the home page is the same whoever serves it.
 func (b *bench) check(ctx context.Context, all []variant) error {
 	of := map[string]variant{}
 	for _, v := range all {
@@ -285,6 +308,19 @@ func (b *bench) check(ctx context.Context, all []variant) error {
 		if len(answers[0].Posts) != pageSize || !reflect.DeepEqual(answers[0], answers[1]) {
 			return fmt.Errorf("%s and %s (%s) do not answer the same %d posts: %.300v and %.300v",
 				pair[0].title, pair[1].title, pair[0].path, pageSize, answers[0], answers[1])
+		}
+	}
+	home, err := b.get(ctx, of["http"])
+	if err != nil {
+		return err
+	}
+	for _, key := range []string{"https", "https-bare"} {
+		other, err := b.get(ctx, of[key])
+		if err != nil {
+			return fmt.Errorf("%s: %w", of[key].title, err)
+		}
+		if !bytes.Equal(home, other) {
+			return fmt.Errorf("%s is not the one over http: %d and %d bytes", of[key].title, len(other), len(home))
 		}
 	}
 	return nil
@@ -334,7 +370,9 @@ func (b *bench) measure(ctx context.Context, v variant, each time.Duration) (sam
 	if err != nil {
 		return sample{}, err
 	}
-	result, err := b.do(ctx, load.Job{URL: "http://" + v.web + v.path, Host: "www." + domain, Cookie: v.visitor, Connections: connections, For: each})
+	job := b.job(v)
+	job.Connections, job.For = connections, each
+	result, err := b.do(ctx, job)
 	if err != nil {
 		return sample{}, err
 	}

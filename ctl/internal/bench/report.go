@@ -70,7 +70,7 @@ func each(samples []sample, f func(sample) float64) Spread {
 	return spread(values)
 }
 
-// services are the columns of CPU time. Of the three that answer for the page a variant has one, and so of Nginx.
+// services are the columns of CPU time. Of those that answer for the page a variant has one, and so of Nginx.
 var services = []string{"web", "app", "db", "load"}
 
 // cpuOf is a service's CPU time for one request; that of app and web includes that of who stands in their place.
@@ -79,7 +79,7 @@ func cpuOf(s sample, service string) time.Duration {
 	case "app":
 		return s.cpu["app"] + s.cpu["bare"] + s.cpu["dial"]
 	case "web":
-		return s.cpu["web"] + s.cpu["web-bare"] + s.cpu["web-dial"]
+		return s.cpu["web"] + s.cpu["web-bare"] + s.cpu["web-dial"] + s.cpu["web-tls"]
 	}
 	return s.cpu[service]
 }
@@ -128,6 +128,16 @@ func newReport(options Options, all []variant, samples map[string][]sample) *Rep
 
 	ratio("page 100,000, of the rate of page 1", "deep", "app", 90, "%")
 	ratio(fmt.Sprintf("a table of %s posts, of the rate of one of %s", thousands(options.Rows), thousands(smallRows)), "app", "small", 80, "%")
+
+	ratio("handshakes of TLS, of the rate of a bare Nginx with the same certificate", "handshake", "handshake-bare", 90, "%")
+	ratio("the home page over HTTP/2, of the rate of a bare Nginx", "https", "https-bare", 90, "%")
+	more := make([]float64, len(samples["https"]))
+	for i, one := range samples["https"] {
+		more[i] = 100 * (float64(one.stackTime())/float64(samples["http"][i].stackTime()) - 1)
+	}
+	secured := Figure{Name: "CPU time that it takes more over https, on kept connections, than over http", Wanted: "≤ 10%", unit: "%", Value: spread(more)}
+	secured.Reached = secured.Value.Median <= 10
+	report.Figures = append(report.Figures, secured)
 	return report
 }
 
@@ -142,7 +152,7 @@ func (r *Report) print(out io.Writer, colour bool) error {
 		thousands(r.Rows), r.Rounds, r.Seconds, r.Connections, r.Processors)
 
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(table, "a page of 20 posts\trequests/s\tCPU time for one, µs:\tweb\tapp\tdb\tload\n")
+	fmt.Fprint(table, "\trequests/s\tCPU time for one, µs:\tweb\tapp\tdb\tload\n")
 	for _, v := range r.Variants {
 		fmt.Fprintf(table, "%s\t%s\t", v.Name, v.Rate.format(""))
 		for _, service := range services {

@@ -25,7 +25,8 @@ func TestAFigureIsTheMedianOfItsRounds(t *testing.T) {
 func TestTheReportSaysWhatIsReached(t *testing.T) {
 	t.Parallel()
 	samples := map[string][]sample{}
-	for key, rate := range map[string]float64{"bare": 1000, "app": 950, "dial": 400, "deep": 940, "small": 960, "anonymous": 7000, "static": 10000} {
+	for key, rate := range map[string]float64{"bare": 1000, "app": 950, "dial": 400, "deep": 940, "small": 960, "anonymous": 7000, "static": 10000,
+		"http": 9000, "https": 4000, "https-bare": 4100, "handshake": 950, "handshake-bare": 1000} {
 		one := sample{rate: rate, reached: 1, cpu: map[string]time.Duration{"web": 50 * time.Microsecond, "load": time.Hour}}
 		if key == "anonymous" {
 			one.reached = 0.5 / rate

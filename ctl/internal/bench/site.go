@@ -46,7 +46,7 @@ func (s *site) writeStatic(name string, content []byte) error {
 func (s *site) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	defer cancel()
-	_, err := s.Compose(ctx, "up", "--detach", "app", "web", "bare", "web-bare", "dial", "web-dial")
+	_, err := s.Compose(ctx, "up", "--detach", "app", "web", "bare", "web-bare", "dial", "web-dial", "certs", "web-tls")
 	return err
 }
 

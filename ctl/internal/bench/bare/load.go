@@ -1,10 +1,17 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -68,9 +75,65 @@ func do(client *fasthttp.Client, job load.Job) load.Result {
 // ask is one visitor, until the deadline and at least once.
 func ask(client *fasthttp.Client, job load.Job, deadline time.Time) (load.Result, error) {
 	var result load.Result
+	once, leave, err := visit(client, job)
+	if err != nil {
+		return result, err
+	}
+	defer leave()
+	for {
+		status, body, err := once()
+		if err != nil {
+			return result, err
+		}
+		switch {
+		case status != http.StatusOK:
+			return result, fmt.Errorf("answered with %d: %.200s", status, body)
+		case result.Requests > 0 && len(body) != result.Size:
+			return result, fmt.Errorf("answers of %d and of %d bytes", result.Size, len(body))
+		}
+		result.Requests++
+		result.Size = len(body)
+		if job.For == 0 {
+			result.Body = append(result.Body, body...)
+		}
+		if !time.Now().Before(deadline) {
+			return result, nil
+		}
+	}
+}
+
+// visit makes what a visitor does again and again, and what ends the visit. A body is good until the next.
+func visit(client *fasthttp.Client, job load.Job) (once func() (status int, body []byte, err error), leave func(), err error) {
+	if job.Speak == load.HTTP1 {
+		once, leave = overHTTP1(client, job)
+		return once, leave, nil
+	}
+	url, err := url.Parse(job.URL)
+	if err != nil {
+		return nil, nil, err
+	}
+	trusted := x509.NewCertPool()
+	if !trusted.AppendCertsFromPEM(job.Authority) {
+		return nil, nil, errors.New("the job names no authority to trust")
+	}
+	config := &tls.Config{ServerName: job.Host, RootCAs: trusted}
+	if job.Speak == load.Handshake {
+		address := net.JoinHostPort(url.Hostname(), cmp.Or(url.Port(), "443"))
+		dialer := &tls.Dialer{NetDialer: &net.Dialer{Timeout: 5 * time.Second}, Config: config}
+		return func() (int, []byte, error) {
+			connection, err := dialer.Dial("tcp", address)
+			if err != nil {
+				return 0, nil, err
+			}
+			return http.StatusOK, nil, connection.Close()
+		}, func() {}, nil
+	}
+	once, leave = overHTTP2(job, config)
+	return once, leave, nil
+}
+
+func overHTTP1(client *fasthttp.Client, job load.Job) (once func() (int, []byte, error), leave func()) {
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-	defer fasthttp.ReleaseRequest(request)
-	defer fasthttp.ReleaseResponse(response)
 	request.SetRequestURI(job.URL)
 	if job.Host != "" {
 		request.UseHostHeader = true
@@ -79,24 +142,36 @@ func ask(client *fasthttp.Client, job load.Job, deadline time.Time) (load.Result
 	if job.Cookie != "" {
 		request.Header.Set(fasthttp.HeaderCookie, job.Cookie)
 	}
-	for {
-		if err := client.Do(request, response); err != nil {
-			return result, err
+	return func() (int, []byte, error) {
+			err := client.Do(request, response)
+			return response.StatusCode(), response.Body(), err
+		}, func() {
+			fasthttp.ReleaseRequest(request)
+			fasthttp.ReleaseResponse(response)
 		}
-		size := len(response.Body())
-		switch {
-		case response.StatusCode() != fasthttp.StatusOK:
-			return result, fmt.Errorf("answered with %d: %.200s", response.StatusCode(), response.Body())
-		case result.Requests > 0 && size != result.Size:
-			return result, fmt.Errorf("answers of %d and of %d bytes", result.Size, size)
+}
+
+// overHTTP2 has a connection of its own, as a browser has.
+func overHTTP2(job load.Job, config *tls.Config) (once func() (int, []byte, error), leave func()) {
+	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, DisableCompression: true}
+	visitor := &http.Client{Transport: transport, Timeout: 15 * time.Second}
+	var body bytes.Buffer
+	return func() (int, []byte, error) {
+		request, err := http.NewRequest(http.MethodGet, job.URL, nil)
+		if err != nil {
+			return 0, nil, err
 		}
-		result.Requests++
-		result.Size = size
-		if job.For == 0 {
-			result.Body = append(result.Body, response.Body()...)
+		request.Host = job.Host
+		response, err := visitor.Do(request)
+		if err != nil {
+			return 0, nil, err
 		}
-		if !time.Now().Before(deadline) {
-			return result, nil
+		defer response.Body.Close()
+		if response.ProtoMajor != 2 {
+			return 0, nil, fmt.Errorf("the answer came over %s", response.Proto)
 		}
-	}
+		body.Reset()
+		_, err = body.ReadFrom(response.Body)
+		return response.StatusCode, body.Bytes(), err
+	}, transport.CloseIdleConnections
 }

@@ -9,9 +9,20 @@ type Job struct {
 	URL         string        // whom to ask for what
 	Host        string        // the name to ask under; that of the URL if empty
 	Cookie      string        // the Cookie header; none if empty
+	Speak       Protocol      // HTTP1 if empty
+	Authority   []byte        // over TLS: the PEM of whom to trust
 	Connections int           // kept alive, each with one request at a time
 	For         time.Duration // 0 asks once and returns the body
 }
+
+// A Protocol is what a Job's connections speak.
+type Protocol string
+
+const (
+	HTTP1     Protocol = ""
+	HTTP2     Protocol = "HTTP/2"    // over TLS, on a connection that each visitor keeps
+	Handshake Protocol = "handshake" // of TLS, again and again, and nothing else: no request is sent
+)
 
 // A Result is what came of a Job.
 type Result struct {
