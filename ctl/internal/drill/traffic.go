@@ -47,7 +47,7 @@ type traffic struct {
 // begin holds a load as the configuration says, to which it adds where the site is and what is written. About so many
 // requests are expected.
 func (d *drill) begin(ctx context.Context, a *author, config load.Config, expected int) (*traffic, error) {
-	config.Address, config.Host = d.stack.http.String(), "www."+d.stack.domain
+	config.Address, config.Host = d.stack.http.String(), host
 	config.Seed, config.Write = d.seed, a.write
 	run := history.Run{Name: d.name, Title: d.title, Machine: history.Machine(ctx), Steps: config.Steps, Seed: d.seed}
 	ctx, stop := context.WithCancel(ctx)
