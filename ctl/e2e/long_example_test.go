@@ -18,12 +18,12 @@ var bookmarks = newCopy("oneserver-test-example", "18094", "11070", "172.28.16")
 func TestLongAnotherApplicationTakesThePlaceOfTheFirst(t *testing.T) {
 	const image = "oneserver-example"
 	work := t.TempDir()
-	for _, dir := range []string{"services/app", "example"} { // what the image is built from
+	for _, dir := range []string{"services/app", "ctl/e2e/example"} { // what the image is built from
 		if err := os.CopyFS(filepath.Join(work, dir), os.DirFS(filepath.Join(root, dir))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	replaced, err := json.Marshal(object{"Replace": object{filepath.Join(root, "ctl/internal/site/site.go"): filepath.Join(root, "example/site/site.go")}})
+	replaced, err := json.Marshal(object{"Replace": object{filepath.Join(root, "ctl/internal/site/site.go"): filepath.Join(root, "ctl/e2e/example/site/site.go")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestLongAnotherApplicationTakesThePlaceOfTheFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	services, err := json.Marshal(object{"services": object{
-		"app":     object{"image": image, "build": object{"context": work, "dockerfile": "example/Dockerfile"}},
+		"app":     object{"image": image, "build": object{"context": work, "dockerfile": "ctl/e2e/example/Dockerfile"}},
 		"secrets": object{"image": image}, "migrate": object{"image": image}}})
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func TestLongAnotherApplicationTakesThePlaceOfTheFirst(t *testing.T) {
 	backups := filepath.Join(work, "backups")
 	does("verified", "backup", "--dir", backups)
 
-	write(t, filepath.Join(work, "example/migrations/00002_add_note.sql"), "-- +goose Up\nALTER TABLE bookmarks ADD COLUMN note varchar(200) NULL;\n")
+	write(t, filepath.Join(work, "ctl/e2e/example/migrations/00002_add_note.sql"), "-- +goose Up\nALTER TABLE bookmarks ADD COLUMN note varchar(200) NULL;\n")
 	if said := does("it has passed its trial", "deploy"); !strings.Contains(said, "to migrate: 00002_add_note.sql") {
 		t.Error("the migration was not judged")
 	}

@@ -25,4 +25,4 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 )
 
-replace oneserver/app => ../services/app
+replace oneserver/app => ../../../services/app
