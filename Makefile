@@ -5,7 +5,7 @@
 override tool := bin/oneserver
 override hint := echo 'make doctor says what is wrong, and what to do about it' >&2; exit 1
 override modules := services/dns services/certs services/app ctl ctl/e2e/authority ctl/e2e/example
-# pinned here and not in go.mod, so that a linter's dependencies never reach an application
+# pinned here rather than in go.mod, so that a linter's dependencies never reach an application
 override staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 override actionlint := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 

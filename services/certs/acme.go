@@ -51,7 +51,7 @@ func (k *keeper) client() *acme.Client {
 		PollInterval: time.Second, HTTPClient: &http.Client{Timeout: k.patience, Transport: bounded{k.transport}}}
 }
 
-// bounded cuts answers off that no authority gives, and turns Retry-After of a refusal into a waitError.
+// bounded cuts off answers longer than any authority's, and turns the Retry-After of a refusal into a waitError.
 type bounded struct{ transport http.RoundTripper }
 
 func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -92,7 +92,7 @@ func (k *keeper) obtain(ctx context.Context, have held) (held, error) {
 	var after time.Duration
 	ctx = context.WithValue(ctx, refusals{}, &after)
 	got, err := k.order(ctx, have)
-	if problem, _ := problemOf(err); problem.Type == acme.ProblemTypeAccountDoesNotExist { // it was deactivated, or the authority began anew
+	if problem, _ := problemOf(err); problem.Type == acme.ProblemTypeAccountDoesNotExist { // it was deactivated, or the authority lost its accounts
 		err = errors.Join(remove(k.places.account()), remove(k.places.order()))
 		if err == nil {
 			got, err = k.order(ctx, have)
@@ -219,7 +219,7 @@ func (k *keeper) openOrder(ctx context.Context, client *acme.Client, who acme.Ac
 	}
 	at, err := client.NewOrder(ctx, who, ask)
 	if problem, is := problemOf(err); ask.Replaces != "" && is && problem.Type != acme.ProblemTypeRateLimited && problem.Type != acme.ProblemTypeAccountDoesNotExist {
-		ask.Replaces = "" // a word that helps, and no condition
+		ask.Replaces = "" // it helps the authority, but is not required
 		at, err = client.NewOrder(ctx, who, ask)
 	}
 	if err != nil {

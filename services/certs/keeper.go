@@ -38,7 +38,7 @@ type keeper struct {
 	now func() time.Time // without the monotonic clock, which does not notice a jump
 
 	transport http.RoundTripper // to the authority
-	patience  time.Duration     // with one answer of it
+	patience  time.Duration     // for one answer from it
 
 	failures int       // since the last success
 	next     time.Time // no attempt before
@@ -150,8 +150,8 @@ func (k *keeper) stored() (held, error) {
 	return held{one, parsed}, nil
 }
 
-// shown is what web serves of a public authority's. Where the volume with the issued certificate was lost, that is as good,
-// and the authority need not issue another one.
+// shown returns the public authority's certificate that web serves. If the volume with the issued certificate was lost,
+// this one is as good, and the authority need not issue another.
 func (k *keeper) shown() (one issued, there bool) {
 	marker, err := os.ReadFile(k.places.public())
 	if err != nil {
@@ -165,8 +165,9 @@ func (k *keeper) shown() (one issued, there bool) {
 	return issued{Directory: words[0], CAA: words[1:], PEM: string(site)}, true
 }
 
-// serve has web serve the certificate that was issued, or one of the own authority where there is none. What is there already is
-// left alone. One that has ended is served all the same: visitors can get past the warning, and none would be worse.
+// serve has web serve the issued certificate, or if there is none, one from the stack's own authority. It leaves one that is
+// already in place alone. An expired certificate is served all the same: visitors can get past the warning, and having none
+// would be worse.
 func (k *keeper) serve(ctx context.Context, have held) (time.Duration, error) {
 	if err := k.prepareOwn(have.there()); err != nil || !have.there() {
 		return lookEvery, err
@@ -301,7 +302,8 @@ func (k *keeper) waitsUntil() time.Time {
 	return until
 }
 
-// failed notes that no certificate came, and when to try again: later each time, and not before the authority allows it.
+// failed notes that no certificate was obtained, and when to try again: after a longer pause each time, and not before
+// the authority allows it.
 func (k *keeper) failed(cause error, have held) error {
 	k.failures++
 	now := k.now()

@@ -295,12 +295,12 @@ function append(list, posts) {
 const map = find("#journey");
 const milliseconds = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const secure = location.protocol === "https:";
-let drawn = 0; // requests begun to be drawn: of two at once the later wins
+let drawn = 0; // counts the requests that are being drawn: if there are two at once, the later one wins
 let partsAsked = -Infinity; // performance.now() when the parts were last asked about
 
 if (map && secure) for (const one of map.querySelectorAll("[data-secure]")) one.hidden = false;
 
-/** What the browser measured of the request that was sent to url at that performance.now(); null if it does not tell. */
+/** What the browser measured for the request sent to url at that performance.now(); null if it does not say. */
 function measured(url, sent) {
   return new Promise((resolve) => {
     const done = (entry) => {
@@ -356,7 +356,7 @@ function browserFigures(entry) {
 
 const httpVersions = { "http/1.0": "HTTP/1.0", "http/1.1": "HTTP/1.1", h2: "HTTP/2", h3: "HTTP/3" };
 
-/** Draws what browser and Nginx speak: the version of HTTP by the browser's word, of TLS by the server's. */
+/** Shows what browser and Nginx speak: the browser says which version of HTTP, the server which version of TLS. */
 function drawSpoken(entry, response) {
   const http = httpVersions[entry?.nextHopProtocol] ?? "HTTP";
   find("#spoken").textContent = secure ? `${http} over TLS` : http;
@@ -367,7 +367,7 @@ function drawSpoken(entry, response) {
     : "not told: a proxy before it may speak TLS in its place";
 }
 
-/** The server's figures, as browserFigures has the browser's. */
+/** The server's figures, in the same form as browserFigures. */
 function serverFigures(response) {
   const { web, app, db } = readServerTiming(response.headers.get("Server-Timing"));
   const did = web?.description ?? "";

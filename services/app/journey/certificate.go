@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Certificate is the one that web shows to visitors.
+// Certificate is the one that web presents to visitors.
 type Certificate struct {
 	Names    []string `json:"names" nullable:"false" doc:"That it is for" example:"www.foobar.com"`
 	Issuer   string   `json:"issuer" doc:"The authority that vouches for them" example:"oneserver of foobar.com, 2026-12-01"`
@@ -21,8 +21,8 @@ type Certificate struct {
 	Error    string   `json:"error" doc:"Why there is none; empty if there is one"`
 }
 
-// lookAtCertificate asks web for its certificate as a visitor of name does. Who trusts it is for browsers to say: it is
-// looked at, and nothing is sent.
+// lookAtCertificate asks web for its certificate as a visitor of name does. Whether it is trusted is for browsers to
+// decide: it is only inspected, and nothing is sent.
 func lookAtCertificate(ctx context.Context, address, name string) Certificate {
 	if address == "" {
 		return Certificate{Names: []string{}, Error: "no web server stands in front"}
@@ -36,7 +36,7 @@ func lookAtCertificate(ctx context.Context, address, name string) Certificate {
 	return describeCertificate(connection.(*tls.Conn).ConnectionState().PeerCertificates[0], time.Now())
 }
 
-// whyNoCertificate leaves out the addresses inside the network that the cause names.
+// whyNoCertificate leaves out the internal addresses that the cause contains.
 func whyNoCertificate(err error) string {
 	var network *net.OpError
 	switch {

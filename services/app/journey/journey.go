@@ -1,5 +1,6 @@
-// Package journey looks at the stack from inside the application: what its name server answers for the site, which
-// certificate its web server shows, and which parts there are, in which version and how they are. A part that is down is something to show, not an error.
+// Package journey looks at the stack from inside the application: what its name server answers for the site, which certificate
+// its web server presents, which parts there are, their versions and their health. A part that is down is something to show,
+// not an error.
 package journey
 
 import (
@@ -55,7 +56,7 @@ type Part struct {
 type Config struct {
 	Domain     string // the site is www.Domain
 	DNSAddress string // host:port of the stack's name server
-	WebAddress string // host:port where web speaks TLS; empty where nothing stands in front
+	WebAddress string // host:port where web speaks TLS; empty if nothing stands in front
 	Replica    string // the name of this process
 
 	// DatabaseVersion asks the database for its version, without waiting if it is down.

@@ -36,7 +36,7 @@ const maxQuota = 1_000_000
 // settingsError lists everything that is wrong with the settings, one line each.
 type settingsError struct{ error }
 
-// webAddress is where the proxy in front speaks TLS; empty where there is none.
+// webAddress is where the proxy in front speaks TLS; empty if there is none.
 func (s settings) webAddress() string {
 	if !s.trustedProxy.IsValid() {
 		return ""
