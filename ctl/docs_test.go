@@ -175,3 +175,26 @@ func TestThePagesNameTheTargetsOfTheMakefile(t *testing.T) {
 		}
 	}
 }
+
+// A server takes ten commands at most, and the settings that they write are there.
+func TestAServerTakesTenCommands(t *testing.T) {
+	t.Parallel()
+	_, after, found := strings.Cut(texts(t)["docs/server.md"], "\n```sh\n")
+	commands, _, ended := strings.Cut(after, "\n```")
+	if lines := strings.Split(commands, "\n"); !found || !ended || len(lines) > 10 {
+		t.Errorf("docs/server.md begins with %d commands:\n%s", len(lines), commands)
+	}
+	known, err := os.ReadFile("../.env.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := regexp.MustCompile(`\b([A-Z_]+)=`).FindAllStringSubmatch(commands, -1)
+	for _, match := range written {
+		if !strings.Contains(string(known), "\n"+match[0]) {
+			t.Errorf("docs/server.md writes %s, which .env.example does not have", match[0])
+		}
+	}
+	if len(written) < 4 {
+		t.Errorf("docs/server.md writes %d settings", len(written))
+	}
+}
