@@ -118,7 +118,8 @@ func (s *source) add(dir string, file *ast.File) error {
 	return nil
 }
 
-var embeds = regexp.MustCompile(`(?m)^//go:embed (\S+)$`)
+// embeds finds the one file of a text. A pattern is of many, of which no text is made.
+var embeds = regexp.MustCompile(`(?m)^//go:embed ([^\s*]+)$`)
 
 func comment(group *ast.CommentGroup) string {
 	var lines strings.Builder
