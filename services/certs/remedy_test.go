@@ -21,18 +21,18 @@ import (
 // Every kind of problem that an authority can name, with words of its remedy.
 var kinds = map[string]string{
 	// RFC 8555, section 6.7
-	"accountDoesNotExist": "another account", "alreadyRevoked": "report it", "badCSR": "another authority", "badNonce": "a proxy",
+	"accountDoesNotExist": "new account", "alreadyRevoked": "report it", "badCSR": "another authority", "badNonce": "a proxy",
 	"badPublicKey": "another authority", "badRevocationReason": "report it", "badSignatureAlgorithm": "another authority", "caa": "CAA record",
-	"compound": "beside this", "connection": "firewall", "dns": "A record", "externalAccountRequired": "ACME_EAB_KID",
-	"incorrectResponse": "this server alone", "invalidContact": "ACME_EMAIL", "malformed": "make sense", "orderNotReady": "another order",
+	"compound": "the authority's message", "connection": "firewall", "dns": "A record", "externalAccountRequired": "ACME_EAB_KID",
+	"incorrectResponse": "this server alone", "invalidContact": "ACME_EMAIL", "malformed": "make sense", "orderNotReady": "new order",
 	"rateLimited": "staging", "rejectedIdentifier": "DOMAIN", "serverInternal": "fault of its own", "tls": "to https",
 	"unauthorized": "this server alone", "unsupportedContact": "ACME_EMAIL", "unsupportedIdentifier": "DOMAIN", "userActionRequired": "by hand",
 	// RFC 9773, section 7.4
-	"alreadyReplaced": "another order",
+	"alreadyReplaced": "new order",
 	// draft-ietf-acme-profiles, section 4
 	"invalidProfile": "ACME_PROFILE",
 	// what is not known yet
-	"somethingNew": "documents it",
+	"somethingNew": "in the authority's documentation",
 }
 
 func TestEachProblemOfAnAuthorityHasARemedy(t *testing.T) {
@@ -140,7 +140,7 @@ func TestAnAuthorityThatDoesNotAnswerIsExplained(t *testing.T) {
 		}), "timedatectl"},
 		{"a page", well.URL, trusting(well, nil), "URL of the directory"},
 		{"nothing there", gone.URL, trusting(gone, nil), "URL of the directory"},
-		{"a fault without a problem", ill.URL, trusting(ill, nil), "of its state"},
+		{"a fault without a problem", ill.URL, trusting(ill, nil), "status page"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
