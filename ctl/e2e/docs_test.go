@@ -110,7 +110,7 @@ func follow(t *testing.T, stack *copyOfStack, dir, page, kind string) int {
 		leaveEvidence(t, stack)
 		for _, step := range steps {
 			t.Run(step.command, func(t *testing.T) {
-				got, err := reader.output(t.Context(), "bash", "-c", "cd '"+dir+"' && "+step.command)
+				got, err := reader.output(t.Context(), "bash", "-c", "unset MAKEFLAGS MAKELEVEL; cd '"+dir+"' && "+step.command)
 				if err != nil {
 					t.Fatal(err)
 				}
