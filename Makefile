@@ -99,10 +99,10 @@ test: go tool ## unit tests, then integration tests against a second copy of the
 	@echo 'integration tests, about seven minutes ...'
 	@go -C ctl/e2e test -count=1 -timeout 40m -skip '^TestLong'
 
-# Not yet included: tests that have never passed as a whole, and tests that passed before the tool was rebuilt and have
-# not been run since. Run one with: go -C ctl/e2e test -v -run TestLongAbuse .
-override unproven := ^TestLong(ALargeRestore|AKilledRestore|AMySQLThatDoesNotStart|AnIndexOnAnExpression|ASearchIsRight|ANewCertificate|ACertificateIsRenewed|AnAuthority|CertsIsKilled)
-override unseen := ^TestLong(AKilledDeploy|ASecondNetwork|TheFirstRequest|ABackup|Abuse|AProlificAuthor|HalfHeaders|ADiskThatFillsUp)
+# Not yet part of it. "unproven": has not passed as a whole. "unseen": has not been run since what it tests was changed. Run
+# one with: go -C ctl/e2e test -v -run TestLongAbuse .
+override unproven := ^TestLong(ALargeRestore|AKilledRestore|AnAuthorityThatIsSlow)
+override unseen := ^TestLong(AKilledDeploy|ASecondNetwork|TheFirstRequest|ABackup|Abuse|AProlificAuthor|HalfHeaders|ADiskThatFillsUp|AMySQLThatDoesNotStart|AnIndexOnAnExpression|ASearchIsRight|ANewCertificate|ACertificateIsRenewed|AnAuthorityThatRefuses|AnAuthorityForCustomers|CertsIsKilled)
 
 test-all: go tool ## tests too long for make test: repeated kills, large data, attacks
 	@$(tool) images --keep
