@@ -17,11 +17,11 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// author is the account that a drill writes with. It is made for one run and removed with all that it wrote.
+// author is the account that a drill writes with. It is made for one run and removed with everything that it wrote.
 type author struct {
 	stack   *Stack
 	account site.Account
-	cookie  string // the session, as the Cookie header says it
+	cookie  string // the session, as in the Cookie header
 }
 
 // signUp makes an account and signs it in.
@@ -44,11 +44,11 @@ func (s *Stack) signUp(ctx context.Context) (*author, error) {
 	if len(cookies) == 0 {
 		return nil, errors.New("sign the drill in: the answer sets no cookie")
 	}
-	a.cookie = cookies[0].Name + "=" + cookies[0].Value // the session's comes first
+	a.cookie = cookies[0].Name + "=" + cookies[0].Value // the session's cookie comes first
 	return a, nil
 }
 
-// remove deletes the account, and with it all that it wrote.
+// remove deletes the account and everything that it wrote.
 func (a *author) remove(ctx context.Context) error {
 	if a.account.Remove.Method != "" {
 		if _, err := a.stack.ask(ctx, a.account.Remove, a.cookie); err != nil {
@@ -65,7 +65,7 @@ func (a *author) remove(ctx context.Context) error {
 // write makes the request that writes a token; the load adds it as the Idempotency-Key.
 func (a *author) write(token string) load.Request { return a.asks(site.Write(token)) }
 
-// asks makes what a visitor asks for out of a request of the site's.
+// asks turns a request of the site into one that a visitor sends.
 func (a *author) asks(r site.Request) load.Request {
 	header := http.Header{}
 	if r.Body != "" {
@@ -77,7 +77,7 @@ func (a *author) asks(r site.Request) load.Request {
 	return load.Request{Name: r.Name, Method: r.Method, Path: r.Path, Header: header, Body: []byte(r.Body)}
 }
 
-// stored looks the writes of a run up in the database: how many there are of each token.
+// stored looks up the writes of a run in the database: how many rows there are for each token.
 func (s *Stack) stored(ctx context.Context, tokenPrefix string) (check.Stored, error) {
 	rows, err := s.sql(ctx, site.Written(tokenPrefix))
 	if err != nil {
@@ -90,18 +90,18 @@ func (s *Stack) stored(ctx context.Context, tokenPrefix string) (check.Stored, e
 	return found, nil
 }
 
-// patience is how long a request of the drill's own is tried again while the site says that it is down.
+// patience is how long the drill retries its own requests while the site says that it is down.
 const patience = 30 * time.Second
 
-// direct sends to the one address that a drill knows: no proxy, and no redirect is followed.
+// direct sends to the one address that a drill knows: it uses no proxy and follows no redirect.
 var direct = &http.Client{
 	Transport:     &http.Transport{DisableKeepAlives: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	Timeout:       20 * time.Second, // the site itself gives up after 15
 }
 
-// ask sends a request of the drill's own, and again while the site is down, and returns the answer's header. An answer
-// that is no success is an error.
+// ask sends one of the drill's own requests, repeats it while the site is down, and returns the answer's header. An answer
+// other than success is an error.
 func (s *Stack) ask(ctx context.Context, r site.Request, cookie string) (http.Header, error) {
 	var header http.Header
 	key := rand.Text()
@@ -116,7 +116,8 @@ func (s *Stack) ask(ctx context.Context, r site.Request, cookie string) (http.He
 	return header, err
 }
 
-// host is the name that a drill asks under, on this machine: under it http is never led to https, whoever the certificate is of
+// host is the name that a drill uses for the site on this machine: web never redirects it to https, whatever names the
+// certificate has (nginx.conf).
 // (nginx.conf).
 const host = "localhost"
 

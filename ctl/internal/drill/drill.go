@@ -1,5 +1,5 @@
-// Package drill shows what a design cannot do, and what a remedy brings: it holds a load on the running stack, does
-// something to it at a set moment, and says what visitors met meanwhile and what became of their writes. It stands
+// Package drill shows the limits of a design and the effect of a remedy: it puts a load on the running stack, does
+// something to it at a set moment, and shows what visitors met meanwhile and what became of their writes. It runs
 // beside the stack and needs only the published ports and Docker.
 package drill
 
@@ -25,7 +25,7 @@ import (
 
 // Options of a drill. A zero value is the default.
 type Options struct {
-	Project string  // the Compose project that it may touch; default the one of this checkout
+	Project string  // the Compose project that it may touch; default this checkout's
 	Action  string  // the one action to hold; default all of the drill
 	Rate    float64 // requests a second; default 100. A drill of scale begins with it
 	Out     string  // the folder of the report; default a new one in drills/
@@ -33,17 +33,17 @@ type Options struct {
 
 const defaultRate = 100
 
-// ErrInterrupted is a drill that was stopped before its end; it writes no report.
+// ErrInterrupted means that a drill was stopped before its end; it writes no report.
 var ErrInterrupted = errors.New("interrupted")
 
-// ErrWrites is a drill that ran to its end and found that the site did not keep its word about a write.
+// ErrWrites means that a drill ran to its end and found that the site did not keep its word about a write.
 var ErrWrites = errors.New("writes are not as they were acknowledged")
 
 // A plan is one kind of drill.
 type plan struct {
 	name    string
 	title   string
-	actions []action // of one that holds actions, one after the other
+	actions []action // if it has any, in their order
 	run     func(context.Context, *drill) (report.Section, error)
 }
 
@@ -63,7 +63,7 @@ func Names() []string {
 	return names
 }
 
-// Actions returns the names of a drill's actions, in their order; none for a drill that has none.
+// Actions returns the names of a drill's actions, in their order; empty for a drill without actions.
 func Actions(name string) []string {
 	var names []string
 	for _, p := range plans {
@@ -76,7 +76,7 @@ func Actions(name string) []string {
 	return names
 }
 
-// Title says what the drill of that name does.
+// Title says what the named drill does.
 func Title(name string) string {
 	for _, p := range plans {
 		if p.name == name {
@@ -95,11 +95,11 @@ type drill struct {
 	rate  float64
 	seed  uint64
 
-	filled bool // whether the table that migrations change has its million rows
+	filled bool // whether the table that migrations change has its million rows yet
 }
 
-// Run holds the drills of these names, one after the other, shows each as it goes on, and writes one report. It leaves
-// the stack as it found it, also when ctx ends, which is then ErrInterrupted.
+// Run runs the named drills, one after the other, shows each as it progresses, and writes one report. It leaves
+// the stack as it found it, even if ctx ends, which makes it return ErrInterrupted.
 func Run(ctx context.Context, of *stack.Stack, out *os.File, names []string, o Options) error {
 	chosen, err := choose(names, o.Action)
 	if err != nil {
@@ -154,7 +154,7 @@ func Run(ctx context.Context, of *stack.Stack, out *os.File, names []string, o O
 	return bad
 }
 
-// choose returns the plans of these names, with all their actions or with one.
+// choose returns the named plans, with all their actions or with one.
 func choose(names []string, only string) ([]plan, error) {
 	var chosen []plan
 	for _, p := range plans {
@@ -188,11 +188,11 @@ func Compare(of *stack.Stack, out io.Writer, a, b string) error {
 
 // Limits of one action.
 const (
-	steadyTime  = 2 * time.Second  // without a failed request, until the state counts as steady
-	healthyTime = 90 * time.Second // until it counts as one that the stack does not recover from by itself
+	steadyTime  = 2 * time.Second  // without a failed request, before the state counts as steady
+	healthyTime = 90 * time.Second // after which the stack counts as unable to recover by itself
 )
 
-// hold holds a load and goes through the plan's actions, one after the other.
+// hold holds a load and takes the plan's actions, one after the other.
 func hold(ctx context.Context, d *drill) (section report.Section, err error) {
 	all := &undo{out: d.out}
 	defer func() { err = errors.Join(err, all.now(ctx)) }()
@@ -209,7 +209,7 @@ func hold(ctx context.Context, d *drill) (section report.Section, err error) {
 	}
 	all.later("remove the drill's account", author.remove)
 
-	longest := time.Duration(len(d.actions)) * 2 * (steadyTime + healthyTime) // with what is undone
+	longest := time.Duration(len(d.actions)) * 2 * (steadyTime + healthyTime) // including the undoing
 	t, err := d.begin(ctx, author, load.Config{
 		Steps:      []history.Step{{Rate: d.rate, For: longest}},
 		Reads:      everybody(author),
@@ -243,7 +243,7 @@ func hold(ctx context.Context, d *drill) (section report.Section, err error) {
 func (d *drill) perform(ctx context.Context, t *traffic, a action) (entry *history.Action, err error) {
 	back := &undo{out: d.out}
 	defer func() {
-		// Whatever came of it, the next action and the user find the stack as it was.
+		// Whatever happened, the next action and the user find the stack as it was.
 		err = errors.Join(err, back.now(ctx))
 		if err == nil {
 			err = d.stack.AwaitHealthy(ctx, healthyTime, nil)
@@ -277,7 +277,7 @@ func (d *drill) perform(ctx context.Context, t *traffic, a action) (entry *histo
 	return entry, err
 }
 
-// judge looks the writes up and says what the history shows, and writes it down.
+// judge looks up the writes, says what the history shows, and writes it down.
 func (d *drill) judge(ctx context.Context, h history.History, tokenPrefix string) (report.Section, error) {
 	stored, err := d.stack.stored(ctx, tokenPrefix)
 	section := report.Section{Result: check.Check(h, stored), History: h}

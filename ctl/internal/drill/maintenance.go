@@ -17,7 +17,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maintenance is the second of the three issues: what a site needs again and again, each with the plainest command that
+// maintenance is the second of the three issues: what a site needs again and again, each with the simplest command that
 // does it.
 var maintenance = []action{
 	{
@@ -65,11 +65,11 @@ var maintenance = []action{
 	migration("migrate-copy", "the same as a copy of the table", "COPY"),
 }
 
-// mark is in every line that a drill adds to a file, so that one which a drill left behind that was killed is found.
+// mark is in every line that a drill adds to a file, so that a line left behind by a drill that was killed can be found.
 const mark = "oneserver-drill"
 
-// edit prepares to add a line to the end of a file of the repository. When it is undone the file is byte for byte and
-// to the second as it was, and after is called, where there is one.
+// edit prepares to add a line to the end of a file of the repository. The undo restores the file, byte for byte and with
+// its time to the second, and then calls after, if there is one.
 func (s *Stack) edit(u *undo, name, line string, after func(context.Context) error) (change func(context.Context) error, err error) {
 	path := filepath.Join(s.Dir, filepath.FromSlash(name))
 	info, err := os.Stat(path)
@@ -91,7 +91,7 @@ func (s *Stack) edit(u *undo, name, line string, after func(context.Context) err
 		if err := overwrite(path, before); err != nil {
 			return err
 		}
-		if err := os.Chtimes(path, time.Time{}, info.ModTime()); err != nil { // Nginx makes the ETag of it
+		if err := os.Chtimes(path, time.Time{}, info.ModTime()); err != nil { // Nginx makes the ETag from it
 			return err
 		}
 		if after == nil {
@@ -106,7 +106,7 @@ func (s *Stack) edit(u *undo, name, line string, after func(context.Context) err
 }
 
 // overwrite writes a file in place with a single write: the file is mounted into a container, which would keep the old
-// one after a rename; and it is never empty, as it would be for a moment if it were cut first.
+// one after a rename; and a single write never leaves it empty, as truncating it first would for a moment.
 func overwrite(path string, content []byte) (err error) {
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
@@ -119,7 +119,7 @@ func overwrite(path string, content []byte) (err error) {
 	return file.Truncate(int64(len(content)))
 }
 
-// answers waits until dns answers a question for a name of the zone with that code.
+// answers waits until dns answers a question for a name of the zone with the given code.
 func (s *Stack) answers(ctx context.Context, name string, rcode int) error {
 	client := &dns.Client{Timeout: 500 * time.Millisecond}
 	question := new(dns.Msg).SetQuestion(dns.Fqdn(name+"."+s.domain), dns.TypeTXT)
@@ -132,7 +132,7 @@ func (s *Stack) answers(ctx context.Context, name string, rcode int) error {
 	})
 }
 
-// newImage is a service's image built anew, with the same content under another id, and docker compose up.
+// newImage rebuilds a service's image, with the same content under another id, and runs docker compose up.
 func newImage(name, title, service string) action {
 	return action{
 		name: name, title: title, note: "docker compose up --detach", duration: 10 * time.Second,
@@ -190,13 +190,13 @@ func (d *drill) derive(ctx context.Context, u *undo, tag, line string) (id strin
 
 const (
 	rows    = 1_000_000 // of the table that a migration changes
-	portion = 100_000   // of one statement; a larger one would fill the database's log
+	portion = 100_000   // for one statement; a larger one would fill the database's log
 	table   = site.Growing
 )
 
-// unlogged keeps what a drill does to the table out of the binary log, where it would stay for a week. Without the checks of
-// foreign keys, since a copy of a table that has one takes about 2.4 kB of memory a row with them (MySQL 9.7.4): a million
-// rows are more than db may have, and the kernel would kill it.
+// unlogged keeps a drill's changes to the table out of the binary log, where they would stay for a week. It turns off the
+// checks of foreign keys, because with them a copy of a table that has one takes about 2.4 kB of memory a row (MySQL 9.7.4):
+// for a million rows that is more than db may have, and the kernel would kill it.
 const unlogged = "SET sql_log_bin=0, foreign_key_checks=0, cte_max_recursion_depth=1000000;\n"
 
 // migration adds a column to a table of a million rows, with one of MySQL's algorithms, while the site writes to it.
@@ -223,7 +223,7 @@ func migration(name, title, algorithm string) action {
 	}
 }
 
-// fill brings the table to a million rows, once for all actions that need them.
+// fill brings the table to a million rows, once for all the actions that need them.
 func fill(ctx context.Context, d *drill, u *undo) error {
 	if d.filled {
 		return nil
@@ -231,7 +231,7 @@ func fill(ctx context.Context, d *drill, u *undo) error {
 	d.filled = true
 	u.later("remove the million rows", d.stack.empty)
 	fmt.Fprintf(d.out, "Filling %s to %d rows ...\n", table, rows)
-	if err := d.stack.empty(ctx); err != nil { // of what a drill that was killed has left
+	if err := d.stack.empty(ctx); err != nil { // of what a killed drill has left
 		return err
 	}
 	for from := 0; from < rows; from += portion {
@@ -243,7 +243,7 @@ func fill(ctx context.Context, d *drill, u *undo) error {
 	return nil
 }
 
-// empty removes the rows of a drill, where there are any, and gives their space back.
+// empty removes the rows of a drill, if there are any, and frees their space.
 func (s *Stack) empty(ctx context.Context) error {
 	for removed := false; ; removed = true {
 		left, err := s.sql(ctx, fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE %s)", table, site.Filled))

@@ -21,28 +21,28 @@ import (
 )
 
 // A meter watches what the parts of the stack use while a load is on them. It asks over connections that it opens
-// beforehand: on a machine that is used up, another command would not even start before the step is over.
+// beforehand: on a machine that is fully busy, a new command would not even start before the step is over.
 type meter struct {
 	readings []reading
 
 	mu       sync.Mutex
 	samples  []sample
-	watchers sync.WaitGroup // of those who watch
+	watchers sync.WaitGroup // the goroutines that watch
 }
 
-// A reading is what the machine had done by the beginning or end of a step.
+// A reading is what the machine had done up to the beginning or end of a step.
 type reading struct {
 	at        time.Time
 	machine   float64 // seconds of work of its processors, all together
-	generator float64 // of them, this process's
+	generator float64 // of this, the part of this process
 }
 
-// A sample is one thing that was seen of one part.
+// A sample is one observation of one part.
 type sample struct {
 	at    time.Time
-	name  string  // as details are named
+	name  string  // the name of the detail
 	of    string  // the container
-	value float64 // of a counter, which only grows, where the name is poolWait
+	value float64 // if the name is poolWait, of a counter, which only grows
 }
 
 // meter begins to watch the containers that run now, until ctx ends.
@@ -79,15 +79,15 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 			}
 		})
 	})
-	// These shells answer each line that they are sent, and end with the last: what docker exec has begun in a container
-	// would outlive it.
+	// These shells answer each line that they get, and end with the last: a program that docker exec has started in a
+	// container would outlive docker exec.
 	m.watchers.Go(func() {
 		mysql := s.DatabaseIn(db)
 		ask := mysql.Bash(ctx, `while read -r go; do `+mysql.Client()+`--batch --skip-column-names -e "SHOW GLOBAL STATUS LIKE 'Threads_running'"; done`)
 		m.watch(ask, ctx.Done(), func(line string) {
 			if name, text, _ := strings.Cut(line, "\t"); name == "Threads_running" {
 				if n, err := strconv.ParseFloat(text, 64); err == nil {
-					m.add(threads, db, n-1) // the one that asks aside
+					m.add(threads, db, n-1) // not the one that asks
 				}
 			}
 		})
@@ -106,8 +106,8 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 	return m, nil
 }
 
-// watch runs a command until its context ends, and hands each line that it prints on. Where there is an end, it sends
-// the command a line each second until then. What cannot be seen shows in the details, by not being there.
+// watch runs a command until its context ends, and passes on each line that it prints. If end is given, it sends
+// the command a line each second until then. If something cannot be seen, the details lack it.
 func (m *meter) watch(cmd *exec.Cmd, end <-chan struct{}, line func(string)) {
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -134,14 +134,14 @@ func (m *meter) watch(cmd *exec.Cmd, end <-chan struct{}, line func(string)) {
 			}
 		}()
 	}
-	cmd.Cancel = func() error { return cmd.Process.Kill() } // it only looks, and nobody waits for what it would still say
+	cmd.Cancel = func() error { return cmd.Process.Kill() } // it only looks, so nobody needs the rest of its output
 	if err := cmd.Start(); err != nil {
 		return
 	}
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		line(lines.Text())
 	}
-	_ = cmd.Wait() // it was ended
+	_ = cmd.Wait() // it was killed
 }
 
 func (m *meter) add(name, of string, value float64) {
@@ -150,7 +150,7 @@ func (m *meter) add(name, of string, value float64) {
 	m.samples = append(m.samples, sample{time.Now(), name, of, value})
 }
 
-// read notes what the machine has done so far; a step begins, or the last one ends.
+// read notes what the machine has done so far, when a step begins or the last one ends.
 func (m *meter) read(ctx context.Context) error {
 	busy, err := cpu.TimesWithContext(ctx, false)
 	if err != nil {
@@ -226,10 +226,10 @@ func detail(from, to reading, samples []sample) map[string]string {
 	return shown
 }
 
-// control finds the sequences with which docker stats clears the screen, also where there is none.
+// control finds the sequences with which docker stats clears the screen, even without one.
 var control = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
 
-// parseUsage reads a line of docker stats: a container's id, and what it uses of the processors in percent of one.
+// parseUsage reads a line of docker stats: a container's id, and its use of the processors in percent of one.
 func parseUsage(line string) (id string, percent float64, ok bool) {
 	id, text, _ := strings.Cut(strings.TrimSpace(control.ReplaceAllString(line, "")), " ")
 	percent, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(text), "%"), 64)

@@ -16,7 +16,7 @@ import (
 	"oneserver/ctl/internal/drill/usl"
 )
 
-// The steps of a drill of scale: each half as much again, until the site no longer keeps up. The last one is more than
+// The steps of a drill of scale: each is half as much again, until the site no longer keeps up. The last is more than
 // the generator is made for.
 const (
 	stepTime  = 6 * time.Second
@@ -24,11 +24,11 @@ const (
 	maxRate   = 3000.0
 )
 
-// replicas of app that are tried.
+// the numbers of replicas of app to try.
 var replicas = []int{1, 2, 4}
 
 // scale is the third of the three issues: one machine serves so many visitors and no more. It finds out how many, what
-// it is that is used up then, and what more replicas of app change.
+// is used up then, and what more replicas of app change.
 func scale(ctx context.Context, d *drill) (section report.Section, err error) {
 	back := &undo{out: d.out}
 	defer func() { err = errors.Join(err, back.now(ctx)) }()
@@ -62,7 +62,7 @@ func scale(ctx context.Context, d *drill) (section report.Section, err error) {
 		if n == replicas[0] {
 			section.Result, section.History = climbed.Result, climbed.History
 		} else {
-			w := &section.Result.Writes // of all runs: a write that is lost must show, whichever it was in
+			w := &section.Result.Writes // of all runs: a lost write must show, whichever run it was in
 			w.Acknowledged += climbed.Result.Writes.Acknowledged
 			w.Lost = append(w.Lost, climbed.Result.Writes.Lost...)
 			w.Duplicated = append(w.Duplicated, climbed.Result.Writes.Duplicated...)
@@ -70,7 +70,7 @@ func scale(ctx context.Context, d *drill) (section report.Section, err error) {
 			w.Phantom = append(w.Phantom, climbed.Result.Writes.Phantom...)
 		}
 		scale := report.Scale{Name: plural(n, "replica"), Steps: climbed.Result.Steps}
-		if model, err := usl.Fit(points(scale.Steps)); err == nil { // else the steps are shown without
+		if model, err := usl.Fit(points(scale.Steps)); err == nil { // otherwise the steps are shown without
 			scale.Model = &model
 		}
 		section.Scales = append(section.Scales, scale)
@@ -82,7 +82,7 @@ func scale(ctx context.Context, d *drill) (section report.Section, err error) {
 	return section, nil
 }
 
-// scaleTo brings app to that many replicas and waits until all are healthy.
+// scaleTo starts or stops replicas of app until there are that many, and waits until all are healthy.
 func (s *Stack) scaleTo(ctx context.Context, n int) error {
 	if err := s.compose(ctx, "up", "--detach", "--no-recreate", "--scale", "app="+strconv.Itoa(n), "app"); err != nil {
 		return err
@@ -137,7 +137,7 @@ func (d *drill) climb(ctx context.Context, a *author, steps []history.Step) (rep
 	if err != nil {
 		return report.Section{}, err
 	}
-	h.Run.Steps = slices.Clone(steps[:len(details)]) // each as long as it was meant to be
+	h.Run.Steps = slices.Clone(steps[:len(details)]) // each with its planned length
 	section, err := d.judge(ctx, h, t.attack.TokenPrefix())
 	if err != nil {
 		return report.Section{}, err
@@ -148,8 +148,8 @@ func (d *drill) climb(ctx context.Context, a *author, steps []history.Step) (rep
 	return section, d.stack.AwaitHealthy(ctx, healthyTime, nil)
 }
 
-// keptUp says whether the site served, as it was asked to, what was due in a part of the run. It is asked at the end of
-// that part, so what is still under way counts against it.
+// keptUp says whether the site served the requests of a part of the run as it was asked to. It is called at the end of
+// that part, so requests that are still under way count against it.
 func (t *traffic) keptUp(from, to time.Duration) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -169,7 +169,7 @@ func (t *traffic) keptUp(from, to time.Duration) bool {
 	return float64(served) >= 0.9*rate*(to-from).Seconds()
 }
 
-// points are the measurements of the law: the throughput at each concurrency.
+// points are the measurements for the law: the throughput at each concurrency.
 func points(steps []check.Step) []usl.Point {
 	var list []usl.Point
 	for _, s := range steps {
@@ -182,7 +182,7 @@ func points(steps []check.Step) []usl.Point {
 
 // verdict says in a sentence where the knee is and what was used up there.
 func verdict(s report.Scale) string {
-	knee := 0 // the first step that was too much, and all after it too
+	knee := 0 // the first step that was too much, as were all after it
 	for i, step := range s.Steps {
 		if step.KeptUp {
 			knee = i + 1

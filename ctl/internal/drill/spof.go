@@ -14,8 +14,8 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// spof is the first of the three issues: any part that stops takes the site with it, or a piece of it. What was killed
-// 10 s ago or less, the engine starts again only after a pause; so all are killed at once at the end.
+// spof is the first of the three issues: any part that stops takes down the site, or a piece of it. If a part is killed
+// again within 10 s, the engine restarts it only after a pause; so the drill kills all at once at the end.
 var spof = []action{
 	kill("dns"), kill("web"), kill("app"), kill("db"),
 	freeze("dns"), freeze("web"), freeze("app"), freeze("db"),
@@ -42,7 +42,7 @@ var killAll = action{
 	},
 }
 
-// frozen is how long a part stands still: longer than a visitor likes to wait, shorter than most limits of the others.
+// frozen is how long a part stands still: longer than a visitor likes to wait, but shorter than most limits of the others.
 const frozen = 5 * time.Second
 
 func freeze(service string) action {
@@ -85,8 +85,8 @@ func freeze(service string) action {
 }
 
 // prepareKill prepares to end the main process of one container of each of these services as the kernel would: the signal
-// comes from outside the container, and the engine does not know that anybody meant it (after `docker kill` it would not
-// start the container again).
+// comes from outside the container, and the engine does not know that it was deliberate (after `docker kill` it would not
+// restart the container).
 func (s *Stack) prepareKill(ctx context.Context, u *undo, victims ...string) (prepared, error) {
 	all, err := s.Containers(ctx)
 	if err != nil {
@@ -118,8 +118,8 @@ func (s *Stack) prepareKill(ctx context.Context, u *undo, victims ...string) (pr
 		return prepared{}, err
 	}
 	u.later("end the killer", func(context.Context) error {
-		_ = trigger.Close() // without having been told to, it kills nobody
-		_ = cmd.Wait()      // and how its container ended is nobody's concern
+		_ = trigger.Close() // without the order to kill, it kills nothing
+		_ = cmd.Wait()      // and it does not matter how its container ended
 		return nil
 	})
 	said := bufio.NewReader(stdout)

@@ -26,8 +26,8 @@ type Stack struct {
 	apps    int            // how many replicas of app it was found with
 }
 
-// Find finds the project that a drill was told to work on: the one of this checkout, or the one named. It refuses one
-// that is elsewhere, on another machine or in another checkout, and one that is not as compose.yaml says, since a drill
+// Find finds the project that a drill was told to work on: this checkout's, or the named one. It refuses a project
+// on another machine or in another checkout, and one that differs from compose.yaml, because a drill
 // could not leave it as it was.
 func Find(ctx context.Context, of *stack.Stack, name string) (*Stack, error) {
 	if name != "" {
@@ -79,7 +79,7 @@ func Find(ctx context.Context, of *stack.Stack, name string) (*Stack, error) {
 	return s, nil
 }
 
-// asComposeSays is an error where `docker compose up` would change something of its own accord.
+// asComposeSays returns an error if `docker compose up` would change something of its own accord.
 func (s *Stack) asComposeSays(ctx context.Context, all []docker.Container) error {
 	want, err := s.ConfigHashes(ctx)
 	if err != nil {
@@ -101,8 +101,8 @@ func (s *Stack) asComposeSays(ctx context.Context, all []docker.Container) error
 	return nil
 }
 
-// published returns the loopback address at which a container's port can be reached. A port that is published elsewhere
-// only is an error: nothing is ever sent there.
+// published returns the loopback address at which a container's port can be reached. A port that is published only
+// elsewhere is an error: a drill never sends anything there.
 func published(c docker.Container, port string) (netip.AddrPort, error) {
 	for _, binding := range c.NetworkSettings.Ports[port] {
 		address, err := netip.ParseAddrPort(net.JoinHostPort(binding.HostIP, binding.HostPort))
@@ -119,7 +119,7 @@ func published(c docker.Container, port string) (netip.AddrPort, error) {
 	return netip.AddrPort{}, fmt.Errorf("%s of %s is not published on 127.0.0.1, and a drill sends to no other address: BIND is 127.0.0.1 or 0.0.0.0 for it", port, c.Service())
 }
 
-// compose runs a docker compose command of which nothing is to be read.
+// compose runs a docker compose command and discards its output.
 func (s *Stack) compose(ctx context.Context, args ...string) error {
 	_, err := s.Compose(ctx, args...)
 	return err

@@ -15,10 +15,10 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// everybody is what visitors ask for: what Nginx may keep, and as somebody who is signed in what it may not.
+// everybody lists what visitors ask for: pages that Nginx may keep, and, for those signed in, pages that it may not.
 func everybody(a *author) []load.Request { return a.all(site.Reads, site.Kept) }
 
-// signedIn is what reaches the application and the database each time.
+// signedIn lists what always reaches the application and the database.
 func signedIn(a *author) []load.Request { return a.all(site.Reads) }
 
 func (a *author) all(lists ...[]site.Request) (all []load.Request) {
@@ -28,7 +28,7 @@ func (a *author) all(lists ...[]site.Request) (all []load.Request) {
 	return all
 }
 
-// traffic is a load that is being held, and what is seen of it.
+// traffic is a load in progress, and what is seen of it.
 type traffic struct {
 	run      history.Run
 	attack   *load.Attack
@@ -41,11 +41,11 @@ type traffic struct {
 	requests []history.Request
 	failures int
 	failed   time.Time                  // the end of the last request that failed
-	lastOK   map[history.Kind]time.Time // the end of the last one that went well
+	lastOK   map[history.Kind]time.Time // the end of the last one that succeeded
 }
 
-// begin holds a load as the configuration says, to which it adds where the site is and what is written. About so many
-// requests are expected.
+// begin starts the configured load, after adding the site's addresses and the writes to it. expected is roughly the number
+// of requests.
 func (d *drill) begin(ctx context.Context, a *author, config load.Config, expected int) (*traffic, error) {
 	config.Address, config.Host = d.stack.http.String(), host
 	config.Seed, config.Write = d.seed, a.write
@@ -87,7 +87,7 @@ func (t *traffic) watch() {
 	}
 }
 
-// seldom is how often it is told how far a run is where no line can be written over.
+// seldom is how often progress is printed if lines cannot be overwritten.
 const seldom = 10 * time.Second
 
 func (t *traffic) progress() string {
@@ -96,7 +96,7 @@ func (t *traffic) progress() string {
 
 func (t *traffic) since() time.Duration { return t.attack.Since() }
 
-// awaitSteadyState waits until, after a moment, no request has failed for steadyTime and some of each kind have gone well.
+// awaitSteadyState waits until, after a moment, no request has failed for steadyTime and some of each kind have succeeded.
 func (t *traffic) awaitSteadyState(ctx context.Context, within time.Duration, since time.Time) error {
 	return wait.Until(ctx, within, 20*time.Millisecond, func(context.Context) error {
 		if t.isSteady(since) {
@@ -135,7 +135,7 @@ func (t *traffic) end() history.History {
 	return h
 }
 
-// cut shortens a plan of steps to what came about of it.
+// cut shortens a plan of steps to the part that was carried out.
 func cut(steps []history.Step, length time.Duration) []history.Step {
 	var done []history.Step
 	for _, s := range steps {

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// undoWithin bounds what it takes to leave the stack as it was found; the slowest is a new container for each service.
+// undoWithin bounds the time to leave the stack as it was found; the slowest step makes a new container for each service.
 const undoWithin = 2 * time.Minute
 
-// undo is what must still be done to leave the stack as it was found. Each step can be run whatever state it meets, so
-// that one way leads out of an action, whether it went well, failed or was interrupted.
+// undo holds the steps that leave the stack as it was found. Each can run in whatever state the stack is, so
+// that there is one way out of an action, whether it succeeded, failed or was interrupted.
 type undo struct {
 	out   io.Writer
 	steps []undoStep
@@ -23,12 +23,12 @@ type undoStep struct {
 	do    func(context.Context) error
 }
 
-// later notes a step. Steps are noted before what they undo is begun.
+// later notes a step. A step must be noted before the change that it undoes begins.
 func (u *undo) later(title string, do func(context.Context) error) {
 	u.steps = append(u.steps, undoStep{title, do})
 }
 
-// now runs all steps, the last first, also when ctx has ended (after Ctrl-C), and also when one of them fails.
+// now runs all steps, the last first, even if ctx has ended (after Ctrl-C) or one of them fails.
 func (u *undo) now(ctx context.Context) error {
 	interrupted := ctx.Err() != nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
@@ -47,7 +47,7 @@ func (u *undo) now(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// undoError is a stack that is not as it was.
+// undoError means that the stack is not as it was.
 type undoError struct{ error }
 
 func (e undoError) Unwrap() error { return e.error }

@@ -12,7 +12,7 @@ import (
 	"oneserver/ctl/internal/docker"
 )
 
-// upkeep is the maintenance of before as this project does it.
+// upkeep is the same maintenance, done the way that this project does it.
 var upkeep = []action{
 	{
 		name: "reload", title: "a changed nginx.conf", note: "make reload", duration: 6 * time.Second,
@@ -96,8 +96,8 @@ var upkeep = []action{
 	},
 }
 
-// nextRelease builds an image that takes the place of app's. When it is undone the release that runs is the one of now,
-// and so are those that a rollback could go to.
+// nextRelease builds an image to replace app's. The undo restores the current release,
+// and the kept releases that a rollback could go to.
 func (d *drill) nextRelease(ctx context.Context, u *undo, line string) (id string, err error) {
 	s := d.stack
 	tag := s.project.Services["app"].Image
@@ -123,7 +123,7 @@ func (d *drill) nextRelease(ctx context.Context, u *undo, line string) (id strin
 	return id, nil
 }
 
-// runs says whether all replicas of app run an image.
+// runs says whether all replicas of app run the image.
 func runs(image string) func([]docker.Container) error {
 	return func(all []docker.Container) error {
 		for _, c := range all {

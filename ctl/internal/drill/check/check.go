@@ -1,5 +1,5 @@
-// Package check says what a history shows: for how long the site was away, what failed, and whether every acknowledged
-// write is there, once.
+// Package check says what a history shows: how long the site was down, what failed, and whether every acknowledged
+// write was stored, exactly once.
 package check
 
 import (
@@ -11,20 +11,20 @@ import (
 	"oneserver/ctl/internal/drill/load"
 )
 
-// Finding is what one action brought.
+// Finding is the result of one action.
 type Finding struct {
 	Action history.Action          `json:"action"`
-	Window Span                    `json:"window"` // what is counted as the action's
-	All    Outage                  `json:"all"`    // reads and writes; lookups are aside, as they go elsewhere
+	Window Span                    `json:"window"` // the time that counts as the action's
+	All    Outage                  `json:"all"`    // reads and writes, but not lookups, as they go elsewhere
 	Kinds  map[history.Kind]Outage `json:"kinds"`
 	Routes map[string]Outage       `json:"routes"` // by the requests' names
 	Writes Writes                  `json:"writes"`
 }
 
-// Outage is the longest outage that any of the visitors met, and what of: a site that can be read but not written to is
-// away for those who write. Of says the most that was away together, where that was for nearly as long, as the time
-// between two requests of a single route adds to what is measured: all visits, all of one kind, or a route's name. It is
-// empty where there was no outage.
+// Outage is the longest outage that any of the visitors met, and of what: if a site can be read but not written to, it is
+// down for those who write. Of names the largest group of requests that was down together for nearly as long (the time
+// between two requests of a single route adds to what is measured): all visits, all of one kind, or a route's name. It is
+// empty if there was no outage.
 func (f Finding) Outage() (longest time.Duration, of string) {
 	for _, name := range slices.Sorted(maps.Keys(f.Routes)) {
 		if o := f.Routes[name]; o.Longest > longest {
@@ -35,7 +35,7 @@ func (f Finding) Outage() (longest time.Duration, of string) {
 	for _, kind := range slices.Sorted(maps.Keys(f.Kinds)) {
 		if o := f.Kinds[kind]; o.Longest > 0 && o.Longest >= nearly {
 			longest, of = o.Longest, "all "+string(kind)+"s"
-			nearly = longest // the longest of the kinds
+			nearly = longest // the longest of any kind
 		}
 	}
 	if f.All.Longest > 0 && f.All.Longest >= longest*8/10 {
@@ -44,7 +44,7 @@ func (f Finding) Outage() (longest time.Duration, of string) {
 	return longest, of
 }
 
-// Failed is how many requests failed, of how many, of all kinds.
+// Failed is how many requests of all kinds failed, and out of how many.
 func (f Finding) Failed() (failed, of int) {
 	for _, o := range f.Kinds {
 		failed += o.Failed
@@ -53,7 +53,7 @@ func (f Finding) Failed() (failed, of int) {
 	return failed, of
 }
 
-// Slowest is the longest wait for an answer, of all kinds.
+// Slowest is the longest wait for an answer, for all kinds.
 func (f Finding) Slowest() (slowest time.Duration) {
 	for _, o := range f.Kinds {
 		slowest = max(slowest, o.Slowest)
@@ -61,8 +61,8 @@ func (f Finding) Slowest() (slowest time.Duration) {
 	return slowest
 }
 
-// Recovery is how long it took from the action's start until all was well, for visitors and, where it was asked, Docker;
-// ok is false if it was not within the action's window.
+// Recovery is how long it took from the action's start until all was well, for visitors and, if it was asked, for Docker;
+// ok is false if that did not happen within the action's window.
 func (f Finding) Recovery() (after time.Duration, ok bool) {
 	ok = true
 	outage, _ := f.Outage()
@@ -74,7 +74,7 @@ func (f Finding) Recovery() (after time.Duration, ok bool) {
 	return healthy - f.Action.Start, ok
 }
 
-// Step is what one step of a stepped load brought. Its first fifth is left out, as the step before still shows in it.
+// Step is the result of one step of a stepped load. Its first fifth is left out, because the previous step still shows in it.
 type Step struct {
 	Rate        float64       `json:"rate"`        // offered, requests a second
 	Throughput  float64       `json:"throughput"`  // successes a second
@@ -85,11 +85,11 @@ type Step struct {
 	P99         time.Duration `json:"p99_ns"`
 	LateP99     time.Duration `json:"late_p99_ns"` // of the generator
 	KeptUp      bool          `json:"kept_up"`     // at most 1% failed, and P99 of at most 1 s
-	// Detail is what was seen of the parts meanwhile, such as "cpu app": "97%". The drill fills it in.
+	// Detail is what the drill saw of the parts meanwhile, such as "cpu app": "97%". The drill fills it in.
 	Detail map[string]string `json:"detail,omitempty"`
 }
 
-// Result is all that a run showed.
+// Result is everything that a run showed.
 type Result struct {
 	Run      history.Run   `json:"run"`
 	Findings []Finding     `json:"findings"`        // one for each action
@@ -102,7 +102,7 @@ type Result struct {
 	Notes    []string      `json:"notes,omitempty"` // sentences for the report; the drill fills them in
 }
 
-// Check looks at a whole history, which is in order. stored holds the tokens of this run only; nil where nobody looked.
+// Check examines a whole history, which is in order. stored holds the tokens of this run only; nil if nobody looked.
 func Check(h history.History, stored Stored) Result {
 	acknowledged := acknowledgements(h.Requests)
 	late := load.MeasureLateness(h.Requests)
@@ -136,7 +136,7 @@ func Check(h history.History, stored Stored) Result {
 	if len(h.Run.Steps) > 1 {
 		var start time.Duration
 		for _, step := range h.Run.Steps {
-			if start < h.End() { // of a run that was not stopped before
+			if start < h.End() { // false if the run was stopped before the step
 				result.Steps = append(result.Steps, measureStep(h.Requests, start, step))
 			}
 			start += step.For

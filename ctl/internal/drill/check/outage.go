@@ -13,7 +13,7 @@ import (
 // MinGap is the shortest time without an answer that is reported as a gap.
 const MinGap = 20 * time.Millisecond
 
-// hiccup is the longest gap that a site has which is well: a busy machine stalls for so long now and then.
+// hiccup is the longest gap of a site that is well: a busy machine stalls for that long now and then.
 const hiccup = 50 * time.Millisecond
 
 // Span is a part of the run's time.
@@ -33,21 +33,21 @@ type Outage struct {
 	Span   Span           `json:"failed_span"`   // from the due time of the first failed request to that of the last
 	// Gaps are the times in which visitors came and nobody got an answer. A gap begins when the first of them came, that
 	// is, at the first due time after a success was complete, and ends when the next success is complete. So a server
-	// that refuses and one that hangs are measured alike, and a quiet time without visitors is none. A gap of less than
-	// MinGap, or with fewer than three visitors, is not listed: it says too little of what others would have met.
+	// that refuses and one that hangs are measured alike, and a quiet time without visitors is no gap. A gap of less than
+	// MinGap, or with fewer than three visitors, is not listed: it says too little about what others would have met.
 	Gaps    []Span        `json:"gaps,omitempty"`
 	Longest time.Duration `json:"longest_ns"` // of the gaps: the outage
 	Slowest time.Duration `json:"slowest_ns"` // the longest wait for an answer, an error's too, from when the request was due
 	P50     time.Duration `json:"p50_ns"`     // of the successful requests' latency
 	P99     time.Duration `json:"p99_ns"`
-	// Answered is from when on no request failed: when the first one after the last that failed was due. Recovered is
-	// false where the part ended before, or in a gap.
+	// Answered is the time after which no request failed: the due time of the first one after the last failure. Recovered
+	// is false if the part ended before that, or in a gap.
 	Answered  time.Duration `json:"answered_ns"`
 	Recovered bool          `json:"recovered"`
 	Repeated  int           `json:"repeated"` // successes that the client had to send more than once
 }
 
-// Healthy is when all went well again: no request failed any more, and the last gap was over. A gap of less than 50 ms
+// Healthy is the time when all was well again: no more requests failed, and the last gap was over. A gap of less than 50 ms
 // does not count, nor one of less than a tenth of the outage.
 func (o Outage) Healthy(outage time.Duration) time.Duration {
 	healthy := o.Answered
@@ -59,7 +59,7 @@ func (o Outage) Healthy(outage time.Duration) time.Duration {
 	return healthy
 }
 
-// Measure looks at the requests of the time from from to to. What was cut off with the run does not count.
+// Measure examines the requests between the times from and to. Requests that were cut off with the run do not count.
 func Measure(requests []history.Request, from, to time.Duration) Outage {
 	requests = slices.DeleteFunc(slices.Clone(requests), func(r history.Request) bool { return r.Class == history.Aborted })
 	slices.SortFunc(requests, func(a, b history.Request) int { return cmp.Compare(a.Due, b.Due) })
@@ -99,7 +99,7 @@ func Measure(requests []history.Request, from, to time.Duration) Outage {
 	return o
 }
 
-// why names what a failed request is counted under.
+// why returns the name that a failed request is counted under.
 func why(r history.Request) string {
 	if r.Class == history.Status {
 		return fmt.Sprintf("status %d", r.Status)
@@ -107,7 +107,7 @@ func why(r history.Request) string {
 	return string(r.Class)
 }
 
-// gaps finds the gaps in requests, which are in the order of Due; ended says whether the last of them did so within.
+// gaps finds the gaps in requests, which are in the order of Due; ended says whether the last gap ended within them.
 func gaps(requests []history.Request, from, to time.Duration) (gaps []Span, ended bool) {
 	successes := slices.DeleteFunc(slices.Clone(requests), func(r history.Request) bool { return !r.OK() })
 	slices.SortFunc(successes, func(a, b history.Request) int { return cmp.Compare(a.Done, b.Done) })
@@ -135,7 +135,7 @@ func gaps(requests []history.Request, from, to time.Duration) (gaps []Span, ende
 	return gaps, !add(last, to)
 }
 
-// percentile of sorted durations; 0 where there are none.
+// percentile of sorted durations; 0 if there are none.
 func percentile(sorted []time.Duration, share float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0

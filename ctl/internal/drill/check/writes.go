@@ -8,18 +8,18 @@ import (
 	"oneserver/ctl/internal/drill/history"
 )
 
-// Stored is what the database holds after the run: for each token, in how many rows it is.
+// Stored is what the database holds after the run: the number of rows for each token.
 type Stored map[string]int
 
 // Writes is what became of the writes. The lists hold tokens, each once, in the order of the requests.
 type Writes struct {
 	Acknowledged int      `json:"acknowledged"`          // answered with success
-	Lost         []string `json:"lost,omitempty"`        // acknowledged, and not in the database
+	Lost         []string `json:"lost,omitempty"`        // acknowledged, but not in the database
 	Duplicated   []string `json:"duplicated,omitempty"`  // in the database more than once, whatever was answered
-	Phantom      []string `json:"phantom,omitempty"`     // refused (4xx) or never sent, and in the database all the same
-	StaleReads   []string `json:"stale_reads,omitempty"` // acknowledged, and a read of it that was sent later did not find it
-	UnknownThere int      `json:"unknown_there"`         // no answer, or a 5xx: may or may not be there, and is
-	UnknownGone  int      `json:"unknown_gone"`          // the same, and is not there
+	Phantom      []string `json:"phantom,omitempty"`     // refused (4xx) or never sent, but in the database all the same
+	StaleReads   []string `json:"stale_reads,omitempty"` // acknowledged, but a read that was sent later did not find it
+	UnknownThere int      `json:"unknown_there"`         // no answer, or a 5xx: may or may not be stored, and is
+	UnknownGone  int      `json:"unknown_gone"`          // the same, but is not
 }
 
 // OK says whether the site kept its word.
@@ -27,13 +27,13 @@ func (w Writes) OK() bool {
 	return len(w.Lost)+len(w.Duplicated)+len(w.Phantom)+len(w.StaleReads) == 0
 }
 
-// CheckWrites compares requests with what is stored. With a nil Stored, which says nothing, only StaleReads is looked
-// for. An acknowledged write that nobody was to see any more (deleted, say) counts as lost: drills delete nothing.
+// CheckWrites compares requests with what is stored. If Stored is nil, which says nothing, it only looks for StaleReads.
+// An acknowledged write that was then deleted, say, counts as lost: drills delete nothing.
 func CheckWrites(requests []history.Request, stored Stored) Writes {
 	return checkWrites(requests, acknowledgements(requests), stored)
 }
 
-// acknowledgements returns when each acknowledged write's answer was there.
+// acknowledgements returns when the answer to each acknowledged write arrived.
 func acknowledgements(requests []history.Request) map[string]time.Duration {
 	done := make(map[string]time.Duration)
 	for _, r := range requests {
@@ -44,7 +44,7 @@ func acknowledgements(requests []history.Request) map[string]time.Duration {
 	return done
 }
 
-// checkWrites checks a part of a run; acknowledged is of the whole run, as a read can be of what was written earlier.
+// checkWrites checks a part of a run; acknowledged covers the whole run, as a read can be of something written earlier.
 func checkWrites(requests []history.Request, acknowledged map[string]time.Duration, stored Stored) Writes {
 	var w Writes
 	stale := make(map[string]bool)

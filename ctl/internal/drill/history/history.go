@@ -1,5 +1,5 @@
-// Package history is the record of one drill's run: every request with when it was due, when it was sent and what came
-// of it, and every action that the stack was put through meanwhile. It is written as JSON lines.
+// Package history is the record of one drill's run: for every request when it was due, when it was sent and how it
+// ended, and every action that the stack was put through meanwhile. It is written as JSON lines.
 package history
 
 import (
@@ -21,17 +21,17 @@ const (
 // Class says why a request failed; empty if it did not.
 type Class string
 
-// The classes of failures. An answer with a status is none of the others.
+// The classes of failures. An answer with a status belongs to none of the others.
 const (
 	OK       Class = ""
-	Refused  Class = "refused"  // nobody listens: the connection was not accepted, and nothing was sent
-	Reset    Class = "reset"    // the connection ended before the whole answer was there
-	Timeout  Class = "timeout"  // no whole answer within the limit of one request
+	Refused  Class = "refused"  // nothing listens: the connection was not accepted, and nothing was sent
+	Reset    Class = "reset"    // the connection ended before the whole answer arrived
+	Timeout  Class = "timeout"  // no complete answer within the time limit of one request
 	DNS      Class = "dns"      // the name server answered, but not with what was asked for
 	Status   Class = "status"   // the answer is an HTTP error; Request.Status says which
-	Overload Class = "overload" // more in flight than the generator may have: nothing was sent
+	Overload Class = "overload" // more in flight than the generator allows: nothing was sent
 	Other    Class = "other"    // anything else; Request.Error says what
-	Aborted  Class = "aborted"  // the run was stopped while the request was under way: says nothing about the stack
+	Aborted  Class = "aborted"  // the run was stopped during the request: says nothing about the stack
 )
 
 // Request is one request of the run. Times are since Run.Start.
@@ -46,16 +46,16 @@ type Request struct {
 	Class  Class         `json:"class,omitempty"`
 	Error  string        `json:"error,omitempty"`
 	Bytes  int64         `json:"bytes,omitempty"`  // of the answer's body
-	Token  string        `json:"token,omitempty"`  // of a write: its idempotency key, which what it creates contains; of a read: the token of what it asks for
-	Stale  bool          `json:"stale,omitempty"`  // a read of what an acknowledged write made: it is not there
-	Reused bool          `json:"reused,omitempty"` // over a connection that was kept, rather than a new one
-	Tries  int           `json:"tries,omitempty"`  // how often it was sent; a client repeats on a new connection what a kept one lost (RFC 9110, 9.2.2)
+	Token  string        `json:"token,omitempty"`  // of a write: its idempotency key, which its result contains; of a read: the token of what it asks for
+	Stale  bool          `json:"stale,omitempty"`  // a read did not find what an acknowledged write had made
+	Reused bool          `json:"reused,omitempty"` // over a kept connection, rather than a new one
+	Tries  int           `json:"tries,omitempty"`  // how often it was sent; a client resends on a new connection what a kept one lost (RFC 9110, 9.2.2)
 }
 
 // OK says whether the request got the answer that it was sent for.
 func (r Request) OK() bool { return r.Class == OK }
 
-// Latency is what a visitor waits who came when the request was due, whenever it was sent.
+// Latency is how long a visitor who came when the request was due waited, whenever it was sent.
 func (r Request) Latency() time.Duration { return r.Done - r.Due }
 
 // Lateness is how long after its due time the generator sent the request.
@@ -65,12 +65,12 @@ func (r Request) Lateness() time.Duration { return r.Sent - r.Due }
 type Action struct {
 	Name  string        `json:"name"` // such as "kill -9 db"
 	Start time.Duration `json:"start_ns"`
-	End   time.Duration `json:"end_ns"` // when the command that did it was done; the same as Start for what takes no time
-	// Healthy is when Docker said that every container of the stack is healthy again; 0 where nobody asked.
+	End   time.Duration `json:"end_ns"` // when the command that did it had finished; the same as Start if it takes no time
+	// Healthy is when Docker said that every container of the stack is healthy again; 0 if nobody asked.
 	Healthy time.Duration `json:"healthy_ns,omitempty"`
-	// Until is the end of what is counted as this action's; 0 for the next action's start, or the end of the run.
+	// Until is the end of the time that counts as this action's; 0 for the next action's start, or the end of the run.
 	Until time.Duration `json:"until_ns,omitempty"`
-	Note  string        `json:"note,omitempty"` // what a reader must know: that it had to be started by hand, say
+	Note  string        `json:"note,omitempty"` // what a reader must know, for example that it had to be started by hand
 }
 
 // Step is a part of a run with its own rate.
@@ -79,7 +79,7 @@ type Step struct {
 	For  time.Duration `json:"for_ns"`
 }
 
-// Run says what the history is a history of.
+// Run describes the run that the history records.
 type Run struct {
 	Name    string    `json:"name"`  // of the drill, such as "spof"
 	Title   string    `json:"title"` // for people, such as "Each part killed and frozen"
@@ -89,7 +89,7 @@ type Run struct {
 	Seed    uint64    `json:"seed"`
 }
 
-// Length is how long requests are due.
+// Length is the time over which requests are due.
 func (r Run) Length() time.Duration {
 	var sum time.Duration
 	for _, s := range r.Steps {
@@ -98,14 +98,14 @@ func (r Run) Length() time.Duration {
 	return sum
 }
 
-// History is a run that is over.
+// History is a finished run.
 type History struct {
 	Run      Run
 	Requests []Request // in the order of Due
 	Actions  []Action  // in the order of Start
 }
 
-// End is where what can be known ends: just after the last due time, as a run can be stopped early.
+// End is the end of what can be known: just after the last due time, as a run can be stopped early.
 func (h History) End() time.Duration {
 	if len(h.Requests) == 0 {
 		return 0

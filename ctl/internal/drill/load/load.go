@@ -1,8 +1,8 @@
-// Package load holds a steady load on the site from outside, as its visitors do: a request is due at its time whatever
-// became of those before it (an open loop), so that an outage is counted in full.
+// Package load holds a steady load on the site from outside, as its visitors do: a request is sent when it is due, whatever
+// became of those before it (an open loop), so that an outage counts in full.
 //
-// Vegeta paces and sends. What it does not tell apart is done here, in the http.RoundTripper that it sends through: why
-// a request failed, what was sent over which connection, and that no more than so many are under way.
+// Vegeta paces and sends. The http.RoundTripper that it sends through does what Vegeta does not: it finds out why
+// a request failed and which connection it used, and limits how many are under way.
 package load
 
 import (
@@ -32,37 +32,37 @@ type Request struct {
 	Body   []byte
 }
 
-// Config says what load to hold. The zero value of a field that has a default means that default.
+// Config describes the load. A zero value means the field's default, if it has one.
 type Config struct {
-	Address string // host:port to connect to, a loopback address: any other is refused
+	Address string // host:port to connect to, a loopback address: all others are refused
 	Host    string // the name that visitors type, in the Host header; default Address
 	Steps   []history.Step
 	Seed    uint64 // of the random mix; the same seed draws the same mix
 
-	Reads []Request // one of them is drawn for each read
-	// Write makes a write that carries the token in what it creates, such as a post's title; the load adds it as the
-	// Idempotency-Key. Its answer is to be 201 with a Location. nil for a load without writes.
+	Reads []Request // each read is drawn from these
+	// Write makes a write whose result contains the token, such as a post's title; the load adds the token as the
+	// Idempotency-Key. Its answer must be 201 with a Location. nil for a load without writes.
 	Write      func(token string) Request
 	WriteShare float64 // of all requests; default 0.2, negative for none
-	// ReadBackShare of the reads ask for what an acknowledged write made, by its Location; default 0.2, negative for none.
+	// ReadBackShare of the reads ask for the result of an acknowledged write, by its Location; default 0.2, negative for none.
 	ReadBackShare float64
 
 	DNSAddress  string   // host:port of the DNS server, a loopback address; empty for a load without lookups
-	DNSNames    []string // the names that are asked for (A over UDP), which must have an answer
+	DNSNames    []string // the names to ask for (A over UDP), which must have an answer
 	LookupShare float64  // of all requests; default 0.1 with a DNSAddress
 
 	NewConnShare float64       // of the requests go over a new connection, the others over kept ones; default 0.25, negative for none
 	Timeout      time.Duration // of one request, with its connection; default 15 s
-	InFlight     int           // at most so many requests at once; what is due beyond fails as history.Overload; default 4096
+	InFlight     int           // the most requests at once; further ones that are due fail as history.Overload; default 4096
 }
 
-// The most that one load may ask for, so that a slip of the keyboard ends in a refusal.
+// The most that one load may ask for, so that a typing error ends in a refusal.
 const (
 	maxRate   = 20_000
 	maxLength = time.Hour
 )
 
-// prepare fills in the defaults and checks what can be.
+// prepare fills in the defaults and checks what it can.
 func (c *Config) prepare() error {
 	share := func(set *float64, standard float64) {
 		*set = max(0, cmp.Or(*set, standard))
@@ -111,7 +111,7 @@ func (c *Config) prepare() error {
 	return nil
 }
 
-// isLoopback refuses every address that a packet could leave this machine for; a name too, as names can change.
+// isLoopback refuses every address that could lead a packet off this machine; a name too, as names can change.
 func isLoopback(address string) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -123,7 +123,7 @@ func isLoopback(address string) error {
 	return nil
 }
 
-// Attack is a load that is being held.
+// Attack is a load in progress.
 type Attack struct {
 	schedule schedule
 	mix      *mix
@@ -159,7 +159,7 @@ func Start(ctx context.Context, config Config) (*Attack, error) {
 	return a, nil
 }
 
-// record puts together what vegeta, the mix and the wire know of a request.
+// record combines what vegeta, the mix and the wire know about a request.
 func (a *Attack) record(result *vegeta.Result) history.Request {
 	hit := a.mix.take(result.URL)
 	r := hit.Request
@@ -170,16 +170,16 @@ func (a *Attack) record(result *vegeta.Result) history.Request {
 	return r
 }
 
-// Requests delivers each request once it is done, in the order of their ends; closed at the end of the last.
+// Requests delivers each request once it is done, in the order of their ends; it is closed at the end of the last.
 func (a *Attack) Requests() <-chan history.Request { return a.requests }
 
-// Began is the start of the run: what all times of its requests count from.
+// Began is the start of the run: all times of its requests count from it.
 func (a *Attack) Began() time.Time { return a.began }
 
-// Since is how long the run has been going on, for the times of actions.
+// Since is how long the run has lasted so far, for the times of actions.
 func (a *Attack) Since() time.Duration { return time.Since(a.began) }
 
-// TokenPrefix is what every token of this run begins with, and no other run's: 24 characters.
+// TokenPrefix begins every token of this run, and no other run's: 24 characters.
 func (a *Attack) TokenPrefix() string { return a.mix.prefix }
 
 func runPrefix() string {
@@ -220,7 +220,7 @@ func (s schedule) due(seq uint64) time.Duration {
 	return step.start + time.Duration(float64(seq-step.first)/step.rate*float64(time.Second))
 }
 
-// pacer makes vegeta keep the schedule. It reads the clock itself, as vegeta's own start is a moment after Attack.began.
+// pacer makes vegeta keep the schedule. It reads the clock itself, because vegeta starts a moment after Attack.began.
 type pacer struct {
 	ctx      context.Context
 	began    time.Time

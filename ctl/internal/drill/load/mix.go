@@ -14,7 +14,7 @@ import (
 	"oneserver/ctl/internal/drill/history"
 )
 
-// mix draws what each request is. Drawn at random, and not in turn: with two replicas in turn, strict alternation would
+// mix decides at random what each request is. Taking turns would be wrong: with two replicas in turn, strict alternation would
 // send all writes to one of them.
 type mix struct {
 	config Config
@@ -25,18 +25,18 @@ type mix struct {
 	drawn    uint64
 	writes   int
 	underway map[string]*hit
-	made     []made // what acknowledged writes made: a ring of the latest
+	made     []made // the results of acknowledged writes: a ring of the latest
 	makes    int
 }
 
-// made is what an acknowledged write made.
+// made is the result of an acknowledged write.
 type made struct{ token, path string }
 
-// maxMade bounds what is read back to what was written in the last few seconds, where the stack has most to forget.
+// maxMade limits reading back to what was written in the last few seconds, which the stack could most easily forget.
 const maxMade = 512
 
-// hit is a request under way. Vegeta's requests and results find their hit by the fragment of their URL, which no
-// client sends.
+// hit is a request under way. Vegeta's requests and results find their hit by the fragment of their URL, which
+// clients never send.
 type hit struct {
 	history.Request
 	fresh bool // over a new connection
@@ -51,13 +51,13 @@ func newMix(config Config, prefix string) *mix {
 	}
 }
 
-// target is the vegeta.Targeter. It is called once for each request, in the order of their sequence numbers but for
+// target is the vegeta.Targeter. It is called once for each request, in the order of their sequence numbers except for
 // those that are sent at the same moment.
 func (m *mix) target(target *vegeta.Target) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	h := &hit{fresh: m.random.Float64() < m.config.NewConnShare}
-	// Every request draws the same number of times, so that what the stack acknowledged changes nothing of the mix.
+	// Every request draws equally often, so that the mix does not depend on what the stack acknowledged.
 	kind, back, which := m.random.Float64(), m.random.Float64(), m.random.Uint64()
 	var request Request
 	u := &url.URL{Scheme: "http", Host: m.config.Address}
@@ -125,7 +125,7 @@ func (m *mix) take(resultURL string) *hit {
 	return h
 }
 
-// acknowledged remembers what a write made, to be read back.
+// acknowledged remembers the result of a write, to be read back.
 func (m *mix) acknowledged(token, location string) {
 	u, err := url.Parse(location)
 	if err != nil || !strings.HasPrefix(u.Path, "/") {

@@ -30,7 +30,7 @@ var (
 	errTooLarge = fmt.Errorf("an answer of more than %d bytes", maxAnswer)
 )
 
-// wire sends vegeta's requests, reads their answers whole, and notes in their hits what came of them.
+// wire sends vegeta's requests, reads their complete answers, and notes in their hits how they ended.
 type wire struct {
 	ctx         context.Context // of the run
 	mix         *mix
@@ -43,7 +43,7 @@ type wire struct {
 func newWire(ctx context.Context, config Config, mix *mix) *wire {
 	transport := func() *http.Transport {
 		return &http.Transport{
-			// Whatever a URL says: there is one address that this load goes to.
+			// Whatever a URL says, this load goes to one address only.
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, "tcp", config.Address)
 			},
@@ -122,14 +122,14 @@ func (w *wire) http(request *http.Request, h *hit) (*http.Response, error) {
 		return nil, errTooLarge
 	}
 	w.judge(response, body, h)
-	response.Body = http.NoBody // vegeta has nothing left to read, so its time ends here
+	response.Body = http.NoBody // vegeta has nothing left to read, so the time that it measures ends here
 	return response, nil
 }
 
-// judge says whether an answer is what the request was sent for.
+// judge says whether the answer is the one that the request was sent for.
 func (w *wire) judge(response *http.Response, body []byte, h *hit) {
 	switch {
-	case response.StatusCode >= 300: // nothing that a visitor's request asks for has moved
+	case response.StatusCode >= 300: // nothing that visitors ask for has moved
 		h.Class = history.Status
 		h.Stale = h.Kind == history.Read && h.Token != "" &&
 			(response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusGone)

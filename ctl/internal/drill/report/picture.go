@@ -31,10 +31,10 @@ const (
 	scaleHeight = 430.0
 	margin      = 14.0
 	headHeight  = 70.0 // of the title, what is below it, and the legend
-	leftOfPlot  = 62.0 // room for what a vertical axis says
-	belowPlot   = 40.0 // and for a horizontal one
+	leftOfPlot  = 62.0 // room for the labels of a vertical axis
+	belowPlot   = 40.0 // and of a horizontal one
 	rowHeight   = 17.0 // of a row of actions' names
-	timeBins    = 240  // over the whole run: what keeps the file small, however many requests there are
+	timeBins    = 240  // over the whole run: keeps the file small, however many requests there are
 	levelsEach  = 8    // of the latency, for each power of ten
 
 	lowestLevel, highestLevel = -4 * levelsEach, 2 * levelsEach // 0.1 ms and 100 s
@@ -47,10 +47,10 @@ func (p px) String() string {
 	return strings.TrimSuffix(strconv.FormatFloat(float64(p), 'f', 1, 64), ".0")
 }
 
-// textWidth is about what a text takes, in a letter of the picture's size.
+// textWidth is roughly the width of a text in the picture's font size.
 func textWidth(text string) float64 { return 6.4 * float64(len([]rune(text))) }
 
-// A picture is what the template of all pictures draws.
+// A picture holds what the common template of all pictures draws.
 type picture struct {
 	Width, Height             px
 	Title, Below, Description string
@@ -71,7 +71,7 @@ type mark struct {
 	Opacity     float64
 }
 
-// A plot is what is drawn over two axes.
+// A plot is drawn over two axes.
 type plot struct {
 	X, Y, Width, Height px // of the frame
 	Across, Up          string
@@ -82,7 +82,7 @@ type plot struct {
 	x, y axis
 }
 
-// A shape is a path of one colour, filled or, with a width, drawn.
+// A shape is a path of one colour, filled or, if it has a width, drawn as a line.
 type shape struct {
 	Path    string
 	Colour  string
@@ -90,7 +90,7 @@ type shape struct {
 	Width   float64
 }
 
-// An axis leads from values to places.
+// An axis maps values to places.
 type axis struct {
 	low, high, from, to float64
 	log                 bool
@@ -110,16 +110,16 @@ type tick struct {
 	label string
 }
 
-// Bottom is where its axis across lies.
+// Bottom is the place of its horizontal axis.
 func (p plot) Bottom() px { return p.Y + p.Height }
 
 // Centre is the middle of its width.
 func (p plot) Centre() px { return p.X + p.Width/2 }
 
-// Middle is that of its height.
+// Middle is the middle of its height.
 func (p plot) Middle() px { return p.Y + p.Height/2 }
 
-// Left is where the text of a mark begins, which ends within the picture.
+// Left is where the text of a mark begins, so that it ends within the picture.
 func (m mark) Left() px { return min(m.X+4, width-margin-m.Width) }
 
 // newPlot frames a plot: both axes with their ticks.
@@ -135,7 +135,7 @@ func newPlot(left, top, right, bottom float64, across, up string, x, y axis, xTi
 	return p
 }
 
-// rectangles collects what lies between two values on either axis.
+// rectangles collects areas between two values on either axis.
 type rectangles struct {
 	strings.Builder
 	of *plot
@@ -146,7 +146,7 @@ func (r *rectangles) add(x0, x1, y0, y1 float64) {
 	fmt.Fprintf(r, "M%s %sh%sv%sh%sz", px(left), px(high), px(right-left), px(low-high), px(left-right))
 }
 
-// fill draws them, where there are any.
+// fill draws them, if there are any.
 func (p *plot) fill(r *rectangles, colour string, opacity float64) {
 	if r.Len() > 0 {
 		p.Shapes = append(p.Shapes, shape{Path: r.String(), Colour: colour, Opacity: opacity})
@@ -161,7 +161,7 @@ func (p *picture) draw() error {
 	return err
 }
 
-// drawSection draws what a section has to show.
+// drawSection draws what a section can show.
 func drawSection(s Section) ([]picture, error) {
 	var pictures []picture
 	name := s.Result.Run.Name
@@ -193,14 +193,14 @@ func legend(marks []mark) []mark {
 	return marks
 }
 
-// outcome is a way in which a request can end, as the picture shows it.
+// outcome is one way in which a request can end, as the picture shows it.
 type outcome struct {
 	name   string
 	colour string
 	is     func(history.Request) bool
 }
 
-// The outcomes from the bottom of the picture to its top; the first that holds is a request's.
+// The outcomes from the bottom of the picture to its top; a request has the first one that holds.
 var outcomes = []outcome{
 	{"read answered", blue, func(r history.Request) bool { return r.OK() && r.Kind == history.Read }},
 	{"write answered", sky, func(r history.Request) bool { return r.OK() && r.Kind == history.Write }},
@@ -215,7 +215,7 @@ func outcomeOf(r history.Request) int {
 	return slices.IndexFunc(outcomes, func(o outcome) bool { return o.is(r) })
 }
 
-// drawRun shows how many requests were due at each time and what became of them, and below, how long they took.
+// drawRun shows how many requests were due at each time and how they ended, and below, how long they took.
 func drawRun(s Section) picture {
 	h := s.History
 	end := max(h.End().Seconds(), 1e-3)
@@ -292,7 +292,7 @@ func drawRun(s Section) picture {
 	return p
 }
 
-// pile draws what became of the requests of each bin, on top of each other.
+// pile draws how the requests of each bin ended, stacked on top of each other.
 func pile(p *plot, counts [][]float64, bin float64) {
 	below := make([]float64, len(counts))
 	for i, o := range outcomes {
@@ -314,7 +314,7 @@ func pile(p *plot, counts [][]float64, bin float64) {
 	}
 }
 
-// heat draws how long requests took: a cell is the darker the more there are.
+// heat draws how long requests took: the more there are, the darker is the cell.
 func heat(p *plot, cells map[[3]int]int, bin float64) {
 	shade := func(at, level, what int) int {
 		n := cells[[3]int{at, level, what}]
@@ -362,7 +362,7 @@ func bands(findings []check.Finding) []check.Span {
 	return merged
 }
 
-// layActions gives the name of each action the lowest row where it has room; its height is counted from that of the lowest.
+// layActions puts the name of each action in the lowest row that has room; its height is counted from that of the lowest.
 func layActions(findings []check.Finding, time axis) (marks []mark, rows int) {
 	var ends []float64
 	for _, f := range findings {
@@ -398,7 +398,7 @@ func countTicks(low, high float64) (ticks []tick) {
 	return ticks
 }
 
-// waitTicks are the powers of ten, in units that people say, for an axis of logarithms of seconds.
+// waitTicks are the powers of ten, in familiar units, for a logarithmic axis of seconds.
 func waitTicks(low, high float64) (ticks []tick) {
 	for power := math.Ceil(low - 1e-9); power <= high; power++ {
 		label := fmt.Sprintf("%g s", math.Pow(10, power))
@@ -424,7 +424,7 @@ func secondTicks(end float64) (ticks []tick) {
 	return ticks
 }
 
-// rates says how much load a run held.
+// rates says how high the load of a run was.
 func rates(steps []history.Step) string {
 	switch len(steps) {
 	case 0:
@@ -435,7 +435,7 @@ func rates(steps []history.Step) string {
 	return fmt.Sprintf("%.0f to %.0f requests a second in %d steps", steps[0].Rate, steps[len(steps)-1].Rate, len(steps))
 }
 
-// describe says in words what the picture of a run shows, for those who cannot see it.
+// describe says in words what the picture of a run shows, for readers who cannot see it.
 func describe(s Section) string {
 	var d strings.Builder
 	fmt.Fprintf(&d, "Requests over time by what became of them, and how long they took, at %s. %d of %d visits failed.",

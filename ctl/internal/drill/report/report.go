@@ -1,4 +1,4 @@
-// Package report shows what a drill found: on the terminal, as a picture, and as a page that needs nothing else.
+// Package report shows what a drill found: on the terminal, as a picture, and as a self-contained page.
 package report
 
 import (
@@ -13,11 +13,11 @@ import (
 	"oneserver/ctl/internal/drill/usl"
 )
 
-// Scale is one curve of a drill that went up in steps.
+// Scale is one curve of a drill that raises the load in steps.
 type Scale struct {
 	Name  string       `json:"name"` // such as "2 replicas"
 	Steps []check.Step `json:"steps"`
-	Model *usl.Model   `json:"model,omitempty"` // nil where the steps support none
+	Model *usl.Model   `json:"model,omitempty"` // nil if the steps support none
 }
 
 // Section is one drill's part of a report.
@@ -33,11 +33,11 @@ const (
 	summaryFile = "summary.json"
 )
 
-// maxSummary bounds what ReadSummary takes, in bytes.
+// maxSummary is the largest size that ReadSummary accepts, in bytes.
 const maxSummary = 16 << 20
 
 // Write writes report.html, summary.json and the pictures of all sections (NAME.svg for a run's name, and
-// NAME-scale.svg where there are Scales) to dir, which it makes. The raw requests are the caller's to write there
+// NAME-scale.svg if there are Scales) to dir, which it creates. The caller writes the raw requests there
 // (History.Write).
 func Write(dir string, sections ...Section) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// The curves differ in colour and in the shape of their points, which is drawn around each.
+// The curves differ in colour and in the shape that is drawn around their points.
 var (
 	curveColours = []string{blue, vermilion, green, purple, orange, black}
 	curvePoints  = []string{"m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z", "m-3.5-3.5h7v7h-7z", "m0-4.5l4.5 8h-9z", "m0-5l5 5l-5 5l-5-5z", "m0 4.5l4.5-8h-9z", "m-5-2h10v4h-10z"}
 )
 
-// drawScales shows throughput by concurrency, with the models that fit, beside the wait by the offered rate.
+// drawScales shows throughput over concurrency, with the models that fit, beside the wait over the offered rate.
 func drawScales(title string, curves []Scale) picture {
 	low, high, most, rate, fastest, slowest := math.Inf(1), 1.0, 1.0, 1.0, -2.0, 0.0
 	below, meanings := "measured", []mark{}
@@ -59,7 +59,7 @@ func drawScales(title string, curves []Scale) picture {
 	return picture{Width: width, Height: scaleHeight, Title: title, Below: below, Description: describeScales(curves), Legend: legend(meanings), Plots: []plot{answers, waits}}
 }
 
-// line is a function in steps that are even on a logarithmic axis, as far as it is within the plot.
+// line is a function in even steps on a logarithmic axis, as far as it is within the plot.
 func line(p plot, f func(float64) float64, low, high float64) string {
 	const steps = 100
 	var path strings.Builder

@@ -36,7 +36,7 @@ func Table(w io.Writer, s Section) error {
 	return err
 }
 
-// scales are a section's curves; a run of steps without any is one itself.
+// scales are a section's curves; a run of steps without any counts as one.
 func scales(s Section) []Scale {
 	if len(s.Scales) == 0 && len(s.Result.Steps) > 0 {
 		return []Scale{{Name: "steps", Steps: s.Result.Steps}}
@@ -44,7 +44,7 @@ func scales(s Section) []Scale {
 	return s.Scales
 }
 
-// meaning of a curve's model; empty where the steps support none.
+// meaning of a curve's model; empty if the steps support none.
 func meaning(s Scale) string {
 	if s.Model == nil {
 		return ""
@@ -52,7 +52,7 @@ func meaning(s Scale) string {
 	return "Universal Scalability Law: " + s.Model.String()
 }
 
-// table is rows of cells, the first of them the headings.
+// table is rows of cells; the first row holds the headings.
 type table [][]string
 
 func findingTable(findings []check.Finding) table {
@@ -103,10 +103,10 @@ func printTable(w io.Writer, t table) {
 	for _, row := range t {
 		fmt.Fprintf(columns, "  %s\n", strings.Join(row, "\t"))
 	}
-	columns.Flush() // to a strings.Builder, which has no errors
+	columns.Flush() // to a strings.Builder, which returns no errors
 }
 
-// sentences say what holds for the whole run.
+// sentences say what is true of the whole run.
 func sentences(r check.Result) []string {
 	var s []string
 	w := r.Writes
@@ -146,7 +146,7 @@ func examples(w check.Writes) string {
 	return " See " + strings.Join(some, ", ") + "."
 }
 
-// duration in the unit and with the precision that a person reads; – for none.
+// duration in the unit and precision that people read; – for none.
 func duration(d time.Duration) string {
 	switch {
 	case d <= 0:
@@ -161,7 +161,7 @@ func duration(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
-// Compare prints two summaries side by side: each action and each step that both have, and what only one has.
+// Compare prints two summaries side by side: each action and each step that both have, and those that only one has.
 func Compare(w io.Writer, nameA string, a []Section, nameB string, b []Section) error {
 	var out strings.Builder
 	fmt.Fprintf(&out, "A is %s, B is %s.\n", nameA, nameB)

@@ -21,9 +21,9 @@ type Point struct {
 type Model struct {
 	Lambda float64 `json:"lambda"` // throughput of one, a second
 	Sigma  float64 `json:"sigma"`  // contention: the part that goes one at a time
-	Kappa  float64 `json:"kappa"`  // coherency: the cost of keeping each informed of the others
+	Kappa  float64 `json:"kappa"`  // coherency: the cost of keeping each informed about the others
 	R2     float64 `json:"r2"`     // how much of the variation the model explains, at most 1
-	MaxN   float64 `json:"max_n"`  // the highest concurrency that was measured: beyond it the model only guesses
+	MaxN   float64 `json:"max_n"`  // the highest concurrency that was measured; beyond it the model only guesses
 }
 
 // What a fit needs at least.
@@ -33,10 +33,10 @@ const (
 	minR2     = 0.9
 )
 
-// nothing is what the search cannot tell from 0.
+// nothing is so small that the search cannot tell it from 0.
 const nothing = 1e-9
 
-// Fit finds the model with the least squares of errors. The error says why where the points do not support one.
+// Fit finds the model with the least squared errors. If the points do not support one, the error says why.
 func Fit(points []Point) (Model, error) {
 	if len(points) < minPoints {
 		return Model{}, fmt.Errorf("%d points are too few to fit three parameters: it takes %d", len(points), minPoints)
@@ -103,8 +103,8 @@ func (m Model) At(n float64) float64 {
 	return m.Lambda * n / (1 + m.Sigma*(n-1) + m.Kappa*n*(n-1))
 }
 
-// Peak returns the highest throughput and the concurrency that it takes. The concurrency is +Inf where throughput only
-// approaches a ceiling (Kappa is 0), the throughput too where there is none (Sigma is 0 as well).
+// Peak returns the highest throughput and the concurrency that it takes. The concurrency is +Inf if throughput only
+// approaches a ceiling (Kappa is 0), and so is the throughput if there is none (Sigma is 0 as well).
 func (m Model) Peak() (n, x float64) {
 	switch {
 	case m.Kappa > 0:
