@@ -1,5 +1,5 @@
-// Package backup copies the site's data out of the running database and brings it back, with MySQL's own programs: a
-// backup is a dump in one consistent view, and the binary logs that lead from it to any later moment.
+// Package backup copies the site's data out of the running database and restores it, with MySQL's own programs: a
+// backup is a dump of one consistent view, and the binary logs that lead from it to any later moment.
 package backup
 
 import (
@@ -15,17 +15,17 @@ import (
 	"oneserver/ctl/internal/terminal"
 )
 
-// ErrUnchanged is a restore that ended before the site's data was touched.
+// ErrUnchanged means that a restore ended before it touched the site's data.
 var ErrUnchanged = errors.New("the site's data is as it was")
 
-// Options say where backups are and how one is made.
+// Options say where backups are and how to make one.
 type Options struct {
-	Dir  string // where the folders of the backups are
-	Key  string // a file with a key of age; none does not encrypt
-	Keep int    // how many backups stay
+	Dir  string // the folder that holds the folders of the backups
+	Key  string // a file with an age key; without one, nothing is encrypted
+	Keep int    // how many backups to keep
 }
 
-// Make makes a backup and removes what is too old.
+// Make makes a backup and removes those that are too old.
 func Make(ctx context.Context, site *stack.Stack, out *os.File, options Options) error {
 	if options.Keep < 1 {
 		return fmt.Errorf("keep %d backups? It takes 1 at least", options.Keep)
@@ -101,7 +101,7 @@ func Make(ctx context.Context, site *stack.Stack, out *os.File, options Options)
 	if err := d.archive(ctx, say, here, withSigners(all, key.signers), key.recipients); ctx.Err() != nil {
 		return ctx.Err()
 	} else if err != nil {
-		say.Say("warning: %v", err) // of what was before: this backup is complete
+		say.Say("warning: %v", err) // about earlier backups: this one is complete
 	}
 	removed, err := rotate(options.Dir, options.Keep, b)
 	if len(removed) > 0 {
@@ -113,8 +113,8 @@ func Make(ctx context.Context, site *stack.Stack, out *os.File, options Options)
 	return err
 }
 
-// backUp dumps into a folder that gets its name when all of it is there and has been compared. earlier are the backups of
-// this server that are there.
+// backUp dumps into a folder, which gets its name when everything is in it and has been compared. earlier are the existing
+// backups of this server.
 func (d database) backUp(ctx context.Context, say *terminal.Teller, here server, dir string, earlier []Backup, key key) (b Backup, err error) {
 	final, err := freeName(dir, time.Now())
 	if err != nil {
@@ -180,7 +180,7 @@ func (d database) backUp(ctx context.Context, say *terminal.Teller, here server,
 	return b, syncDir(dir)
 }
 
-// freeName is a folder that is not there yet, named for the time: where a clock was set back, a second may come twice.
+// freeName returns a folder that does not exist yet, named for the time: if a clock was set back, a second may come twice.
 func freeName(dir string, now time.Time) (string, error) {
 	for {
 		name := filepath.Join(dir, now.UTC().Format(nameLayout))
@@ -222,8 +222,8 @@ func (d database) place(ctx context.Context, say *terminal.Teller, here server, 
 	return began, last.Epoch + 1, nil
 }
 
-// A pace leaves the machine to the site: of the time that a dump takes, MySQL and the programs that read from it work a
-// quarter. At full speed they keep two processors busy, and visitors wait twice as long.
+// A pace leaves the machine to the site: MySQL and the programs that read from it work for only a quarter of the time that
+// a dump takes. At full speed they keep two processors busy, and visitors wait twice as long.
 type pace struct{ awake time.Time }
 
 const (
@@ -232,7 +232,7 @@ const (
 	longRest   = time.Second // after a moment in which the dump itself had to wait
 )
 
-// rest pauses where there was work for a while. MySQL stops when what it has sent is not read.
+// rest pauses after some time of work. MySQL stops when its output is not read.
 func (p *pace) rest(ctx context.Context) {
 	worked := time.Since(p.awake)
 	if worked < burst {
@@ -245,7 +245,7 @@ func (p *pace) rest(ctx context.Context) {
 	p.awake = time.Now()
 }
 
-// shown is a path as its reader types it: from the repository's root, where it is in it.
+// shown is a path as the user types it: relative to the repository's root, if it is in the repository.
 func shown(site *stack.Stack, path string) string {
 	if short, err := filepath.Rel(site.Dir, path); err == nil && filepath.IsLocal(short) {
 		return short
@@ -255,5 +255,5 @@ func shown(site *stack.Stack, path string) string {
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
-// stamp writes a moment as TO takes it.
+// stamp formats a moment the way that TO takes it.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.999999") + " UTC" }

@@ -17,9 +17,9 @@ import (
 )
 
 // archive adds to each backup of this server the binary logs that lead from it to the next one, or to now, as far as
-// they are not there yet. The server keeps a log for seven days; the log in use is closed first, since only a closed
-// one no longer changes. A log is encrypted as its backup is, or else to these recipients: somebody who has begun to use a
-// key wants no more plain text.
+// they are still missing. The server keeps a log for seven days; the log in use is closed first, because only a closed
+// one no longer changes. A log is encrypted like its backup or, if that is not encrypted, to these recipients: a user who
+// has begun to use a key wants no more plain text.
 func (d database) archive(ctx context.Context, say *terminal.Teller, here server, backups []Backup, recipients []string) error {
 	until := time.Now().UTC()
 	rows, err := d.SQL(ctx, "FLUSH BINARY LOGS; SHOW BINARY LOGS")
@@ -59,9 +59,9 @@ func (d database) archive(ctx context.Context, say *terminal.Teller, here server
 	return errors.Join(errs...)
 }
 
-// archiveFor adds the logs up to the one with the number last to one backup.
+// archiveFor adds the logs up to number last to one backup.
 func (d database) archiveFor(ctx context.Context, say *terminal.Teller, here server, b Backup, last int, covered time.Time, sizes map[int]int64) error {
-	if b.signed() { // a list that is signed by nobody, or by another, would make all of it unusable
+	if b.signed() { // a list without a signature, or with somebody else's, would make all of it unusable
 		if len(b.signers) == 0 {
 			return errors.New("it is signed, and only with its key are binary logs added to it: KEY=FILE")
 		}
@@ -131,7 +131,7 @@ func (d database) copyLog(ctx context.Context, from, to string, size int64, reci
 	return sum, os.Rename(to+partial, to)
 }
 
-// number is that of a binary log: 7 of binlog.000007.
+// number returns the number of a binary log: 7 for binlog.000007.
 func number(name string) int {
 	n, _ := strconv.Atoi(name[strings.LastIndexByte(name, '.')+1:])
 	return n

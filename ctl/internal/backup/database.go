@@ -26,21 +26,21 @@ const (
 	schema    = site.Schema
 	beside    = schema + "_restore" // where a restore is loaded and checked
 	before    = schema + "_before"  // what the site had before the last restore
-	loader    = "restore"           // the account that loads beside, while it is being done
+	loader    = "restore"           // the account that loads into beside, during a restore
 	askWithin = time.Minute
-	// silence is how long a dump or a load may move nothing: on a slow disk one statement of a megabyte, or the end of
-	// a table with an index.
+	// silence is how long a dump or a load may go without progress: on a slow disk, one statement of a megabyte, or the end
+	// of a table with an index, takes long.
 	silence = 10 * time.Minute
 )
 
-// Each script runs in db. The limit is for the case that nobody is there any more to end the program.
+// Each script runs in db. The time limit ends the program if this tool is no longer there to do so.
 const (
 	limit = `timeout --signal=KILL 12h `
 
 	dumpOptions = ` --single-transaction --no-tablespaces --skip-masking-policies --skip-triggers --ignore-views --hex-blob --order-by-primary --default-character-set=utf8mb4 `
-	// besideScript takes options of mysqldump and the schema beside the site's, and writes a dump of that.
+	// besideScript takes options of mysqldump and the schema beside the site's, and writes a dump of that schema.
 	besideScript = keepInput + `mysqldump ` + stack.RootLogin + dumpOptions + `--set-gtid-purged=OFF "$0" "$@"` + whileWanted
-	// The engine does not end a program when nobody reads its output any more, and a dump would go on to its end. Its
+	// The engine does not end a program whose output nobody reads any more, so a dump would go on to its end. But its
 	// standard input ends then.
 	keepInput   = "exec 3<&0\n" + limit
 	whileWanted = ` 3<&- & dump=$!
@@ -49,8 +49,8 @@ wait $dump; result=$?
 kill $watch 2>/dev/null
 exit $result`
 
-	// What is loaded beside is not in the binary log, which would hold everything twice; the swap is, and a later
-	// restore that would have to go through it sees it. It is loaded by an account that can do nothing else, whose
+	// The load into beside is not in the binary log, which would otherwise hold everything twice; the swap is, so that a later
+	// restore that would have to go through it sees it. The account that loads can do nothing else, and its
 	// password is the first line of the input.
 	loaderLogin = `--defaults-extra-file=<(printf '[client]\nuser=` + loader + `\npassword="%s"\nprotocol=socket\n' "$password") --init-command='SET SESSION sql_log_bin = 0'`
 )
@@ -60,7 +60,7 @@ exit $result`
 //go:embed dump.sh
 var dumpScript string
 
-// dumpSite writes a dump of the site's tables to sink, and their place in the binary log before it.
+// dumpSite writes a dump of the site's tables to sink, preceded by their place in the binary log.
 func (d database) dumpSite(ctx context.Context, tables []string, sink io.Writer) (summary, error) {
 	var locks []string
 	for _, table := range tables {
@@ -95,8 +95,8 @@ func (d database) dumpSite(ctx context.Context, tables []string, sink io.Writer)
 	return s, nil
 }
 
-// definitions returns how each of the tables is defined. A dump takes a definition as it is when the table's turn comes,
-// and the binary log would alter it once more.
+// definitions returns the definition of each table. A dump reads a definition when the table's turn comes,
+// and the binary log would then alter it a second time.
 func (d database) definitions(ctx context.Context, tables []string) (all []string, err error) {
 	var ask strings.Builder
 	for _, table := range tables {
@@ -115,15 +115,15 @@ func (d database) definitions(ctx context.Context, tables []string) (all []strin
 	return all, nil
 }
 
-var counter = regexp.MustCompile(` AUTO_INCREMENT=\d+`) // which goes on all the time
+var counter = regexp.MustCompile(` AUTO_INCREMENT=\d+`) // which changes all the time
 
-// database is the site's, in the running db service.
+// database is the site's database, in the running db service.
 type database struct {
 	stack.Database
 	site *stack.Stack
 }
 
-// failed says what a program in db said of its failure, rather than the script that ran it.
+// failed reports a failure in the words of the program in db, rather than of the script that ran it.
 func failed(program string, err error, stderr *bytes.Buffer) error {
 	if said := strings.TrimSpace(stderr.String()); said != "" {
 		return fmt.Errorf("%s: %s (%w)", program, said, err)
@@ -131,34 +131,34 @@ func failed(program string, err error, stderr *bytes.Buffer) error {
 	return fmt.Errorf("%s: %w", program, err)
 }
 
-// server is what is asked of a server before anything else.
+// server is what must be known about a server before anything else.
 type server struct {
 	version, uuid string
 	logDir        string // where its binary logs are
-	blind         string // the settings with which its binary logs are of no use to a restore
+	blind         string // the settings that make its binary logs useless for a restore
 	others        int    // views, triggers, routines and events of the site
 	tables        []string
-	outside       []string // what it has and a backup leaves out
+	outside       []string // what it has that a backup leaves out
 	defaults      Defaults
 }
 
-// Defaults are the character set and the collation that tables of the schema have where nothing else is said of them.
+// Defaults are the character set and the collation of tables in the schema that do not specify their own.
 type Defaults struct{ CharacterSet, Collation string }
 
-// clause is how CREATE DATABASE says them. A backup of before they were noted is of the first release's.
+// clause writes them for CREATE DATABASE. A backup from before they were noted has those of the first release.
 func (d Defaults) clause() string {
 	return " CHARACTER SET " + cmp.Or(d.CharacterSet, "utf8mb4") + " COLLATE " + cmp.Or(d.Collation, "utf8mb4_0900_ai_ci")
 }
 
 const defaultsOfSchema = "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = '" + schema + "'"
 
-// noTables asks for what is in the site's schema besides tables.
+// noTables asks for everything in the site's schema that is not a table.
 const noTables = `SELECT 'view' AS kind, table_name AS name FROM information_schema.views WHERE table_schema = '` + schema + `'
 UNION ALL SELECT 'trigger', trigger_name FROM information_schema.triggers WHERE trigger_schema = '` + schema + `'
 UNION ALL SELECT LOWER(routine_type), routine_name FROM information_schema.routines WHERE routine_schema = '` + schema + `'
 UNION ALL SELECT 'event', event_name FROM information_schema.events WHERE event_schema = '` + schema + `'`
 
-// defaults are those of the site's schema.
+// defaults returns those of the site's schema.
 func (d database) defaults(ctx context.Context) (Defaults, error) {
 	rows, err := d.SQL(ctx, defaultsOfSchema)
 	switch {
@@ -185,7 +185,7 @@ func (d database) server(ctx context.Context) (server, error) {
 	return s, err
 }
 
-// tables returns the names of the site's tables, which all must be of the engine that gives a view of one moment.
+// tables returns the names of the site's tables. All must use the engine that can give a view of one moment.
 func (d database) tables(ctx context.Context) (names []string, err error) {
 	rows, err := d.SQL(ctx, "SELECT table_name, COALESCE(engine, 'none') FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_type = 'BASE TABLE' ORDER BY 1")
 	if err != nil {
@@ -218,7 +218,7 @@ func (d database) tables(ctx context.Context) (names []string, err error) {
 	return names, nil
 }
 
-// outside names what the server has and a backup leaves out, beside what every stack of this kind has.
+// outside names what the server has that a backup leaves out, except what every stack of this kind has.
 func (d database) outside(ctx context.Context) (names []string, err error) {
 	rows, err := d.SQL(ctx, `SELECT CONCAT(kind, ' `+schema+`.', name) FROM (`+noTables+`) o
 UNION ALL SELECT CONCAT('library ', library_schema, '.', library_name) FROM information_schema.libraries WHERE library_schema = '`+schema+`'
@@ -237,7 +237,7 @@ UNION ALL SELECT CONCAT('foreign key ', constraint_schema, '.', constraint_name)
 	return names, err
 }
 
-// began is when the server began a binary log, which its first event says; zero where it has no such log.
+// began returns when the server began a binary log, as its first event says; zero if it has no such log.
 func (d database) began(ctx context.Context, here server, log string) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
@@ -251,8 +251,8 @@ func (d database) began(ctx context.Context, here server, log string) (time.Time
 	return time.Unix(int64(binary.LittleEndian.Uint32([]byte(start[4:8]))), 0).UTC(), nil
 }
 
-// goesOn says whether the binary log that the server has now is the one that a backup noted, given the position that it
-// has come to and the transactions in it.
+// goesOn says whether the server is still writing the binary log that a backup noted, given the position that it
+// has reached and the transactions in it.
 func (d database) goesOn(ctx context.Context, here server, b Backup, at Position, gtids string) (bool, error) {
 	within, err := subset(b.GTIDs, gtids)
 	if err != nil || !within || b.Log.compare(at) > 0 {
@@ -265,7 +265,7 @@ func (d database) goesOn(ctx context.Context, here server, b Backup, at Position
 	return began.IsZero() || began.Equal(b.LogBegan), err // zero: it has expired
 }
 
-// where is the place in the binary log to which the server has come, and all transactions up to there.
+// where returns the server's current place in the binary log, and all transactions up to there.
 func (d database) where(ctx context.Context) (at Position, gtids string, err error) {
 	row, err := d.Row(ctx, 5, "SHOW BINARY LOG STATUS")
 	if err != nil {
@@ -298,7 +298,7 @@ func (d database) current(ctx context.Context, here server, backups []Backup) ([
 	return slices.DeleteFunc(ours, func(b Backup) bool { return b.Epoch != last.Epoch }), nil
 }
 
-// stream runs a script: in goes to it, and what it prints to out. It ends when for a time nothing has moved.
+// stream runs a script: it gets in as its input, and its output goes to out. It ends if nothing has moved for a time.
 func stream(ctx context.Context, program string, cmd func(context.Context) *exec.Cmd, in io.Reader, out func(io.Reader) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -334,7 +334,7 @@ func stream(ctx context.Context, program string, cmd func(context.Context) *exec
 	}
 	err = run.Wait()
 	switch {
-	case source != nil && source.err != nil: // what was to be sent could not be read: the rest follows from it
+	case source != nil && source.err != nil: // its input could not be read: the rest follows from that
 		return source.err
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -362,7 +362,7 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// dump writes a dump to sink and says what is in it.
+// dump writes a dump to sink and returns a summary of it.
 func (d database) dump(ctx context.Context, script string, sink io.Writer, args ...string) (s summary, err error) {
 	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return d.Bash(ctx, script, args...) }, sink)
 }

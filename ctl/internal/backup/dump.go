@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// A summary is what a dump says of itself.
+// A summary is what a dump says about itself.
 type summary struct {
 	log    Position
 	gtids  string
@@ -32,8 +32,9 @@ var (
 
 var errCutOff = errors.New("the dump is cut off: its last line is not there")
 
-// inspect reads a dump to its end. mysqldump writes a line break within a value as \n, so that what begins a line is
-// never somebody's text; a row is told from a parenthesis in a value by the quotes.
+// inspect reads a dump to its end. mysqldump writes a line break within a value as
+// , so the beginning of a line is
+// never somebody's text; the quotes tell a row from a parenthesis in a value.
 func inspect(dump io.Reader) (summary, error) {
 	var (
 		s        summary
@@ -48,7 +49,7 @@ func inspect(dump io.Reader) (summary, error) {
 		}
 	}
 	lines := bufio.NewReaderSize(dump, 256<<10)
-	counted, inserts := false, false // whether the line is summed, and whether it holds rows
+	counted, inserts := false, false // whether the line counts towards the sum, and whether it holds rows
 	for atStart := true; ; {
 		piece, err := lines.ReadSlice('\n')
 		s.plain += int64(len(piece))
@@ -104,7 +105,7 @@ func inspect(dump io.Reader) (summary, error) {
 	}
 }
 
-// A rowCounter counts the rows of one INSERT statement, which comes to it in pieces.
+// A rowCounter counts the rows of one INSERT statement, which it gets in pieces.
 type rowCounter struct {
 	values  bool // past the word VALUES
 	text    bool

@@ -33,19 +33,19 @@ const (
 type Manifest struct {
 	Schema        string
 	Defaults      Defaults  // of the schema; none in a backup from before they were noted
-	Taken         time.Time // the dump's view of the data is not newer than this
+	Taken         time.Time // the dump's view of the data is no newer than this
 	ServerVersion string
-	ServerUUID    string // whose binary logs continue this backup
+	ServerUUID    string // of the server whose binary logs continue this backup
 	GTIDs         string // executed in that view
 	Log           Position
 	LogBegan      time.Time // when the server began that binary log, in seconds; zero in a backup from before this was noted
-	Epoch         int       // how often the server's binary log was begun anew between backups; positions count within one
+	Epoch         int       // how often the server began a new binary log between backups; positions count within one
 	Dump          string    // the file's name
 	Size          int64     // of that file
 	Plain         int64     // of the SQL in it
-	Recipients    []string  // of age; none where it is not encrypted
+	Recipients    []string  // of age; none if it is not encrypted
 	Tables        []Table
-	Outside       []string // what the server had besides and is not in the backup: views, other schemas, accounts ...
+	Outside       []string // what the server had that is not in the backup: views, other schemas, accounts ...
 }
 
 // Position is a place in the binary log.
@@ -54,7 +54,7 @@ type Position struct {
 	At   uint64
 }
 
-// A Table is what the dump says of one table. It is counted and summed in the dump itself: so it is of the same moment,
+// A Table is what the dump says about one table. It is counted and summed in the dump itself: so it shows the same moment,
 // and costs the server nothing.
 type Table struct {
 	Name   string
@@ -64,9 +64,9 @@ type Table struct {
 
 // Logs says which binary logs continue a backup.
 type Logs struct {
-	Until     time.Time // whatever was committed before is in them
+	Until     time.Time // everything that was committed before this is in them
 	Files     []Log
-	Signature string `json:",omitempty"` // of the rest, and of the backup's manifest; in the file, so that both change at once
+	Signature string `json:",omitempty"` // of the rest, and of the backup's manifest; in the same file, so that both change at once
 }
 
 // A Log is one archived binary log.
@@ -77,19 +77,19 @@ type Log struct {
 	SHA256 string // of File
 }
 
-// logName is how binary logs are called.
+// logName matches the names of binary logs.
 var logName = regexp.MustCompile(`^[\w-]+(\.[\w-]+)*\.[0-9]{6,9}$`)
 
 // A Backup is a folder with a complete backup.
 type Backup struct {
 	Dir string
 	Manifest
-	signers []ed25519.PrivateKey // sign and check its list of binary logs, where the backup is signed; the first signs
+	signers []ed25519.PrivateKey // sign and check its list of binary logs, if the backup is signed; the first signs
 }
 
 func (b Backup) name() string { return filepath.Base(b.Dir) }
 
-// open reads a folder's manifest; of what else is in it, only the size of the dump is looked at.
+// open reads a folder's manifest; from the rest of the folder it needs only the size of the dump.
 func open(dir string) (Backup, error) {
 	b := Backup{Dir: dir}
 	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
@@ -102,7 +102,7 @@ func open(dir string) (Backup, error) {
 	if b.Dump == "" || filepath.Base(b.Dump) != b.Dump || b.Schema != schema || b.Log.File == "" {
 		return b, fmt.Errorf("%s is not a backup of this site: %s does not name a dump of %s", dir, manifestFile, schema)
 	}
-	if !logName.MatchString(b.Log.File) { // it becomes a file's name, here and in db
+	if !logName.MatchString(b.Log.File) { // it becomes a file name, here and in db
 		return b, fmt.Errorf("%s is damaged: %s says %q of the binary log, which no log is called", dir, manifestFile, b.Log.File)
 	}
 	if info, err := os.Stat(filepath.Join(dir, b.Dump)); err != nil {
@@ -113,7 +113,7 @@ func open(dir string) (Backup, error) {
 	return b, nil
 }
 
-// list returns the complete backups of a folder in the order of inOrder, and why what looks like one cannot be read.
+// list returns the complete backups of a folder in the order of inOrder, and why any that look like one cannot be read.
 func list(dir string) (all []Backup, unreadable []error, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -133,7 +133,7 @@ func list(dir string) (all []Backup, unreadable []error, err error) {
 	return all, unreadable, nil
 }
 
-// writeManifest writes the manifest, the checksums of it and of the dump, and where there is a key the signature of those.
+// writeManifest writes the manifest, the checksums of it and of the dump, and, if there is a key, their signature.
 func (b Backup) writeManifest(dumpSum string) error {
 	text, err := json.MarshalIndent(b.Manifest, "", "  ")
 	if err != nil {
@@ -186,7 +186,7 @@ func (b Backup) compare(ctx context.Context, name, want string) error {
 	return nil
 }
 
-// logs returns which binary logs are archived with the backup.
+// logs returns the binary logs that are archived with the backup.
 func (b Backup) logs() (Logs, error) {
 	logs := Logs{Until: b.Taken}
 	text, err := os.ReadFile(filepath.Join(b.Dir, logsFile))
@@ -217,7 +217,7 @@ func (b Backup) logs() (Logs, error) {
 
 func (b Backup) writeLogs(logs Logs) error {
 	logs.Signature = ""
-	if len(b.signers) > 0 && b.signed() { // one that anybody may have made does not become better by it
+	if len(b.signers) > 0 && b.signed() { // signing a list that anybody may have made does not make it better
 		said, err := b.logsText(logs)
 		if err != nil {
 			return err
@@ -247,14 +247,14 @@ func writeFile(name string, content []byte) error {
 	return syncDir(filepath.Dir(name))
 }
 
-// create makes a file that only its owner reads.
+// create makes a file that only its owner can read.
 func create(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 }
 
 // syncDir makes new names in a folder safe on disk.
 func syncDir(dir string) error {
-	if runtime.GOOS == "windows" { // where a folder cannot be synced
+	if runtime.GOOS == "windows" { // which cannot sync a folder
 		return nil
 	}
 	d, err := os.Open(dir)

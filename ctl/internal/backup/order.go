@@ -12,8 +12,8 @@ import (
 	"oneserver/ctl/internal/binlog"
 )
 
-// inOrder orders the backups of one server as they were made: by its binary log, since a clock may have been set back.
-// Backups of different servers have no order; those of each come together.
+// inOrder puts the backups of one server in the order in which they were made: by its binary log, because a clock may have
+// been set back. Backups of different servers have no order; those of each server stay together.
 func inOrder(a, b Backup) int {
 	return cmp.Or(
 		strings.Compare(a.ServerUUID, b.ServerUUID),
@@ -31,7 +31,7 @@ func of(all []Backup, uuid string) []Backup {
 	return slices.DeleteFunc(slices.Clone(all), func(b Backup) bool { return b.ServerUUID != uuid })
 }
 
-// contradiction names two backups of one server, given in their order, that cannot both be of the same binary log.
+// contradiction names two backups of one server, given in their order, that cannot both belong to the same binary log.
 func contradiction(ours []Backup) error {
 	for i := 1; i < len(ours); i++ {
 		a, b := ours[i-1], ours[i]
@@ -56,7 +56,7 @@ func contradiction(ours []Backup) error {
 	return nil
 }
 
-// setBack names two backups of one server of which the later one, by the binary log, is the earlier one by the clock.
+// setBack names two backups of one server if the later one, by the binary log, is the earlier one by the clock.
 func setBack(ours []Backup) error {
 	for i := 1; i < len(ours); i++ {
 		if a, b := ours[i-1], ours[i]; b.Taken.Before(a.Taken) {
@@ -69,8 +69,8 @@ func setBack(ours []Backup) error {
 
 func (p Position) String() string { return fmt.Sprintf("%s, position %d", p.File, p.At) }
 
-// newest returns the last backup that is not newer than a moment, or the last one where there is no moment. Where it is
-// not plain which one that is, it says why: nothing is restored by a guess. here is the UUID of the running server.
+// newest returns the last backup that is no newer than a moment, or the last one if no moment is given. If it is
+// not clear which one that is, it says why: a restore never guesses. here is the UUID of the running server.
 func newest(all []Backup, here string, to time.Time) (Backup, error) {
 	var found []Backup // the newest of each server
 	for len(all) > 0 {
@@ -103,7 +103,7 @@ func newest(all []Backup, here string, to time.Time) (Backup, error) {
 	return Backup{}, fmt.Errorf("there are backups of %d servers, and clocks alone say which is the newest: say which is meant with FILE=…: %s", len(found), strings.Join(names, ", "))
 }
 
-// Fresh says why a folder has no backup of the last day of a server; nothing where there is one, unharmed.
+// Fresh says why a folder has no backup of a server from the last day; nothing if it has one, undamaged.
 func Fresh(ctx context.Context, dir, uuid string) error {
 	all, _, err := list(dir)
 	if err != nil {
@@ -121,7 +121,7 @@ func Fresh(ctx context.Context, dir, uuid string) error {
 
 var errNone = errors.New("no backup is that old")
 
-// subset says whether all transactions of one GTID set, as MySQL writes it, are in another.
+// subset says whether one GTID set, as MySQL writes it, contains all transactions of another.
 func subset(small, large string) (bool, error) {
 	a, err := binlog.ParseSet(small)
 	if err != nil {

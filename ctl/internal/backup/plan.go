@@ -16,17 +16,17 @@ import (
 	"oneserver/ctl/internal/terminal"
 )
 
-// A plan is what is carried out after the dump: the transactions of the binary logs that come before the moment.
+// A plan is what to carry out after the dump: the transactions of the binary logs that come before the moment.
 type plan struct {
 	logs     []archived
-	stop     *binlog.GTID // the first that is left out; none where the logs end before the moment
-	expected binlog.Set   // all that is there in the end, the dump's own included
-	skipped  binlog.Set   // of these: what does not concern the site, and is not carried out
-	changes  int          // transactions that are
-	defines  bool         // some of them may change definitions of tables
+	stop     *binlog.GTID // the first one to leave out; none if the logs end before the moment
+	expected binlog.Set   // everything that is there in the end, including the dump's own
+	skipped  binlog.Set   // the part of these that does not concern the site and is not carried out
+	changes  int          // the number of transactions that are carried out
+	defines  bool         // whether some of them may change the definitions of tables
 }
 
-// An archived log is one of a backup.
+// An archived log belongs to a backup.
 type archived struct {
 	Log
 	of Backup
@@ -37,7 +37,7 @@ func (l archived) open(ctx context.Context, identities []age.Identity) (io.ReadC
 }
 
 // chain returns the logs that follow a backup, its own and those of the later ones of the same server, without a gap, and
-// until when they tell of every change.
+// the time up to which they contain every change.
 func chain(b Backup, all []Backup) (logs []archived, until time.Time, err error) {
 	until = b.Taken
 	next := number(b.Log.File)
@@ -72,16 +72,16 @@ func chain(b Backup, all []Backup) (logs []archived, until time.Time, err error)
 				next++
 			}
 		}
-		if number(c.Log.File) < next && kept.Until.After(until) { // what leads to it is here
+		if number(c.Log.File) < next && kept.Until.After(until) { // the logs that lead to it are here
 			until = kept.Until
 		}
 	}
 	return logs, until, nil
 }
 
-// prepare reads the logs after a backup, and looks where in them the moment is and what of them is to be carried out. It
-// changes nothing. Transactions are in the order of the log, whatever the clock said; a moment that this order and the
-// clock do not agree on is refused.
+// prepare reads the logs after a backup, finds the moment in them, and decides what to carry out. It changes
+// nothing. Transactions are in the order of the log, whatever the clock said; a moment for which this order and the clock
+// disagree is refused.
 func prepare(ctx context.Context, say *terminal.Teller, b Backup, all []Backup, to time.Time, identities []age.Identity) (plan, error) {
 	var p plan
 	logs, until, err := chain(b, all)
@@ -135,9 +135,9 @@ type scan struct {
 	dumped, seen binlog.Set // in the dump; in the logs so far and before them
 	plan         plan
 	last         int // the log in which the stop is
-	at           int // the log that is read
+	at           int // the log that is being read
 	stopped      time.Time
-	where        string // the stop, for who reads it
+	where        string // the stop, for the reader
 	closed       time.Time
 }
 
@@ -179,7 +179,7 @@ func (s *scan) read(ctx context.Context, log archived, first bool, identities []
 	return nil
 }
 
-// take takes in the next transaction; before says that it comes before the backup's place in the log.
+// take adds the next transaction; before says that it comes before the backup's place in the log.
 func (s *scan) take(t binlog.Transaction, before bool, log string) error {
 	concerns := t.Effect != binlog.None
 	switch {

@@ -25,25 +25,25 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// A rebuilt is the site's data as of a backup or a moment, in a MySQL apart from the site's. Whatever a backup holds is
-// carried out there, and nothing of it on the site's: from there come only tables that were checked.
+// A rebuilt is the site's data as of a backup or a moment, in a MySQL of its own. Everything in a backup is
+// carried out there, and nothing on the site's server: only tables that were checked go there.
 type rebuilt struct {
 	*throwaway.Server
 	say     *terminal.Teller
 	backup  Backup
-	loaded  []Table // what a dump of what was loaded must say of it
+	loaded  []Table // what a dump of the loaded data must say about it
 	tables  []string
-	words   words    // that were left out of the tables' definitions
+	words   words    // those left out of the tables' definitions
 	version int      // of the tables, as the migrations count
 	live    Defaults // of the site's schema
 }
 
-// Its own programs, in it.
+// Its own programs, run inside it.
 const (
 	dumpApart = keepInput + `mysqldump ` + throwaway.Login + dumpOptions + `--set-gtid-purged=OFF`
 )
 
-// load loads the dump, where whole is not said without the full-text indexes.
+// load loads the dump, without the full-text indexes unless whole is set.
 func (r *rebuilt) load(ctx context.Context, dump io.Reader, whole bool) error {
 	if _, err := r.SQL(ctx, "CREATE DATABASE "+schema+r.backup.Defaults.clause()); err != nil {
 		return err
@@ -68,8 +68,8 @@ func (r *rebuilt) load(ctx context.Context, dump io.Reader, whole bool) error {
 	return nil
 }
 
-// carryOut carries out the transactions after the dump and compares what was loaded with the backup: both at once, from a
-// view of what was there before the first of them, except where they change definitions, which no view keeps.
+// carryOut carries out the transactions after the dump and compares the loaded data with the backup: both at once, from a
+// view from before the first of them, unless they change definitions, which no view preserves.
 func (r *rebuilt) carryOut(ctx context.Context, p plan, identities []age.Identity) error {
 	r.say.Now("comparing the rows with those of the backup")
 	if p.changes == 0 || p.defines {
@@ -93,7 +93,7 @@ func (r *rebuilt) carryOut(ctx context.Context, p plan, identities []age.Identit
 	return both.Wait()
 }
 
-// compareRows compares what was loaded with what the backup says of itself.
+// compareRows compares the loaded data with what the backup says about itself.
 func (r *rebuilt) compareRows(ctx context.Context) error {
 	got, err := r.dump(ctx, io.Discard)
 	if err != nil {
@@ -105,7 +105,7 @@ func (r *rebuilt) compareRows(ctx context.Context) error {
 	return nil
 }
 
-// awaitView returns once the dump that compares has its view of the data, or has ended.
+// awaitView returns once the dump for the comparison has its view of the data, or has ended.
 func (r *rebuilt) awaitView(ctx context.Context, ended <-chan struct{}) error {
 	return wait.Until(ctx, askWithin, wait.Often, func(ctx context.Context) error {
 		select {
@@ -114,14 +114,14 @@ func (r *rebuilt) awaitView(ctx context.Context, ended <-chan struct{}) error {
 		default:
 		}
 		row, err := r.Row(ctx, 1, "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_isolation_level = 'REPEATABLE READ'")
-		if err == nil && row[0] == "0" { // nobody else is there
+		if err == nil && row[0] == "0" { // nobody else is connected
 			err = errors.New("mysqldump has not begun")
 		}
 		return err
 	})
 }
 
-// A stage changes or looks at what goes through it.
+// A stage changes or examines the data that goes through it.
 type stage func(in io.Reader, out io.Writer) error
 
 func inspecting(s *summary) stage {
@@ -131,8 +131,8 @@ func inspecting(s *summary) stage {
 	}
 }
 
-// through returns what comes out of stages that follow one another. wait ends them, where nobody reads to the end, and
-// says what went wrong in them first.
+// through returns the output of stages that follow one another. wait ends them, even if nobody reads to the end, and
+// returns the first error in them.
 func through(in io.Reader, stages ...stage) (out io.Reader, wait func() error) {
 	var running sync.WaitGroup
 	var last *io.PipeReader
@@ -142,7 +142,7 @@ func through(in io.Reader, stages ...stage) (out io.Reader, wait func() error) {
 		from, before := in, last
 		running.Go(func() {
 			errs[i] = one(from, writer)
-			writer.CloseWithError(errs[i]) // nil is the end
+			writer.CloseWithError(errs[i]) // nil means the end
 			if before != nil {
 				before.Close()
 			}
@@ -152,7 +152,7 @@ func through(in io.Reader, stages ...stage) (out io.Reader, wait func() error) {
 	return last, func() error {
 		last.Close()
 		running.Wait()
-		for _, err := range errs { // the first: what follows it is the same
+		for _, err := range errs { // only the first: the others follow from it
 			if err != nil && !errors.Is(err, io.ErrClosedPipe) {
 				return err
 			}
@@ -161,7 +161,7 @@ func through(in io.Reader, stages ...stage) (out io.Reader, wait func() error) {
 	}
 }
 
-// differing names the tables in which two lists differ.
+// differing names the tables that differ between two lists.
 func differing(a, b []Table) (names []string) {
 	for _, table := range slices.Concat(a, b) {
 		if (!slices.Contains(a, table) || !slices.Contains(b, table)) && !slices.Contains(names, table.Name) {
@@ -176,10 +176,10 @@ func (r *rebuilt) dump(ctx context.Context, sink io.Writer, options ...string) (
 	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return r.Bash(ctx, script) }, sink)
 }
 
-// replay carries out the transactions after the dump, by MySQL's own means: the binary logs are laid down as if they had
-// come from a server that this one is a replica of. What does not concern the site counts as done before it begins.
+// replay carries out the transactions after the dump, by MySQL's own means: it installs the binary logs as if they had
+// come from a server that this one is a replica of. Whatever does not concern the site counts as done before it begins.
 func (r *rebuilt) replay(ctx context.Context, p plan, identities []age.Identity) error {
-	// What the dump has counts as done too. The sets are long where many transactions are left out, but SQL takes them.
+	// What the dump has counts as done too. The sets are long if many transactions are left out, but SQL takes them.
 	purge := "SET GLOBAL gtid_purged = '" + r.backup.gtids() + "';"
 	if p.skipped.Count() > 0 {
 		purge += "SET GLOBAL gtid_purged = '+" + p.skipped.String() + "';"
@@ -220,15 +220,15 @@ func (r *rebuilt) lay(ctx context.Context, log archived, name string, identities
 	return r.WriteFile(ctx, name, in)
 }
 
-// caughtUp returns once exactly those transactions have been carried out that were to be. It gives up where MySQL does, or
-// where for a time none is added.
+// caughtUp returns once exactly the intended transactions have been carried out. It gives up if MySQL does, or
+// if none is added for a time.
 func (r *rebuilt) caughtUp(ctx context.Context, p plan) error {
 	expected := p.expected.String()
 	last, since := "", time.Now()
 	err := wait.Until(ctx, longestReplay, wait.Often, func(ctx context.Context) error {
 		running, said := false, ""
 		if p.changes > 0 {
-			status, err := r.SQL(ctx, "SHOW REPLICA STATUS") // first: where it stops by itself, all is done
+			status, err := r.SQL(ctx, "SHOW REPLICA STATUS") // first: if it stops by itself, all is done
 			if err != nil {
 				return wait.Final(err)
 			}
@@ -259,19 +259,20 @@ func (r *rebuilt) caughtUp(ctx context.Context, p plan) error {
 	return err
 }
 
-// longestReplay is as long as a program in a database may take at all.
+// longestReplay is the longest time that any program in a database may take.
 const longestReplay = 12 * time.Hour
 
-// replicaStatus reads of SHOW REPLICA STATUS whether the applier runs, and its last error.
+// replicaStatus reads from SHOW REPLICA STATUS whether the applier runs, and its last error.
 func replicaStatus(rows [][]string) (running bool, said string) {
-	const sqlRunning, lastSQLError = 11, 37 // of the columns, which have kept their places since 5.6
+	const sqlRunning, lastSQLError = 11, 37 // the columns, which have kept their places since 5.6
 	if len(rows) == 0 || len(rows[0]) <= lastSQLError {
 		return false, fmt.Sprintf("SHOW REPLICA STATUS prints %q", rows)
 	}
 	return rows[0][sqlRunning] == "Yes", rows[0][lastSQLError]
 }
 
-// check says whether it is a state of the site: tables of InnoDB's, that lead nowhere else, with the mark of the migrations.
+// check says whether this is a state of the site: InnoDB tables without links to anything outside, with the mark of the
+// migrations.
 func (r *rebuilt) check(ctx context.Context) error {
 	rows, err := r.SQL(ctx, `SELECT 'table', table_name, COALESCE(engine, 'none') FROM information_schema.tables WHERE table_schema = '`+schema+`' AND table_type = 'BASE TABLE'
 UNION ALL SELECT 'foreign key', constraint_name, unique_constraint_schema FROM information_schema.referential_constraints WHERE constraint_schema = '`+schema+`' AND unique_constraint_schema <> '`+schema+`'
@@ -295,7 +296,7 @@ UNION ALL SELECT kind, name, '' FROM (`+noTables+`) o`)
 	if err != nil {
 		return err
 	}
-	if defaults := (Defaults{row[0], row[1]}); r.live != defaults { // which tables that are made later would have
+	if defaults := (Defaults{row[0], row[1]}); r.live != defaults { // tables that are made later would have these
 		r.say.Say("not restored: the defaults of the schema,%s, which are now%s", defaults.clause(), r.live.clause())
 	}
 	if !slices.Contains(r.tables, site.Versions) {
@@ -322,8 +323,8 @@ UNION ALL SELECT kind, name, '' FROM (`+noTables+`) o`)
 
 const latestVersion = "SELECT COALESCE(MAX(version_id), 0) FROM " + schema + "." + site.Versions + " WHERE is_applied"
 
-// fits refuses tables that are newer than both what the release brings and what the site has now: the release before may
-// run on those of a later one, and then does so already.
+// fits refuses tables that are newer than both what the release brings and what the site has now: the previous release may
+// run on the tables of a later one, and in that case it does so already.
 func (d database) fits(ctx context.Context, version int) error {
 	has, err := d.SQL(ctx, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_name = '"+site.Versions+"'")
 	if err != nil {
@@ -355,7 +356,8 @@ func (d database) fits(ctx context.Context, version int) error {
 	return nil
 }
 
-// copyFrom loads the tables into the schema beside the site's and compares both. Whoever loads them may do nothing but that.
+// copyFrom loads the tables into the schema beside the site's and compares both. The account that loads them may do nothing
+// else.
 func (d database) copyFrom(ctx context.Context, r rebuilt) error {
 	if err := d.clean(ctx); err != nil {
 		return err
@@ -370,11 +372,11 @@ GRANT SELECT, INSERT, CREATE, ALTER, DROP, INDEX, REFERENCES, LOCK TABLES ON `+"
 GRANT SESSION_VARIABLES_ADMIN ON *.* TO '%[1]s'@'localhost'`, loader, password, strings.ReplaceAll(beside, "_", `\_`))); err != nil {
 		return fmt.Errorf("make the account that loads: %w", err)
 	}
-	// The full-text indexes are kept up while the rows come: to build one afterwards took MySQL 17 s of CPU time for 50,000
-	// posts, 11 s with innodb_ddl_buffer_size at 32 MB, where the load with it took 2.6 s, and 1.1 s without.
+	// The full-text indexes are kept up to date while the rows come: building one afterwards took MySQL 17 s of CPU time for
+	// 50,000 posts, or 11 s with innodb_ddl_buffer_size at 32 MB; the load with it took 2.6 s, and 1.1 s without.
 	var want contents
 	both, copying := errgroup.WithContext(ctx)
-	both.Go(func() (err error) { // what is copied does not change meanwhile
+	both.Go(func() (err error) { // the source does not change meanwhile
 		want, err = r.contents(copying)
 		return err
 	})
@@ -400,11 +402,11 @@ GRANT SESSION_VARIABLES_ADMIN ON *.* TO '%[1]s'@'localhost'`, loader, password, 
 }
 
 // contents are what two copies of the tables are compared by: their definitions, as text, and their rows, by MySQL's own
-// checksum. That counts the hidden column of an index on an expression too, which it finds different in each copy: where
-// there is such an index the rows are compared as text.
+// checksum. That includes the hidden column of an index on an expression, for which it differs in each copy: if
+// there is such an index, the rows are compared as text.
 type contents struct {
 	tables []Table
-	sums   [][]string // nothing where the rows are in tables
+	sums   [][]string // nothing if the rows are in tables
 }
 
 func (r rebuilt) contents(ctx context.Context) (c contents, err error) {
@@ -432,7 +434,7 @@ func checksums(schema string, tables []string) string {
 	return "CHECKSUM TABLE " + strings.Join(list, ", ")
 }
 
-// compare compares the tables beside the site's with those that they are copies of.
+// compare compares the tables beside the site's with the originals that they were copied from.
 func (d database) compare(ctx context.Context, r rebuilt, want contents) error {
 	options := []string{"--no-data"}
 	if want.sums == nil {
@@ -479,7 +481,7 @@ func (d database) compare(ctx context.Context, r rebuilt, want contents) error {
 	return nil
 }
 
-// clean removes what a restore works with on the site's server: its own, or what one that was killed has left.
+// clean removes a restore's working data from the site's server: its own, or that of a restore that was killed.
 func (d database) clean(ctx context.Context) error {
 	if _, err := d.SQL(ctx, "SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS "+beside+"; DROP USER IF EXISTS '"+loader+"'@'localhost'"); err != nil {
 		return fmt.Errorf("drop %s: %w", beside, err)
@@ -487,8 +489,8 @@ func (d database) clean(ctx context.Context) error {
 	return nil
 }
 
-// sweep removes what a restore that was killed has left, in the engine and on the site's server. One that is at work is left
-// alone: it holds the throw-away, which ends with it.
+// sweep removes what a killed restore has left, in the engine and on the site's server. It leaves a running restore
+// alone: that one holds the throw-away, which ends with it.
 func (d database) sweep(ctx context.Context) error {
 	err := wait.Until(ctx, 5*time.Second, wait.Often, func(ctx context.Context) error {
 		atWork, err := throwaway.Running(ctx, d.site, purpose)
@@ -511,7 +513,7 @@ func (d database) sweep(ctx context.Context) error {
 
 var errAtWork = errors.New("a restore is at work")
 
-// purpose names the throw-away of a restore, of which there is one at a time.
+// purpose names the throw-away of a restore; there is only one at a time.
 const purpose = "restore"
 
 // gtids is the set as SQL takes it; in older backups it begins with a plus.

@@ -17,19 +17,19 @@ import (
 	"oneserver/ctl/internal/throwaway"
 )
 
-// RestoreOptions say what is brought back.
+// RestoreOptions say what to restore.
 type RestoreOptions struct {
-	Dir  string // where the folders of the backups are
-	File string // one of them, or a file in it; none is the newest that fits
-	To   string // a moment; none is that of the backup
-	Key  string // a file with the secret key of age
+	Dir  string // the folder that holds the folders of the backups
+	File string // one of them, or a file in it; empty for the newest that fits
+	To   string // a moment; empty for that of the backup
+	Key  string // a file with the secret age key
 	Yes  bool   // do not ask
-	// Unsigned also takes a backup that is not signed where there is a key.
+	// Unsigned also accepts a backup without a signature when there is a key.
 	Unsigned bool
 }
 
 // unasked is the command that restores the same without asking: one that left something out would restore something else.
-// root is the repository's.
+// root is the repository's root.
 func (o RestoreOptions) unasked(root string) string {
 	command := "bin/oneserver restore --yes"
 	add := func(flag, value string) {
@@ -53,7 +53,7 @@ func (o RestoreOptions) unasked(root string) string {
 	return command
 }
 
-// next is the command for the backup that a restore should be followed by: encrypted, where this one was.
+// next is the command for the backup that should follow a restore: encrypted, if this one was.
 func (o RestoreOptions) next() string {
 	if o.Key != "" {
 		return "make backup KEY=…"
@@ -96,7 +96,7 @@ func choose(options RestoreOptions, here string, to time.Time) (Backup, error) {
 	if err != nil {
 		return Backup{}, err
 	}
-	if len(unreadable) > 0 { // which may be the newest
+	if len(unreadable) > 0 { // one of these may be the newest
 		return Backup{}, fmt.Errorf("%w; say which backup is meant with FILE=…, or take that one out of %s", errors.Join(unreadable...), options.Dir)
 	}
 	if len(all) == 0 {
@@ -110,8 +110,8 @@ func choose(options RestoreOptions, here string, to time.Time) (Backup, error) {
 	return b, err
 }
 
-// Restore brings the site's data back to a backup or to a moment: beside the site, which goes on meanwhile, and then, when
-// it has been compared, in its place.
+// Restore brings the site's data back to a backup or to a moment: it builds them beside the site, which goes on meanwhile,
+// compares them, and then puts them in place.
 func Restore(ctx context.Context, site *stack.Stack, in, out *os.File, options RestoreOptions) error {
 	say := terminal.NewTeller(out)
 	defer say.End()
@@ -185,7 +185,7 @@ func restore(ctx context.Context, site *stack.Stack, say *terminal.Teller, in, o
 		}
 		all = key.trusted(all, options.Unsigned, say.Say)
 		if err := d.archive(ctx, say, here, all, key.recipients); err != nil {
-			say.Say("warning: %v", err) // whether it matters for this moment is seen next
+			say.Say("warning: %v", err) // the next step finds out whether it matters for this moment
 		}
 		if p, err = prepare(ctx, say, b, all, to, key.identities); err != nil {
 			return false, err
@@ -256,7 +256,7 @@ func restore(ctx context.Context, site *stack.Stack, say *terminal.Teller, in, o
 	return true, nil
 }
 
-// createLike makes an empty schema, with the defaults of the site's.
+// createLike makes an empty schema with the defaults of the site's.
 func (d database) createLike(ctx context.Context, name string) error {
 	defaults, err := d.defaults(ctx)
 	if err != nil {
@@ -266,8 +266,8 @@ func (d database) createLike(ctx context.Context, name string) error {
 	return err
 }
 
-// swap moves the site's tables away and the restored ones into their place, in one statement: whoever reads sees the
-// ones or the others. It waits for transactions that are under way, and lets the site wait behind it, but not for long.
+// swap moves the site's tables away and the restored ones into their place, in one statement: a reader sees either
+// the old ones or the new. It waits for transactions that are under way, and the site waits behind it, but not for long.
 func (d database) swap(ctx context.Context) error {
 	rows, err := d.SQL(ctx, "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('"+schema+"', '"+beside+"') ORDER BY 1, 2")
 	if err != nil {
@@ -287,11 +287,11 @@ func (d database) swap(ctx context.Context) error {
 	if err := d.createLike(ctx, before); err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx) // from here on it is known whether it was done
+	ctx = context.WithoutCancel(ctx) // from here on it must be found out whether the swap was done
 	_, err = d.SQL(ctx, "SET SESSION lock_wait_timeout = 20; USE "+schema+"; RENAME TABLE "+strings.Join(append(away, back...), ", "))
 	if err != nil {
 		left, asking := d.SQL(ctx, "SELECT table_name FROM information_schema.tables WHERE table_schema = '"+beside+"'")
-		if asking == nil && len(left) == 0 { // it was done, and only its answer was lost
+		if asking == nil && len(left) == 0 { // it was done, and only the answer was lost
 			return nil
 		}
 		return fmt.Errorf("move the tables: %w", err)
@@ -299,7 +299,7 @@ func (d database) swap(ctx context.Context) error {
 	return nil
 }
 
-// migrate brings tables that are older than the release to what it needs.
+// migrate brings tables that are older than the release to the version that it needs.
 func (d database) migrate(ctx context.Context, say *terminal.Teller) error {
 	stray, err := d.SQL(ctx, "SELECT constraint_name FROM information_schema.referential_constraints WHERE constraint_schema = '"+schema+"' AND unique_constraint_schema <> '"+schema+"'")
 	if err != nil {
@@ -317,7 +317,7 @@ func (d database) migrate(ctx context.Context, say *terminal.Teller) error {
 	return nil
 }
 
-// Forget drops what the last restore has left of the data before it.
+// Forget drops what the last restore kept of the data before it.
 func Forget(ctx context.Context, site *stack.Stack, out *os.File) error {
 	d := database{site.Database(), site}
 	if err := d.sweep(ctx); err != nil {

@@ -13,21 +13,21 @@ import (
 	"strings"
 )
 
-// A checksum says that a file is as it was written; whoever changes the file can change the checksum too. A signature says
-// that who wrote it had the signing key. age alone does not: anybody can encrypt to a public key.
+// A checksum says that a file is as it was written, but anyone who changes the file can change the checksum too. A signature
+// says that its writer had the signing key. age alone does not: anybody can encrypt to a public key.
 //
-// The signing key follows from the secret key of age and leads to no other. So the secret key checks what it has signed,
-// and a server that makes backups needs only the signing key and the public key: it can open none.
+// The signing key is derived from the secret key of age and does not lead back to it. So the secret key checks what it has
+// signed, and a server that makes backups needs only the signing key and the public key: it can open none.
 
 const (
 	signatureFile = sumsFile + ".sig"
-	serverSuffix  = ".server"          // of the file with what a server needs of a key
-	signingPrefix = "ONESERVER-SIGN-1" // of the line with the signing key in it
+	serverSuffix  = ".server"          // of the file that holds what a server needs of a key
+	signingPrefix = "ONESERVER-SIGN-1" // of the line that holds the signing key
 	ofSums        = "oneserver backup 1\n"
 	ofLogs        = "oneserver binary logs 1\n"
 )
 
-// signingKey derives the signing key of a secret key of age.
+// signingKey derives the signing key from a secret key of age.
 func signingKey(identity fmt.Stringer) (ed25519.PrivateKey, error) {
 	seed, err := hkdf.Key(sha256.New, []byte(identity.String()), nil, "oneserver backup signing key 1", ed25519.SeedSize)
 	if err != nil {
@@ -36,7 +36,7 @@ func signingKey(identity fmt.Stringer) (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed(seed), nil
 }
 
-// signingLine is how a signing key stands in a file.
+// signingLine is the line of a signing key in a file.
 func signingLine(key ed25519.PrivateKey) string {
 	return signingPrefix + base64.RawURLEncoding.EncodeToString(key.Seed())
 }
@@ -59,7 +59,7 @@ func sign(key ed25519.PrivateKey, text string) string {
 	return base64.StdEncoding.EncodeToString(ed25519.Sign(key, []byte(text)))
 }
 
-// withSigners gives backups the keys that their lists of binary logs are checked and signed with.
+// withSigners gives backups the keys that check and sign their lists of binary logs.
 func withSigners(all []Backup, keys []ed25519.PrivateKey) []Backup {
 	for i := range all {
 		all[i].signers = keys
@@ -75,8 +75,8 @@ func (b Backup) signed() bool {
 
 var errUnsigned = errors.New("is not signed")
 
-// authenticate says why a backup is not one that the holder of one of the keys has made, the list of its binary logs
-// included. Only then do its checksums say anything about who wrote it; the files themselves are for verify and compare.
+// authenticate says why a backup, the list of its binary logs included, was not made by the holder of one of the keys. Only
+// if it was do its checksums say anything about the writer; verify and compare check the files themselves.
 func (b Backup) authenticate(keys []ed25519.PrivateKey) error {
 	sums, err := os.ReadFile(filepath.Join(b.Dir, sumsFile))
 	if err != nil {
@@ -102,7 +102,7 @@ func (b Backup) authenticate(keys []ed25519.PrivateKey) error {
 	return err
 }
 
-// logsText is what is signed of a list of binary logs: it belongs to this backup and to no other.
+// logsText is the part of a list of binary logs that is signed: it belongs to this backup and to no other.
 func (b Backup) logsText(logs Logs) (string, error) {
 	logs.Signature = ""
 	text, err := json.Marshal(logs)
@@ -116,8 +116,8 @@ func (b Backup) logsText(logs Logs) (string, error) {
 	return fmt.Sprintf("%s%x\n%s", ofLogs, sha256.Sum256(manifest), text), nil
 }
 
-// trusted returns those of the backups whose logs may continue another one: with a key, the ones that it has signed, ready
-// to be added to. unsigned also takes those that nobody has.
+// trusted returns those of the backups whose logs may continue another one: with a key, those that it has signed, ready
+// to be extended. unsigned also accepts those without a signature.
 func (k key) trusted(all []Backup, unsigned bool, warn func(string, ...any)) (some []Backup) {
 	if k.file == "" {
 		return all
@@ -132,7 +132,7 @@ func (k key) trusted(all []Backup, unsigned bool, warn func(string, ...any)) (so
 	return some
 }
 
-// trusts is authenticate for a restore that was given a key; unsigned lets one without a signature pass, and tells.
+// trusts is authenticate for a restore that was given a key; unsigned accepts a backup without a signature, and says so.
 func (k key) trusts(b Backup, unsigned bool, warn func(string, ...any)) error {
 	if k.file == "" {
 		return nil

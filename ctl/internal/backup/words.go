@@ -10,17 +10,17 @@ import (
 	"slices"
 )
 
-// Words are the full-text indexes of tables, as their definitions write them. To build them takes many times as long as all
-// else about a table, and nothing reads them in the throw-away: so a dump is loaded there without, and they come back with
-// the definition where the site is.
+// Words are the full-text indexes of tables, as their definitions write them. Building them takes many times as long as
+// everything else about a table, and nothing reads them in the throw-away: so a dump is loaded there without them, and they
+// return with the definition on the site's server.
 type words map[string][]string
 
 var (
 	tableBegins = regexp.MustCompile("^CREATE TABLE `(.+)` \\($")
-	fullText    = regexp.MustCompile("^  FULLTEXT KEY `[^`]+` \\(`[^`]+`(?:,`[^`]+`)*\\)(?: /\\*!50100 WITH PARSER `ngram` \\*/ )?$") // in these two forms; another one stays
+	fullText    = regexp.MustCompile("^  FULLTEXT KEY `[^`]+` \\(`[^`]+`(?:,`[^`]+`)*\\)(?: /\\*!50100 WITH PARSER `ngram` \\*/ )?$") // in these two forms; others stay
 )
 
-// without copies a dump and takes the full-text indexes out of the definitions, into the result.
+// without copies a dump and moves the full-text indexes from the definitions into the result.
 func without(dump io.Reader, to io.Writer) (words, error) {
 	taken := words{}
 	err := rewrite(dump, to, func(table string, lines []string) []string {
@@ -46,8 +46,8 @@ func (w words) with(dump io.Reader, to io.Writer) error {
 	})
 }
 
-// rewrite copies a dump with the lines of each definition, without the commas between them, changed. mysqldump writes each
-// INSERT in one line and a definition in many, of which no other begins as they do.
+// rewrite copies a dump and changes the lines of each definition, without the commas between them. mysqldump writes each
+// INSERT in one line and a definition in many, and no other statement of many lines begins like one.
 func rewrite(dump io.Reader, to io.Writer, change func(table string, lines []string) []string) error {
 	in, out := bufio.NewReaderSize(dump, 256<<10), bufio.NewWriterSize(to, 256<<10)
 	for whole := true; ; {
@@ -83,10 +83,10 @@ func rewrite(dump io.Reader, to io.Writer, change func(table string, lines []str
 	}
 }
 
-// maxDefinition is more than MySQL writes of one: what a damaged dump says costs no more memory.
+// maxDefinition is more than MySQL ever writes for one, so that a damaged dump costs no more memory.
 const maxDefinition = 16 << 20
 
-// definition reads the lines of one, up to and without that which ends it.
+// definition reads the lines of one, up to its last line but without it.
 func definition(in *bufio.Reader) (lines []string, end string, err error) {
 	var line []byte
 	for size := 0; size <= maxDefinition; {
