@@ -20,27 +20,27 @@ import (
 )
 
 const (
-	// stopWithin is more than compose.yaml gives MySQL to stop, and it starts in seconds.
+	// stopWithin is more than compose.yaml gives MySQL to stop; it starts in seconds.
 	stopWithin  = 2 * time.Minute
 	flushWithin = 20 * time.Second
-	// replacedWithin is for a MySQL to stop, where the Compose that replaces it has been told to.
+	// replacedWithin is how long MySQL may take to stop when a Compose that was told to replace it still runs.
 	replacedWithin = 20 * time.Second
-	fewPages       = 64 // that are written in no time
+	fewPages       = 64 // so few are written in no time
 )
 
-// ErrWentBack is a new start of the database that did not come about; what ran before runs again.
+// ErrWentBack means that a restart of the database failed; what ran before runs again.
 var ErrWentBack = errors.New("MySQL runs as before")
 
-// RestartOptions say when MySQL may be replaced by a release from which there is no way back.
+// RestartOptions say when MySQL may be replaced by a release that cannot be undone.
 type RestartOptions struct {
 	Force bool
-	// Backed says why there is no fresh backup of the server with this UUID; nil is that nobody can tell.
+	// Backed says why there is no fresh backup of the server with this UUID; nil if nobody can tell.
 	Backed func(ctx context.Context, uuid string) error
 }
 
-// RestartDatabase starts MySQL again, made anew where compose.yaml or its image has changed. The application holds
-// requests meanwhile, for at most ten seconds, so all is done beforehand that can be. A MySQL that refuses its new
-// settings does not replace the one that runs; one that accepts them and does not become healthy makes way for it again.
+// RestartDatabase restarts MySQL, and recreates it if compose.yaml or its image has changed. The application holds
+// requests meanwhile, for at most ten seconds, so everything possible is done beforehand. A MySQL that refuses its new
+// settings does not replace the running one; one that accepts them but does not become healthy makes way for it again.
 func RestartDatabase(ctx context.Context, running *stack.Stack, out io.Writer, options RestartOptions) error {
 	s, err := open(ctx, running, out)
 	if err != nil {
@@ -60,8 +60,8 @@ func RestartDatabase(ctx context.Context, running *stack.Stack, out io.Writer, o
 	return s.restartDatabase(ctx, db, changed, options)
 }
 
-// ChangeDatabase is RestartDatabase where a running MySQL is not as compose.yaml says. It comes before Compose itself would
-// replace it; of one that does not run it only tries the new settings.
+// ChangeDatabase calls RestartDatabase if the running MySQL differs from compose.yaml. It runs before Compose itself would
+// replace MySQL; if MySQL does not run, it only tries the new settings.
 func ChangeDatabase(ctx context.Context, running *stack.Stack, out io.Writer, options RestartOptions) error {
 	s, err := open(ctx, running, out)
 	if err != nil {
@@ -78,7 +78,7 @@ func ChangeDatabase(ctx context.Context, running *stack.Stack, out io.Writer, op
 	if err != nil || !changed {
 		return err
 	}
-	if !list[0].Running() { // Compose makes it anew, and a person watches
+	if !list[0].Running() { // Compose recreates it, and a person watches
 		if err := s.validate(ctx); err != nil {
 			return fmt.Errorf("%w; nothing was changed", err)
 		}
@@ -87,7 +87,7 @@ func ChangeDatabase(ctx context.Context, running *stack.Stack, out io.Writer, op
 	return s.restartDatabase(ctx, list[0], changed, options)
 }
 
-// databaseChanged says whether compose.yaml or the image differ from what a container was made of.
+// databaseChanged says whether compose.yaml or the image differ from those that a container was made from.
 func (s *site) databaseChanged(ctx context.Context, db docker.Container) (bool, error) {
 	hashes, err := s.ConfigHashes(ctx)
 	if err != nil {
@@ -156,12 +156,12 @@ func (s *site) restartDatabase(ctx context.Context, db docker.Container, changed
 	return errors.Join(err, s.goBack(ctx))
 }
 
-// recreate is the Compose command that makes db as it is described.
+// recreate is the Compose command that recreates db as described.
 func (s *site) recreate() []string {
 	return []string{"up", "--detach", "--no-deps", "--no-build", "--pull", "never", "db"}
 }
 
-// awaitDatabase waits until MySQL is healthy. One that was made anew and ends again and again is not waited for.
+// awaitDatabase waits until MySQL is healthy. It gives up on one that was recreated and ends again and again.
 func (s *site) awaitDatabase(ctx context.Context, anew bool) error {
 	return wait.Until(ctx, stopWithin, wait.Often, func(ctx context.Context) error {
 		list, err := s.Containers(ctx, "db")
@@ -179,14 +179,14 @@ func (s *site) awaitDatabase(ctx context.Context, anew bool) error {
 	})
 }
 
-// tooOften is how often a MySQL may end as it starts until it is given up: it needs everything a first time only.
+// tooOften is how often a MySQL may end while it starts before it is given up: it needs everything a first time only.
 const tooOften = 3
 
-// validate has the MySQL that would be started read its settings, with nothing of the data and nothing in its way.
+// validate makes the MySQL that would be started read its settings, without touching the data or the running MySQL.
 func (s *site) validate(ctx context.Context) error {
 	var flags []string
 	for _, flag := range s.project.Services["db"].Command {
-		flags = append(flags, strings.ReplaceAll(flag, "$$", "$")) // as Compose writes it
+		flags = append(flags, strings.ReplaceAll(flag, "$$", "$")) // Compose doubles them
 	}
 	if len(flags) > 0 && !strings.HasPrefix(flags[0], "-") {
 		flags = flags[1:] // mysqld
@@ -199,8 +199,8 @@ func (s *site) validate(ctx context.Context) error {
 	return nil
 }
 
-// firstError is the first error in what mysqld has said, without its time and number: the others come of it. Where there is
-// none, it is all of it.
+// firstError is the first error in mysqld's output, without its time and number: the others follow from it. If there is
+// none, it is the whole output.
 func firstError(said string) string {
 	if match := errorLine.FindStringSubmatch(said); match != nil {
 		return match[1]
@@ -210,10 +210,10 @@ func firstError(said string) string {
 
 var errorLine = regexp.MustCompile(`(?m)^.*\[ERROR\](?: \[MY-\d+\])?(?: \[\w+\])? (.+)$`)
 
-// judge says whether there is a way back from the image that db would have next: MySQL goes back to an earlier release of
-// the same series, 9.7.5 to 9.7.4, and not to another series, as it has changed the data then.
+// judge says whether there is a way back from the image that db would have next: MySQL can go back to an earlier release of
+// the same series, from 9.7.5 to 9.7.4, but not to another series, which would find the data changed.
 func (s *site) judge(ctx context.Context, db docker.Container, options RestartOptions) (wayBack bool, err error) {
-	now, err := s.mysqlIn(ctx, db.Image) // one that runs and is not healthy cannot be asked
+	now, err := s.mysqlIn(ctx, db.Image) // one that runs but is not healthy cannot be asked
 	if err != nil {
 		return false, err
 	}
@@ -244,7 +244,7 @@ func (s *site) judge(ctx context.Context, db docker.Container, options RestartOp
 	return false, nil
 }
 
-// mysqlRelease is a release of MySQL, 9.7.4, and its series, 9.7.
+// mysqlRelease matches a release of MySQL, such as 9.7.4, and its series, such as 9.7.
 type mysqlRelease struct {
 	text   string
 	series docker.Version
@@ -252,7 +252,7 @@ type mysqlRelease struct {
 
 func (r mysqlRelease) String() string { return r.text }
 
-// mysqlIn is the release of MySQL in an image.
+// mysqlIn returns the release of MySQL in an image.
 func (s *site) mysqlIn(ctx context.Context, image string) (r mysqlRelease, err error) {
 	said, err := s.docker(ctx, "run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--tmpfs", "/var/lib/mysql", "--entrypoint", "mysqld", image, "--version")
 	if err != nil {
@@ -267,11 +267,11 @@ func (s *site) mysqlIn(ctx context.Context, image string) (r mysqlRelease, err e
 
 var version = regexp.MustCompile(`\d+\.\d+\.\d+`)
 
-// before names the note of how the last MySQL ran: a container that is made and never started, so that the image stays too.
+// before names the note of how the last MySQL ran: a container that is created but never started, so that the image stays too.
 func (s *site) before() string { return s.project.Name + "-db-before" }
 
-// The labels of the note: which container it is of, and whether that was healthy. Of one that was not, no more is wanted
-// than that it runs.
+// The labels of the note: which container it describes, and whether that one was healthy. If it was not, the new one only
+// has to run.
 const (
 	wasID      = "oneserver.container"
 	wasHealthy = "oneserver.healthy"
@@ -296,7 +296,7 @@ func (s *site) forget(ctx context.Context) error {
 	return err
 }
 
-// finishRestart does what a restart-db that was cut off has left to do: where the MySQL that it made is not healthy, the one
+// finishRestart does what an interrupted restart-db has left to do: if the MySQL that it made is not healthy, the one
 // before comes back.
 func (s *site) finishRestart(ctx context.Context) error {
 	if cutOff, err := s.restartCutOff(ctx); err != nil || !cutOff {
@@ -307,7 +307,7 @@ func (s *site) finishRestart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(list) == 0 { // it was taken away meanwhile, the data too maybe
+	if len(list) == 0 { // it was removed meanwhile, perhaps with the data
 		return s.forget(ctx)
 	}
 	if len(list) == 1 && list[0].State.Status != "exited" && list[0].State.Status != "created" {
@@ -324,19 +324,19 @@ func (s *site) finishRestart(ctx context.Context) error {
 	}
 	err = s.goBack(ctx)
 	if errors.Is(err, ErrWentBack) && len(list) == 1 && list[0].ConfigHash() != hashes["db"] {
-		return nil // compose.yaml has been mended since
+		return nil // compose.yaml has been fixed since
 	}
 	return err
 }
 
-// replaced returns the containers of db once the noted one is no more among them: the Compose that was to replace it goes on
-// where its restart-db was killed. Where none comes, it had not been told to yet.
+// replaced returns the containers of db once the noted one is no longer among them: if restart-db was killed, the Compose
+// that was to replace it goes on. If no other container comes, Compose had not been told to replace it yet.
 func (s *site) replaced(ctx context.Context) ([]docker.Container, error) {
 	note, err := s.note(ctx)
 	if err != nil {
 		return nil, err
 	}
-	// an error is one that remains, and the list says it
+	// if there was an error, it persists, and the list shows it
 	_ = wait.Until(ctx, replacedWithin, wait.Often, func(ctx context.Context) error {
 		list, err := s.Containers(ctx, "db")
 		if err == nil && (len(list) != 1 || list[0].ID == note.Config.Labels[wasID]) {
@@ -347,14 +347,14 @@ func (s *site) replaced(ctx context.Context) ([]docker.Container, error) {
 	return s.Containers(ctx, "db")
 }
 
-// restartCutOff says whether a restart-db has noted the MySQL before and not come to its end.
+// restartCutOff says whether a restart-db noted the previous MySQL but did not finish.
 func (s *site) restartCutOff(ctx context.Context) (bool, error) {
 	noted, err := s.docker(ctx, "ps", "--all", "--quiet", "--filter", "name=^/?"+regexp.QuoteMeta(s.before())+"$")
 	return strings.TrimSpace(noted) != "", err
 }
 
-// goBack makes db as it is noted: its image, flags, user and memory; what else compose.yaml says of it stays as it says now.
-// It succeeds with ErrWentBack.
+// goBack recreates db as it is noted: its image, flags, user and memory; everything else follows the present compose.yaml.
+// If it succeeds, it returns ErrWentBack.
 func (s *site) goBack(ctx context.Context) error {
 	s.tell.Say("going back to the MySQL before")
 	err := s.comeBack(ctx)
@@ -417,7 +417,7 @@ func (s *site) comeBack(ctx context.Context) error {
 	return s.awaitDatabase(ctx, true)
 }
 
-// flush has MySQL write the pages that it would else write while it stops. The setting goes with the restart.
+// flush makes MySQL write the pages now that it would otherwise write while it stops. The restart resets the setting.
 func (s *site) flush(ctx context.Context, db docker.Container) error {
 	mysql := s.DatabaseIn(db.ID)
 	if _, err := mysql.SQL(ctx, "SET GLOBAL innodb_max_dirty_pages_pct_lwm = 0, innodb_max_dirty_pages_pct = 0"); err != nil {

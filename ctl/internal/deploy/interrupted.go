@@ -12,28 +12,28 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// An interruption is what a command that was killed half-way has left of a deploy, a rollback, a reload or a restart of the
+// An interruption is what a killed command has left half-done of a deploy, a rollback, a reload or a restart of the
 // database.
 type interruption struct {
-	routing routing // where web has addresses in the place of app's name
-	reload  bool    // whether a configuration of Nginx was put into place, and perhaps never taken over
-	// kept are the replicas that serve, or shall, and spare those beside them: not yet, or no more, of use
+	routing routing // set if web has addresses instead of app's name
+	reload  bool    // whether a configuration of Nginx was put in place, and perhaps never adopted
+	// kept are the replicas that serve, or will, and spare those beside them: not needed yet, or no longer
 	kept, spare []docker.Container
-	throwaways  []string // ids of containers that were to live for one command
-	flushing    bool     // whether MySQL writes every page at once, ahead of a restart that has not come
-	restart     bool     // whether MySQL was being made anew
-	locked      bool     // whether somebody has the lock: the command is not dead
+	throwaways  []string // ids of containers that were to live for one command only
+	flushing    bool     // whether MySQL writes every page at once, ahead of a restart that has not happened
+	restart     bool     // whether MySQL was being recreated
+	locked      bool     // whether somebody holds the lock: then the command is not dead
 }
 
 func (i interruption) none() bool {
 	return !i.routing.pinned() && !i.reload && len(i.spare) == 0 && len(i.throwaways) == 0 && !i.flushing && !i.restart
 }
 
-// ours is the label of containers that a command runs for a moment, with its project's name.
+// ours is the label, with the project's name, of containers that a command runs for a moment.
 const ours = "oneserver.deploy"
 
-// Recover puts right what a command that was killed has left. Every command that changes the site begins with it. What
-// cannot be put right is told on out and no error, since the command that follows may mend that too.
+// Recover repairs what a killed command has left. Every command that changes the site begins with it. If
+// something cannot be repaired, it prints that to out and returns no error, since the command that follows may repair it too.
 func Recover(ctx context.Context, running *stack.Stack, out io.Writer) error {
 	err := recoverLocked(ctx, running, out)
 	switch {
@@ -70,7 +70,7 @@ func recoverLocked(ctx context.Context, running *stack.Stack, out io.Writer) err
 	return s.recover(ctx)
 }
 
-// recover is Recover for who has the lock.
+// recover is Recover for a caller that holds the lock.
 func (s *site) recover(ctx context.Context) error {
 	found, err := s.interruption(ctx)
 	if err != nil || found.none() {
@@ -83,7 +83,7 @@ func (s *site) recover(ctx context.Context) error {
 	return nil
 }
 
-// interruption looks for what was left.
+// interruption looks for leftovers.
 func (s *site) interruption(ctx context.Context) (found interruption, err error) {
 	conf, err := s.inWeb(ctx, "", `cd /run/nginx && exec 9>deploy.lock && { flock --nonblock 9 || echo "# locked"; } &&
 		{ [ ! -d next ] || echo "# next"; } && { [ ! -f routing.conf ] || cat routing.conf; }`)
@@ -92,7 +92,7 @@ func (s *site) interruption(ctx context.Context) (found interruption, err error)
 	}
 	found.routing = parseRouting(conf)
 	found.locked, found.reload = strings.Contains(conf, "# locked\n"), strings.Contains(conf, "# next\n")
-	all, err := s.Containers(ctx) // of all services, at the price of one
+	all, err := s.Containers(ctx) // of all services, for the cost of one
 	if err != nil {
 		return found, err
 	}
@@ -122,8 +122,8 @@ func (s *site) interruption(ctx context.Context) (found interruption, err error)
 	return found, err
 }
 
-// tellApart tells the replicas that serve from those that a deploy has left beside them. Where nothing is pinned, as after a
-// start of web, and there are two releases, the new one has passed its trial if it was said at its end which one it is to be.
+// tellApart tells the replicas that serve from those that a deploy has left beside them. If nothing is pinned, as after a
+// start of web, and there are two releases, the new one has passed its trial if it got its name as the release to serve.
 func tellApart(apps []docker.Container, to routing, decided string) (kept, spare []docker.Container) {
 	serving := to.servers
 	if to.onTrial() {
@@ -135,7 +135,7 @@ func tellApart(apps []docker.Container, to routing, decided string) (kept, spare
 			live = append(live, c)
 		}
 	}
-	if len(live) == 0 { // nobody is in anybody's way
+	if len(live) == 0 { // nothing gets in the way
 		return nil, nil
 	}
 	for _, c := range live {
@@ -157,7 +157,7 @@ func tellApart(apps []docker.Container, to routing, decided string) (kept, spare
 	return kept, without(apps, kept)
 }
 
-// beside returns the replicas that are none of these.
+// beside returns the replicas that are not among these.
 func (s *site) beside(ctx context.Context, these []docker.Container) ([]docker.Container, error) {
 	all, err := s.Containers(ctx, "app")
 	return without(all, these), err
@@ -168,7 +168,7 @@ func without(all, some []docker.Container) []docker.Container {
 	return slices.DeleteFunc(slices.Clone(all), func(c docker.Container) bool { return slices.Contains(known, c.ID) })
 }
 
-// putRight leaves the release serving that serves, alone and found by its name.
+// putRight leaves the serving release running, alone and found by its name.
 func (s *site) putRight(ctx context.Context, found interruption) error {
 	if len(found.throwaways) > 0 {
 		if _, err := s.docker(ctx, append([]string{"rm", "--force"}, found.throwaways...)...); err != nil {
@@ -210,7 +210,7 @@ func (s *site) putRight(ctx context.Context, found interruption) error {
 }
 
 // nameImages gives the images the names that they have when a deploy ends: the newest of the kept releases is the one that
-// serves, and so is what the next start takes, unless another was built since.
+// serves, and so the one that the next start takes, unless another was built since.
 func (s *site) nameImages(ctx context.Context, kept, spare []docker.Container) error {
 	serves, other := kept[len(kept)-1], spare[len(spare)-1]
 	if serves.Image == other.Image {
@@ -235,8 +235,8 @@ func (s *site) nameImages(ctx context.Context, kept, spare []docker.Container) e
 	return s.tag(ctx, serves.Image, s.image())
 }
 
-// isFlushing says whether a restart of the database has told MySQL to write its pages ahead and was then killed. A database
-// that is away has nothing to tell: the setting goes with it.
+// isFlushing says whether a restart of the database was killed after it had told MySQL to write its pages ahead. A stopped
+// database needs no question: the setting does not survive it.
 func (s *site) isFlushing(ctx context.Context, db []docker.Container) (bool, error) {
 	if len(db) != 1 || !db[0].Healthy() {
 		return false, nil
@@ -254,14 +254,14 @@ func (s *site) stopFlushing(ctx context.Context) error {
 	return err
 }
 
-// drain stops containers in good order and removes them.
+// drain stops containers gracefully and removes them.
 func (s *site) drain(ctx context.Context, list []docker.Container) error {
 	if len(list) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, drainWithin)
 	defer cancel()
-	// That another has removed one meanwhile is what was wanted.
+	// if another command has removed one meanwhile, all the better
 	if _, err := s.Output(ctx, append([]string{"stop"}, ids(list)...)...); err != nil && !docker.Gone(err) {
 		return err
 	}

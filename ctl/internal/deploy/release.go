@@ -21,14 +21,14 @@ import (
 // Bounds of a release.
 const (
 	readyWithin   = time.Minute      // from its start until it is healthy
-	drainWithin   = time.Minute      // compose.yaml gives each 20 s
-	migrateWithin = 31 * time.Minute // the application's own bound for all migrations, and a little
-	maxReplicas   = 4                // services/app/mysql/db.go does the sum, with those of before beside them
-	backWithin    = 2 * time.Minute  // to leave the site as it was found, or to finish what cannot be taken back
+	drainWithin   = time.Minute      // compose.yaml gives each of them 20 s
+	migrateWithin = 31 * time.Minute // the application's own bound for all migrations, plus a little
+	maxReplicas   = 4                // services/app/mysql/db.go does the sum, including the previous ones beside them
+	backWithin    = 2 * time.Minute  // to leave the site as it was found, or to finish what cannot be undone
 )
 
-// Deploy builds the application anew and puts it in the place of what runs, with as many replicas or with another number.
-// A release that fails is taken away again; the one before it never stopped serving.
+// Deploy builds the application and replaces the running release with it, with as many replicas or with another number.
+// A release that fails is removed again; the previous one never stops serving.
 func Deploy(ctx context.Context, running *stack.Stack, out *os.File, replicas int) error {
 	if replicas < 0 || replicas > maxReplicas {
 		return fmt.Errorf("%d replicas: there can be 1 to %d", replicas, maxReplicas)
@@ -68,8 +68,8 @@ func Deploy(ctx context.Context, running *stack.Stack, out *os.File, replicas in
 	})
 }
 
-// Rollback puts an earlier release in its place again: the one before this, or the one that to names. Its tables are those of
-// now, since no migration is undone: where one has taken away what it uses there is no way back.
+// Rollback returns to an earlier release: the one before this, or the one that to names. The tables stay as they are
+// now, since no migration is undone: if one has removed what the release uses, there is no way back.
 func Rollback(ctx context.Context, running *stack.Stack, out io.Writer, to string) error {
 	r, done, err := begin(ctx, running, out, 0)
 	if err != nil {
@@ -91,7 +91,7 @@ func Rollback(ctx context.Context, running *stack.Stack, out io.Writer, to strin
 	return r.replaceWith(ctx, next.ID)
 }
 
-// Release puts an image that is built already in the place of what runs.
+// Release replaces the running release with an image that is already built.
 func Release(ctx context.Context, running *stack.Stack, out io.Writer, image string) error {
 	r, done, err := begin(ctx, running, out, 0)
 	if err != nil {
@@ -111,20 +111,20 @@ func (r *release) replaceWith(ctx context.Context, image string) error {
 	})
 }
 
-// release is one that takes the place of another.
+// release is the replacement of one release by another.
 type release struct {
 	*site
 	old      []docker.Container // what serves now
 	running  string             // the id of its image
-	before   []kept             // the releases that there are
-	replicas int                // how many there shall be
-	// oneShots says that secrets and migrate were made anew, of the new image
+	before   []kept             // the existing releases
+	replicas int                // how many there will be
+	// oneShots says that secrets and migrate were recreated from the new image
 	oneShots bool
-	// serves says that the new release does: from here on there is no way back but a rollback
+	// serves says that the new release serves: from here on, only a rollback leads back
 	serves bool
 }
 
-// begin puts right what a command that was killed has left, and looks at what runs. It holds the lock until done is called.
+// begin repairs what a killed command has left, and looks at what runs. It holds the lock until done is called.
 func begin(ctx context.Context, running *stack.Stack, out io.Writer, replicas int) (r *release, done func(), err error) {
 	s, err := find(ctx, running, out)
 	if err != nil {
@@ -168,7 +168,7 @@ func (r *release) look(ctx context.Context) error {
 	return nil
 }
 
-// isCurrent says whether what runs is what would be started.
+// isCurrent says whether the running release is the one that would be started.
 func (r *release) isCurrent(ctx context.Context) (bool, error) {
 	here, err := r.Images(ctx, r.image())
 	if err != nil {
@@ -189,7 +189,7 @@ func (r *release) isCurrent(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// judgeMigrations refuses a release that would take from the running one what it uses, and says what it would do otherwise.
+// judgeMigrations refuses a release that would remove what the running one uses; otherwise it says what it would do.
 func (r *release) judgeMigrations(ctx context.Context) error {
 	pending, err := migration.Pending(ctx, r.Stack, ours+"="+r.project.Name)
 	if err != nil || len(pending) == 0 {
@@ -211,7 +211,7 @@ func (r *release) judgeMigrations(ctx context.Context) error {
 	return nil
 }
 
-// settle lets a release take place, and leaves the images and the one-shots as they were where it does not.
+// settle completes a release, and if it fails, leaves the images and the one-shots as they were.
 func (r *release) settle(ctx context.Context, work func() error) error {
 	err := work()
 	if err == nil || r.serves {
@@ -230,14 +230,14 @@ func (r *release) settle(ctx context.Context, work func() error) error {
 			return errors.Join(err, failed)
 		}
 	}
-	if failed := r.removeUnnamed(ctx); failed != nil { // what was built
+	if failed := r.removeUnnamed(ctx); failed != nil { // the image that was built
 		return errors.Join(err, failed)
 	}
 	return fmt.Errorf("%w\nthe release that ran before is serving as before", err)
 }
 
-// runOneShots makes secrets and migrate of the image that app has now and waits for them, as `docker compose up` would;
-// a later `up` then finds nothing to make anew.
+// runOneShots recreates secrets and migrate from app's present image and waits for them, as `docker compose up` would;
+// a later `up` then finds nothing to recreate.
 func (r *release) runOneShots(ctx context.Context) error {
 	r.oneShots = true
 	if _, err := r.composeWithin(ctx, time.Minute, "up", "--detach", "--no-deps", "--no-build", "secrets", "migrate"); err != nil {
@@ -264,7 +264,7 @@ func (r *release) runOneShots(ctx context.Context) error {
 	return nil
 }
 
-// replace migrates, starts the image that app has now beside what runs, and lets it take over.
+// replace migrates, starts app's present image beside what runs, and lets it take over.
 func (r *release) replace(ctx context.Context) error {
 	if err := r.runOneShots(ctx); err != nil {
 		return err
@@ -276,7 +276,7 @@ func (r *release) replace(ctx context.Context) error {
 	}
 	r.serves = true
 
-	// To stop half-way would leave more behind than to go on.
+	// Stopping half-way would leave more behind than going on.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backWithin)
 	defer cancel()
 	r.tell.Say("the new release serves")
@@ -291,14 +291,14 @@ func (r *release) replace(ctx context.Context) error {
 	return nil
 }
 
-// takeOver starts the new release and lets visitors have it, with the old one behind it at first. It returns when the new
+// takeOver starts the new release and sends visitors to it, with the old one behind it at first. It returns when the new
 // one alone serves.
 func (r *release) takeOver(ctx context.Context) (fresh []docker.Container, err error) {
 	old, err := r.replicasOf(r.old)
 	if err != nil {
 		return nil, err
 	}
-	// From here on Nginx asks nobody who is not named to it: Docker's DNS names a replica as soon as it starts.
+	// From here on Nginx asks only the replicas named to it: Docker's DNS names a replica as soon as it starts.
 	if err := r.route(ctx, routing{servers: old}, true); err != nil {
 		return nil, err
 	}
@@ -314,7 +314,7 @@ func (r *release) takeOver(ctx context.Context) (fresh []docker.Container, err e
 	if err := r.ready(ctx, fresh); err != nil {
 		return nil, err
 	}
-	if fresh, err = r.fresh(ctx); err != nil { // with their addresses
+	if fresh, err = r.fresh(ctx); err != nil { // now with their addresses
 		return nil, err
 	}
 	if err := r.ask(ctx, fresh); err != nil {
@@ -333,8 +333,8 @@ func (r *release) takeOver(ctx context.Context) (fresh []docker.Container, err e
 		return nil, err
 	}
 	r.tell.Say("it has passed its trial")
-	// Named before it serves alone: whoever finds both releases, and no routing, then knows which it is to be.
-	if fresh[0].Image != r.running { // where only the number of replicas has changed, the release before stays that
+	// Name it before it serves alone: a command that finds both releases, and no routing, then knows which one is to serve.
+	if fresh[0].Image != r.running { // if only the number of replicas has changed, the release before stays the same
 		if err := r.keep(ctx, r.running, unknown); err != nil {
 			return nil, err
 		}
@@ -380,7 +380,7 @@ func (r *release) ready(ctx context.Context, fresh []docker.Container) error {
 	return err
 }
 
-// giveUp takes the new release away, also after Ctrl-C, and leaves the old one as it was found.
+// giveUp removes the new release, even after Ctrl-C, and leaves the old one as it was found.
 func (r *release) giveUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backWithin)
 	defer cancel()

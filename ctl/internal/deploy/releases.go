@@ -19,24 +19,24 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// keptReleases is how many releases stay, with the one that serves.
+// keptReleases is how many releases stay, including the one that serves.
 const keptReleases = 5
 
-// kept is an image that has served this project and stays. Its names in the application's repository say so:
+// kept is an image that has served this project and stays. Its names in the application's repository have the form:
 //
 //	oneserver-app:PROJECT.TIME.COMMIT
 //
-// with the moment when it began to serve, the last time that it did. So the newest is the one that serves, and the one before it
-// is where a rollback goes. The project is in it since several copies of the stack can share an engine.
+// with the moment when it last began to serve. So the newest is the one that serves, and a rollback goes to the one before
+// it. The project is in the name because several copies of the stack can share an engine.
 type kept struct {
 	ID     string
 	Since  time.Time
-	Commit string // that it was built from; unknown where nobody could say
+	Commit string // that it was built from; unknown if nobody could say
 	names  []string
 }
 
 const (
-	sinceLayout = "20060102T150405.000" // the point is a hyphen in a name, where a point is between two fields
+	sinceLayout = "20060102T150405.000" // the point is a hyphen in a name, which has points between its fields
 	unknown     = "unknown"
 )
 
@@ -48,7 +48,8 @@ func repository(image string) string {
 	return image
 }
 
-// parseKept reads `docker image ls` with the id and the tag of each image of a repository; the newest release comes first.
+// parseKept reads `docker image ls` with the id and the tag of each image of a repository; it returns the newest release
+// first.
 func parseKept(listed, project string) []kept {
 	var all []kept
 	for line := range strings.Lines(listed) {
@@ -66,7 +67,7 @@ func parseKept(listed, project string) []kept {
 			all = append(all, kept{ID: id})
 			i = len(all) - 1
 		}
-		if one := &all[i]; since.After(one.Since) { // another name is what was left when it got its newest
+		if one := &all[i]; since.After(one.Since) { // the older name was left over when it got its newest
 			one.Since, one.Commit = since, fields[2]
 		}
 		all[i].names = append(all[i].names, tag)
@@ -84,7 +85,7 @@ func (s *site) kept(ctx context.Context) ([]kept, error) {
 	return parseKept(out, s.project.Name), nil
 }
 
-// decided is the id of the image that was last said to serve; empty where there is none.
+// decided is the id of the image that was last named as the one to serve; empty if there is none.
 func (s *site) decided(ctx context.Context) (string, error) {
 	all, err := s.kept(ctx)
 	if err != nil || len(all) == 0 {
@@ -93,7 +94,7 @@ func (s *site) decided(ctx context.Context) (string, error) {
 	return all[0].ID, nil
 }
 
-// keep notes that an image serves from now on. The commit counts where it is a new one.
+// keep notes that an image serves from now on. The commit counts if the image is new.
 func (s *site) keep(ctx context.Context, image, commit string) error {
 	all, err := s.kept(ctx)
 	if err != nil {
@@ -129,7 +130,7 @@ func (s *site) untag(ctx context.Context, names []string) error {
 	return nil
 }
 
-// keepAsBefore gives the releases the names that they had.
+// keepAsBefore gives the releases their previous names.
 func (s *site) keepAsBefore(ctx context.Context, before []kept) error {
 	now, err := s.kept(ctx)
 	if err != nil {
@@ -159,7 +160,7 @@ func (s *site) keepAsBefore(ctx context.Context, before []kept) error {
 	return nil
 }
 
-// KeepAsNow returns what makes the kept releases those of now again, for a drill that puts others in their place.
+// KeepAsNow returns a function that restores the present kept releases, for a drill that replaces them with others.
 func KeepAsNow(ctx context.Context, running *stack.Stack) (putBack func(context.Context) error, err error) {
 	s, err := open(ctx, running, io.Discard)
 	if err != nil {
@@ -169,7 +170,7 @@ func KeepAsNow(ctx context.Context, running *stack.Stack) (putBack func(context.
 	return func(ctx context.Context) error { return s.keepAsBefore(ctx, before) }, err
 }
 
-// Keep notes the release that `make up` has started, and removes what is of no use any more.
+// Keep notes the release that `make up` has started, and removes what is no longer of use.
 func Keep(ctx context.Context, running *stack.Stack, out io.Writer) error {
 	s, err := open(ctx, running, out)
 	if err != nil {
@@ -190,7 +191,7 @@ func Keep(ctx context.Context, running *stack.Stack, out io.Writer) error {
 	return nil
 }
 
-// commit says what the working tree holds, as a tag may say it.
+// commit describes the content of the working tree in a form that fits a tag.
 func (s *site) commit(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, stack.Brief)
 	defer cancel()
@@ -202,8 +203,8 @@ func (s *site) commit(ctx context.Context) string {
 	return strings.TrimSpace(string(out))
 }
 
-// tidy removes the releases beyond those that stay, what was built for this project and has no name any more, and what of the
-// build cache is beyond its bound. What fails of it is only told: the release serves, and the next one tries again.
+// tidy removes the releases beyond those that stay, unnamed images that were built for this project, and the part of the
+// build cache beyond its bound. It only reports failures: the release serves, and the next one tries again.
 func (s *site) tidy(ctx context.Context) {
 	remove := func() error {
 		all, err := s.kept(ctx)
@@ -227,14 +228,14 @@ func (s *site) tidy(ctx context.Context) {
 	}
 }
 
-// removeUnnamed removes the images that Compose built for this project, as their label says, that have lost their name to a
-// newer one and run nowhere.
+// removeUnnamed removes the images that Compose built for this project, as their label says, if they have lost their name to
+// a newer one and no container uses them.
 func (s *site) removeUnnamed(ctx context.Context) error {
 	_, err := s.docker(ctx, "image", "prune", "--force", "--filter", "label=com.docker.compose.project="+s.project.Name)
 	return err
 }
 
-// migrationsOf asks releases which migrations they have; one that cannot say has none.
+// migrationsOf asks releases which migrations they have; a release that cannot say counts as having none.
 func (s *site) migrationsOf(ctx context.Context, all []kept) (map[string][]migration.Migration, error) {
 	lists := make([][]migration.Migration, len(all))
 	var asking sync.WaitGroup
@@ -244,7 +245,7 @@ func (s *site) migrationsOf(ctx context.Context, all []kept) (map[string][]migra
 			out, err := s.docker(ctx, "run", "--rm", "--label", ours+"="+s.project.Name, "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL",
 				"--security-opt", "no-new-privileges", "--user", s.project.Services["migrate"].User, "--log-driver", "none", app, "migrations")
 			if err != nil || json.Unmarshal([]byte(out), &lists[i]) != nil {
-				lists[i] = nil // it is from before there was such a command
+				lists[i] = nil // it is from before this command existed
 			}
 		})
 	}
@@ -259,7 +260,7 @@ func (s *site) migrationsOf(ctx context.Context, all []kept) (map[string][]migra
 // short is the release's name for people.
 func (k kept) short() string { return strings.TrimPrefix(k.ID, "sha256:")[:12] }
 
-// between are the migrations that a release does not have and another of the kept ones has, which have all served.
+// between are the migrations that a release lacks and another kept release has; all kept ones have served.
 func between(k kept, all []kept, of map[string][]migration.Migration) (list []migration.Migration) {
 	seen := map[int64]bool{}
 	for _, m := range of[k.ID] {
@@ -277,7 +278,7 @@ func between(k kept, all []kept, of map[string][]migration.Migration) (list []mi
 	return list
 }
 
-// obstacle says why there is no way back to a release: what a later migration has taken away.
+// obstacle says why there is no way back to a release: what a later migration has removed.
 func obstacle(k kept, all []kept, of map[string][]migration.Migration) string {
 	for _, m := range between(k, all, of) {
 		if why := m.Contract(); why != "" {
@@ -287,7 +288,7 @@ func obstacle(k kept, all []kept, of map[string][]migration.Migration) string {
 	return ""
 }
 
-// PrintReleases lists the releases that there are, the newest first.
+// PrintReleases lists the existing releases, the newest first.
 func PrintReleases(ctx context.Context, running *stack.Stack, out io.Writer) error {
 	s, err := open(ctx, running, out)
 	if err != nil {
@@ -330,9 +331,9 @@ func printReleases(out io.Writer, all []kept, of map[string][]migration.Migratio
 	return table.Flush()
 }
 
-// migrated names what a release brought beyond what the others had that were there before it.
+// migrated names the migrations that a release added to those of the releases before it.
 func migrated(k kept, all []kept, of map[string][]migration.Migration) string {
-	var fewer []kept // with less
+	var fewer []kept // those with fewer
 	for _, other := range all {
 		if len(of[other.ID]) < len(of[k.ID]) && len(of[other.ID]) > 0 {
 			fewer = append(fewer, other)
@@ -356,7 +357,7 @@ func migrated(k kept, all []kept, of map[string][]migration.Migration) string {
 	return strings.Join(files, ", ")
 }
 
-// goal is the release that a rollback goes to: the one before, or the one that is named by the beginning of its name or commit.
+// goal is the release that a rollback goes to: the previous one, or the one whose name or commit begins as given.
 func goal(all []kept, running, to string) (kept, error) {
 	if to == "" {
 		i := slices.IndexFunc(all, func(k kept) bool { return k.ID != running })

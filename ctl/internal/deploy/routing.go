@@ -14,14 +14,14 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// A routing says which replicas of the application Nginx passes requests to; the zero value is all that Docker's DNS names,
-// ready or not.
+// A routing says which replicas of the application Nginx passes requests to; the zero value means all that Docker's DNS
+// names, ready or not.
 type routing struct {
 	servers []replica
-	backups []replica // asked where the servers fail
+	backups []replica // asked if the servers fail
 }
 
-// A replica is a container by its id, and where it is: addresses change hands when containers start anew.
+// A replica is a container's id and its address: addresses change hands when containers restart.
 type replica struct {
 	id      string
 	address netip.Addr
@@ -30,19 +30,19 @@ type replica struct {
 // byName is what services/web-init/routing.sh writes when web starts.
 const byName = "server app:8080 resolve max_fails=0;\n"
 
-// String is where Nginx connects to.
+// String is the address that Nginx connects to.
 func (r replica) String() string { return netip.AddrPortFrom(r.address, 8080).String() }
 
 func (to routing) pinned() bool { return len(to.servers) > 0 }
 
-// onTrial says whether the servers are a new release, and the backups the one before.
+// onTrial says whether the servers are a new release and the backups the previous one.
 func (to routing) onTrial() bool { return len(to.backups) > 0 }
 
 // String is routing.conf, which nginx.conf includes.
 //
-// Beside addresses the name stays, twice. As a server that is never asked ("down"), since Nginx keeps the addresses of a
-// name across reloads only while it has that name among the servers, and a name that comes back without any is a moment of
-// 503. And as the last resort, so that a deploy which was killed does not end the site when its addresses go.
+// Beside addresses the name stays, twice. Once as a server that is never asked ("down"): Nginx keeps the addresses of a
+// name across reloads only while that name is among the servers, and a name that returns without addresses causes a moment of
+// 503. And once as the last resort, so that the addresses of a killed deploy do not end the site when they go.
 func (to routing) String() string {
 	if !to.pinned() {
 		return byName
@@ -58,7 +58,7 @@ func (to routing) String() string {
 	return text + "server app:8080 resolve max_fails=0 backup;\n"
 }
 
-// parseRouting reads what String has written, or routing.sh.
+// parseRouting reads what String or routing.sh has written.
 func parseRouting(conf string) (to routing) {
 	for line := range strings.Lines(conf) {
 		server, id, _ := strings.Cut(strings.TrimSpace(line), "; # ")
@@ -68,7 +68,7 @@ func parseRouting(conf string) (to routing) {
 		}
 		address, err := netip.ParseAddrPort(words[1])
 		switch one := (replica{id, address.Addr()}); {
-		case err != nil: // a name
+		case err != nil: // it is a name
 		case slices.Contains(words, "backup"):
 			to.backups = append(to.backups, one)
 		default:
@@ -78,16 +78,16 @@ func parseRouting(conf string) (to routing) {
 	return to
 }
 
-// whileOnTrial is trial.conf, in the location of the application: what a release on trial cannot answer, the one before does.
+// whileOnTrial is trial.conf, in the application's location: the previous release answers what a release on trial cannot.
 const whileOnTrial = "proxy_next_upstream http_500 http_502 http_503 http_504;\n"
 
-// candidate puts a file of Nginx' configuration beside those in use and lets Nginx check all of them.
+// candidate puts a file of Nginx' configuration beside those in use and makes Nginx check all of them.
 func (s *site) candidate(ctx context.Context, file, text string, trial bool) error {
 	onTrial := ""
 	if trial {
 		onTrial = whileOnTrial
 	}
-	// What Nginx says on its standard error is the answer here; what docker says on its own is not.
+	// Nginx' standard error is the answer here; docker's is not.
 	said, err := s.inWeb(ctx, text, `cd /run/nginx && rm -rf candidate && mkdir candidate && cp nginx.conf routing.conf candidate && cat >"candidate/$0" &&
 		{ [ -z "$1" ] || printf %s "$1" >candidate/trial.conf; } && nginx -t -q -c /run/nginx/candidate/nginx.conf 2>&1`, file, onTrial)
 	if err == nil {
@@ -102,8 +102,8 @@ func (s *site) candidate(ctx context.Context, file, text string, trial bool) err
 	return err
 }
 
-// adopt makes Nginx run with the candidate, and returns its workers of before, which may still be finishing something. The
-// folder next is there from when the first file changes until Nginx runs with all, so that one which was cut off is found.
+// adopt makes Nginx run with the candidate, and returns its previous workers, which may still be finishing something. The
+// folder next exists from the first change of a file until Nginx runs with all of them, so that an interruption shows.
 func (s *site) adopt(ctx context.Context) (before []string, err error) {
 	before, _, err = s.workers(ctx)
 	if err != nil {
@@ -148,9 +148,9 @@ func (s *site) route(ctx context.Context, to routing, alone bool) error {
 	})
 }
 
-// workers returns the ids of Nginx' workers: of all, and of those that accept connections.
+// workers returns the ids of all of Nginx' workers, and of those that accept connections.
 func (s *site) workers(ctx context.Context) (all, serving []string, err error) {
-	// A process that ends meanwhile is no error.
+	// If a process ends meanwhile, that is no error.
 	out, err := s.inWeb(ctx, "", `for p in /proc/[0-9]*; do
 		if read -r title 2>/dev/null <"$p/cmdline" || [ -n "$title" ]; then echo "${p#/proc/} $title"; fi; title=; done 2>/dev/null | tr -d '\0'`)
 	if err != nil {
@@ -169,8 +169,8 @@ func (s *site) workers(ctx context.Context) (all, serving []string, err error) {
 	return all, serving, nil
 }
 
-// resolverKeeps is how long Nginx may believe what Docker's DNS told it last: it asks anew every two seconds (valid=1s in
-// nginx.conf), and nothing shows from outside that it has.
+// resolverKeeps is how long Nginx may believe an answer of Docker's DNS: it asks again every two seconds (valid=1s in
+// nginx.conf), and nothing outside shows that it has.
 const resolverKeeps = 2 * time.Second
 
 // routeByName lets Nginx find the application by its name again, once that name leads to these replicas and nowhere else.
@@ -193,8 +193,8 @@ func (s *site) routeByName(ctx context.Context, live []docker.Container) error {
 	return s.route(ctx, routing{}, false)
 }
 
-// leadsTo is an error where the addresses of a name leave one of the containers out or belong to another. Whichever of its
-// networks a container is found in, it is that container.
+// leadsTo returns an error if the addresses of a name leave out one of the containers or belong to another. A container
+// counts as itself in whichever of its networks it is found.
 func leadsTo(found []string, live []docker.Container) error {
 	wrong := fmt.Errorf("the name app leads to %s, which is not what runs", strings.Join(found, ", "))
 	others := slices.Clone(found)

@@ -1,5 +1,5 @@
-// Package deploy changes a running site while visitors use it: another release of the application, changed files, a new
-// start of the database. What cannot be done is refused before anything has changed.
+// Package deploy changes a running site while visitors use it: another release of the application, changed files, a
+// restart of the database. It refuses what cannot be done before it has changed anything.
 package deploy
 
 import (
@@ -17,10 +17,10 @@ import (
 	"oneserver/ctl/internal/terminal"
 )
 
-// ErrBusy is another command that changes this site.
+// ErrBusy means that another command is changing this site.
 var ErrBusy = errors.New("another deploy, rollback or reload of this site is under way: wait until it has ended")
 
-// site is the running stack that is changed, by commands that a terminal does not interrupt.
+// site is the running stack to change, by commands that a terminal does not interrupt.
 type site struct {
 	*stack.Stack
 	project stack.Project
@@ -37,7 +37,7 @@ func open(ctx context.Context, s *stack.Stack, out io.Writer) (*site, error) {
 	return &site{Stack: s.Detached(), project: project, tell: terminal.NewTeller(out).Since(time.Now())}, nil
 }
 
-// find is open for what is done behind web, which must run.
+// find is open for changes behind web, which must run.
 func find(ctx context.Context, running *stack.Stack, out io.Writer) (*site, error) {
 	s, err := open(ctx, running, out)
 	if err != nil {
@@ -52,14 +52,14 @@ func find(ctx context.Context, running *stack.Stack, out io.Writer) (*site, erro
 	return s, nil
 }
 
-// docker runs a docker command that takes moments.
+// docker runs a short docker command.
 func (s *site) docker(ctx context.Context, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, stack.Brief)
 	defer cancel()
 	return s.Output(ctx, args...)
 }
 
-// composeWithin runs a docker compose command that may take so long.
+// composeWithin runs a docker compose command with the given time limit.
 func (s *site) composeWithin(ctx context.Context, within time.Duration, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -79,7 +79,7 @@ func ids(list []docker.Container) []string {
 	return all
 }
 
-// replicasOf says of containers what a routing has to know.
+// replicasOf returns what a routing must know about containers.
 func (s *site) replicasOf(list []docker.Container) ([]replica, error) {
 	var all []replica
 	for _, c := range list {
@@ -100,9 +100,9 @@ func (s *site) tag(ctx context.Context, image, name string) error {
 	return err
 }
 
-// lock makes sure that nobody else changes the site meanwhile, from whatever machine. Its holder is a process in web that
-// ends with its input, so that a lock is never left behind: the last who can write to that input are we and the commands
-// of Compose that we have begun, which go on for a while where we are killed.
+// lock makes sure that nobody else changes the site meanwhile, from any machine. A process in web holds it and
+// ends with its input, so that a lock is never left behind: only this program and the Compose commands that it has started
+// can write to that input, and those go on for a while if this program is killed.
 func (s *site) lock(ctx context.Context) (unlock func(), err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	cmd := s.Command(ctx, "exec", "--interactive", s.web.ID, "sh", "-c",
@@ -137,7 +137,7 @@ func (s *site) lock(ctx context.Context) (unlock func(), err error) {
 	got := make(chan string, 1)
 	go func() {
 		line := make([]byte, len("locked\n"))
-		n, _ := io.ReadFull(stdout, line) // nothing, where the lock is another's
+		n, _ := io.ReadFull(stdout, line) // nothing, if somebody else has the lock
 		got <- string(line[:n])
 	}()
 	select {

@@ -19,12 +19,12 @@ import (
 
 // Bounds of a trial.
 const (
-	trialTime   = 3 * time.Second // in which visitors' requests go to the new release first
+	trialTime   = 3 * time.Second // during which visitors' requests go to the new release first
 	trialWithin = 30 * time.Second
 )
 
-// curl is the program that sends a request, in web. No proxy: Docker hands on those of its user. A cookie: Nginx then asks the application each
-// time.
+// curl is the program in web that sends a request. No proxy: Docker passes on those of its user. A cookie: with one, Nginx asks
+// the application each time.
 func curl(p application.Request, address, options string) string {
 	data := ""
 	if p.Body != "" {
@@ -35,7 +35,7 @@ func curl(p application.Request, address, options string) string {
 		" http://" + address + p.Path
 }
 
-// ask asks each of the new replicas directly, before anybody else does. One that is busy is asked again.
+// ask asks each of the new replicas directly, before anybody else does. It asks a busy one again.
 func (r *release) ask(ctx context.Context, fresh []docker.Container) error {
 	replicas, err := r.replicasOf(fresh)
 	if err != nil {
@@ -63,8 +63,8 @@ func (r *release) ask(ctx context.Context, fresh []docker.Container) error {
 	return nil
 }
 
-// try sends requests of ours the way that visitors' go, and returns when Nginx has logged that each of the new replicas has
-// answered each of them, and that none of it fails what the release before can answer.
+// try sends our own requests the way that visitors' go, and returns when Nginx has logged that each of the new replicas has
+// answered each of them, and that none fails what the previous release can answer.
 func (r *release) try(ctx context.Context, fresh []docker.Container) error {
 	replicas, err := r.replicasOf(fresh)
 	if err != nil {
@@ -72,7 +72,7 @@ func (r *release) try(ctx context.Context, fresh []docker.Container) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, trialWithin)
 	defer cancel()
-	// By following the log rather than asking for a time: the engine's clock may be another than ours.
+	// It follows the log rather than asking for a time: the engine's clock may differ from ours.
 	follow := r.Command(ctx, "logs", "--follow", "--tail", "0", r.web.ID)
 	log, err := follow.StdoutPipe()
 	if err != nil {
@@ -139,9 +139,9 @@ func (r *release) try(ctx context.Context, fresh []docker.Container) error {
 	return nil
 }
 
-// A verdict is what Nginx' log says of a release on trial.
+// A verdict is what Nginx' log says about a release on trial.
 type verdict struct {
-	agent    string    // that our requests name
+	agent    string    // the user agent of our requests
 	replicas []replica // of the release
 	answered map[string]bool
 }
@@ -154,7 +154,7 @@ type failure struct {
 
 func answer(r replica, p application.Request) string { return p.String() + " at " + r.String() }
 
-// missing are the answers that there are not yet.
+// missing are the answers that are still to come.
 func (v *verdict) missing() string {
 	var list []string
 	for _, replica := range v.replicas {
@@ -169,11 +169,11 @@ func (v *verdict) missing() string {
 
 func (v *verdict) complete() bool { return v.missing() == "" }
 
-// read takes a line of web's log, and returns what it shows a replica to have failed.
+// read takes a line of web's log, and returns the request that, by this line, a replica failed.
 //
-// Ours must be answered as they are by a release that is well. Of a visitor's only an error within the release counts, and
-// only where the release before has answered the same request: what a visitor can bring about, such as that a replica is
-// busy (503), says nothing of the release.
+// Our own requests must be answered as a healthy release would. Of a visitor's, only an error within the release counts, and
+// only if the previous release has answered the same request: errors that a visitor can cause, such as that a replica is
+// busy (503), say nothing about the release.
 func (v *verdict) read(line string) *failure {
 	var request struct {
 		Method, URI string
