@@ -11,17 +11,17 @@ import (
 )
 
 // readVolumes prints what a container sees of the two volumes: whether MySQL has begun to fill the data volume, and
-// the id that ties it to the secrets it was made with, which the last step of its initialisation copies there.
+// the id that ties it to the secrets that it was made with, which the last step of its initialisation copies there.
 const readVolumes = `
 if [ -n "$(ls -A /data)" ]; then echo "begun yes"; fi
 if [ -f /data/stack_id ]; then echo "data $(cat /data/stack_id)"; fi
 if [ -f /secrets/stack_id ]; then echo "secrets $(cat /secrets/stack_id)"; fi
 `
 
-// volumes is what was read in them.
+// volumes is what readVolumes found in them.
 type volumes struct {
-	begun             bool   // there is something in data
-	dataID, secretsID string // stack_id in each, empty if it is not there
+	begun             bool   // whether data holds anything
+	dataID, secretsID string // stack_id in each, empty if it is missing
 }
 
 func checkData(ctx context.Context, f *facts) ([]Finding, error) {
@@ -36,7 +36,7 @@ func checkData(ctx context.Context, f *facts) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	var ailing string // why db is not well, where it has been started on the volume
+	var ailing string // why db is not well, if it has been started on the volume
 	for _, container := range containers {
 		if container.Project() != project.Name || container.Service() != "db" {
 			continue
@@ -88,7 +88,7 @@ func checkData(ctx context.Context, f *facts) ([]Finding, error) {
 	return []Finding{found}, err
 }
 
-// lastHealth is what a container's health check said last. One that ends before its first check has none.
+// lastHealth is the last output of a container's health check. A container that ends before its first check has none.
 func lastHealth(c docker.Container) string {
 	return cmp.Or(oneLine(c.HealthCheckSaid()), "it ends again and again, before its first health check")
 }

@@ -1,6 +1,6 @@
-// Package doctor says before anything is started what would keep the stack from starting, and what to do about it.
-// It changes nothing. Each check is a small function that looks at the facts it needs; checks run side by side, and
-// one whose facts cannot be had says that it was not made instead of guessing.
+// Package doctor finds out, before anything is started, what would keep the stack from starting, and what to do about it.
+// It changes nothing. Each check is a small function that examines the facts it needs; checks run side by side, and
+// a check that cannot get its facts says so instead of guessing.
 package doctor
 
 import (
@@ -20,8 +20,8 @@ type Level int
 
 const (
 	OK      Level = iota
-	Note          // worth knowing: something was not checked, or will be put right without help
-	Warning       // the stack starts, but perhaps not as it is meant
+	Note          // worth knowing: something was not checked, or will be repaired without help
+	Warning       // the stack starts, but perhaps not as intended
 	Error         // the stack would not start
 )
 
@@ -30,15 +30,15 @@ func (l Level) String() string { return [...]string{"ok", "note", "warning", "er
 // A Finding is one thing that a check found.
 type Finding struct {
 	Level Level
-	About string // the part or the setting: Compose, HTTP_PORT
+	About string // the part or the setting, such as Compose or HTTP_PORT
 	Says  string // what was seen
 	Do    string // what to do about it; empty for OK
 }
 
-// errUnknown is why a check could not be made, when another check reports the reason.
+// errUnknown means that a check could not be made, and that another check reports the reason.
 var errUnknown = errors.New("not checked")
 
-// checks is everything that is looked at, in the order of the report.
+// checks are all the checks, in the order of the report.
 var checks = []struct {
 	about string
 	run   func(context.Context, *facts) ([]Finding, error)
@@ -63,13 +63,13 @@ var checks = []struct {
 	{"data", checkData},
 }
 
-// limit is how long a check may take. A busy machine needs seconds to start a container; what is later than this hangs.
+// limit is how long a check may take. A busy machine needs seconds to start a container; a check that takes longer hangs.
 const limit = 20 * time.Second
 
 // Examine runs all checks and returns what they found, in the order of the report.
 func Examine(ctx context.Context, s *stack.Stack) []Finding {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // what a late check still waits for is not needed any more
+	defer cancel() // nobody needs any more what a late check still waits for
 	facts := gather(ctx, s)
 	found := make([][]Finding, len(checks))
 	var running sync.WaitGroup
@@ -88,7 +88,7 @@ func Examine(ctx context.Context, s *stack.Stack) []Finding {
 	return all
 }
 
-// limited gives a check its time. A check that is late is left behind: what hangs must not hang the report.
+// limited gives a check its time. It abandons a check that is late, so that it cannot make the report hang.
 func limited(ctx context.Context, limit time.Duration, about string, run func(context.Context) ([]Finding, error)) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -115,7 +115,7 @@ func limited(ctx context.Context, limit time.Duration, about string, run func(co
 	}
 }
 
-// Print writes the findings from the given level up, one line each with what to do about it below.
+// Print writes the findings from the given level up, one line each, with the remedy below.
 func Print(out io.Writer, findings []Finding, from Level, colour bool) {
 	width := 0
 	for _, f := range findings {
@@ -138,10 +138,10 @@ func Print(out io.Writer, findings []Finding, from Level, colour bool) {
 	}
 }
 
-// oneLine puts what a program said on several lines on one.
+// oneLine joins the lines of a program's output into one.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// Verdict is an error if anything would keep the stack from starting.
+// Verdict returns an error if anything would keep the stack from starting.
 func Verdict(findings []Finding) error {
 	errs := 0
 	for _, f := range findings {

@@ -11,7 +11,7 @@ import (
 	"oneserver/ctl/internal/docker"
 )
 
-// oldestEngine is the first that lets an unprivileged process in a container listen below 1024.
+// oldestEngine is the first that lets an unprivileged process in a container listen on ports below 1024.
 var oldestEngine = docker.Version{20, 10}
 
 func checkEngine(_ context.Context, f *facts) ([]Finding, error) {
@@ -40,7 +40,7 @@ func checkEngine(_ context.Context, f *facts) ([]Finding, error) {
 	return []Finding{{OK, "Docker", fmt.Sprintf("engine %s on %s", info.ServerVersion, info.Architecture), ""}}, nil
 }
 
-// unreachable says why the engine does not answer. On Linux people start and own it themselves, elsewhere Docker
+// unreachable says why the engine does not answer. On Linux, people start and own it themselves; elsewhere, Docker
 // Desktop does.
 func unreachable(info engine, goos, dockerHost string) Finding {
 	f := Finding{Level: Error, About: "Docker", Says: "the engine does not answer: " + oneLine(firstLine(info.failure))}
@@ -77,12 +77,12 @@ func checkCompose(_ context.Context, f *facts) ([]Finding, error) {
 func checkBuildx(_ context.Context, f *facts) ([]Finding, error) {
 	level := Error
 	if missing, err := missingImages(f); err == nil && len(missing) == 0 {
-		level = Warning // what is there already can run
+		level = Warning // what exists already can run
 	}
 	return checkPlugin(f, "buildx", docker.Buildx, level, "https://github.com/docker/buildx#installing")
 }
 
-// checkPlugin looks at a plugin of the docker command; the level is how bad it is to be without. Where apt is there,
+// checkPlugin examines a plugin of the docker command; the level says how bad it is to lack it. If the machine has apt,
 // `make up` installs one that is missing or too old (images.EnsurePlugin).
 func checkPlugin(f *facts, about string, plugin docker.Plugin, level Level, link string) ([]Finding, error) {
 	info, err := f.info()

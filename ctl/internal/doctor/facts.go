@@ -18,20 +18,20 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// facts is what the checks look at. Each is fetched when the first check asks, and once.
+// facts are what the checks examine. Each is fetched once, when the first check asks for it.
 type facts struct {
 	stack      *stack.Stack
 	info       func() (engine, error)
-	engine     func() (engine, error) // info, or errUnknown where the engine does not answer
+	engine     func() (engine, error) // info, or errUnknown if the engine does not answer
 	local      func() (bool, error)   // the engine's ports, disk and network are this machine's own
 	settings   func() (stack.Settings, error)
 	project    func() (stack.Project, error)
-	containers func() ([]docker.Container, error) // that run, whosever they are
+	containers func() ([]docker.Container, error) // all that run, whoever owns them
 	networks   func() ([]network, error)
-	images     func() (map[string]docker.Image, error) // of the stack, those that are here
+	images     func() (map[string]docker.Image, error) // those of the stack that are here
 }
 
-// engine is what is known of it and of the client.
+// engine is what is known about it and about the client.
 type engine struct {
 	docker.Info
 	failure string // why the engine does not answer; empty if it does
@@ -100,7 +100,7 @@ func gather(ctx context.Context, s *stack.Stack) *facts {
 		if err != nil {
 			return nil, err
 		}
-		// One that is removed meanwhile makes the command fail and is left out of the list.
+		// If one is removed meanwhile, the command fails and leaves it out of the list.
 		var list []network
 		out, failed := s.Output(ctx, append([]string{"network", "inspect"}, strings.Fields(ids)...)...)
 		if err := json.Unmarshal([]byte(out), &list); err != nil {
@@ -130,7 +130,7 @@ func (f *facts) hasCompose() bool {
 	return version != ""
 }
 
-// projectName is the name by which Docker knows what belongs to this stack, also where Compose cannot be asked.
+// projectName is the name by which Docker knows what belongs to this stack, even if Compose cannot be asked.
 func (f *facts) projectName() string {
 	if project, err := f.project(); err == nil {
 		return project.Name
@@ -141,7 +141,7 @@ func (f *facts) projectName() string {
 	return "oneserver" // as compose.yaml says
 }
 
-// refusal is Compose's refusal to read something. One check reports why; to the others it is an unknown.
+// refusal is Compose's refusal to read something. One check reports the reason; for the others the fact is unknown.
 type refusal struct {
 	why   error
 	needs string
@@ -150,14 +150,14 @@ type refusal struct {
 func (r refusal) Error() string { return errUnknown.Error() + ": needs " + r.needs }
 func (refusal) Unwrap() error   { return errUnknown }
 
-// inVM says whether the engine runs in a virtual machine of its own, as Docker Desktop's does: its disk and its
+// inVM says whether the engine runs in its own virtual machine, as Docker Desktop's does: its disk and its
 // networks are then not this machine's.
 func (e engine) inVM() bool {
 	return runtime.GOOS != "linux" || strings.Contains(e.OperatingSystem, "Docker Desktop")
 }
 
-// hidesAddresses says in words why containers do not see where a connection comes from; empty if they do. One more kind is not
-// told by `docker info`: an engine with "iptables": false.
+// hidesAddresses says in words why containers do not see where a connection comes from; empty if they do. `docker info` does
+// not show one more kind: an engine with "iptables": false.
 func (e engine) hidesAddresses() string {
 	switch {
 	case e.inVM():

@@ -16,10 +16,10 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// oldestNginx is the first without CVE-2026-95101 (HTTP/3 passes client_max_body_size by) and CVE-2026-97629.
+// oldestNginx is the first without CVE-2026-95101 (HTTP/3 bypasses client_max_body_size) and CVE-2026-97629.
 const oldestNginx = "1.30.6"
 
-// checkHTTPS wants a certificate that visitors trust where there are visitors, and what an authority needs to issue one.
+// checkHTTPS checks that visitors, if there are any, get a certificate that they trust, and that an authority could issue one.
 func checkHTTPS(ctx context.Context, f *facts) ([]Finding, error) {
 	settings, err := f.settings()
 	if err != nil {
@@ -39,14 +39,14 @@ func checkHTTPS(ctx context.Context, f *facts) ([]Finding, error) {
 			return nil, err
 		}
 		findings = append(findings, judgeNginx(out)...)
-		if leaf, err := shownCertificate(ctx, settings); err == nil { // what keeps it from being shown, others say
+		if leaf, err := shownCertificate(ctx, settings); err == nil { // other checks report what keeps it from being shown
 			findings = append(findings, judgeCertificate(leaf, settings["ACME"] != "", time.Now())...)
 		}
 	}
 	if certs, is := running["certs"]; is && certs.State.Health != nil && certs.State.Health.Status == "unhealthy" {
-		// Why none came, certs says.
+		// certs says why none came.
 		findings = slices.DeleteFunc(findings, func(f Finding) bool { return f.Do == noneCame })
-		says, do, split := strings.Cut(lastHealth(certs), " -> ") // as certs writes what to do
+		says, do, split := strings.Cut(lastHealth(certs), " -> ") // certs writes the remedy after it
 		if !split {
 			do = "docker compose logs certs shows more"
 		}
@@ -85,7 +85,7 @@ func judgeHTTPS(settings stack.Settings) []Finding {
 	}
 	bind, err := netip.ParseAddr(settings["BIND"])
 	if err != nil {
-		return nil // checkSettings says so
+		return nil // checkSettings reports it
 	}
 	switch acme := settings["ACME"] != ""; {
 	case acme && bind.IsLoopback():
@@ -99,16 +99,16 @@ func judgeHTTPS(settings stack.Settings) []Finding {
 	return findings
 }
 
-// resolver is the part of net.Resolver that is asked.
+// resolver is the part of net.Resolver that is used.
 type resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// leadsHere wants the rest of the world to find the domain at SERVER_IP.
+// leadsHere checks that the rest of the world finds the domain at SERVER_IP.
 func leadsHere(ctx context.Context, settings stack.Settings, system resolver) []Finding {
 	want, err := netip.ParseAddr(settings["SERVER_IP"])
 	if err != nil {
-		return nil // checkSettings says so
+		return nil // checkSettings reports it
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -123,7 +123,7 @@ func leadsHere(ctx context.Context, settings stack.Settings, system resolver) []
 		case err != nil:
 			says = fmt.Sprintf("this machine's resolver finds no address for %s (%v)", name, err)
 		case !slices.ContainsFunc(found, func(address netip.Addr) bool { return !address.IsLoopback() }):
-			continue // /etc/hosts of this machine says so, as many a provider writes it, and nobody else reads that
+			continue // from this machine's /etc/hosts, where many providers write it; nobody else reads that file
 		case slices.ContainsFunc(found, func(address netip.Addr) bool { return address != want }):
 			says = fmt.Sprintf("%s leads to %s, and SERVER_IP is %s", name, joined(found), want)
 		default:
@@ -142,7 +142,7 @@ func joined(addresses []netip.Addr) string {
 	return strings.Join(words, " and ")
 }
 
-// judgeNginx reads what `nginx -v` says.
+// judgeNginx reads the output of `nginx -v`.
 func judgeNginx(says string) []Finding {
 	_, version, found := strings.Cut(strings.TrimSpace(says), "nginx/")
 	version, _, _ = strings.Cut(version, " ")
@@ -152,7 +152,7 @@ func judgeNginx(says string) []Finding {
 	return nil
 }
 
-// older compares two versions of numbers with dots. What is no number is not older.
+// older compares two versions of numbers with dots. Anything that is not a number is not older.
 func older(a, b string) bool {
 	left, right := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range min(len(left), len(right)) {
@@ -168,7 +168,7 @@ func older(a, b string) bool {
 	return len(left) < len(right)
 }
 
-// shownCertificate is the one that a visitor is shown.
+// shownCertificate returns the certificate that a visitor gets.
 func shownCertificate(ctx context.Context, settings stack.Settings) (*x509.Certificate, error) {
 	address := settings["BIND"]
 	if at, err := netip.ParseAddr(address); err == nil && at.IsUnspecified() {
@@ -176,7 +176,7 @@ func shownCertificate(ctx context.Context, settings stack.Settings) (*x509.Certi
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	dialer := tls.Dialer{Config: &tls.Config{ServerName: "www." + settings["DOMAIN"], InsecureSkipVerify: true}} // it is looked at, and nothing is sent
+	dialer := tls.Dialer{Config: &tls.Config{ServerName: "www." + settings["DOMAIN"], InsecureSkipVerify: true}} // it is only examined, and nothing is sent
 	connection, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(address, settings["HTTPS_PORT"]))
 	if err != nil {
 		return nil, err
@@ -185,13 +185,13 @@ func shownCertificate(ctx context.Context, settings stack.Settings) (*x509.Certi
 	return connection.(*tls.Conn).ConnectionState().PeerCertificates[0], nil
 }
 
-// noneCame is what to do where the reason is not known, as after a restart of certs while the authority wants no question.
+// noneCame is the remedy if the reason is unknown, as after a restart of certs while it must not ask the authority.
 const noneCame = "the first one takes up to a minute; after that docker compose logs certs says why, and docker compose restart certs tries at once"
 
-// judgeCertificate wants a public one where it is wanted, and warns in the last week of a certificate, and of its life's last
-// quarter where it lives for days.
+// judgeCertificate expects a public one if one is wanted, and warns in the last week of a certificate, or in the last quarter
+// of its life if it is valid for days.
 func judgeCertificate(leaf *x509.Certificate, public bool, now time.Time) []Finding {
-	if public && strings.HasPrefix(leaf.Issuer.CommonName, "oneserver of ") { // as services/certs names its authority
+	if public && strings.HasPrefix(leaf.Issuer.CommonName, "oneserver of ") { // services/certs names its authority so
 		return []Finding{{Warning, "HTTPS", "visitors are shown a certificate of the stack's own authority: none of ACME's has come yet", noneCame}}
 	}
 	left := leaf.NotAfter.Sub(now)

@@ -14,7 +14,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// checkClone wants a folder that Docker and Compose can be told of, and the stack of this folder and no other.
+// checkClone checks that Docker and Compose can be given this folder's path, and that the stack is this folder's own.
 func checkClone(ctx context.Context, f *facts) ([]Finding, error) {
 	if odd := oddCharacter(f.stack.Dir); odd != "" {
 		return []Finding{{Error, "folder", fmt.Sprintf("%s has %s in its name, which Docker takes for something else", f.stack.Dir, odd), "move this clone to a folder without"}}, nil
@@ -54,8 +54,8 @@ func checkClone(ctx context.Context, f *facts) ([]Finding, error) {
 	return []Finding{{OK, "folder", f.stack.Dir, ""}}, nil
 }
 
-// oddCharacter names a character of a path that the tools below take for a separator: Docker's volumes split at a colon and
-// its mounts at a comma and a quote, and Compose reads a percent sign as the beginning of an escape.
+// oddCharacter names a character of a path that the tools below would take for a separator: Docker's volumes split at a
+// colon and its mounts at a comma and a quote, and Compose reads a percent sign as the beginning of an escape.
 func oddCharacter(path string) string {
 	path = path[len(filepath.VolumeName(path)):]
 	for character, name := range map[string]string{":": "a colon", ",": "a comma", `"`: "a double quote", "%": "a percent sign", "\n": "a line break"} {
@@ -66,8 +66,8 @@ func oddCharacter(path string) string {
 	return ""
 }
 
-// checkFiles wants files that the containers' users can read, which are none of this machine's: what is mounted has its
-// own permissions inside. A virtual machine that shares the files hides them.
+// checkFiles checks that the containers' users, whom this machine does not know, can read the files: a mount keeps its
+// permissions inside a container. A virtual machine that shares the files hides them.
 func checkFiles(_ context.Context, f *facts) ([]Finding, error) {
 	info, err := f.engine()
 	if err != nil {
@@ -109,7 +109,7 @@ func unreadable(project stack.Project) ([]string, error) {
 			}
 			err := filepath.WalkDir(mount.Source, func(path string, entry fs.DirEntry, err error) error {
 				if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
-					return nil // of another user, or gone: Compose tells more of it
+					return nil // another user's, or gone: Compose says more about it
 				}
 				if err != nil {
 					return err

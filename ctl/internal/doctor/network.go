@@ -19,8 +19,8 @@ import (
 type inUsePrefix struct {
 	prefix netip.Prefix
 	by     string // what uses it, in words
-	rid    string // how to get rid of it; empty if that cannot be
-	level  Level  // of an overlap with it
+	rid    string // how to get rid of it; empty if that is impossible
+	level  Level  // of the finding about an overlap with it
 }
 
 func checkNetwork(_ context.Context, f *facts) ([]Finding, error) {
@@ -37,7 +37,7 @@ func checkNetwork(_ context.Context, f *facts) ([]Finding, error) {
 		return nil, err
 	}
 	var used []inUsePrefix
-	ofDocker := map[netip.Prefix]bool{} // their bridges are interfaces and routes of this machine, and told of once
+	ofDocker := map[netip.Prefix]bool{} // their bridges are also interfaces and routes of this machine, but reported only once
 	for _, network := range networks {
 		for _, config := range network.IPAM.Config {
 			prefix, err := netip.ParsePrefix(config.Subnet)
@@ -54,7 +54,7 @@ func checkNetwork(_ context.Context, f *facts) ([]Finding, error) {
 				by += " of the Compose project " + project
 			}
 			rid := "docker network rm " + network.Name + " if nobody needs it"
-			if network.Name == "bridge" { // the engine's own
+			if network.Name == "bridge" { // the engine's own network
 				rid = ""
 			}
 			used = append(used, inUsePrefix{prefix.Masked(), by, rid, Error})
@@ -78,8 +78,8 @@ func checkNetwork(_ context.Context, f *facts) ([]Finding, error) {
 	return judgeSubnet(subnet, used), nil
 }
 
-// checkVisitors says where every visitor seems to come from the gateway of the stack's network, so that nothing that depends
-// on a visitor's address can protect others from one of them.
+// checkVisitors reports if every visitor seems to come from the gateway of the stack's network, because then nothing that
+// depends on a visitor's address can protect others from one of them.
 func checkVisitors(_ context.Context, f *facts) ([]Finding, error) {
 	settings, err := f.settings()
 	if err != nil {
@@ -104,7 +104,7 @@ func checkVisitors(_ context.Context, f *facts) ([]Finding, error) {
 	return []Finding{judgeVisitors(bind, subnet.Addr().Next(), proxies, info.hidesAddresses())}, nil
 }
 
-// judgeVisitors takes why the engine hides addresses behind the gateway, empty where it does not.
+// judgeVisitors gets the reason why the engine hides addresses behind the gateway, empty if it does not.
 func judgeVisitors(bind, gateway netip.Addr, proxies []netip.Prefix, hides string) Finding {
 	named := slices.ContainsFunc(proxies, func(proxy netip.Prefix) bool { return proxy.Contains(gateway) })
 	switch {
@@ -119,7 +119,7 @@ func judgeVisitors(bind, gateway netip.Addr, proxies []netip.Prefix, hides strin
 	return Finding{OK, "visitors", "their addresses can be seen, unless this engine has \"iptables\": false", ""}
 }
 
-// judgeSubnet says what the stack's network would collide with, and names one that is free.
+// judgeSubnet says what the stack's network would collide with, and suggests a free one.
 func judgeSubnet(subnet netip.Prefix, used []inUsePrefix) []Finding {
 	var findings []Finding
 	for _, other := range used {
@@ -159,7 +159,7 @@ func freeSubnet(used []inUsePrefix) (string, bool) {
 	return "", false
 }
 
-// hostPrefixes returns what this machine's interfaces and, on Linux, its routes lead to. A VPN is one or both.
+// hostPrefixes returns the networks that this machine's interfaces and, on Linux, its routes lead to. A VPN is one or both.
 func hostPrefixes() ([]inUsePrefix, error) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
@@ -173,7 +173,7 @@ func hostPrefixes() ([]inUsePrefix, error) {
 		}
 		addresses, err := one.Addrs()
 		if err != nil {
-			continue // it has gone since
+			continue // it has disappeared since
 		}
 		for _, address := range addresses {
 			prefix, err := netip.ParsePrefix(address.String())

@@ -52,14 +52,14 @@ func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
 	}
 	sockets, err := connections.ConnectionsWithoutUidsWithContext(ctx, "inet")
 	if err != nil {
-		sockets = nil // some system cannot tell; listening on the port does, without a name
+		sockets = nil // some systems cannot tell; trying to listen on the port can, but gives no name
 	}
 
 	var findings []Finding
 	ours := map[string]docker.Container{} // by service
 	for _, port := range wanted {
 		if slices.ContainsFunc(findings, func(f Finding) bool { return f.About == port.setting }) {
-			continue // who holds DNS_PORT on UDP mostly holds it on TCP
+			continue // the holder of DNS_PORT on UDP mostly holds it on TCP
 		}
 		if container, held := containerOn(port, containers); held {
 			if container.Project() == f.projectName() {
@@ -115,9 +115,9 @@ func containerOn(port published, containers []docker.Container) (docker.Containe
 	return docker.Container{}, false
 }
 
-// overlaps says whether who listens on one address keeps another from listening on the other.
+// overlaps says whether a program that listens on one address keeps another from listening on the other.
 func overlaps(wanted netip.Addr, held string) bool {
-	if held == "*" { // how lsof writes every address
+	if held == "*" { // lsof writes it for all addresses
 		return true
 	}
 	address, err := netip.ParseAddr(held)
@@ -125,14 +125,14 @@ func overlaps(wanted netip.Addr, held string) bool {
 		return false
 	}
 	address = address.Unmap()
-	// A socket on :: takes IPv4 too, unless it was told not to; listening then finds out.
+	// A socket on :: accepts IPv4 too, unless it was told not to; trying to listen then shows which.
 	return address.IsUnspecified() || address.Is4() && wanted.IsUnspecified() || address == wanted
 }
 
 // processOn names the process of this machine that holds the port; empty if the port is free.
 func processOn(ctx context.Context, port published, sockets []connections.ConnectionStat) string {
 	failed := listen(ctx, port)
-	if !inUse(failed) && !errors.Is(failed, os.ErrPermission) { // a user who may not try looks at the sockets alone
+	if !inUse(failed) && !errors.Is(failed, os.ErrPermission) { // a user who may not try can only look at the sockets
 		return ""
 	}
 	for _, socket := range sockets {
@@ -181,11 +181,11 @@ func inUse(err error) bool {
 	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, windows)
 }
 
-// freePort returns a port that can be written instead of one that is taken.
+// freePort returns a port to suggest instead of one that is taken.
 func freePort(ctx context.Context, port published) string {
 	first, err := strconv.ParseUint(fallback[port.setting], 10, 16)
 	if err != nil {
-		panic(err) // the table is ours
+		panic(err) // the table is part of this program
 	}
 	for number := uint16(first); number < uint16(first)+1000; number++ {
 		address := netip.AddrPortFrom(port.address.Addr(), number)
@@ -197,7 +197,7 @@ func freePort(ctx context.Context, port published) string {
 	return "another"
 }
 
-// checkPrivileged wants ports that an engine without root may open.
+// checkPrivileged checks that an engine without root may open the ports.
 func checkPrivileged(_ context.Context, f *facts) ([]Finding, error) {
 	info, err := f.engine()
 	if err != nil {

@@ -19,7 +19,7 @@ func Local(ctx context.Context, s *stack.Stack) (bool, error) {
 	return isLocal(strings.TrimSpace(out)), nil
 }
 
-// unanswered finds what the published ports of healthy containers do not answer; publisher has those that run, by service.
+// unanswered finds published ports of healthy containers that do not answer; publisher has those that run, by service.
 func unanswered(ctx context.Context, settings stack.Settings, publisher map[string]docker.Container) ([]Finding, error) {
 	answers, err := reach.Ask(ctx, settings, reach.Patience)
 	if err != nil {
@@ -30,7 +30,7 @@ func unanswered(ctx context.Context, settings stack.Settings, publisher map[stri
 	for _, answer := range answers {
 		container, running := publisher[answer.Service]
 		if answer.Err == nil || told[answer.Port] || !running || !container.Healthy() {
-			continue // what is not healthy has another reason
+			continue // if it is not healthy, there is another reason
 		}
 		told[answer.Port] = true
 		says := fmt.Sprintf("%s at %s: %v, though %s is healthy", answer.What, answer.Port, answer.Err, container.Title())

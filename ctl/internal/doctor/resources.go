@@ -16,9 +16,9 @@ import (
 
 const (
 	megabyte = 1000 * 1000
-	// diskToBuild is what all images with the layers and caches of their making take, with room for the data.
+	// diskToBuild is what all images take, with the layers and caches from building them, plus room for the data.
 	diskToBuild = 3000 * megabyte
-	// diskToRun is what a first data directory with its logs takes, when the images are there.
+	// diskToRun is what a first data directory with its logs takes, if the images exist.
 	diskToRun = 500 * megabyte
 )
 
@@ -33,7 +33,7 @@ func checkMemory(_ context.Context, f *facts) ([]Finding, error) {
 	}
 	var limits int64
 	for _, service := range project.Services {
-		if service.Restart != "no" { // a one-shot is gone when the others run
+		if service.Restart != "no" { // a one-shot has ended when the others run
 			limits += service.MemLimit
 		}
 	}
@@ -48,7 +48,7 @@ func checkMemory(_ context.Context, f *facts) ([]Finding, error) {
 	return []Finding{{OK, "memory", says, ""}}, nil
 }
 
-// checkRoom asks the running database how much room its disk has, which may be another than the engine's, and on another
+// checkRoom asks the running database how much room its disk has, which may be another disk than the engine's, and on another
 // machine.
 func checkRoom(ctx context.Context, f *facts) ([]Finding, error) {
 	settings, err := f.settings()
@@ -80,7 +80,7 @@ func checkRoom(ctx context.Context, f *facts) ([]Finding, error) {
 	return []Finding{{OK, "room", "db is not running, so nothing is written", ""}}, nil
 }
 
-// judgeRoom compares what is free on the database's disk with the reserve, both in megabytes.
+// judgeRoom compares the free space on the database's disk with the reserve, both in megabytes.
 func judgeRoom(free, reserve uint64) Finding {
 	says := fmt.Sprintf("the database's disk has %d MB free", free)
 	switch {
@@ -134,7 +134,7 @@ func missingImages(f *facts) ([]string, error) {
 	return docker.Absent(here, project.Images()), nil
 }
 
-// machines maps what docker info calls an architecture (uname -m) to what images call it (GOARCH).
+// machines maps the names that docker info uses for architectures (uname -m) to those that images use (GOARCH).
 var machines = map[string]string{"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 func checkImages(ctx context.Context, f *facts) ([]Finding, error) {

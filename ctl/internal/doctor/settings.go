@@ -58,7 +58,7 @@ func judge(settings stack.Settings, here []netip.Addr) []Finding {
 		report(Warning, "DOMAIN", "the site is then www."+settings["DOMAIN"], "leave www. out: the stack adds it")
 	}
 
-	loopback := true // what is not known is not warned about
+	loopback := true // no warning about what is unknown
 	switch bind, err := netip.ParseAddr(settings["BIND"]); {
 	case err != nil || !bind.Is4():
 		report(Error, "BIND", "that is not an IPv4 address", "write BIND=127.0.0.1 in .env for this machine only, BIND=0.0.0.0 for everybody")
@@ -81,7 +81,7 @@ func judge(settings stack.Settings, here []netip.Addr) []Finding {
 	}
 
 	for _, name := range []string{"POSTS_PER_ACCOUNT", "WRITES_A_DAY", "TEXT_A_DAY", "ACCOUNTS_A_DAY", "DISK_RESERVE"} {
-		const most = 1_000_000 // as the application takes it
+		const most = 1_000_000 // the application's own limit
 		n, err := strconv.Atoi(settings[name])
 		switch {
 		case err != nil || n < 0 || n > most:
@@ -124,8 +124,8 @@ func judge(settings stack.Settings, here []netip.Addr) []Finding {
 	return findings
 }
 
-// parseProxies reads addresses and networks with spaces between them. services/web-init/trusted-proxies.sh and Nginx refuse what it
-// refuses, and a container of web then does not start.
+// parseProxies reads addresses and networks, separated by spaces. services/web-init/trusted-proxies.sh and Nginx refuse the
+// same values, and a container of web then does not start.
 func parseProxies(text string) ([]netip.Prefix, error) {
 	var proxies []netip.Prefix
 	for word := range strings.FieldsSeq(text) {
@@ -152,7 +152,7 @@ func parseProxies(text string) ([]netip.Prefix, error) {
 	return proxies, nil
 }
 
-// fallback is the port to try where the default is taken.
+// fallback is the port to try if the default is taken.
 var fallback = map[string]string{"HTTP_PORT": "8080", "HTTPS_PORT": "8443", "DNS_PORT": "1053"}
 
 // checkDomain accepts a host name of at least two labels: letters, digits and hyphens (RFC 1123, section 2.1), each
@@ -203,8 +203,8 @@ func parseSubnet(text string) (netip.Prefix, error) {
 	return netip.PrefixFrom(address, 24), nil
 }
 
-// checkNames looks in .env for settings that nothing reads: a name with a typo would otherwise do nothing, silently.
-// It reads names only; what the values are, Compose says.
+// checkNames looks in .env for settings that nothing reads: a misspelt name would otherwise do nothing, silently.
+// It reads only names; Compose says what the values are.
 func checkNames(_ context.Context, f *facts) ([]Finding, error) {
 	file, err := os.Open(filepath.Join(f.stack.Dir, ".env"))
 	if errors.Is(err, os.ErrNotExist) {
@@ -248,7 +248,7 @@ func nearest(name string, known stack.Settings) string {
 	return best
 }
 
-// editDistance is Levenshtein's: how many insertions, deletions and replacements lead from a to b.
+// editDistance is Levenshtein's: the number of insertions, deletions and replacements that lead from a to b.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -269,7 +269,7 @@ func editDistance(a, b string) int {
 	return row[len(b)]
 }
 
-// checkProject wants Compose to take compose.yaml. What it says of a bad setting is left to checkSettings, which knows
+// checkProject checks that Compose accepts compose.yaml. It leaves complaints about settings to checkSettings, which knows
 // more.
 func checkProject(_ context.Context, f *facts) ([]Finding, error) {
 	_, err := f.project()
