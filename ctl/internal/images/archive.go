@@ -25,7 +25,7 @@ import (
 )
 
 // Bundle writes every image that the stack runs, and this program, into one archive, for Load or, on any system, `docker load`. An empty
-// file name is oneserver-images-<os>-<arch>.tar.gz; a relative one starts at the repository.
+// file name means oneserver-images-<os>-<arch>.tar.gz; a relative one starts at the repository.
 func Bundle(ctx context.Context, s *stack.Stack, out *Runner, file string) error {
 	if err := Ensure(ctx, s, out); err != nil {
 		return err
@@ -39,7 +39,7 @@ func Bundle(ctx context.Context, s *stack.Stack, out *Runner, file string) error
 	if err != nil {
 		return err
 	}
-	var total int64 // a little more than the archive has, as images share layers
+	var total int64 // a little more than the archive holds, as images share layers
 	for _, image := range here {
 		total += image.Size
 	}
@@ -51,7 +51,7 @@ func Bundle(ctx context.Context, s *stack.Stack, out *Runner, file string) error
 	}
 	defer os.Remove(temporary.Name())
 	defer temporary.Close()
-	// For these images a third of the time that the default level takes (6 s, 20 s) and 7% more bytes.
+	// For these images it takes a third of the default level's time (6 s, 20 s) and 7% more bytes.
 	compressor, err := gzip.NewWriterLevel(temporary, gzip.BestSpeed)
 	if err != nil {
 		return out.Fail(err)
@@ -86,8 +86,8 @@ func Bundle(ctx context.Context, s *stack.Stack, out *Runner, file string) error
 	return nil
 }
 
-// addTool begins an archive with this program, for a machine of the same system that cannot build it: make load takes it from
-// there, by the name that uname gives the system, and the engine passes over it.
+// addTool begins an archive with this program, for a machine of the same system that cannot build it: make load finds it
+// there by the name that uname gives the system, and the engine ignores it.
 func addTool(archive io.Writer) error {
 	name := "oneserver-" + strings.ToUpper(runtime.GOOS[:1]) + runtime.GOOS[1:]
 	path, err := os.Executable()
@@ -105,10 +105,10 @@ func addTool(archive io.Writer) error {
 	if _, err := entries.Write(program); err != nil {
 		return err
 	}
-	return entries.Flush() // its end is that of the images, which follow
+	return entries.Flush() // without an end marker: the images follow
 }
 
-// Load reads an archive that Bundle wrote. The whole of it is looked through before the engine is given any.
+// Load reads an archive that Bundle wrote. It checks the whole archive before the engine gets any of it.
 func Load(ctx context.Context, s *stack.Stack, out *Runner, file string) error {
 	names, system, arch, err := runtimeImages(ctx, s)
 	if err != nil {
@@ -159,7 +159,7 @@ func Load(ctx context.Context, s *stack.Stack, out *Runner, file string) error {
 	return nil
 }
 
-// runtimeImages returns what containers of the stack are made from, and what the engine runs.
+// runtimeImages returns the images that containers of the stack are made from, and the engine's platform.
 func runtimeImages(ctx context.Context, s *stack.Stack) (names []string, system, arch string, err error) {
 	plan, err := readPlan(ctx, s)
 	if err != nil {
@@ -173,7 +173,7 @@ func archivePath(s *stack.Stack, file, system, arch string) string {
 	return s.Path(cmp.Or(file, "oneserver-images-"+system+"-"+arch+".tar.gz"))
 }
 
-// maxDescription bounds, in bytes, the JSON files that an archive describes its images in.
+// maxDescription bounds, in bytes, the JSON files with which an archive describes its images.
 const maxDescription = 1 << 20
 
 var (
@@ -182,13 +182,13 @@ var (
 	errCut     = errors.New("this file ends too early: copy it again, whole")
 )
 
-// archived is what an archive says of an image.
+// archived is what an archive says about an image.
 type archived struct {
 	platform string // os/arch
 	origin   Origin
 }
 
-// readArchive reads an archive of images to its end and returns what it says of each by name.
+// readArchive reads an archive of images to its end and returns what it says about each, by name.
 func readArchive(r io.Reader) (map[string]archived, error) {
 	decompressor, err := gzip.NewReader(r)
 	switch {
@@ -221,7 +221,7 @@ func readArchive(r io.Reader) (map[string]archived, error) {
 			descriptions[header.Name] = content
 		}
 	}
-	if _, err := io.Copy(io.Discard, decompressor); err != nil { // up to the checksum
+	if _, err := io.Copy(io.Discard, decompressor); err != nil { // to verify the checksum at the end
 		return nil, unreadable(err)
 	}
 	return describe(descriptions)
@@ -275,7 +275,7 @@ func describe(descriptions map[string][]byte) (map[string]archived, error) {
 	return found, nil
 }
 
-// check says what would keep the stack from running from the images found, on an engine of this platform.
+// check says why the stack could not run from the images found on an engine of this platform.
 func check(found map[string]archived, names []string, system, arch string) error {
 	engine := system + "/" + arch
 	for _, name := range names {

@@ -7,8 +7,8 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// AbsentBases returns the images that those of the services are built from and that are not here, so that Ensure has left
-// ours as they are.
+// AbsentBases returns the images that those of the services are built from, if they are not here: then Ensure has left
+// our images as they are.
 func AbsentBases(ctx context.Context, s *stack.Stack, services ...string) ([]string, error) {
 	plan, err := readPlan(ctx, s, services...)
 	if err != nil {

@@ -12,16 +12,16 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// CacheBound is how much of the build cache stays that our builds leave, in bytes: some twenty of them. Each leaves twice what
-// it has compiled, once where that was done and once as the layer of an image.
+// CacheBound is how many bytes of build cache our builds may leave behind: some twenty builds. Each leaves its compiled
+// output twice, once from the step that compiled it and once as the layer of an image.
 const CacheBound = 1_000_000_000
 
-// mark is in the command that compiles in each of our Dockerfiles, and so in what the builder says of its outcome.
+// mark is in the command that compiles in each of our Dockerfiles, and therefore in the builder's record of its output.
 const mark = "BUILT_FOR=oneserver "
 
-// TrimCache removes the oldest of our builds from the engine's build cache, beyond a bound. It is one cache for all that the
-// engine builds, and no filter of `docker builder prune` tells one project from another, so nothing is removed but records
-// that are known by their id to be ours. The caches that Go keeps are left alone: other builds share them, and Go trims its own.
+// TrimCache removes the oldest of our builds from the engine's build cache, beyond a bound. All builds of the engine share
+// one cache, and no filter of `docker builder prune` tells one project from another, so it removes only records whose ids
+// are known to be ours. It leaves the caches that Go keeps alone: other builds share them, and Go trims its own.
 func TrimCache(ctx context.Context, s *stack.Stack, bound int64) error {
 	cli, err := forBuilds(ctx, s)
 	if err != nil {
@@ -39,7 +39,7 @@ func TrimCache(ctx context.Context, s *stack.Stack, bound int64) error {
 	return nil
 }
 
-// record is one of the build cache.
+// record is an entry of the build cache.
 type record struct {
 	id, description string
 	created         time.Time
@@ -58,7 +58,7 @@ func parseCache(listed string) (all []record) {
 			case "ID":
 				r.id = value
 			case "Created at":
-				r.created, _ = time.Parse("2006-01-02 15:04:05.999999999 -0700 MST", value) // one that cannot be read is of no build of ours
+				r.created, _ = time.Parse("2006-01-02 15:04:05.999999999 -0700 MST", value) // one that cannot be parsed belongs to no build of ours
 			case "Size":
 				r.size = parseSize(value)
 			case "Shared":
@@ -81,11 +81,11 @@ func parseSize(text string) int64 {
 	if parts == nil {
 		return 0
 	}
-	n, _ := strconv.ParseFloat(parts[1], 64) // the pattern lets no other through that matters
+	n, _ := strconv.ParseFloat(parts[1], 64) // the pattern lets nothing else through that matters
 	return int64(n * map[string]float64{"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[parts[2]])
 }
 
-// copiedWithin is the longest time from the begin of a compilation until its outcome is copied into an image.
+// copiedWithin is the longest time from the start of a compilation until its output is copied into an image.
 const copiedWithin = 15 * time.Minute
 
 // beyond returns the records of our builds beyond the newest ones that fit into a bound.
@@ -96,8 +96,8 @@ func beyond(all []record, bound int64) (ids []string) {
 		if !strings.Contains(compiled.description, mark) {
 			continue
 		}
-		// The builder says nothing of what a COPY has made. Ours is the one record of that size that came about then, and
-		// where there are several nobody knows which.
+		// The builder does not say what a COPY has made. Ours is the only record of that size from that time, and if
+		// there are several, nobody knows which.
 		var copies []record
 		for _, r := range all {
 			near := r.size - compiled.size

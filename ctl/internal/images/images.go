@@ -1,5 +1,5 @@
-// Package images sees to it that every image of the stack is on the engine: pulled or built where there is a registry,
-// built as a stand-in from Debian packages where there is none, or read from an archive that another machine wrote.
+// Package images makes sure that every image of the stack is on the engine: pulled or built if there is a registry,
+// built as a stand-in from Debian packages if there is none, or read from an archive that another machine wrote.
 package images
 
 import (
@@ -18,24 +18,24 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// registryPatience: the engine gives a connection 15 s. Once the transfer runs it has limits of its own, and without a
-// terminal a pull says nothing for as long as a layer takes.
+// registryPatience: the engine gives a connection 15 s. Once the transfer runs it has its own limits, and without a
+// terminal a pull prints nothing while it fetches a layer.
 var registryPatience = patience{first: 20 * time.Second}
 
-// A plan is the set of images that a project takes.
+// A plan is the set of images that a project needs.
 type plan struct {
 	pulled []string // services' images that others made
 	built  []string // services' images that we build
-	bases  []string // what these are built from
+	bases  []string // images that these are built from
 }
 
-// Ensure makes every image of the stack that is missing, and builds ours anew where their sources have changed; with
-// services named, the images of these and no others.
+// Ensure makes every image of the stack that is missing, and rebuilds ours if their sources have changed; with
+// services named, only the images of these.
 //
-// Whether they have is BuildKit's to say: with everything cached `docker compose build` takes about a second, and it is
-// the same build that `docker compose up --build` does, so that nothing can be stale and nothing is kept beside it.
-// Where ours are here and what they are built from can not be had, as after Load, they are left as they are. What is here
-// is not exchanged for another: that is Renew's.
+// BuildKit decides whether they have: with everything cached `docker compose build` takes about a second, and it is
+// the same build that `docker compose up --build` does, so that nothing can be stale and nothing else needs to be kept.
+// If ours exist but their base images cannot be had, as after Load, they are left as they are. An existing image
+// is never exchanged for another: Renew does that.
 func Ensure(ctx context.Context, s *stack.Stack, out *Runner, services ...string) error {
 	plan, err := readPlan(ctx, s, services...)
 	if err != nil {
@@ -73,7 +73,7 @@ func Ensure(ctx context.Context, s *stack.Stack, out *Runner, services ...string
 	return build(ctx, s, out, plan.built, services...)
 }
 
-// readPlan asks Compose which images there should be.
+// readPlan asks Compose which images the project needs.
 func readPlan(ctx context.Context, s *stack.Stack, services ...string) (plan, error) {
 	project, err := s.Project(ctx)
 	if err != nil {
@@ -99,7 +99,7 @@ func planOf(project stack.Project, services ...string) (plan, error) {
 		}
 		p.bases = append(p.bases, bases(string(dockerfile))...)
 	}
-	// A service may run what another one builds.
+	// A service may run an image that another one builds.
 	p.pulled = slices.DeleteFunc(p.pulled, func(name string) bool { return slices.Contains(p.built, name) })
 	for _, names := range []*[]string{&p.pulled, &p.built, &p.bases} {
 		slices.Sort(*names)
@@ -122,12 +122,12 @@ func bases(dockerfile string) []string {
 	return names
 }
 
-// passing is what a registry says that will hand out an image later, and not now.
+// passing matches the words of a registry that could hand out an image later, but not now.
 var passing = regexp.MustCompile(`(?i)too\s?many\s?requests|\b429\b`)
 
-// pull gets images from their registry. A registry that does not answer, or does not have one, is no error: the reason
-// is returned, and nothing else is asked of it. A transfer that breaks off is one, and a registry that is there and
-// refuses for now.
+// pull gets images from their registry. If a registry does not answer, or does not have an image, that is no error: pull
+// returns the reason and asks for nothing else. A transfer that breaks off is an error, and so is a registry that answers
+// but refuses for now.
 func pull(ctx context.Context, s *stack.Stack, out *Runner, names []string) (unreachable string, err error) {
 	for _, name := range names {
 		out.Begin("pulling %s", name)
@@ -151,7 +151,7 @@ func pull(ctx context.Context, s *stack.Stack, out *Runner, names []string) (unr
 	return "", nil
 }
 
-// build builds our images, those of the services named or all, and says so if that changed any.
+// build builds our images, those of the named services or all, and says so if that changed any.
 func build(ctx context.Context, s *stack.Stack, out *Runner, names []string, services ...string) error {
 	if _, err := EnsurePlugin(ctx, s, out, docker.Buildx); err != nil {
 		return err
@@ -188,11 +188,11 @@ func build(ctx context.Context, s *stack.Stack, out *Runner, names []string, ser
 	return nil
 }
 
-// forBuilds is docker with what a build needs to know of this machine.
+// forBuilds is docker with what a build must know about this machine.
 func forBuilds(ctx context.Context, s *stack.Stack) (docker.CLI, error) {
-	add := []string{"DOCKER_BUILDKIT=1"} // the command line of Engine 20.10 has it off
+	add := []string{"DOCKER_BUILDKIT=1"} // it is off in the command line of Engine 20.10
 	if s.Getenv("GOPROXY") == "" {
-		// Only what a container reaches as well: no module cache of this machine, and not "off".
+		// Only proxies that a container can reach too: no module cache of this machine, and not "off".
 		if proxy, err := goEnv(ctx, "GOPROXY"); err == nil && strings.HasPrefix(proxy, "http") {
 			add = append(add, "GOPROXY="+proxy)
 		}
@@ -208,7 +208,7 @@ func forBuilds(ctx context.Context, s *stack.Stack) (docker.CLI, error) {
 	return s.With(add...), nil
 }
 
-// list names things as a sentence does: a, b and c.
+// list joins names as a sentence does: a, b and c.
 func list(names []string) string {
 	if len(names) < 2 {
 		return strings.Join(names, "")

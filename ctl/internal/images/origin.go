@@ -14,7 +14,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// standInLabel is what a stand-in has and an official image has not: the sum of the sources that it was built from.
+// standInLabel marks stand-ins, never official images: it holds the sum of the sources that one was built from.
 const standInLabel = "org.oneserver.stand-in"
 
 // Origin is who made an image.
@@ -25,10 +25,10 @@ const (
 	StandIn  Origin = "a stand-in from Debian packages"
 )
 
-// beforeTheLabel is what the stand-ins that had no label yet were built with; each such line is in its image's history.
+// beforeTheLabel are lines from the builds of the stand-ins that had no label yet; their images' histories contain them.
 var beforeTheLabel = []string{"mysql-server-core mysql-client-core", "curl gettext-base nginx", "cp -r /toolchain /usr/local/go"}
 
-// origin says who made an image with these labels and steps of its build.
+// origin says who made an image, given its labels and the steps of its build.
 func origin(labels map[string]string, history string) Origin {
 	if labels[standInLabel] != "" || slices.ContainsFunc(beforeTheLabel, func(line string) bool { return strings.Contains(history, line) }) {
 		return StandIn
@@ -42,15 +42,15 @@ func originOf(ctx context.Context, s *stack.Stack, image docker.Image) (Origin, 
 	return origin(image.Config.Labels, history), err
 }
 
-// Use is an image that others publish, and what of it is in use.
+// Use is an image that others publish, and how it is used.
 type Use struct {
 	Name    string // mysql:9.7
-	Here    Origin // empty where the image is not here
-	Service string // that runs on it: db; empty where none does
-	Runs    Origin // of the image that it runs on, which another may since have taken the place of
+	Here    Origin // empty if the image is not here
+	Service string // the service that runs on it, such as db; empty if none does
+	Runs    Origin // of the image that it runs on, whose name another image may have now
 }
 
-// Uses returns the images of others that the services take, in the order of their names.
+// Uses returns the images of others that the services use, in the order of their names.
 func Uses(ctx context.Context, s *stack.Stack) ([]Use, error) {
 	project, err := s.Project(ctx)
 	if err != nil {
@@ -86,7 +86,7 @@ func Uses(ctx context.Context, s *stack.Stack) ([]Use, error) {
 	return uses, nil
 }
 
-// published returns those of the images that others publish, and who made what is here under their names.
+// published returns those of the images that others publish, and who made the local ones with their names.
 func published(ctx context.Context, s *stack.Stack, names []string) ([]Use, error) {
 	here, err := s.Images(ctx, names...)
 	if err != nil {
@@ -108,8 +108,8 @@ func published(ctx context.Context, s *stack.Stack, names []string) ([]Use, erro
 	return uses, nil
 }
 
-// Exchanged is an error where a service runs on an image of one origin, and the next start would take one of another: the
-// two are alike as far as the stack asks, and a running database is no place to find out how far that is.
+// Exchanged returns an error if a service runs on an image of one origin and the next start would use another's: the two
+// are alike in everything that the stack uses, but a running database is no place to find out how far that goes.
 func Exchanged(uses []Use) error {
 	for _, use := range uses {
 		if use.Service != "" && use.Here != "" && use.Runs != use.Here {
@@ -119,7 +119,7 @@ func Exchanged(uses []Use) error {
 	return nil
 }
 
-// Describe says of each image who made it: mysql:9.7 and nginx:1.30 are the official images.
+// Describe says who made each image: mysql:9.7 and nginx:1.30 are the official images.
 func Describe(uses []Use) string {
 	var official, standIns []string
 	for _, use := range uses {
@@ -172,7 +172,7 @@ func sources(root, name string) (string, error) {
 	return fmt.Sprintf("%x", sum.Sum(nil)), nil
 }
 
-// standInsAmong returns those of the images that are stand-ins here, and for each whether other sources than these made it.
+// standInsAmong returns those of the images that are stand-ins here, and for each whether it has other sources than these.
 func standInsAmong(ctx context.Context, s *stack.Stack, names []string) (outdated map[string]bool, err error) {
 	uses, err := published(ctx, s, names)
 	if err != nil {
@@ -196,7 +196,7 @@ func standInsAmong(ctx context.Context, s *stack.Stack, names []string) (outdate
 	return outdated, nil
 }
 
-// idle returns those of the images that no container runs on, whosever it is, and says of the others that they stay.
+// idle returns those of the images that no container uses, whoever owns it, and says that the others stay.
 func idle(ctx context.Context, s *stack.Stack, out *Runner, names []string) ([]string, error) {
 	here, err := s.Images(ctx, names...)
 	if err != nil {
@@ -217,9 +217,9 @@ func idle(ctx context.Context, s *stack.Stack, out *Runner, names []string) ([]s
 	return free, nil
 }
 
-// Renew is Ensure for who asks for the images themselves: it also builds those stand-ins anew whose sources have changed,
-// and with official set, puts official images in the place of stand-ins where they can now be pulled. An image that a
-// container runs on stays.
+// Renew is Ensure for a user who asks for the images themselves: it also rebuilds those stand-ins whose sources have changed,
+// and with official set, replaces stand-ins with official images if these can now be pulled. An image that a
+// container uses stays.
 func Renew(ctx context.Context, s *stack.Stack, out *Runner, official bool) error {
 	plan, err := readPlan(ctx, s)
 	if err != nil {

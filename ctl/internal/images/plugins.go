@@ -13,11 +13,11 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// installPage is where Docker says how to install all of it.
+// installPage is where Docker says how to install everything.
 const installPage = "https://docs.docker.com/engine/install/"
 
-// EnsurePlugin installs a plugin of docker for this user where it is missing or too old, from Debian's package of it, and
-// returns whether it did. The machine's own packages are left alone.
+// EnsurePlugin installs a plugin of docker for this user if it is missing or too old, from its Debian package, and
+// returns whether it did. It leaves the machine's own packages alone.
 func EnsurePlugin(ctx context.Context, s *stack.Stack, out *Runner, plugin docker.Plugin) (installed bool, err error) {
 	info, err := s.Info(ctx)
 	switch {
@@ -39,8 +39,8 @@ func EnsurePlugin(ctx context.Context, s *stack.Stack, out *Runner, plugin docke
 	return true, installPlugin(ctx, s, out, plugin)
 }
 
-// installPlugin takes a plugin out of Debian's package, which is called as its program is. apt is given folders of its
-// own to work in, so that it checks signatures as ever and yet neither reads nor changes what the machine's apt is set to.
+// installPlugin takes a plugin out of its Debian package, which is named after its program. apt gets its own
+// folders to work in, so that it checks signatures as always, yet neither reads nor changes the settings of the machine's apt.
 func installPlugin(ctx context.Context, s *stack.Stack, out *Runner, plugin docker.Plugin) error {
 	name := "docker-" + plugin.Command
 	target, err := pluginDir(s)
@@ -115,7 +115,7 @@ func pluginDir(s *stack.Stack) (string, error) {
 	return filepath.Join(config, "cli-plugins"), nil
 }
 
-// installFile puts a program in its place in one go: it is not there, or whole.
+// installFile puts a program in its place in one step: it is either missing or complete.
 func installFile(from, to string) error {
 	program, err := os.ReadFile(from)
 	if err != nil {

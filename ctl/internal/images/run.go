@@ -16,32 +16,32 @@ import (
 	"oneserver/ctl/internal/terminal"
 )
 
-// tailLines is how much of a failed command's output is shown; the log has all of it.
+// tailLines is how much of a failed command's output is shown; the log has the rest.
 const tailLines = 20
 
-// patience is how long a command may say nothing: until its first word, and then between two. No limit is zero.
+// patience is how long a command may print nothing: until its first output, and then between two. Zero means no limit.
 type patience struct{ first, later time.Duration }
 
-// silence is enough for a slow machine that compiles and for a slow line that downloads.
+// silence is long enough for a slow machine that compiles and for a slow line that downloads.
 var silence = patience{10 * time.Minute, 10 * time.Minute}
 
 var errSilent = errors.New("gave up waiting for it")
 
-// A Runner tells what is done, and runs the commands that do it: the last line of their output goes to the live line, the whole
+// A Runner reports progress, and runs the commands that make it: the last line of their output goes to the live line, and all
 // of it to a log file.
 type Runner struct {
 	*terminal.Teller
 	logPath string
 	log     *os.File // opened by the first command
-	alive   func()   // puts off giving up on the command that runs
+	alive   func()   // postpones giving up on the running command
 }
 
-// NewRunner tells tell.
+// NewRunner returns a Runner that reports to tell.
 func NewRunner(tell *terminal.Teller) *Runner {
 	return &Runner{Teller: tell, logPath: filepath.Join(cacheDir(), "images.log"), alive: func() {}}
 }
 
-// cacheDir is where logs and half-made files are kept.
+// cacheDir is where logs and unfinished files are kept.
 func cacheDir() string {
 	dir, err := os.UserCacheDir()
 	if err != nil { // no home directory
@@ -50,17 +50,17 @@ func cacheDir() string {
 	return filepath.Join(dir, "oneserver")
 }
 
-// buildStamp is what BuildKit's plain output has before each line: the step's number and seconds.
+// buildStamp is the prefix of each line in BuildKit's plain output: the step's number and seconds.
 var buildStamp = regexp.MustCompile(`^#\d+ (\d+\.\d+ )?`)
 
-// said is a sign of life from the command that runs.
+// said notes a sign of life from the running command.
 func (r *Runner) said(line string) {
 	r.Show("%s", buildStamp.ReplaceAllString(line, ""))
 	r.alive()
 }
 
-// run runs a command as part of what is at hand. It is given up when it says nothing for longer than the patience. The error
-// has the last lines of output and says where the rest is.
+// run runs a command as part of the current step. It gives up if the command prints nothing for longer than the patience. The
+// error has the last lines of output and says where the rest is.
 func (r *Runner) run(ctx context.Context, patience patience, prepare func(context.Context) *exec.Cmd) error {
 	log, err := r.openLog()
 	if err != nil {
@@ -87,7 +87,7 @@ func (r *Runner) run(ctx context.Context, patience patience, prepare func(contex
 		cmd.Stdout = io.MultiWriter(out, &said)
 	}
 	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil { // a person's wish, not the command's fault
+		if ctx.Err() != nil { // the user stopped it; the command did not fail
 			return context.Cause(ctx)
 		}
 		if cause := context.Cause(running); cause != nil {
@@ -98,7 +98,7 @@ func (r *Runner) run(ctx context.Context, patience patience, prepare func(contex
 	return nil
 }
 
-// openLog starts the log anew for this process.
+// openLog starts a new log for this process.
 func (r *Runner) openLog() (*os.File, error) {
 	if r.log != nil {
 		return r.log, nil
@@ -111,7 +111,7 @@ func (r *Runner) openLog() (*os.File, error) {
 	return r.log, err
 }
 
-// A commandError is a command that failed, with what it said.
+// A commandError is a command that failed, with its output.
 type commandError struct {
 	err    error
 	tail   []string
@@ -129,7 +129,7 @@ func (e *commandError) Error() string {
 	return text + "\n  all of its output: " + e.log
 }
 
-// reason is the last thing that the command said.
+// reason is the last output of the command.
 func (e *commandError) reason() string {
 	if len(e.tail) == 0 {
 		return e.err.Error()
@@ -137,13 +137,13 @@ func (e *commandError) reason() string {
 	return strings.TrimPrefix(e.tail[len(e.tail)-1], "Error response from daemon: ")
 }
 
-// A tail copies what is written to it into a log and remembers the last lines. A carriage return ends a line too: what
-// programs overwrite on a terminal is shown as it comes.
+// A tail copies its input into a log and remembers the last lines. A carriage return ends a line too: lines that
+// programs overwrite on a terminal are shown as they come.
 type tail struct {
 	log  io.Writer
 	each func(line string)
 
-	mu    sync.Mutex // stdout and stderr are copied by a goroutine each
+	mu    sync.Mutex // stdout and stderr are each copied by a goroutine
 	line  []byte
 	lines []string
 }

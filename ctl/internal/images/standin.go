@@ -18,18 +18,18 @@ import (
 )
 
 const (
-	// baseImage is what all stand-ins and the tests' browser are built from; Debian publishes it under this name too.
+	// baseImage is the base of all stand-ins and of the tests' browser; Debian publishes it under this name too.
 	baseImage = "debian:sid-slim"
-	// toolchain is what the stand-in for golang has inside. Its modules are checked by Go's checksum database.
+	// toolchain is the version inside the stand-in for golang. Go's checksum database checks its modules.
 	toolchain = "golang.org/toolchain@v0.0.1-go1.26.8.linux-"
 
-	// keepOnly takes out of a stand-in what the official image has not.
+	// keepOnly removes from a stand-in what the official image lacks.
 	keepOnly = "offline/keep-only.sh"
 
 	defaultMirror = "http://deb.debian.org/debian"
 )
 
-// folders has the images that there are stand-ins for, and where their Dockerfiles are.
+// folders lists the images that have stand-ins, and the folders of their Dockerfiles.
 var folders = map[string]string{
 	"golang:1.26": "offline/golang",
 	"mysql:9.7":   "offline/mysql",
@@ -89,7 +89,7 @@ func standIns(ctx context.Context, s *stack.Stack, out *Runner, names []string, 
 	return nil
 }
 
-// makeBase installs a minimal Debian into a tar file and imports it. It is imported once it is whole.
+// makeBase installs a minimal Debian into a tar file and imports it once it is complete.
 func makeBase(ctx context.Context, s *stack.Stack, out *Runner) error {
 	if err := installMmdebstrap(ctx, out); err != nil {
 		return err
@@ -107,16 +107,16 @@ func makeBase(ctx context.Context, s *stack.Stack, out *Runner) error {
 	}
 	mirror := debianMirror(ctx)
 	args := slices.Concat(asRoot(ctx), []string{"mmdebstrap", "--variant=minbase", "--keyring=" + keys,
-		// A mirror's copy of sid may be older than it says it is good for; signatures are checked all the same.
+		// A mirror's copy of sid may be past its own validity date; signatures are checked all the same.
 		`--aptopt=Acquire::Check-Valid-Until "false"`,
 		`--aptopt=Acquire::Languages "none"`,
 		`--aptopt=APT::Sandbox::User "root"`, // the keys may be in a folder that is closed to apt's own user
-		// As Debian's own slim images: licences stay, other documentation goes.
+		// Like Debian's own slim images: licences stay, other documentation goes.
 		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
 		"--dpkgopt=path-exclude=/usr/share/info/*", "--dpkgopt=path-exclude=/usr/share/man/*",
 		"--dpkgopt=path-exclude=/usr/share/locale/*"})
 	if strings.HasPrefix(mirror, "https:") {
-		args = append(args, "--include=ca-certificates") // or builds on this image could not reach the mirror
+		args = append(args, "--include=ca-certificates") // otherwise builds on this image could not reach the mirror
 	}
 	tar, err := os.Create(filepath.Join(work, "base.tar"))
 	if err != nil {
@@ -140,8 +140,8 @@ func makeBase(ctx context.Context, s *stack.Stack, out *Runner) error {
 	return nil
 }
 
-// asRoot returns what to put before a command to run it as root: nothing, where that is so already or cannot be had
-// unasked. mmdebstrap can then try a user namespace.
+// asRoot returns what to put before a command to run it as root: nothing if that is the case already, or is impossible
+// without asking. mmdebstrap can then try a user namespace.
 func asRoot(ctx context.Context) []string {
 	if os.Geteuid() != 0 && command(ctx, "sudo", "-n", "true").Run() == nil {
 		return []string{"sudo", "-n"}
@@ -149,7 +149,7 @@ func asRoot(ctx context.Context) []string {
 	return nil
 }
 
-// installMmdebstrap installs mmdebstrap where it is missing.
+// installMmdebstrap installs mmdebstrap if it is missing.
 func installMmdebstrap(ctx context.Context, out *Runner) error {
 	if _, err := exec.LookPath("mmdebstrap"); err == nil {
 		return nil
@@ -174,8 +174,8 @@ func installMmdebstrap(ctx context.Context, out *Runner) error {
 	return nil
 }
 
-// withLists does what needs the package lists of the machine's apt, and once more with new ones: they may be missing or
-// old.
+// withLists runs a function that needs the package lists of the machine's apt, and runs it again with new ones if it fails:
+// they may be missing or old.
 func withLists(ctx context.Context, out *Runner, do func() error) error {
 	if err := do(); err == nil || ctx.Err() != nil {
 		return err
@@ -188,8 +188,8 @@ func withLists(ctx context.Context, out *Runner, do func() error) error {
 	return do()
 }
 
-// debianKeys returns the file of keys that Debian's archive is signed with. Where it is missing, as on Ubuntu, it is
-// taken out of the host's own package for it, which the host's apt has checked, into dir.
+// debianKeys returns the file of keys that Debian's archive is signed with. If it is missing, as on Ubuntu, debianKeys
+// extracts it into dir from the host's own package for it, which the host's apt has checked.
 func debianKeys(ctx context.Context, out *Runner, dir string) (string, error) {
 	const path = "usr/share/keyrings/debian-archive-keyring.gpg"
 	if _, err := os.Stat("/" + path); err == nil {
@@ -203,7 +203,7 @@ func debianKeys(ctx context.Context, out *Runner, dir string) (string, error) {
 
 // download fetches a package with apt and unpacks it into dir, installing nothing.
 func download(ctx context.Context, out *Runner, dir string, options []string, name string) error {
-	// It comes into the current folder; a private one is closed to the user _apt that apt would download as.
+	// It goes into the current folder; a private one is closed to the user _apt that apt would download as.
 	fetch := slices.Concat([]string{"apt-get", "-o", "APT::Sandbox::User=root"}, options, []string{"download", name})
 	if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
 		cmd := command(ctx, fetch...)
@@ -226,10 +226,10 @@ func download(ctx context.Context, out *Runner, dir string, options []string, na
 	return nil
 }
 
-// debianMirror returns the mirror that this machine's apt uses for Debian, else Debian's own.
+// debianMirror returns the mirror that this machine's apt uses for Debian, or else Debian's own.
 func debianMirror(ctx context.Context) string {
 	out, err := command(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Label: Debian", "Created-By: Packages").Output()
-	if err != nil { // no apt, or one that is not in order: nothing is lost
+	if err != nil { // no apt, or a broken one: nothing is lost
 		return defaultMirror
 	}
 	return mirrorAmong(strings.Fields(string(out)))
