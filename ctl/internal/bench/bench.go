@@ -1,5 +1,5 @@
-// Package bench measures the figures that this project promises, on a copy of the stack that nobody else uses: what is
-// compared runs in turn, on the same machine, behind the same Nginx, over the same data.
+// Package bench measures the figures that this project promises, on a copy of the stack that nobody else uses: variants to
+// compare run in turn, on the same machine, behind the same Nginx, over the same data.
 package bench
 
 import (
@@ -32,7 +32,7 @@ const (
 	deepPage    = 100_000
 	smallRows   = 1_000
 
-	// MinRows is how many posts it takes for page 100,000.
+	// MinRows is how many posts are needed for page 100,000.
 	MinRows = deepPage*pageSize + 1
 )
 
@@ -43,21 +43,21 @@ type Options struct {
 	Each   time.Duration // how long each is measured
 }
 
-// patience is how long an answer may take that should come at once.
+// patience is how long an answer that should come at once may take.
 const patience = 30 * time.Second
 
 // A variant is one thing that is measured.
 type variant struct {
 	key     string
 	title   string
-	web     string // the Nginx that stands in front of it
+	web     string // the Nginx in front of it
 	path    string
 	visitor string // the Cookie header
 	small   bool   // whether the table is the small one
 	speak   load.Protocol
 }
 
-// somebody is a session cookie, as far as Nginx can tell: it shows nothing that was kept to its visitor.
+// somebody is a session cookie, as far as Nginx can tell: it gives its visitor no kept answers.
 const somebody = "session=0123456789012345678901234567890123456789012"
 
 func variants(rows int) []variant {
@@ -89,7 +89,7 @@ type sample struct {
 	seconds float64
 }
 
-// stackTime is what one request costs, the load left out.
+// stackTime is the cost of one request, without the load.
 func (s sample) stackTime() time.Duration {
 	var sum time.Duration
 	for service, used := range s.cpu {
@@ -100,7 +100,7 @@ func (s sample) stackTime() time.Duration {
 	return sum
 }
 
-// Run starts the copy, fills it, measures, and removes it, whatever comes of it. What it does is told on progress.
+// Run starts the copy, fills it, measures, and removes it, whatever happens. It reports on progress.
 func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Options) (report *Report, err error) {
 	if options.Rows < MinRows || options.Rounds < 1 || options.Each < time.Second {
 		return nil, fmt.Errorf("at least %d rows (page 100,000 is then there), one round and one second", MinRows)
@@ -114,7 +114,7 @@ func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Option
 	say := terminal.NewTeller(progress)
 	defer say.End()
 
-	if err := site.Remove(); err != nil { // of a run that was killed
+	if err := site.Remove(); err != nil { // left by a run that was killed
 		return nil, err
 	}
 	if err := images.Ensure(ctx, site.Stack, images.NewRunner(say)); err != nil {
@@ -148,7 +148,7 @@ func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Option
 		if round == 0 {
 			each = time.Second // to warm up; not counted
 		} else if round%2 == 0 {
-			slices.Reverse(order) // A B B A: what drifts meanwhile favours neither
+			slices.Reverse(order) // A B B A: a drift meanwhile favours neither
 		}
 		for _, v := range order {
 			if round == 0 {
@@ -176,7 +176,7 @@ type bench struct {
 	small     bool // which table is in place
 
 	stop    context.CancelFunc // ends the load at once
-	loadEnd func() error       // ends it in good order
+	loadEnd func() error       // ends it gracefully
 	jobs    *json.Encoder
 	results *json.Decoder
 }
@@ -207,7 +207,7 @@ func (s *site) open(ctx context.Context) (*bench, error) {
 		return nil, errors.Join(err, b.close())
 	}
 	b.authority = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Raw})
-	// That of the load, which Compose has not brought up, is among them.
+	// The load's is among them, although Compose did not start it.
 	containers, err := s.List(ctx, "--filter", "label=com.docker.compose.project="+project)
 	if err != nil {
 		return nil, errors.Join(err, b.close())
@@ -238,9 +238,9 @@ func (b *bench) close() error {
 	return errors.Join(b.loadEnd(), b.meters.Close())
 }
 
-// do has the load do a job.
+// do makes the load do a job.
 func (b *bench) do(ctx context.Context, job load.Job) (load.Result, error) {
-	late := time.AfterFunc(job.For+patience, b.stop) // ends the container, and the reading below with it
+	late := time.AfterFunc(job.For+patience, b.stop) // ends the container, and with it the reading below
 	defer late.Stop()
 	var result load.Result
 	if err := b.jobs.Encode(job); err != nil {
@@ -259,13 +259,13 @@ func (b *bench) do(ctx context.Context, job load.Job) (load.Result, error) {
 	return result, nil
 }
 
-// get asks for a variant once.
+// get requests a variant once.
 func (b *bench) get(ctx context.Context, v variant) ([]byte, error) {
 	result, err := b.do(ctx, b.job(v))
 	return result.Body, err
 }
 
-// job is to ask for a variant once.
+// job requests a variant once.
 func (b *bench) job(v variant) load.Job {
 	scheme := "https://"
 	if v.speak == load.HTTP1 {
@@ -274,8 +274,8 @@ func (b *bench) job(v variant) load.Job {
 	return load.Job{URL: scheme + v.web + v.path, Host: "www." + domain, Cookie: v.visitor, Speak: v.speak, Authority: b.authority}
 }
 
-// check sees to it that like is compared with like: bare and dial answer what app answers, page 100,000 is a whole page,
-// the static file is the page, and the home page is the same whoever serves it.
+// check makes sure that like is compared with like: bare and dial answer the same as app, page 100,000 is a whole page,
+// the static file equals the page, and the home page is the same from every server.
 func (b *bench) check(ctx context.Context, all []variant) error {
 	of := map[string]variant{}
 	for _, v := range all {
@@ -326,9 +326,9 @@ func (b *bench) check(ctx context.Context, all []variant) error {
 	return nil
 }
 
-// settle waits until nothing works but health checks: after the filling, the database writes for a while.
+// settle waits until only health checks work: after the filling, the database goes on writing for a while.
 func (b *bench) settle(ctx context.Context) error {
-	const quiet = 0.15 // of a processor
+	const quiet = 0.15 // share of a processor
 	var before map[string]time.Duration
 	var begun time.Time
 	return wait.Until(ctx, 2*time.Minute, 2*time.Second, func(context.Context) error {
@@ -351,7 +351,7 @@ func (b *bench) settle(ctx context.Context) error {
 	})
 }
 
-// measure lets the load ask for one variant.
+// measure makes the load request one variant.
 func (b *bench) measure(ctx context.Context, v variant, each time.Duration) (sample, error) {
 	if v.small != b.small {
 		if err := b.site.swap(ctx, v.small); err != nil {

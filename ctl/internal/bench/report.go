@@ -15,7 +15,7 @@ import (
 	"oneserver/ctl/internal/terminal"
 )
 
-// A Report is what was measured, and whether it is what is wanted.
+// A Report is what was measured, and whether it is good enough.
 type Report struct {
 	Rows        int       `json:"rows"`
 	Rounds      int       `json:"rounds"`
@@ -26,19 +26,19 @@ type Report struct {
 	Figures     []Figure  `json:"figures"`
 }
 
-// A Variant is one thing that was measured, for itself.
+// A Variant is one measured variant, on its own.
 type Variant struct {
 	Name string            `json:"name"`
 	Rate Spread            `json:"requests_per_second"`
 	CPU  map[string]Spread `json:"cpu_microseconds_per_request"` // by service
 }
 
-// A Figure compares two variants, or says something of one.
+// A Figure compares two variants, or describes one.
 type Figure struct {
 	Name    string  `json:"name"`
 	Wanted  string  `json:"wanted"`
 	Value   Spread  `json:"measured"`
-	CPU     *Spread `json:"measured_by_cpu_time,omitempty"` // the same ratio of what a request costs, without the load
+	CPU     *Spread `json:"measured_by_cpu_time,omitempty"` // the same ratio by the cost of a request, without the load
 	Reached bool    `json:"reached"`
 
 	unit string
@@ -70,10 +70,10 @@ func each(samples []sample, f func(sample) float64) Spread {
 	return spread(values)
 }
 
-// services are the columns of CPU time. Of those that answer for the page a variant has one, and so of Nginx.
+// services are the columns of CPU time. Each variant has one of those that answer for the page, and one Nginx.
 var services = []string{"web", "app", "db", "load"}
 
-// cpuOf is a service's CPU time for one request; that of app and web includes that of who stands in their place.
+// cpuOf is a service's CPU time for one request; app's and web's include that of the services that replace them.
 func cpuOf(s sample, service string) time.Duration {
 	switch service {
 	case "app":
@@ -96,7 +96,7 @@ func newReport(options Options, all []variant, samples map[string][]sample) *Rep
 		report.Variants = append(report.Variants, one)
 	}
 
-	// ratio compares round by round, so that what changes between rounds counts for neither side.
+	// ratio compares round by round, so that changes between rounds count for neither side.
 	ratio := func(name, a, b string, wanted float64, unit string) {
 		scale := 1.0
 		if unit == "%" {
@@ -133,7 +133,7 @@ func newReport(options Options, all []variant, samples map[string][]sample) *Rep
 	ratio("the home page over HTTP/2, of the rate of a bare Nginx", "https", "https-bare", 90, "%")
 	more := make([]float64, len(samples["https"]))
 	for i, one := range samples["https"] {
-		more[i] = 100 * (float64(cpuOf(one, "web"))/float64(cpuOf(samples["http"][i], "web")) - 1) // no other part is asked
+		more[i] = 100 * (float64(cpuOf(one, "web"))/float64(cpuOf(samples["http"][i], "web")) - 1) // no other part is involved
 	}
 	secured := Figure{Name: "CPU time that it takes of web more over https, on kept connections, than over http", Wanted: "≤ 10%", unit: "%", Value: spread(more)}
 	secured.Reached = secured.Value.Median <= 10

@@ -20,10 +20,10 @@ const (
 // site is the copy of the stack that is measured.
 type site struct {
 	*stack.Stack
-	dir string // what it mounts besides the repository's files
+	dir string // holds what it mounts besides the repository's files
 }
 
-// describe says what the copy is, and starts nothing.
+// describe describes the copy, and starts nothing.
 func describe(of *stack.Stack) (*site, error) {
 	dir, err := os.MkdirTemp("", project)
 	if err != nil {
@@ -41,8 +41,8 @@ func (s *site) writeStatic(name string, content []byte) error {
 	return os.WriteFile(filepath.Join(s.dir, "site", name), content, 0o644)
 }
 
-// start starts what a page of posts takes, and what it is compared with. It waits for the migrations only: Compose waits for
-// no service whose health check is off.
+// start starts what a page of posts needs, and what it is compared with. It waits only for the migrations: Compose does not
+// wait for a service whose health check is off.
 func (s *site) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	defer cancel()
@@ -58,15 +58,15 @@ func (s *site) sql(ctx context.Context, statements string) error {
 	return err
 }
 
-// authors is how many have written the posts.
+// authors is how many authors have written the posts.
 const authors = 1_000
 
 // fill makes the two tables of posts and puts the large one in place. Each page of 20 has the same 20 lengths of text,
-// so that pages differ in nothing but where they are. What a search reads is left out: it takes many times as long as all
-// the rest, and a page does not read it.
+// so that pages differ only in their places. The index for searches is left out: building it takes many times as long as
+// everything else, and a page does not read it.
 func (s *site) fill(ctx context.Context, rows int, progress func(done int)) error {
-	// What connects for each request leaves connections behind faster than the server closes them: more than app is
-	// given are admitted here, so that its rate is measured and not how soon it is refused.
+	// The variant that connects for each request leaves connections behind faster than the server closes them: it gets more
+	// connections here than app does, so that its rate is measured and not how soon it is refused.
 	if err := s.sql(ctx, fmt.Sprintf(`
 SET GLOBAL max_connections = 1000;
 INSERT INTO users (id, email, name, password_hash, created_at)

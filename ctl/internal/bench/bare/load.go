@@ -20,15 +20,15 @@ import (
 	"oneserver/ctl/internal/bench/load"
 )
 
-// visitors asks what it is told to until in ends. Its client costs a fraction of what net/http's does, and what it costs
-// is taken from those that are measured: the processors are the same.
+// visitors sends the requests that in describes, until in ends. Its client costs a fraction of net/http's, and that cost
+// reduces what is measured: both use the same processors.
 func visitors(in io.Reader, out io.Writer) error {
 	client := &fasthttp.Client{
 		NoDefaultUserAgentHeader:  true,
 		ReadTimeout:               15 * time.Second,
 		WriteTimeout:              5 * time.Second,
 		MaxIdleConnDuration:       time.Minute, // Nginx closes after 65 s
-		MaxIdemponentCallAttempts: 1,           // what fails is told, not tried again
+		MaxIdemponentCallAttempts: 1,           // a failure is reported, not tried again
 	}
 	jobs, results := json.NewDecoder(in), json.NewEncoder(out)
 	for {
@@ -47,7 +47,7 @@ func visitors(in io.Reader, out io.Writer) error {
 // do is a closed loop: each connection asks again as soon as it has its answer.
 func do(client *fasthttp.Client, job load.Job) load.Result {
 	var (
-		mu       sync.Mutex // guards what follows
+		mu       sync.Mutex // guards the variables below
 		total    load.Result
 		visitors sync.WaitGroup
 	)
@@ -72,7 +72,7 @@ func do(client *fasthttp.Client, job load.Job) load.Result {
 	return total
 }
 
-// ask is one visitor, until the deadline and at least once.
+// ask acts as one visitor, until the deadline and at least once.
 func ask(client *fasthttp.Client, job load.Job, deadline time.Time) (load.Result, error) {
 	var result load.Result
 	once, leave, err := visit(client, job)
@@ -102,7 +102,7 @@ func ask(client *fasthttp.Client, job load.Job, deadline time.Time) (load.Result
 	}
 }
 
-// visit makes what a visitor does again and again, and what ends the visit. A body is good until the next.
+// visit returns what a visitor does again and again, and what ends the visit. A body is valid until the next.
 func visit(client *fasthttp.Client, job load.Job) (once func() (status int, body []byte, err error), leave func(), err error) {
 	if job.Speak == load.HTTP1 {
 		once, leave = overHTTP1(client, job)
@@ -151,7 +151,7 @@ func overHTTP1(client *fasthttp.Client, job load.Job) (once func() (int, []byte,
 		}
 }
 
-// overHTTP2 has a connection of its own, as a browser has.
+// overHTTP2 has its own connection, as a browser has.
 func overHTTP2(job load.Job, config *tls.Config) (once func() (int, []byte, error), leave func()) {
 	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, DisableCompression: true}
 	visitor := &http.Client{Transport: transport, Timeout: 15 * time.Second}

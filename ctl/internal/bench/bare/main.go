@@ -1,5 +1,5 @@
-// Command bare is what app is measured against, and who asks: the page of posts by nothing but database/sql and
-// net/http (bare), by GORM opened for each request (dial), and the load on either (load).
+// Command bare is what app is measured against, and the load: the page of posts with nothing but database/sql and
+// net/http (bare), with GORM opened for each request (dial), and the load on either (load).
 package main
 
 import (

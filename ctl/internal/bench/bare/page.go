@@ -18,10 +18,10 @@ import (
 	"gorm.io/gorm"
 )
 
-// poolSize is that of app (services/app/mysql/db.go).
+// poolSize is the same as app's (services/app/mysql/db.go).
 const poolSize = 10
 
-// database reads where it is from the environment that app is given too.
+// database reads the database's address from the same environment as app.
 func database() (*mysql.Config, error) {
 	password, err := os.ReadFile(os.Getenv("MYSQL_PASSWORD_FILE"))
 	if err != nil {
@@ -34,7 +34,7 @@ func database() (*mysql.Config, error) {
 	return dsn, dsn.Apply(mysql.Charset("utf8mb4", ""))
 }
 
-// A row is what listPosts reads of a post.
+// A row is what listPosts reads about a post.
 type row struct {
 	ID, AuthorID         uint64
 	Author, Title        string
@@ -46,7 +46,7 @@ type row struct {
 // A source reads posts, the newest first, and gives them one by one.
 type source func(ctx context.Context, before uint64, limit int, each func(row)) error
 
-// fromPool keeps connections for the next request, each set up as app's are, and the statement prepared in them.
+// fromPool keeps connections for the next request, each set up like app's, with the statement prepared.
 func fromPool(config *mysql.Config) (source, error) {
 	config.ClientFoundRows, config.RejectReadOnly = true, true
 	config.Timeout, config.ReadTimeout, config.WriteTimeout = 2*time.Second, 5*time.Second, 5*time.Second
@@ -109,7 +109,7 @@ func fromItsOwn(config *mysql.Config) (source, error) {
 	}, nil
 }
 
-// serve answers for the page of posts on the port that app has, and keeps connections for the next request or closes each.
+// serve answers for the page of posts on app's port, and either keeps connections for the next request or closes each.
 func serve(from func(*mysql.Config) (source, error), keepAlive bool) error {
 	config, err := database()
 	if err != nil {
@@ -169,7 +169,7 @@ const listPosts = `SELECT id, COALESCE(user_id, 0) AS author_id,
 
 const timeFormat = "2006-01-02T15:04:05.000000Z07:00"
 
-// page is what GET /api/v1/posts?limit=20&before=<id> answers. `oneserver bench` sees to it that app answers the same.
+// page is the answer to GET /api/v1/posts?limit=20&before=<id>. `oneserver bench` checks that app answers the same.
 func page(r *http.Request, source source) ([]byte, error) {
 	limit, err := strconv.Atoi(r.FormValue("limit"))
 	if err != nil {

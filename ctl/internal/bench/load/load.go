@@ -1,16 +1,16 @@
-// Package load is what `oneserver bench` and the container that makes the load say to each other: one Job a line on its
-// standard input, one Result a line on its standard output.
+// Package load is the protocol between `oneserver bench` and the container that makes the load: one Job per line on its
+// standard input, one Result per line on its standard output.
 package load
 
 import "time"
 
-// A Job is an address to ask for: once, or with a number of connections for some time.
+// A Job is an address to request: once, or over a number of connections for some time.
 type Job struct {
-	URL         string        // whom to ask for what
-	Host        string        // the name to ask under; that of the URL if empty
+	URL         string        // what to request, and from which server
+	Host        string        // the name to request it under; that of the URL if empty
 	Cookie      string        // the Cookie header; none if empty
 	Speak       Protocol      // HTTP1 if empty
-	Authority   []byte        // over TLS: the PEM of whom to trust
+	Authority   []byte        // over TLS: the PEM of the authority to trust
 	Connections int           // kept alive, each with one request at a time
 	For         time.Duration // 0 asks once and returns the body
 }
@@ -24,7 +24,7 @@ const (
 	Handshake Protocol = "handshake" // of TLS, again and again, and nothing else: no request is sent
 )
 
-// A Result is what came of a Job.
+// A Result is the outcome of a Job.
 type Result struct {
 	Requests int           // answered with 200 and with the same length, every one
 	Elapsed  time.Duration // from the first request to the last answer
@@ -33,5 +33,5 @@ type Result struct {
 	Error    string        // why it ended early; empty if it did not
 }
 
-// Rate is how many requests were answered in a second.
+// Rate is how many requests were answered per second.
 func (r Result) Rate() float64 { return float64(r.Requests) / r.Elapsed.Seconds() }
