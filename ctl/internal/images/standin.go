@@ -288,7 +288,7 @@ func platform(ctx context.Context, s *stack.Stack) (system, arch string, err err
 	return system, arch, nil
 }
 
-// workDir makes a folder for half-made files; the caller removes it.
+// workDir makes a folder for unfinished files; the caller removes it.
 func workDir() (string, error) {
 	if err := os.MkdirAll(cacheDir(), 0o755); err != nil {
 		return "", err
@@ -301,7 +301,7 @@ func goEnv(ctx context.Context, name string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// command prepares a program of this machine, which hears of an interruption with all that it has started.
+// command prepares a program of this machine; an interruption reaches it and everything that it has started.
 func command(ctx context.Context, args ...string) *exec.Cmd {
 	return server.OwnGroup(server.Local{}.Command(ctx, nil, args[0], args[1:]...))
 }

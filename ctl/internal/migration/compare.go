@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Rebuilt names the tables that were built anew: all their rows written again.
+// Rebuilt names the tables that were rebuilt: all their rows were written again.
 func Rebuilt(before, after Schema) (names []string) {
 	for _, name := range slices.Sorted(maps.Keys(before.tables)) {
 		was, is := before.tables[name], after.tables[name]
@@ -18,7 +18,7 @@ func Rebuilt(before, after Schema) (names []string) {
 	return names
 }
 
-// Compare says what of before the running release may use and does not find in after, or cannot do there any more.
+// Compare says what the running release may use that existed before and does not after, or that no longer works.
 func Compare(before, after Schema) (objections []string) {
 	object := func(format string, args ...any) { objections = append(objections, fmt.Sprintf(format, args...)) }
 	if len(before.tables) > 0 && len(after.tables) == 0 {
@@ -47,7 +47,7 @@ func Compare(before, after Schema) (objections []string) {
 	return objections
 }
 
-// gone says what has become of a table that is not there any more. One that was renamed keeps its id.
+// gone says what became of a table that no longer exists. A renamed table keeps its id.
 func gone(was *table, before, after Schema) string {
 	for name, is := range after.tables {
 		if _, old := before.tables[name]; !old && is.ID != 0 && is.ID == was.ID {
@@ -61,7 +61,7 @@ func compareColumns(was, is *table, object func(string, ...any)) {
 	for _, w := range was.columns {
 		n := is.column(w.Name)
 		if n == nil {
-			// a column that was renamed is where it was, and what it was
+			// a renamed column keeps its place and its type
 			if at := slices.IndexFunc(is.columns, func(c *column) bool { return c.Position == w.Position }); len(was.columns) == len(is.columns) && at >= 0 &&
 				was.column(is.columns[at].Name) == nil {
 				object("renames the column %s.%s to %s", was.Name, w.Name, is.columns[at].Name)
@@ -90,7 +90,7 @@ func (c *column) optional() bool {
 
 func (c *column) computed() bool { return c.Expression != "" }
 
-// changed says what a column that is there still does not do any more.
+// changed says what an existing column can no longer do.
 func changed(was, is *column) (all []string) {
 	object := func(is bool, what string) {
 		if is {
@@ -115,7 +115,7 @@ func changed(was, is *column) (all []string) {
 	return all
 }
 
-// narrower says what of the values of a column another type cannot hold.
+// narrower says which values of a column another type cannot hold.
 func narrower(was, is *column) string {
 	misfit := "what it holds may not fit into " + is.Type
 	if was.Charset != is.Charset && was.Charset != "" && is.Charset != "" &&
@@ -195,7 +195,7 @@ func kindOf(c *column) kind {
 
 func (c *column) unsigned() bool { return strings.Contains(c.Type, "unsigned") }
 
-// covers says whether one type of whole numbers holds all of another.
+// covers says whether one type of whole numbers can hold all values of another.
 func covers(is, was *column) bool {
 	bits := map[string]int{"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 	a, b := bits[was.Base], bits[is.Base]
@@ -208,8 +208,8 @@ func covers(is, was *column) bool {
 	return false
 }
 
-// holdsText says whether a text of the one type fits into the other: char and varchar are measured in characters, the others in
-// bytes.
+// holdsText says whether every text of one type fits into the other: char and varchar are measured in characters, the others
+// in bytes.
 func holdsText(was, is *column) bool {
 	sized := func(c *column) bool { return c.Base == "char" || c.Base == "varchar" }
 	needs := was.Bytes // characters, of one byte each
@@ -217,7 +217,7 @@ func holdsText(was, is *column) bool {
 		needs = was.Characters
 	}
 	switch {
-	case is.Base == "char" && was.Base != "char": // which drops spaces at the end
+	case is.Base == "char" && was.Base != "char": // it drops spaces at the end
 		return false
 	case sized(is):
 		return is.Characters >= needs
@@ -234,7 +234,7 @@ func compareKeys(was, is *table, object func(string, ...any)) {
 			continue
 		}
 		if k.columnsGone(is) {
-			continue // which was said
+			continue // it was reported already
 		}
 		object("drops the %s of %s, by which the running release may search", k.title(), was.Name)
 	}
@@ -270,7 +270,7 @@ func (k *key) list() string {
 	return strings.Join(names, ", ")
 }
 
-// serves says whether a key does all that another did: the same, or one that begins with its columns.
+// serves says whether a key does everything that another did: it is the same, or begins with its columns.
 func (k *key) serves(was *key) bool {
 	if k.hidden || k.kind != was.kind || was.unique && (!k.unique || len(k.columns) != len(was.columns)) || len(k.columns) < len(was.columns) ||
 		was.name == "PRIMARY" && k.name != "PRIMARY" || was.kind != "BTREE" && len(k.columns) != len(was.columns) {
@@ -288,7 +288,7 @@ func (k *key) columnsGone(is *table) bool {
 	return slices.ContainsFunc(k.columns, func(p part) bool { return !strings.HasPrefix(p.column, "(") && is.column(p.column) == nil })
 }
 
-// implies says of a unique key of before whether what it refused is all that another refuses.
+// implies says whether a previous unique key already refused everything that another refuses.
 func (k *key) implies(now *key, was, is *table) bool {
 	if !k.unique {
 		return false
@@ -300,7 +300,7 @@ func (k *key) implies(now *key, was, is *table) bool {
 		if !same {
 			return false
 		}
-		// two texts that differed may be the same to another collation
+		// texts that differed may be equal in another collation
 		if w, n := was.column(p.column), is.column(p.column); w != nil && n != nil && w.Collation != n.Collation {
 			return false
 		}
@@ -308,7 +308,7 @@ func (k *key) implies(now *key, was, is *table) bool {
 	return true
 }
 
-// leftOut says whether the running release writes NULL into one of the columns, since it does not know it: NULL is never twice.
+// leftOut says whether the running release writes NULL into one of the columns because it does not know it: NULLs never clash.
 func (k *key) leftOut(was, is *table) bool {
 	return slices.ContainsFunc(k.columns, func(p part) bool {
 		c := is.column(p.column)
@@ -354,8 +354,8 @@ func compareConstraints(was, is *table, object func(string, ...any)) {
 	}
 }
 
-// compareRows looks for what cannot be got back: rows that are gone, and values of which something is gone, or which cannot be
-// told apart any more.
+// compareRows looks for losses that cannot be undone: rows that are gone, and values that have lost something or that can no
+// longer be told apart.
 func compareRows(was, is *table, object func(string, ...any)) {
 	primary := was.keys["PRIMARY"]
 	if primary == nil {
@@ -379,7 +379,7 @@ func compareRows(was, is *table, object func(string, ...any)) {
 	}
 	lost := 0
 	damaged := map[string]int{}
-	from := map[string]map[string]string{} // by column and value, what it was
+	from := map[string]map[string]string{} // by column and new value, the old value
 	for _, row := range was.rows {
 		after, found := now[identity(row)]
 		if !found {

@@ -13,19 +13,19 @@ import (
 	"oneserver/ctl/internal/throwaway"
 )
 
-// Bounds of what is copied. A table of fewer rows is copied whole: that of the versions is, and small ones are where a
-// migration looks for something.
+// Bounds of the copy. A table with fewer rows is copied whole: the table of versions is one, and migrations look things up
+// in small tables.
 const (
 	readWithin   = time.Minute
 	fewRows      = 1000
 	leastRows    = 10
 	bytesOfTable = 256 << 10
 	bytesOfAll   = 64 << 20
-	rounds       = 5 // in which rows are fetched that others refer to
+	rounds       = 5 // of fetching rows that others refer to
 )
 
-// live is the site's database. Its tables are read as the account that backs them up, which can do nothing else; what that
-// one may not see, root is asked.
+// live is the site's database. Its tables are read by the account that backs them up, which can do nothing else; root is
+// asked for what that account may not see.
 type live struct {
 	stack.Database
 	schema string
@@ -38,14 +38,14 @@ func (s size) String() string {
 	return fmt.Sprintf("some %d rows of %.1f MB are", s.rows, float64(s.bytes)/1e6)
 }
 
-// copied is what is needed to make the tables anew elsewhere.
+// copied is what is needed to recreate the tables elsewhere.
 type copied struct {
 	prepare string // statements: settings, the account and what it may do
 	dump    []byte
 	sizes   map[string]size // by the table's name in small letters
 }
 
-// settings are those of a server by which the same statement has another effect, and which a session can take over.
+// settings are a server's settings that change the effect of a statement, and that a session can adopt.
 var settings = []string{"sql_mode", "sql_require_primary_key", "innodb_strict_mode", "explicit_defaults_for_timestamp", "innodb_default_row_format"}
 
 func (l live) read(ctx context.Context, a account) (c copied, err error) {
@@ -72,7 +72,7 @@ SHOW GRANTS FOR %s@'%%';`, text(l.schema), text(a.user))
 		case len(row) == 3 && row[0] == "setting":
 			value := text(row[2])
 			if _, err := strconv.Atoi(row[2]); err == nil {
-				value = row[2] // MySQL takes '0' for no number
+				value = row[2] // MySQL does not accept '0' as a number
 			}
 			prepare += "SET GLOBAL " + row[1] + " = " + value + ";\n"
 		case len(row) == 5 && row[0] == "table":
@@ -93,7 +93,7 @@ SHOW GRANTS FOR %s@'%%';`, text(l.schema), text(a.user))
 	return c, err
 }
 
-// dumpScript writes the definitions of a schema and then, of each pair of a table and a condition, the rows that meet it.
+// dumpScript writes the definitions of a schema and then, for each pair of a table and a condition, the rows that meet it.
 const dumpScript = `set -eu
 dump() {
     mysqldump --defaults-extra-file=<(printf '[client]\nuser=backup\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_backup_password)") \
@@ -140,8 +140,8 @@ func (l live) dump(ctx context.Context, definitions bool, tables []string) ([]by
 	return text, nil
 }
 
-// load puts the copy into the throw-away, with what its rows refer to. A row that refers to one which is gone meanwhile is
-// left out.
+// load puts the copy into the throw-away, with the rows that its rows refer to. If such a row is gone meanwhile, the row that
+// refers to it is left out.
 func (c copied) load(ctx context.Context, l live, server *throwaway.Server, a account) error {
 	if _, err := server.SQL(ctx, string(c.dump)+"\n"+c.prepare); err != nil {
 		return err
@@ -236,7 +236,7 @@ func (f reference) names(columns []string, of string) string {
 	return strings.Join(all, ", ")
 }
 
-// literals are the values that refer to something, as SQL writes them.
+// literals are the values of references, as SQL writes them.
 func (f reference) literals() string {
 	var all []string
 	for i, c := range f.from {
@@ -249,7 +249,7 @@ func (f reference) literals() string {
 	return strings.Join(all, ", ")
 }
 
-// orphans is the part of a statement that finds rows which refer to none.
+// orphans is the part of a statement that finds rows whose references lead nowhere.
 func (f reference) orphans() string {
 	var on, set []string
 	for i := range f.from {

@@ -1,5 +1,5 @@
-// Package migration judges what a release's migrations do to the database before they do it: they run in a throw-away MySQL
-// on the tables of the site with a few of their rows, and what is there before and after is compared.
+// Package migration judges a release's migrations before they change the database: it runs them in a throw-away MySQL
+// on the tables of the site with a few of their rows, and compares what is there before and after.
 package migration
 
 import (
@@ -21,10 +21,10 @@ import (
 const (
 	purpose   = "migration" // names the throw-away
 	askWithin = 90 * time.Second
-	runWithin = 2 * time.Minute // one migration of a few rows, on a machine that is busy
+	runWithin = 2 * time.Minute // for one migration of a few rows, on a busy machine
 )
 
-// howToSplit is what to do about a migration that is refused.
+// howToSplit is the remedy for a migration that is refused.
 const howToSplit = `The release that is running works on these tables until the new one has taken over, and "make rollback" goes back to it.
 Split the change into releases that each live beside the one before:
   expand    add the new column or table, which the running release leaves alone (NULL or a default for what it does not fill in)
@@ -32,7 +32,7 @@ Split the change into releases that each live beside the one before:
   contract  once no running release and no previous one uses the old one, drop it; the file says so in a line of its own:
             -- contract: why nothing uses it any more`
 
-// A Migration is one of a release's, as the release prints it.
+// A Migration is one of a release's migrations, as the release prints it.
 type Migration struct {
 	Version int64
 	File    string
@@ -44,7 +44,7 @@ var (
 	down     = regexp.MustCompile(`(?m)^\s*--\s*\+goose\s+Down\b[\s\S]*`) // the way back, which nothing here ever runs
 )
 
-// Contract is the reason by which the author of a migration vouches that nothing uses what it takes away; empty where none is given.
+// Contract is the reason that a migration's author gives for why nothing uses what it removes any more; empty if there is none.
 func (m Migration) Contract() string {
 	reason := contract.FindStringSubmatch(down.ReplaceAllString(m.SQL, ""))
 	if reason == nil {
@@ -53,7 +53,7 @@ func (m Migration) Contract() string {
 	return reason[1]
 }
 
-// Pending asks the release that app's image is for the migrations that it would run now, in a container with these labels.
+// Pending asks the release in app's image for the migrations that it would run now, in a container with these labels.
 func Pending(ctx context.Context, of *stack.Stack, labels ...string) ([]Migration, error) {
 	args := []string{"run", "--rm", "--no-deps", "--no-TTY"}
 	for _, label := range labels {
@@ -72,8 +72,8 @@ func Pending(ctx context.Context, of *stack.Stack, labels ...string) ([]Migratio
 	return ahead.Migrations, nil
 }
 
-// Judge tries the pending migrations of a release, given as the id of its image, and returns an error where the release that
-// runs would not survive them. The site's MySQL it only reads. What a migration costs at the real size of its tables it says.
+// Judge tries the pending migrations of a release, given by the id of its image, and returns an error if the running release
+// would not survive them. It only reads the site's MySQL. It says what a migration costs at the real size of its tables.
 func Judge(ctx context.Context, of *stack.Stack, image string, pending []Migration, say func(format string, args ...any)) (err error) {
 	project, err := of.Project(ctx)
 	if err != nil {
@@ -112,7 +112,7 @@ func Judge(ctx context.Context, of *stack.Stack, image string, pending []Migrati
 		return fmt.Errorf("load the tables with a few rows into a throw-away MySQL: %w", err)
 	}
 
-	first, err := Read(ctx, server, account.schema) // all that the running release knows
+	first, err := Read(ctx, server, account.schema) // everything that the running release knows
 	if err != nil {
 		return err
 	}
@@ -143,11 +143,12 @@ func Judge(ctx context.Context, of *stack.Stack, image string, pending []Migrati
 	return nil
 }
 
-// account is the one that migrates.
+// account is the account that migrates.
 type account struct{ schema, user, password string }
 
-// run has a release, as its image app, carry out one more of its migrations, in the network of the throw-away, which leads nowhere else, and with
-// what compose.yaml says of its service. The password goes to its standard input: it is in no argument, no file and no log.
+// run makes a release, as its image app, carry out one more of its migrations, in the throw-away's network, which leads
+// nowhere else, and with its service's settings in compose.yaml. The password goes to its standard input: it is in no
+// argument, no file and no log.
 func run(ctx context.Context, of *stack.Stack, server *throwaway.Server, release stack.Service, app string, account account, m Migration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, runWithin, fmt.Errorf("it has not ended after %s", runWithin))
 	defer cancel()
@@ -171,7 +172,7 @@ func run(ctx context.Context, of *stack.Stack, server *throwaway.Server, release
 	cmd := of.Command(ctx, append(args, strconv.FormatInt(m.Version, 10))...)
 	cmd.Stdin = strings.NewReader(account.password)
 	var said bytes.Buffer
-	cmd.Stderr = &said // its log is on the other one
+	cmd.Stderr = &said // its log goes to the other one
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

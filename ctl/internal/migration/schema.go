@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// A Schema is what is in a database: its tables, by their names in small letters, with all that they say and their rows, and
-// the names of what else there is.
+// A Schema is the content of a database: its tables, by their names in small letters, with their definitions and rows, and
+// the names of everything else in it.
 type Schema struct {
 	tables map[string]*table
 	others []string // views, triggers, routines and events, such as "view v"
@@ -18,7 +18,7 @@ type Schema struct {
 
 type table struct {
 	Name   string
-	ID     uint64 // InnoDB's, another one after it was built anew; 0 of a table that has none
+	ID     uint64 // InnoDB's, which changes when it is rebuilt; 0 for a table that has none
 	Engine string
 
 	columns    []*column
@@ -35,30 +35,30 @@ type column struct {
 	Position           int
 	Type               string  // such as varchar(200)
 	Base               string  // such as varchar
-	Null               string  // YES where it may be
+	Null               string  // YES if it may be NULL
 	Nullable           bool    `json:"-"`
 	Default            *string // nil: none, or NULL
 	Extra              string
-	Expression         string // of a column that is computed
+	Expression         string // of a computed column
 	Characters, Bytes  int64
 	Precision, Scale   int
 	Fraction           int // digits of a second
 	Charset, Collation string
 	BytesEach          int64 // of a character, at most
-	undefined          bool  // nullable, and yet an INSERT must name it
+	undefined          bool  // nullable, yet an INSERT must name it
 }
 
 // A key is an index.
 type key struct {
 	name    string
 	unique  bool
-	hidden  bool   // which no query uses; a unique one goes on refusing rows
+	hidden  bool   // from queries; a hidden unique key still refuses rows
 	kind    string // BTREE, FULLTEXT, SPATIAL
 	columns []part
 }
 
 type part struct {
-	column string // in small letters; an expression, in parentheses, where it is of none
+	column string // in small letters; in parentheses, an expression instead of a column
 	prefix int    // characters of it; 0 is all
 }
 
@@ -68,12 +68,12 @@ type foreign struct {
 	delete, update string
 }
 
-// asker is a server that is asked.
+// asker is a server that answers questions.
 type asker interface {
 	SQL(ctx context.Context, statements string) (rows [][]string, err error)
 }
 
-// Read reads a database of a throw-away.
+// Read reads a database in a throw-away.
 func Read(ctx context.Context, server asker, name string) (Schema, error) {
 	s := Schema{tables: map[string]*table{}}
 	if err := s.read(ctx, server, name); err != nil {
@@ -82,7 +82,7 @@ func Read(ctx context.Context, server asker, name string) (Schema, error) {
 	return s, nil
 }
 
-// questions are put to the information schema. Each row of an answer is an object of JSON.
+// questions go to the information schema. Each row of an answer is a JSON object.
 const questions = `
 SELECT 'table', JSON_OBJECT('Name', t.table_name, 'ID', COALESCE(i.table_id, 0), 'Engine', t.engine)
   FROM information_schema.tables t LEFT JOIN information_schema.innodb_tables i ON i.name = CONCAT(t.table_schema, '/', t.table_name)
@@ -113,7 +113,7 @@ SELECT 'other', JSON_OBJECT('Name', CONCAT(LOWER(routine_type), ' ', routine_nam
 SELECT 'other', JSON_OBJECT('Name', CONCAT('event ', event_name)) FROM information_schema.events WHERE event_schema = @s;
 `
 
-// object is a row of an answer that is put together from several.
+// object is a row of an answer about something that takes several rows.
 type object struct {
 	Table, Name, Kind, Column, ToTable, ToColumn, Delete, Update, Clause string
 	Unique, Prefix                                                       int
@@ -129,7 +129,7 @@ func (s *Schema) read(ctx context.Context, server asker, name string) error {
 		if len(row) != 2 {
 			return fmt.Errorf("MySQL says %q", row)
 		}
-		said := []byte(strings.ReplaceAll(row[1], `\\`, `\`)) // as the client writes a backslash
+		said := []byte(strings.ReplaceAll(row[1], `\\`, `\`)) // the client doubles each backslash
 		var o object
 		switch row[0] {
 		case "table":
@@ -145,7 +145,7 @@ func (s *Schema) read(ctx context.Context, server asker, name string) error {
 				return err
 			}
 			c.Nullable = c.Null == "YES"
-			if t := s.tables[strings.ToLower(c.Table)]; t != nil { // and not a view
+			if t := s.tables[strings.ToLower(c.Table)]; t != nil { // nil for a view
 				t.columns = append(t.columns, c)
 			}
 			continue
@@ -182,7 +182,7 @@ func (s *Schema) read(ctx context.Context, server asker, name string) error {
 	return s.readRows(ctx, server, name)
 }
 
-// readRows reads the rows, and how each table is made, which alone says of a nullable column whether it has a default.
+// readRows reads the rows, and the definition of each table, which alone shows whether a nullable column has a default.
 func (s *Schema) readRows(ctx context.Context, server asker, name string) error {
 	names := slices.Sorted(maps.Keys(s.tables))
 	if len(names) == 0 {
@@ -232,13 +232,13 @@ func (s *Schema) readRows(ctx context.Context, server asker, name string) error 
 	return nil
 }
 
-// inBytes are the types whose values are no text and are not read as one.
+// inBytes are the types whose values are not text and are not read as text.
 var inBytes = map[string]bool{
 	"binary": true, "varbinary": true, "tinyblob": true, "blob": true, "mediumblob": true, "longblob": true, "bit": true, "vector": true,
 	"geometry": true, "point": true, "linestring": true, "polygon": true, "multipoint": true, "multilinestring": true, "multipolygon": true, "geomcollection": true,
 }
 
-// hasDefault says of a nullable column whether SHOW CREATE TABLE names its default: of these types it does not where it is NULL.
+// hasDefault says whether SHOW CREATE TABLE names a nullable column's default: for these types it does not if it is NULL.
 func hasDefault(c *column) bool {
 	switch c.Base {
 	case "tinyblob", "blob", "mediumblob", "longblob", "tinytext", "text", "mediumtext", "longtext", "json", "geometry", "vector":
