@@ -1,5 +1,5 @@
-// Package abuse plays what hostile visitors do, each beside a visitor who uses the site, on a copy of the stack that nobody else
-// uses. What it costs the visitor is held against a control: others who take as much of the processor by what is allowed.
+// Package abuse does what hostile visitors do, each beside a visitor who uses the site, on a copy of the stack that nobody else
+// uses. A control shows how much it costs the visitor: others who use as much of the processor by allowed requests.
 package abuse
 
 import (
@@ -17,9 +17,9 @@ import (
 	"oneserver/ctl/internal/terminal"
 )
 
-// Options say what to play.
+// Options say which abuses to run, and for how long.
 type Options struct {
-	Each time.Duration // how long each abuse, and each control
+	Each time.Duration // for each abuse, and each control
 	Only []string      // names; all of them if empty
 }
 
@@ -32,22 +32,22 @@ func Names() string {
 	return text.String()
 }
 
-// Outcome is what came of one abuse.
+// Outcome is the outcome of one abuse.
 type Outcome struct {
 	Name, Says string
 	Attack     attack.Result
 	Visitor    attack.Result // meanwhile
-	CPU        float64       // processors that stack and attacker took
+	CPU        float64       // processors that the stack and the attacker used
 	Control    Control
 	Disk       int64    // bytes by which the database grew
-	Killed     []string // containers that were killed or started anew, or in which the kernel killed for memory
-	Before     *Outcome // the first run, if it broke the bound on the median and no other: this is then the second
+	Killed     []string // containers that were killed or restarted, or in which the kernel killed for memory
+	Before     *Outcome // the first run, if it broke only the bound on the median: this is then the second
 }
 
 // Control is a visitor beside others who ask for no more than they may.
 type Control struct {
 	Visitor attack.Result
-	CPU     float64 // processors that stack and others took
+	CPU     float64 // processors that the stack and the others used
 	Rate    float64 // their requests a second
 }
 
@@ -73,14 +73,14 @@ const tooSlow = "more than twice the control's median"
 
 func (o Outcome) slow() bool { return o.Visitor.Median > 2*o.Control.Visitor.Median }
 
-// mostDisk is by how much the database may grow: 25 times what one account may write in a day (.env.example says why), which is a
+// mostDisk is how much the database may grow: 25 times what one account may write in a day (.env.example says why), which is a
 // hundredth of TEXT_A_DAY, and 10 MB for what the visitor writes and the steps of 1 MB in which ten tables grow.
 const mostDisk = (25*textADay/100 + 10) << 20
 
 // ErrBroken means that an abuse broke a bound; the report says which.
 var ErrBroken = errors.New("an abuse broke a bound")
 
-// Run starts the copy, plays every abuse and its control, and removes the copy, whatever comes of it. What it does is told on progress.
+// Run starts the copy, runs every abuse and its control, and removes the copy, whatever happens. It reports on progress.
 func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Options) (outcomes []Outcome, err error) {
 	chosen, err := choose(options.Only)
 	if err != nil {
@@ -92,7 +92,7 @@ func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Option
 	s := describe(of)
 	say := terminal.NewTeller(progress)
 	defer say.End()
-	if err := s.remove(); err != nil { // of a run that was killed
+	if err := s.remove(); err != nil { // left by a run that was killed
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.remove()) }()
@@ -146,8 +146,8 @@ func choose(names []string) ([]attack.Abuse, error) {
 	return chosen, nil
 }
 
-// beside holds a visitor and somebody else for a time, and returns what came of both and how many processors the stack and the
-// other one took. Each visitor and each attacker has an address of its own (RFC 5737), which has no past.
+// beside runs a visitor and another program for a time, and returns both results and how many processors the stack and the
+// other program used. Each visitor and each attacker has its own address (RFC 5737), which has not been used before.
 func (s *site) beside(ctx context.Context, who string, length time.Duration, rate float64) (of, other attack.Result, processors float64, err error) {
 	s.held++
 	visitor, from := fmt.Sprintf("192.0.2.%d", s.held), fmt.Sprintf("198.51.100.%d", s.held)
@@ -170,8 +170,8 @@ func (s *site) beside(ctx context.Context, who string, length time.Duration, rat
 	return of, other, (after - before + other.CPU).Seconds() / time.Since(begun).Seconds(), err
 }
 
-// calibrate measures how many processors the stack takes for the visitor alone, and how much processor time an allowed request
-// of somebody else costs, his own included.
+// calibrate measures how many processors the stack uses for the visitor alone, and how much processor time an allowed request
+// of somebody else costs, including the client's own.
 func (s *site) calibrate(ctx context.Context) (err error) {
 	const length, rate = 8 * time.Second, 60
 	if _, _, s.calm, err = s.beside(ctx, "", length, 0); err != nil {
@@ -189,7 +189,7 @@ func (s *site) calibrate(ctx context.Context) (err error) {
 	return nil
 }
 
-// hold plays one abuse and, unless an earlier one may be shared and took as much, its control.
+// hold runs one abuse and, unless an earlier control may be shared and used as much, its control.
 func (s *site) hold(ctx context.Context, one attack.Abuse, each time.Duration, share bool) (Outcome, error) {
 	o := Outcome{Name: one.Name, Says: one.Says}
 	before, err := s.containers(ctx)
@@ -212,7 +212,7 @@ func (s *site) hold(ctx context.Context, one attack.Abuse, each time.Duration, s
 		return o, err
 	}
 	o.Disk = diskAfter - diskBefore
-	if len(o.Killed) > 0 { // the control is for a stack that is whole, and the meters are of containers that are there
+	if len(o.Killed) > 0 { // a control needs a stack that is whole, and meters need containers that exist
 		limited, cancel := context.WithTimeout(ctx, 2*time.Minute)
 		defer cancel()
 		if err := s.up(limited); err != nil {

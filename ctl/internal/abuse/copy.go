@@ -25,22 +25,22 @@ const (
 	textADay = 100    // MB, the setting
 )
 
-// nobodysHash is of the form that the application compares passwords with, of random bytes.
+// nobodysHash has the form of the application's password hashes, but consists of random bytes.
 const nobodysHash = "$argon2id$v=19$m=19456,t=2,p=1$MvwZ/alSXvqQe7NU8vvRXA$gNRzLfhwpVjxt6F2ruAeWIiTvoat5qqR1wvAIFGYWek"
 
 // site is the copy of the stack that is abused.
 type site struct {
 	*stack.Stack
 	meters docker.Meters
-	visits atomic.Int32 // how many containers there have been: each has an address of its own
+	visits atomic.Int32 // how many containers there have been: each has its own address
 
-	held       int     // how often a visitor was held beside somebody
-	calm       float64 // processors that the stack takes for a visitor alone
+	held       int     // how often a visitor was run beside another program
+	calm       float64 // processors that the stack uses for a visitor alone
 	perRequest float64 // seconds of a processor that an allowed request takes
 	controls   []Control
 }
 
-// describe says what the copy is, and starts nothing. A setting that is empty has its default.
+// describe describes the copy, and starts nothing. An empty setting means its default.
 func describe(of *stack.Stack) *site {
 	copied := of.Copy(project, "ctl/internal/abuse/compose.yaml", "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".64/26",
 		"TEXT_A_DAY="+strconv.Itoa(textADay), "POSTS_PER_ACCOUNT=", "WRITES_A_DAY=", "ACCOUNTS_A_DAY=", "DISK_RESERVE=")
@@ -81,7 +81,7 @@ SELECT id, CONCAT(title, ' What is written here one of many posts with these wor
 	return nil
 }
 
-// up waits until all services are well. Compose gives up on the first that is unhealthy, which on a busy machine may be so only
+// up waits until all services are well. Compose gives up at the first that is unhealthy, which on a busy machine may last only
 // until the database has made its files.
 func (s *site) up(ctx context.Context) error {
 	return wait.Until(ctx, 4*time.Minute, 3*time.Second, func(ctx context.Context) error {
@@ -90,12 +90,12 @@ func (s *site) up(ctx context.Context) error {
 	})
 }
 
-// remove takes the copy away with its data, also when the run was interrupted.
+// remove removes the copy with its data, even if the run was interrupted.
 func (s *site) remove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	errs := []error{s.meters.Close()}
-	// Visitors were not started by Compose.
+	// Compose did not start the visitors.
 	ids, err := s.Output(ctx, "ps", "--all", "--quiet", "--filter", "label="+project)
 	if errs = append(errs, err); strings.TrimSpace(ids) != "" {
 		_, err := s.Output(ctx, append([]string{"rm", "--force"}, strings.Fields(ids)...)...)
@@ -122,7 +122,7 @@ func (s *site) containers(ctx context.Context) (map[string]docker.Container, err
 	return byService, nil
 }
 
-// cpu is the processor time that the four services have taken so far.
+// cpu is the processor time that the four services have used so far.
 func (s *site) cpu() (sum time.Duration, err error) {
 	used, err := s.meters.Read()
 	for _, one := range used {
@@ -131,12 +131,12 @@ func (s *site) cpu() (sum time.Duration, err error) {
 	return sum, err
 }
 
-// disk is what the database's files take, without those whose size says nothing of what is stored: the redo log and
+// disk is the size of the database's files, without those whose size does not depend on what is stored: the redo log and
 // temporary tables, which are reused.
 func (s *site) disk(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	// A file may go while it is counted.
+	// A file may disappear during the count.
 	out, err := s.Compose(ctx, "exec", "--no-TTY", "db", "sh", "-c",
 		`du -sk --exclude='#innodb_redo' --exclude='#innodb_temp' --exclude='ibtmp*' --exclude='undo_*' /var/lib/mysql 2>/dev/null || true`)
 	if err != nil {
@@ -150,7 +150,7 @@ func (s *site) disk(ctx context.Context) (int64, error) {
 	return kB << 10, nil
 }
 
-// play runs a visitor in a container of its own.
+// play runs a visitor in its own container.
 func (s *site) play(ctx context.Context, who, from, victim string, length time.Duration, rate float64) (attack.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, length+time.Minute)
 	defer cancel()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Print writes a line for each abuse, and below what broke a bound.
+// Print writes a line for each abuse, and the broken bounds below.
 func Print(out io.Writer, outcomes []Outcome) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "abuse\tvisitor failed\tmedian\tcontrol's\tp99\tcontrol's\tprocessors\tcontrol's\tdisk\tbounds")
@@ -35,7 +35,7 @@ func Print(out io.Writer, outcomes []Outcome) error {
 	return nil
 }
 
-// Broken is whether any of them broke a bound.
+// Broken says whether any of them broke a bound.
 func Broken(outcomes []Outcome) bool {
 	for _, o := range outcomes {
 		if o.Wrong() != "" {

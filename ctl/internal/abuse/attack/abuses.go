@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// Abuse is one way to ask for more than is meant to be given.
+// Abuse is one way to ask for more than the site means to give.
 type Abuse struct {
 	Name string
 	Says string
 	do   func(context.Context, *session)
 }
 
-// All are the abuses that are played, in the order of a request's way: name server, connections, requests, accounts, posts.
+// All are the abuses, in the order of a request's way: name server, connections, requests, accounts, posts.
 var All = []Abuse{
 	{"dns-idle", "16,000 TCP connections to dns that say nothing", func(ctx context.Context, s *session) { s.hold(ctx, s.DNS, 16_000, "", "", 0) }},
 	{"dns-half", "4,000 TCP connections to dns with half a query", func(ctx context.Context, s *session) { s.hold(ctx, s.DNS, 4_000, "\x00\xff\x12", "\x00", time.Second) }},
@@ -111,7 +111,7 @@ var All = []Abuse{
 	}},
 	{"posts", "one account that writes long posts as fast as it is let", func(ctx context.Context, s *session) {
 		cookie := s.signIn(ctx, strings.ToLower(rand.Text()[:12])+"@example.com", rand.Text())
-		body := strings.Repeat("What is written here is long. ", 20_000/30) // the longest that is taken
+		body := strings.Repeat("What is written here is long. ", 20_000/30) // the longest that is accepted
 		loop(ctx, 8, 10, func(int) {
 			s.ask(ctx, http.MethodPost, "/api/v1/posts", map[string]string{"title": "A long note", "body": body}, func(r *http.Request) { r.Header.Set("Cookie", cookie) })
 		})
@@ -130,15 +130,16 @@ var All = []Abuse{
 	}},
 }
 
-// Play does the abuse until ctx ends.
+// Play commits the abuse until ctx ends.
 func (a Abuse) Play(ctx context.Context, target Target) Result {
 	s := newSession(target)
 	a.do(ctx, s)
 	return s.result(nil)
 }
 
-// hold keeps so many connections to an address open, and opens each again when it is closed: it sends first, and then more every
-// so often. With nothing more to send it reads until the other side ends it or, if every is set, reads nothing for as long.
+// hold keeps so many connections to an address open, and reopens each when it is closed: it sends first, and then more at
+// intervals of every. With nothing more to send, it reads until the other side closes or, if every is set, waits that long
+// without reading.
 func (s *session) hold(ctx context.Context, address string, many int, first, more string, every time.Duration) {
 	loop(ctx, many, 1, func(int) {
 		connection, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", address)

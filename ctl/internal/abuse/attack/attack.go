@@ -1,5 +1,5 @@
-// Package attack is what visitors of the copy of the stack do that `oneserver abuse` starts: one who uses it, many who use it
-// more than others and may, and those who abuse it. All of it goes to the two addresses that a Target names.
+// Package attack has the visitors of the copy of the stack that `oneserver abuse` starts: one who uses it, many who use it
+// more than others but within the limits, and those who abuse it. They send only to the two addresses that a Target names.
 package attack
 
 import (
@@ -18,26 +18,26 @@ import (
 	"time"
 )
 
-// Target is the copy, and who asks it.
+// Target is the copy, and who sends requests to it.
 type Target struct {
 	Web, DNS string // host:port
 	Host     string // the site's name
 	Posts    int    // how many there are
-	From     string // the visitor's address, as a trusted proxy tells it
-	Victim   string // the address of the visitor who is there meanwhile; its account has the same name
+	From     string // the visitor's address, as a trusted proxy reports it
+	Victim   string // the address of the visitor who uses the site meanwhile; its account has the same name
 }
 
-// Result is what came of it.
+// Result is what happened to the requests.
 type Result struct {
 	Answers map[string]int // by status, or by what went wrong
 	Failed  int            // without an answer, or with a status of 400 and more
 	Median  time.Duration  // of the visitor's requests
 	P99     time.Duration
-	CPU     time.Duration // that the program itself took
+	CPU     time.Duration // that the program itself used
 	First   string        // the first failure
 }
 
-// session does requests from one address.
+// session sends requests from one address.
 type session struct {
 	Target
 	client *http.Client
@@ -61,7 +61,7 @@ func newSession(target Target) *session {
 	}}
 }
 
-// count notes what came of a request.
+// count notes the outcome of a request.
 func (s *session) count(what string, failed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,7 +124,7 @@ func reason(err error) string {
 	return "no answer"
 }
 
-// loop has so many do the same again and again, each at most rate times a second (0 for as often as it can).
+// loop makes so many do the same again and again, each at most rate times a second (0 for as often as it can).
 func loop(ctx context.Context, many int, rate float64, do func(i int)) {
 	var next atomic.Int64
 	var all sync.WaitGroup
@@ -147,9 +147,9 @@ func loop(ctx context.Context, many int, rate float64, do func(i int)) {
 	all.Wait()
 }
 
-// signIn returns the Cookie header of a session of the account, which is made where it is not there yet.
+// signIn returns the Cookie header of a session of the account, which it creates if necessary.
 func (s *session) signIn(ctx context.Context, email, password string) string {
-	elsewhere := func(r *http.Request) { r.Header.Set("X-Forwarded-For", anywhere()) } // limits on signing up are for an address
+	elsewhere := func(r *http.Request) { r.Header.Set("X-Forwarded-For", anywhere()) } // each address has its own limit on signing up
 	s.ask(ctx, http.MethodPost, "/api/v1/accounts", map[string]string{"email": email, "name": "Visitor", "password": password}, elsewhere)
 	_, header := s.ask(ctx, http.MethodPut, "/api/v1/session", map[string]string{"email": email, "password": password}, elsewhere)
 	for _, cookie := range (&http.Response{Header: header}).Cookies() {
@@ -195,12 +195,12 @@ func (s *session) lookUpOnce(ctx context.Context, network string) error {
 	return nil
 }
 
-// anywhere is some address (RFC 2544's range for benchmarks).
+// anywhere returns a random address (RFC 2544's range for benchmarks).
 func anywhere() string {
 	return fmt.Sprintf("198.%d.%d.%d", 18+rand.IntN(2), rand.IntN(256), 1+rand.IntN(254))
 }
 
-// account is the e-mail address of the visitor who comes from that address. Each run has another, so that none has a past.
+// account is the e-mail address of the visitor from that address. Each run uses another, so that none has a past.
 func account(address string) string { return "visitor-" + address + "@example.com" }
 
 // Visit is what a visitor does, 20 requests a second: names, pages, posts, searches, and now and then signing in and writing. It does
@@ -257,7 +257,7 @@ func Visit(ctx context.Context, target Target) Result {
 	}
 }
 
-// Allowed is what many visitors from everywhere do who keep within every limit: so many pages of posts a second.
+// Allowed sends what many visitors from everywhere send who keep within every limit: so many pages of posts a second.
 func Allowed(ctx context.Context, target Target, rate float64) Result {
 	s := newSession(target)
 	slots := make(chan struct{}, 64)

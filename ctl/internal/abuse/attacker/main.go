@@ -1,5 +1,5 @@
-// Command attacker plays one of the visitors of package attack, in a container of the copy's network. The address of the
-// container is that of a trusted proxy there, so that each visitor can have an address of its own.
+// Command attacker acts as one of the visitors of package attack, in a container of the copy's network. The container has
+// the address of a trusted proxy there, so that each visitor can have its own address.
 package main
 
 import (
