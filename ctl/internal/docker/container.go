@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Container is what `docker inspect` says of one.
+// Container is the result of `docker inspect` for one container.
 type Container struct {
 	ID           string
 	Name         string // with a slash before it: Title has none
@@ -61,7 +61,7 @@ func parse(text string) ([]Container, error) {
 	return list, nil
 }
 
-// List asks the engine for the containers that `docker ps` lists with these arguments. One that is removed meanwhile is left out.
+// List asks the engine for the containers that `docker ps` lists with these arguments. It leaves out those removed meanwhile.
 func (c CLI) List(ctx context.Context, arguments ...string) ([]Container, error) {
 	ids, err := c.Output(ctx, append([]string{"ps", "--quiet", "--no-trunc"}, arguments...)...)
 	if err != nil || strings.TrimSpace(ids) == "" {
@@ -74,7 +74,7 @@ func (c CLI) List(ctx context.Context, arguments ...string) ([]Container, error)
 	return parse(text)
 }
 
-// Gone says of docker's error that what it was to work on is no more there.
+// Gone says whether docker's error means that the thing to work on no longer exists.
 func Gone(err error) bool {
 	return err != nil && !errors.Is(err, context.DeadlineExceeded) && strings.Contains(strings.ToLower(err.Error()), "no such ")
 }
@@ -82,24 +82,24 @@ func Gone(err error) bool {
 // Title is the name as docker ps shows it.
 func (c Container) Title() string { return strings.TrimPrefix(c.Name, "/") }
 
-// Project and Service are Compose's; empty for what it has not made.
+// Project and Service are Compose's; empty for a container that Compose has not made.
 func (c Container) Project() string { return c.Config.Labels["com.docker.compose.project"] }
 
-// Service is the service of its project.
+// Service is its service in the project.
 func (c Container) Service() string { return c.Config.Labels["com.docker.compose.service"] }
 
-// ConfigHash is what Compose has noted of the service as it was described then.
+// ConfigHash is what Compose noted about the service as it was described then.
 func (c Container) ConfigHash() string { return c.Config.Labels["com.docker.compose.config-hash"] }
 
 // Running says whether it runs and is not paused.
 func (c Container) Running() bool { return c.State.Status == "running" }
 
-// Healthy says whether its health check is content.
+// Healthy says whether its health check passes.
 func (c Container) Healthy() bool {
 	return c.Running() && c.State.Health != nil && c.State.Health.Status == "healthy"
 }
 
-// HealthCheckSaid is what its health check said last; empty where there was none yet.
+// HealthCheckSaid is the last output of its health check; empty if there was none yet.
 func (c Container) HealthCheckSaid() string {
 	if c.State.Health == nil || len(c.State.Health.Log) == 0 {
 		return ""
@@ -124,11 +124,11 @@ func (c Container) Failure() string {
 	return ""
 }
 
-// Ill is the error of one that is not healthy.
+// Ill is the error for a container that is not healthy.
 func (c Container) Ill() error {
 	switch said := c.HealthCheckSaid(); {
 	case c.RestartCount > 0 || c.State.Status == "restarting":
-		return fmt.Errorf("%s ends again and again", c.Title()) // the exit code is gone once it has started anew
+		return fmt.Errorf("%s ends again and again", c.Title()) // the exit code is gone once it has restarted
 	case !c.Running():
 		return fmt.Errorf("%s has ended with exit code %d", c.Title(), c.State.ExitCode)
 	case said != "":
@@ -137,7 +137,7 @@ func (c Container) Ill() error {
 	return fmt.Errorf("%s is not healthy", c.Title())
 }
 
-// Address is its own in a network, whatever others it was connected to.
+// Address is its own address in a network, whatever other networks it is connected to.
 func (c Container) Address(network string) (netip.Addr, error) {
 	address, err := netip.ParseAddr(c.NetworkSettings.Networks[network].IPAddress)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 type CLI struct {
 	Server server.Server
 	Env    []string // as in os/exec: nil means the server's own
-	// OwnGroup keeps what a terminal sends to all that runs on it from the commands: see server.OwnGroup.
+	// OwnGroup shields the commands from what a terminal sends to all programs on it: see server.OwnGroup.
 	OwnGroup bool
 }
 
@@ -33,20 +33,20 @@ func (c CLI) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Output runs a docker command and returns what it printed, also when it failed: an inspect of several things prints
-// those that it found. The error carries what docker said on its standard error.
+// Output runs a docker command and returns its output, even if it failed: an inspect of several things prints
+// those that it found. The error carries what docker printed on its standard error.
 func (c CLI) Output(ctx context.Context, args ...string) (string, error) {
 	return Output(c.Command(ctx, args...))
 }
 
-// OutputFrom is Output for a command that reads.
+// OutputFrom is Output for a command that reads input.
 func (c CLI) OutputFrom(ctx context.Context, in io.Reader, args ...string) (string, error) {
 	cmd := c.Command(ctx, args...)
 	cmd.Stdin = in
 	return Output(cmd)
 }
 
-// Output is CLI.Output for a command that was prepared.
+// Output is CLI.Output for a prepared command.
 func Output(cmd *exec.Cmd) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -59,7 +59,7 @@ func Output(cmd *exec.Cmd) (string, error) {
 	return stdout.String(), nil
 }
 
-// With is the same with further variables.
+// With returns the same CLI with further variables.
 func (c CLI) With(variables ...string) CLI {
 	if c.Env == nil {
 		c.Env = os.Environ()

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Image is what `docker image inspect` says.
+// Image is the result of `docker image inspect`.
 type Image struct {
 	ID           string `json:"Id"`
 	Architecture string // as Go names it

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Info is what `docker info` says of the engine and of the client.
+// Info is what `docker info` says about the engine and the client.
 type Info struct {
 	ServerVersion   string
 	OSType          string
@@ -26,13 +26,13 @@ type Info struct {
 	}
 }
 
-// Patience is how long the engine may take to say what it is: long for one that works, as a busy machine needs a second.
+// Patience is how long the engine may take to describe itself: long for a working one, as a busy machine needs a second.
 const Patience = 8 * time.Second
 
-// ErrSilent is an engine that takes a connection and says nothing. Docker's command then says nothing either.
+// ErrSilent is an engine that accepts a connection but does not answer. Docker's command then prints nothing either.
 var ErrSilent = errors.New("it says nothing")
 
-// Info asks the engine and the client what they are. An engine that answers with an error or cannot be reached is no
+// Info asks the engine and the client to describe themselves. An engine that answers with an error or cannot be reached is no
 // error: ServerErrors says why.
 func (c CLI) Info(ctx context.Context) (Info, error) {
 	limited, cancel := context.WithTimeoutCause(ctx, Patience, ErrSilent)
@@ -49,7 +49,7 @@ func (c CLI) Info(ctx context.Context) (Info, error) {
 	if unread := json.Unmarshal([]byte(out), &info); unread != nil && err == nil {
 		return Info{}, fmt.Errorf("docker info: %w", unread)
 	}
-	if err != nil { // clients differ in where they say it, and in whether they call it a failure
+	if err != nil { // clients differ in where they report it, and in whether they call it a failure
 		info.ServerErrors = append(info.ServerErrors, errors.Unwrap(err).Error())
 	}
 	return info, nil
@@ -58,18 +58,18 @@ func (c CLI) Info(ctx context.Context) (Info, error) {
 // A Plugin is a program that adds a command to docker.
 type Plugin struct {
 	Command string
-	Oldest  Version // the first release that does what the stack asks of it
+	Oldest  Version // the first release that can do what the stack needs
 }
 
 var (
-	// Compose knows from 2.24 on that a one-shot may end while it waits.
+	// From 2.24 on, Compose knows that a one-shot may end while it waits.
 	Compose = Plugin{"compose", Version{2, 24}}
-	// Buildx is what Compose builds with, and it asks for 0.17.
+	// Compose builds with Buildx, and needs 0.17.
 	Buildx = Plugin{"buildx", Version{0, 17}}
 )
 
-// Plugin returns what version a plugin says it is, and in words why it will not do; nothing if it will. One whose
-// version cannot be read was built by somebody who knows why.
+// Plugin returns the version that a plugin reports, and in words why it will not do; nothing if it will. If its
+// version cannot be read, somebody built it who knows why.
 func (i Info) Plugin(wanted Plugin) (version, wrong string) {
 	for _, plugin := range i.ClientInfo.Plugins {
 		if plugin.Name != wanted.Command || plugin.Err != "" {

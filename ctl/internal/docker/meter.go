@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A meter asks the engine what `docker stats` does not show: the CPU time that a container has used since it started. It
-// speaks to it through docker's own command, and so reaches whichever engine that does; and the engine knows both
+// A meter asks the engine for a figure that `docker stats` does not show: the CPU time that a container has used since it
+// started. It uses docker's own command to speak to the engine, and so reaches the same one; and the engine knows both
 // versions of control groups.
 type meter struct {
 	id  string // of the container
@@ -25,7 +25,7 @@ type meter struct {
 	out *bufio.Reader
 }
 
-// newMeter begins to ask for the container with that id.
+// newMeter begins to query the container with that id.
 func newMeter(ctx context.Context, cli CLI, id string) (*meter, error) {
 	cmd := cli.Command(ctx, "system", "dial-stdio")
 	in, out, err := StartPiped(cmd)
@@ -35,10 +35,10 @@ func newMeter(ctx context.Context, cli CLI, id string) (*meter, error) {
 	return &meter{id, cmd, in, bufio.NewReader(out)}, nil
 }
 
-// Meters are those of several services.
+// Meters are the meters of several services.
 type Meters map[string]*meter
 
-// Add begins to ask for a container of a service.
+// Add begins to query a container of a service.
 func (m Meters) Add(ctx context.Context, cli CLI, c Container) (err error) {
 	one, err := newMeter(ctx, cli, c.ID)
 	if err == nil {
@@ -77,7 +77,7 @@ func (m Meters) Close() error {
 	return errors.Join(errs...)
 }
 
-// StartPiped starts a command to speak to.
+// StartPiped starts a command with pipes to talk to it.
 func StartPiped(cmd *exec.Cmd) (io.WriteCloser, io.Reader, error) {
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -90,7 +90,7 @@ func StartPiped(cmd *exec.Cmd) (io.WriteCloser, io.Reader, error) {
 	return in, out, cmd.Start()
 }
 
-// read returns the CPU time so far. The engine reads once a second, for all that ask; one-shot spares a second reading.
+// read returns the CPU time so far. The engine takes a reading once a second, for all clients; one-shot avoids a second one.
 func (m *meter) read() (time.Duration, error) {
 	ended := time.AfterFunc(30*time.Second, func() { m.cmd.Process.Kill() }) // the reading below then ends too
 	defer ended.Stop()

@@ -13,19 +13,20 @@ import (
 	"oneserver/ctl/internal/docker"
 )
 
-// defaultName is the project's in compose.yaml. Who gives another one means it.
+// defaultName is the project's name in compose.yaml. A user who gives another one does so on purpose.
 const defaultName = "oneserver"
 
-// folderLabel is of a volume of ours, beside the project's: which folder the data is of. Compose says that of containers only.
+// folderLabel is on a volume of ours, beside the project's: it names the folder that the data belongs to. Compose notes that
+// only for containers.
 const folderLabel = "oneserver.folder"
 
-// OtherCloneError means that the project's containers, or its data alone, are those of another folder.
+// OtherCloneError means that the project's containers, or only its data, belong to another folder.
 type OtherCloneError struct {
 	There string
-	Data  bool // its containers are not there
+	Data  bool // only the data: there are no containers
 }
 
-// Says is what is wrong.
+// Says says what is wrong.
 func (e OtherCloneError) Says() string {
 	if e.Data {
 		return fmt.Sprintf("the data on this machine is that of %s, whose stack does not run now", e.There)
@@ -33,7 +34,7 @@ func (e OtherCloneError) Says() string {
 	return fmt.Sprintf("the stack on this machine is that of %s, with its containers and its data", e.There)
 }
 
-// Do is what to do about it.
+// Do is the remedy.
 func (e OtherCloneError) Do() string {
 	return "work there; or give this clone a project, ports and a network of its own: COMPOSE_PROJECT_NAME, HTTP_PORT, HTTPS_PORT, DNS_PORT and SUBNET in .env; " +
 		"or move that folder away, and this one takes its place"
@@ -41,8 +42,8 @@ func (e OtherCloneError) Do() string {
 
 func (e OtherCloneError) Error() string { return e.Says() + ": " + e.Do() }
 
-// CheckOwn returns an OtherCloneError where the project, by its default name, has containers or data that another clone, which
-// is still there, has made: whoever clones twice would otherwise change or remove what he does not see.
+// CheckOwn returns an OtherCloneError if the project, by its default name, has containers or data from another clone that still
+// exists: a user who has cloned twice would otherwise change or remove things without seeing them.
 func (s *Stack) CheckOwn(ctx context.Context) error {
 	project, err := s.Project(ctx)
 	if err != nil || project.Name != defaultName {
@@ -75,8 +76,8 @@ func (s *Stack) checkOwn(ctx context.Context, project, data string) error {
 	return s.checkFolder(folder, true)
 }
 
-// checkFolder returns an OtherCloneError where a folder is a clone, and not this one. There is none where something was made by
-// hand, and one that is gone was moved here, or removed.
+// checkFolder returns an OtherCloneError if a folder is a clone, but not this one. It returns none if something was made by
+// hand, or if the folder is gone: then it was moved here, or removed.
 func (s *Stack) checkFolder(folder string, data bool) error {
 	if folder == "" {
 		return nil
@@ -93,7 +94,7 @@ func (s *Stack) checkFolder(folder string, data bool) error {
 
 func noteName(project string) string { return project + "_clone" }
 
-// notedFolder is the folder that the project's data is of; empty where nobody has noted it.
+// notedFolder is the folder that the project's data belongs to; empty if nobody has noted it.
 func (s *Stack) notedFolder(ctx context.Context, project string) (string, error) {
 	folder, err := s.Output(ctx, "volume", "inspect", "--format", `{{index .Labels "`+folderLabel+`"}}`, noteName(project))
 	if docker.Gone(err) {
@@ -102,7 +103,7 @@ func (s *Stack) notedFolder(ctx context.Context, project string) (string, error)
 	return strings.TrimSuffix(folder, "\n"), err
 }
 
-// Unclaimed says whether nobody has noted, of a project by its default name, which folder its data is of.
+// Unclaimed says whether nobody has noted which folder the data of a project, by its default name, belongs to.
 func (s *Stack) Unclaimed(ctx context.Context) (bool, error) {
 	project, err := s.Project(ctx)
 	if err != nil || project.Name != defaultName {
@@ -112,7 +113,7 @@ func (s *Stack) Unclaimed(ctx context.Context) (bool, error) {
 	return folder == "", err
 }
 
-// Claim notes that the data of the project, by its default name, is of this folder, in which its containers were made.
+// Claim notes that the data of the project, by its default name, belongs to this folder, where its containers were made.
 func (s *Stack) Claim(ctx context.Context) error {
 	project, err := s.Project(ctx)
 	if err != nil || project.Name != defaultName {

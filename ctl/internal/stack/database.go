@@ -11,38 +11,39 @@ import (
 	"oneserver/ctl/internal/docker"
 )
 
-// A Database is a MySQL in a container, spoken to through the programs of its own image, as root, over the socket inside.
+// A Database is a MySQL in a container. It is used through the programs of its own image, as root, over the socket inside.
 type Database struct {
-	Login  string        // the options of its programs with which they are root there
-	Schema string        // that statements are of; empty where they name it
-	Limit  time.Duration // of one call of SQL
+	Login  string        // the options with which its programs sign in as root
+	Schema string        // the schema for statements; empty if they name it
+	Limit  time.Duration // for one call of SQL
 
 	cli docker.CLI
-	db  string // its container's id; empty for the one that Compose finds
+	db  string // its container's id; empty to let Compose find it
 }
 
-// RootLogin are the options for the site's, in bash. They read the password from its file through a pipe, so that it is in no argument, no environment and no log.
+// RootLogin are the options for the site's MySQL, in bash. They read the password from its file through a pipe, so that it
+// appears in no argument, no environment and no log.
 const RootLogin = `--defaults-extra-file=<(printf '[client]\nuser=root\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_root_password)")`
 
-// Database is the one of the site.
+// Database is the site's database.
 func (s *Stack) Database() Database {
 	return Database{Login: RootLogin, Limit: time.Minute, cli: s.CLI}
 }
 
-// DatabaseIn is a database in a container that is known by its id, which spares Compose's looking for it.
+// DatabaseIn is a database in a container with a known id, so that Compose does not have to look for it.
 func (s *Stack) DatabaseIn(container string) Database {
 	d := s.Database()
 	d.db = container
 	return d
 }
 
-// Client is the shell command, in bash, that runs statements which it reads. It has a limit, for the case that nobody is there
-// any more to end it.
+// Client is the shell command, in bash, that runs the statements in its input. It has a time limit, in case nobody is left
+// to end it.
 func (d Database) Client() string {
 	return `timeout --signal=KILL 12h mysql ` + d.Login + ` --default-character-set=utf8mb4 `
 }
 
-// Bash prepares a script in it.
+// Bash prepares a script to run in its container.
 func (d Database) Bash(ctx context.Context, script string, args ...string) *exec.Cmd {
 	if d.db == "" {
 		return d.cli.Command(ctx, append([]string{"compose", "exec", "--no-TTY", "db", "bash", "-c", script}, args...)...)
@@ -58,7 +59,7 @@ func (d Database) SQL(ctx context.Context, statements string) ([][]string, error
 	cmd.Stdin = strings.NewReader(statements)
 	out, err := docker.Output(cmd)
 	if err != nil {
-		return nil, fmt.Errorf("mysql: %w", errors.Unwrap(err)) // what it said, rather than the script that ran it
+		return nil, fmt.Errorf("mysql: %w", errors.Unwrap(err)) // its own output, rather than the script that ran it
 	}
 	var rows [][]string
 	for line := range strings.Lines(out) {

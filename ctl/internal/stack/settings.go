@@ -30,8 +30,8 @@ func (s *Stack) Defaults() (Settings, error) {
 	return settings, nil
 }
 
-// Settings asks Compose what the settings are, .env and the environment included. They are put to it in a project
-// of their own, so that it answers where a bad value makes it refuse compose.yaml itself.
+// Settings asks Compose for the settings, including .env and the environment. It asks with a separate project,
+// so that Compose answers even if a bad value makes it refuse compose.yaml itself.
 func (s *Stack) Settings(ctx context.Context) (Settings, error) {
 	defaults, err := s.Defaults()
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *Stack) Settings(ctx context.Context) (Settings, error) {
 	return answer.Services["all"].Environment, nil
 }
 
-// EnvironmentSettings is what Settings would say without a .env file: all that can be known without Compose.
+// EnvironmentSettings is what Settings would return without a .env file: all that can be known without Compose.
 func (s *Stack) EnvironmentSettings() (Settings, error) {
 	settings, err := s.Defaults()
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *Stack) EnvironmentSettings() (Settings, error) {
 	return settings, nil
 }
 
-// Reach is the address of this machine at which what is published can be asked: of all of them, the loopback.
+// Reach is the address of this machine at which published ports can be reached: if they are on all addresses, the loopback.
 func (s Settings) Reach() (netip.Addr, error) {
 	bind, err := netip.ParseAddr(s["BIND"])
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// Brief bounds a command that asks or tells the engine one thing, on a machine that is busy.
+// Brief bounds a command that asks or tells the engine one thing, on a busy machine.
 const Brief = 30 * time.Second
 
 // Services are the parts of the site, in the order in which a request travels.
@@ -32,23 +32,23 @@ var Services = []string{"dns", "web", "app", "db"}
 // A Stack is one project on one server.
 type Stack struct {
 	docker.CLI
-	Dir string // the repository's root, with the files that the stack is made of
-	// Inherited is held open by the commands of Compose, also where this program is killed.
+	Dir string // the repository's root, with the files of the stack
+	// Inherited is held open by the commands of Compose, even if this program is killed.
 	Inherited *os.File
 
 	mu      sync.Mutex
 	project *Project // once it has been read
 }
 
-// New is the stack of a folder, on this machine, with an environment as of docker.CLI.
+// New returns the stack of a folder, on this machine, with an environment as in docker.CLI.
 func New(dir string, env ...string) *Stack {
 	return &Stack{CLI: docker.CLI{Server: server.Local{Dir: dir}, Env: env}, Dir: dir}
 }
 
-// As is the same folder with another way to run docker: with other variables, it is another stack.
+// As returns the same folder with another way to run docker: with other variables, it is another stack.
 func (s *Stack) As(cli docker.CLI) *Stack { return &Stack{CLI: cli, Dir: s.Dir} }
 
-// Detached is the same stack, whose commands do not hear what a terminal sends to all that runs on it: see server.OwnGroup.
+// Detached returns the same stack, with commands that ignore what a terminal sends to all programs on it: see server.OwnGroup.
 func (s *Stack) Detached() *Stack {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,7 +57,7 @@ func (s *Stack) Detached() *Stack {
 	return detached
 }
 
-// Path takes a relative path from the repository's root, where make runs, and not from where this program does.
+// Path resolves a relative path from the repository's root, where make runs, and not from this program's folder.
 func (s *Stack) Path(path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path
@@ -65,7 +65,7 @@ func (s *Stack) Path(path string) string {
 	return filepath.Join(s.Dir, path)
 }
 
-// In says whether a path leads to the stack's folder, whatever links are on its way.
+// In says whether a path leads to the stack's folder, through whatever links.
 func (s *Stack) In(path string) bool {
 	there, err := os.Stat(path)
 	if err != nil {
@@ -75,8 +75,8 @@ func (s *Stack) In(path string) bool {
 	return err == nil && os.SameFile(here, there)
 }
 
-// FindRoot returns the nearest folder at or above dir that has a compose.yaml, by its real name: Compose makes a container
-// anew whose files have come by another.
+// FindRoot returns the nearest folder at or above dir that has a compose.yaml, by its real name: Compose recreates a
+// container whose files are mounted from another path.
 func FindRoot(dir string) (string, error) {
 	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -94,7 +94,7 @@ func FindRoot(dir string) (string, error) {
 	}
 }
 
-// Project is what `docker compose config` says, as far as this tool asks.
+// Project is the part of `docker compose config` that this tool uses.
 type Project struct {
 	Name     string
 	Services map[string]Service
@@ -107,7 +107,7 @@ type Service struct {
 	Image       string
 	Command     []string
 	Environment map[string]string
-	Build       *struct{ Context, Dockerfile string } // nil where others made the image
+	Build       *struct{ Context, Dockerfile string } // nil if others made the image
 	User        string
 	Restart     string
 	Volumes     []struct{ Type, Source string }
@@ -142,7 +142,7 @@ func (p Project) Images() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// ConfigHashes are what Compose would note of the services as they are described now.
+// ConfigHashes are what Compose would note about the services as they are described now.
 func (s *Stack) ConfigHashes(ctx context.Context) (map[string]string, error) {
 	text, err := s.Compose(ctx, "config", "--hash", "*")
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *Stack) ConfigHashes(ctx context.Context) (map[string]string, error) {
 // ComposeCommand prepares a command of Compose.
 func (s *Stack) ComposeCommand(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := s.Command(ctx, append([]string{"compose", "--progress", "quiet"}, args...)...)
-	if s.Inherited != nil && runtime.GOOS != "windows" { // where a command inherits nothing but its input and outputs
+	if s.Inherited != nil && runtime.GOOS != "windows" { // a command there inherits only its input and outputs
 		cmd.ExtraFiles = []*os.File{s.Inherited}
 	}
 	return cmd
@@ -173,8 +173,8 @@ func (s *Stack) Compose(ctx context.Context, args ...string) (string, error) {
 	return docker.Output(s.ComposeCommand(ctx, args...))
 }
 
-// Containers returns the project's containers, or those of one service, whatever their state, one-shots that have ended
-// included, the oldest first; but not those of `docker compose run`.
+// Containers returns the project's containers, or those of one service, in any state, including one-shots that have ended,
+// the oldest first; but not those of `docker compose run`.
 func (s *Stack) Containers(ctx context.Context, service ...string) ([]docker.Container, error) {
 	ctx, cancel := context.WithTimeout(ctx, Brief)
 	defer cancel()
@@ -191,7 +191,7 @@ func (s *Stack) Containers(ctx context.Context, service ...string) ([]docker.Con
 	return list, err
 }
 
-// One returns the running container of a service of which there is one.
+// One returns the running container of a service that has only one.
 func (s *Stack) One(ctx context.Context, service string) (docker.Container, error) {
 	list, err := s.Containers(ctx, service)
 	if err != nil {
@@ -203,7 +203,7 @@ func (s *Stack) One(ctx context.Context, service string) (docker.Container, erro
 	return list[0], nil
 }
 
-// AwaitHealthy waits until each service has a container, all are healthy, and where a condition is given, it holds too.
+// AwaitHealthy waits until each service has a container, all are healthy, and the condition, if given, holds.
 func (s *Stack) AwaitHealthy(ctx context.Context, within time.Duration, holds func([]docker.Container) error) error {
 	return wait.Until(ctx, within, wait.Often, func(ctx context.Context) error {
 		all, err := s.Containers(ctx)
@@ -228,7 +228,7 @@ func (s *Stack) AwaitHealthy(ctx context.Context, within time.Duration, holds fu
 	})
 }
 
-// Exec runs a shell script in a container and returns what it prints, also when it failed. The error has all that it said.
+// Exec runs a shell script in a container and returns its output, even if it failed. The error has everything that it printed.
 func (s *Stack) Exec(ctx context.Context, in docker.Container, stdin io.Reader, script string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, Brief)
 	defer cancel()
@@ -239,7 +239,7 @@ func (s *Stack) Exec(ctx context.Context, in docker.Container, stdin io.Reader, 
 	return out, nil
 }
 
-// Log returns the last lines that a container has printed, for who reads of its failure.
+// Log returns the last lines that a container has printed, for a reader of its failure.
 func (s *Stack) Log(ctx context.Context, c docker.Container) string {
 	ctx, cancel := context.WithTimeout(ctx, Brief)
 	defer cancel()
@@ -251,8 +251,8 @@ func (s *Stack) Log(ctx context.Context, c docker.Container) string {
 }
 
 // LookInto runs a shell script in a throw-away container that can read the volumes, mounted as /data and /secrets, as
-// the database's user, and can do nothing else. An empty name leaves a volume out: mounting one that is not there would
-// make it. It returns what the script prints.
+// the database's user, and can do nothing else. An empty name leaves a volume out: mounting one that does not exist would
+// create it. LookInto returns the script's output.
 func (s *Stack) LookInto(ctx context.Context, image, data, secrets, script string) (string, error) {
 	project, err := s.Project(ctx)
 	if err != nil {
