@@ -1,4 +1,4 @@
-// Package cmd has the commands of oneserver, a file for each: its flags, what it says of itself, and the call of the package
+// Package cmd has the commands of oneserver, a file for each: its flags, its help, and the call of the package
 // that does the work. The Makefile is their user; each command is one of its targets.
 package cmd
 
@@ -19,7 +19,7 @@ import (
 	"oneserver/ctl/internal/terminal"
 )
 
-// Root returns the command that has all others.
+// Root returns the command that contains all others.
 func Root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "oneserver",
@@ -42,10 +42,10 @@ func Root() *cobra.Command {
 	return root
 }
 
-// printHelp is what a command does that only has others.
+// printHelp is the action of a command that only contains others.
 func printHelp(command *cobra.Command, _ []string) error { return command.Help() }
 
-// knownCommand refuses a name that is none of the command's.
+// knownCommand refuses a name that is not one of the command's.
 func knownCommand(command *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -58,7 +58,7 @@ func knownCommand(command *cobra.Command, args []string) error {
 	return fmt.Errorf("%s has no command %q%s", command.CommandPath(), args[0], meant)
 }
 
-// checkArgs makes a command that is given arguments which it does not take name its help.
+// checkArgs makes a command name its help if it gets arguments that it does not take.
 func checkArgs(command *cobra.Command) {
 	if check := command.Args; check != nil {
 		command.Args = func(c *cobra.Command, args []string) error { return seeHelp(c, check(c, args)) }
@@ -68,7 +68,7 @@ func checkArgs(command *cobra.Command) {
 	}
 }
 
-// wanted says of a flag's value what the flag takes, rather than how Go failed to read it.
+// wanted describes the values that a flag takes, rather than how Go failed to read one.
 func wanted(err error) error {
 	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
 	if !ok {
@@ -89,16 +89,16 @@ func seeHelp(command *cobra.Command, err error) error {
 	return fmt.Errorf("%w: see %s --help", err, command.CommandPath())
 }
 
-// unwanted are the variables that would make docker and Compose do something else than they are asked for here, without a
-// word: docs/troubleshooting.md has all that this machine's environment can change.
+// unwanted are the variables that would silently change what docker and Compose do here:
+// docs/troubleshooting.md lists everything in this machine's environment that has an effect.
 var unwanted = []string{
-	"DOCKER_DEFAULT_PLATFORM", // images of another processor than the engine's
-	"COMPOSE_COMPATIBILITY",   // other names of containers, and other limits
-	"COMPOSE_REMOVE_ORPHANS",  // up removes what it does not know
-	"COMPOSE_STATUS_STDOUT",   // progress among what we read
+	"DOCKER_DEFAULT_PLATFORM", // images for another processor than the engine's
+	"COMPOSE_COMPATIBILITY",   // other container names, and other limits
+	"COMPOSE_REMOVE_ORPHANS",  // up removes containers that it does not know
+	"COMPOSE_STATUS_STDOUT",   // mixes progress into the output that we read
 }
 
-// inRepository makes what a command does of work on the stack of the repository that its user is in.
+// inRepository makes a command work on the stack of the repository that its user is in.
 func inRepository(work func(ctx context.Context, s *stack.Stack, args []string) error) func(*cobra.Command, []string) error {
 	return func(command *cobra.Command, args []string) error {
 		dir, err := os.Getwd()
@@ -118,7 +118,7 @@ func inRepository(work func(ctx context.Context, s *stack.Stack, args []string) 
 	}
 }
 
-// onSite is inRepository for what changes the site or its data: those of this clone, and not of another.
+// onSite is inRepository for commands that change the site or its data: this clone's, and not another's.
 func onSite(work func(ctx context.Context, s *stack.Stack, args []string) error) func(*cobra.Command, []string) error {
 	return inRepository(func(ctx context.Context, s *stack.Stack, args []string) error {
 		if err := s.CheckOwn(ctx); err != nil {
@@ -128,7 +128,7 @@ func onSite(work func(ctx context.Context, s *stack.Stack, args []string) error)
 	})
 }
 
-// withImages is inRepository for work on images, which takes Compose and somebody to report to.
+// withImages is inRepository for work on images, which needs Compose and a Runner to report to.
 func withImages(work func(ctx context.Context, s *stack.Stack, out *images.Runner, args []string) error) func(*cobra.Command, []string) error {
 	return inRepository(func(ctx context.Context, s *stack.Stack, args []string) error {
 		out := images.NewRunner(terminal.NewTeller(os.Stdout))
@@ -139,7 +139,7 @@ func withImages(work func(ctx context.Context, s *stack.Stack, out *images.Runne
 	})
 }
 
-// printed prints a report, or the same for a program.
+// printed prints a report as text, or as JSON for a program.
 func printed(asJSON bool, report any, print func(*os.File) error) error {
 	if !asJSON {
 		return print(os.Stdout)
@@ -149,7 +149,7 @@ func printed(asJSON bool, report any, print func(*os.File) error) error {
 	return out.Encode(report)
 }
 
-// optional returns the argument of a command that takes one or none; make hands on an empty one where its user gave none.
+// optional returns the argument of a command that takes one or none; make passes an empty one if its user gave none.
 func optional(args []string) string {
 	if len(args) == 0 {
 		return ""

@@ -17,12 +17,12 @@ import (
 // answeredWithin is how long a stack whose containers are healthy may take to answer at its ports.
 const answeredWithin = 10 * time.Second
 
-// reachable asks the stack, which is healthy, at its published ports what a visitor asks. A container whose port is dead is
-// started anew, once: the engine then makes its way to it anew.
+// reachable sends a visitor's questions to the published ports of the stack, which is healthy. If a container's port is dead,
+// it restarts that container, once: the engine then opens the port again.
 func reachable(ctx context.Context, s *stack.Stack, settings stack.Settings, out *os.File) error {
 	local, err := doctor.Local(ctx, s)
 	if err != nil || !local {
-		return err // the ports are another machine's
+		return err // the ports are on another machine
 	}
 	for mended := false; ; mended = true {
 		answers, err := reach.Ask(ctx, settings, answeredWithin)

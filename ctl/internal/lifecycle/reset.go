@@ -15,7 +15,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// ErrDeclined is what was not confirmed, by an answer, by Ctrl-C or because nobody could be asked.
+// ErrDeclined means that the user did not confirm: by the answer, by Ctrl-C or because nobody could be asked.
 var ErrDeclined = errors.New("not confirmed, so nothing was done")
 
 // Reset removes the stack with its data, after asking for the project's name; yes answers beforehand.
@@ -63,8 +63,8 @@ func Reset(ctx context.Context, s *stack.Stack, in *os.File, out *os.File, yes b
 	return nil
 }
 
-// volumes returns the project's volumes that go, and the one that stays: a public authority issues the same certificate five
-// times a week and no more, so what it has issued is not thrown away with the data.
+// volumes returns the project's volumes to remove, and the one that stays: a public authority issues the same certificate only
+// five times a week, so issued certificates are not thrown away with the data.
 func volumes(ctx context.Context, s *stack.Stack, project stack.Project) (names []string, kept string, err error) {
 	out, err := s.Output(ctx, "volume", "ls", "--quiet", "--filter", "label=com.docker.compose.project="+project.Name)
 	if err != nil {
@@ -80,7 +80,7 @@ func volumes(ctx context.Context, s *stack.Stack, project stack.Project) (names 
 	return names, kept, nil
 }
 
-// Ask wants the project's name typed before something that cannot be taken back; instead is the command that does not
+// Ask makes the user type the project's name before something that cannot be undone; instead is the command that does not
 // ask.
 func Ask(ctx context.Context, in, out *os.File, project, instead string) error {
 	if !term.IsTerminal(int(in.Fd())) {
@@ -90,7 +90,7 @@ func Ask(ctx context.Context, in, out *os.File, project, instead string) error {
 	return confirm(ctx, in, project)
 }
 
-// confirm wants the answer on a line of its own.
+// confirm expects the answer on its own line.
 func confirm(ctx context.Context, in io.Reader, answer string) error {
 	read := make(chan string, 1)
 	go func() { // a read from a terminal does not end with a context
@@ -135,15 +135,15 @@ func list(ctx context.Context, s *stack.Stack, project stack.Project) ([]string,
 	return doomed, nil
 }
 
-// describeData prints how large the data is and, if it was ever complete, since when. The engine cannot be asked: what
-// it calls a volume's creation is its folder's last change, and to tell its size it counts every layer and volume that
-// it has, which can take minutes and goes on when nobody waits for it.
+// describeData prints how large the data is and, if it was ever complete, since when. The engine cannot be asked: the
+// creation time that it shows for a volume is its folder's last change, and to tell its size it measures all its layers and
+// volumes, which can take minutes and goes on when nobody waits for it.
 const describeData = `
 printf ', %s MB' "$(du -sm /data | cut -f 1)"
 if [ -f /data/stack_id ]; then date -u -r /data/stack_id '+, in use since %Y-%m-%d %H:%M UTC'; fi
 `
 
-// describe says what is known of the data volume: nothing, where web's image is not here to look with.
+// describe says what is known about the data volume: nothing, if web's image is not here to look with.
 func describe(ctx context.Context, s *stack.Stack, project stack.Project, volume string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

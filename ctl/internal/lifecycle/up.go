@@ -1,4 +1,4 @@
-// Package lifecycle starts the stack and takes it away, for a person who watches.
+// Package lifecycle starts the stack and removes it, for a person who watches.
 package lifecycle
 
 import (
@@ -23,11 +23,11 @@ import (
 )
 
 // healthyWithin is how long the services may take until they are healthy. The slowest is the first start of MySQL on
-// a small machine with a slow disk; what is late by then will not come.
+// a small machine with a slow disk; a service that takes longer will never be healthy.
 const healthyWithin = 3 * time.Minute
 
-// Up checks, puts right what a command that was killed has left, makes what is missing, starts the stack, waits until every
-// service is healthy and says where it is. What runs already and is as compose.yaml says is left alone.
+// Up checks, repairs what a killed command has left, makes what is missing, starts the stack, waits until every
+// service is healthy and says where the site is. It leaves alone what already runs as compose.yaml describes.
 func Up(ctx context.Context, s *stack.Stack, out *os.File) error {
 	if err := examine(ctx, s, out); err != nil {
 		return err
@@ -37,7 +37,7 @@ func Up(ctx context.Context, s *stack.Stack, out *os.File) error {
 	if err != nil {
 		return err
 	}
-	if installed { // without Compose most could not be checked
+	if installed { // without Compose most checks were impossible
 		if err := examine(ctx, s, out); err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func Up(ctx context.Context, s *stack.Stack, out *os.File) error {
 	if err := images.Exchanged(uses); err != nil {
 		return err
 	}
-	// Compose would replace a database that runs by one that cannot start.
+	// Compose would replace a running database by one that cannot start.
 	if err := deploy.ChangeDatabase(ctx, s, out, deploy.RestartOptions{}); err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func Up(ctx context.Context, s *stack.Stack, out *os.File) error {
 		if lacking != nil {
 			explain(ctx, s, out)
 		}
-		// What could not be seen beforehand may be seen now: a database that ends again and again, or why no certificate came.
+		// Some problems show only now: a database that ends again and again, or why no certificate came.
 		doctor.Print(out, doctor.Examine(ctx, s), doctor.Warning, terminal.Colour(out))
 		if lacking != nil {
 			return err
@@ -90,14 +90,14 @@ func Up(ctx context.Context, s *stack.Stack, out *os.File) error {
 	return err
 }
 
-// examine runs the doctor and shows what is not well.
+// examine runs the doctor and shows its complaints.
 func examine(ctx context.Context, s *stack.Stack, out *os.File) error {
 	findings := doctor.Examine(ctx, s)
 	doctor.Print(out, findings, doctor.Warning, terminal.Colour(out))
 	return doctor.Verdict(findings)
 }
 
-// start lets Compose start what does not run and wait until all of it is healthy.
+// start makes Compose start what does not run and wait until everything is healthy.
 func start(ctx context.Context, s *stack.Stack, out *os.File) error {
 	ctx, cancel := context.WithTimeout(ctx, healthyWithin+time.Minute) // Compose gives up first
 	defer cancel()
@@ -109,8 +109,8 @@ func start(ctx context.Context, s *stack.Stack, out *os.File) error {
 	return nil
 }
 
-// lacksCertificate has nothing to object where all is well but for the certificate: a domain that does not lead here yet is no
-// reason for the site not to be up, and Compose stops waiting at the first container that is not well.
+// lacksCertificate has no objection if only the certificate is missing: a domain that does not lead here yet is no
+// reason for the site not to be up, and Compose stops waiting at the first container that is not healthy.
 func lacksCertificate(ctx context.Context, s *stack.Stack) error {
 	containers, err := s.Containers(ctx)
 	if err != nil {
@@ -139,8 +139,8 @@ func judgeLack(containers []docker.Container) error {
 	return waits
 }
 
-// explain shows for each service at fault what the engine knows of it, what its health check said last, and the end of
-// its log. It is called when something has failed already, so what it cannot find out it says and goes on.
+// explain shows for each service at fault what the engine knows about it, the last output of its health check, and the end of
+// its log. It runs after something has failed, so if it cannot find something out, it says so and goes on.
 func explain(ctx context.Context, s *stack.Stack, out io.Writer) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -156,7 +156,7 @@ func explain(ctx context.Context, s *stack.Stack, out io.Writer) {
 	for _, one := range containers {
 		fault := one.Failure()
 		if !failed && one.State.Health != nil && one.State.Health.Status == "starting" {
-			fault = "is not healthy yet" // the time is over, and nobody is further at fault than this
+			fault = "is not healthy yet" // the time is over, and this is all that is wrong
 		}
 		if fault == "" {
 			continue

@@ -17,11 +17,11 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// wellFormedID is an id as Nginx makes them. It becomes an argument of commands below, so nothing else may.
+// wellFormedID matches ids as Nginx makes them. The id becomes an argument of commands below, so nothing else may pass.
 var wellFormedID = regexp.MustCompile(`^[0-9A-Za-z_-]{8,64}$`)
 
 // WebLog is the line of Nginx' access log (log_format in nginx.conf). The upstream fields are empty for a request
-// that Nginx answered by itself, and have several values, separated by commas, where it tried several times.
+// that Nginx answered by itself, and have several values, separated by commas, if it tried several times.
 type WebLog struct {
 	RequestID    string  `json:"request_id"`
 	RemoteAddr   string  `json:"remote_addr"`
@@ -31,10 +31,10 @@ type WebLog struct {
 	Upstream     string  `json:"upstream_addr"`
 	UpstreamSaid string  `json:"upstream_status"`
 	UpstreamTime string  `json:"upstream_response_time"` // seconds
-	Cache        string  `json:"cache"`                  // HIT, MISS, STALE; empty where nothing may be kept
+	Cache        string  `json:"cache"`                  // HIT, MISS, STALE; empty if nothing may be kept
 }
 
-// tail is how many lines of the log are looked at: more than are written, on a busy machine, until we look.
+// tail is how many lines of the log are read: more than a busy machine writes before we look.
 const tail = "5000"
 
 // readWebLog waits until the log has the request: Nginx writes the line after the answer, and the engine a bit later.
@@ -59,7 +59,7 @@ func findLine(log io.Reader, id string) *WebLog {
 	var found *WebLog
 	for lines := bufio.NewScanner(log); lines.Scan(); {
 		if !strings.Contains(lines.Text(), id) {
-			continue // most of them; no need to read them as JSON
+			continue // this is most of them; no need to parse them as JSON
 		}
 		line := new(WebLog)
 		if err := json.Unmarshal(lines.Bytes(), line); err == nil && line.RequestID == id {
@@ -79,7 +79,7 @@ type AppEntry struct {
 	DurationMS     float64     `json:"duration_ms"`
 	DatabaseMS     float64     `json:"db_ms"`
 	Statements     []Statement `json:"statements"`
-	StatementCount int         `json:"statement_count"` // of which Statements are the first
+	StatementCount int         `json:"statement_count"` // Statements holds only the first of them
 }
 
 // Statement is one statement, with placeholders for its values.

@@ -34,8 +34,8 @@ type Record struct {
 	Data string `json:"data"`
 }
 
-// ask asks for the address of name as a visitor's resolver would. That there is no answer is something to show: the
-// request needs none, since it goes to this machine.
+// ask asks for the address of name as a visitor's resolver would. A missing answer is only shown: the
+// request does not need one, since it goes to this machine.
 func ask(ctx context.Context, server, name string) Lookup {
 	lookup := Lookup{Server: server, Question: name + " A", Flags: []string{}, Records: []Record{}}
 	ctx, cancel := context.WithTimeout(ctx, dnsLimit)
@@ -86,7 +86,7 @@ type Exchange struct {
 	TotalMS     float64 `json:"total_ms"`      // from the connect to the last byte
 }
 
-// TLS is what the two have agreed on, and whom the certificate is of.
+// TLS is what both sides agreed on, and what the certificate says.
 type TLS struct {
 	HandshakeMS float64   `json:"handshake_ms"`
 	Version     string    `json:"version"`      // TLS 1.3
@@ -98,7 +98,7 @@ type TLS struct {
 	DaysLeft    int       `json:"days_left"`
 }
 
-// agreed reads what a handshake has come to. The certificate has been verified.
+// agreed reads the result of a handshake. The certificate has been verified.
 func agreed(state tls.ConnectionState, took time.Duration, now time.Time) *TLS {
 	leaf := state.PeerCertificates[0]
 	names := append([]string{}, leaf.DNSNames...)
@@ -139,13 +139,13 @@ func (m Message) header(name string) string {
 	return ""
 }
 
-// shown are the fields of a response that say how it came about and who may keep it. No cookie is among them.
+// shown are the fields of a response that say how it was made and who may keep it. No cookie is among them.
 var shown = []string{"Content-Type", "Content-Encoding", "Content-Length", "Location", "Cache-Control", "ETag", "Last-Modified", "Retry-After", "Allow", "Server-Timing", "X-Request-ID"}
 
-// maxBody is how much of an answer is read, in bytes; a page of posts has a tenth of it.
+// maxBody is how much of an answer is read, in bytes; a page of posts has a tenth of that.
 const maxBody = 4 << 20
 
-// visit sends the request as a visitor who sees the site for the first time: with a connection of its own.
+// visit sends the request like a first-time visitor: over a new connection.
 func visit(ctx context.Context, to target) (Exchange, error) {
 	ctx, cancel := context.WithTimeout(ctx, visitLimit)
 	defer cancel()
@@ -173,7 +173,7 @@ func visit(ctx context.Context, to target) (Exchange, error) {
 	request.Header.Set("User-Agent", "oneserver-trace")
 	request.Header.Set("Accept", "*/*")
 	client := http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // a redirect is an answer to look at
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // a redirect is an answer to show
 		Transport: &http.Transport{ // no proxy from the environment, and never another machine than this
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, network, to.http)

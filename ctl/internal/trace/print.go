@@ -14,7 +14,7 @@ import (
 	"oneserver/ctl/internal/terminal"
 )
 
-// Columns of the page. Labels stand left, what took time says so at the right.
+// Columns of the page. Labels are on the left, durations on the right.
 const (
 	labelWidth  = 6
 	timeWidth   = 12
@@ -110,7 +110,7 @@ func (t *Trace) printHTTP(p *page) {
 	p.row("", fmt.Sprintf("in all, with %d bytes of body", t.HTTP.Bytes), ms(t.HTTP.TotalMS))
 }
 
-// static says that Nginx answered by itself, from a file or with a redirect or an error of its own.
+// static says that Nginx answered by itself, from a file or with its own redirect or error.
 func (w *WebLog) static() bool { return w.Upstream == "" && w.Cache == "" }
 
 // cached says that the answer came from Nginx' cache.
@@ -207,10 +207,10 @@ func (p *page) section(label string) {
 	p.label = label
 }
 
-// row writes text, on several lines if it is long, with what it took at the right of the first.
+// row writes text, on several lines if it is long, with its duration at the right of the first.
 func (p *page) row(colour, text, took string) { p.hanging(colour, "", text, took) }
 
-// hanging is row with a mark before the text that further lines leave room for.
+// hanging is row with a mark before the text; further lines are indented by as much.
 func (p *page) hanging(colour, mark, text, took string) {
 	indent := utf8.RuneCountInString(mark)
 	for i, line := range wrap(text, p.width-labelWidth-timeWidth-indent) {
@@ -267,7 +267,7 @@ func align(rows [][]string) []string {
 	return lines
 }
 
-// wrap breaks text into lines of at most width characters, after a space or a comma where there is one.
+// wrap breaks text into lines of at most width characters, after a space or a comma if there is one.
 func wrap(text string, width int) []string {
 	var lines []string
 	for {

@@ -1,6 +1,6 @@
 // Package trace follows one request through the stack, from the outside as a visitor sends it and from the inside as
-// an operator sees it: the answer of the name server, the exchange with the web server, what Nginx logged of it, and
-// what the application did for it, its SQL included. The request id joins them.
+// an operator sees it: the answer of the name server, the exchange with the web server, what Nginx logged about it, and
+// what the application did for it, including its SQL. The request id joins them.
 package trace
 
 import (
@@ -22,11 +22,11 @@ import (
 
 const (
 	visitLimit  = 20 * time.Second // for the exchange; longer than Nginx waits for the application
-	insideLimit = 15 * time.Second // for what Docker is asked afterwards
+	insideLimit = 15 * time.Second // for the questions to Docker afterwards
 	dnsLimit    = 2 * time.Second
 )
 
-// Trace is one request and what is known of it. Times are in milliseconds.
+// Trace is one request and what is known about it. Times are in milliseconds.
 type Trace struct {
 	URL       string     `json:"url"`
 	RequestID string     `json:"request_id"`
@@ -43,10 +43,10 @@ type target struct {
 	http    string         // host:port to connect to, of this machine
 	trusted *x509.CertPool // for https
 	dns     string         // host:port of the name server, of this machine
-	name    string         // to ask the name server for; empty if the URL's host is no name of it
+	name    string         // to ask the name server for; empty if the URL's host is not in its zone
 }
 
-// Run sends a request for address, which may be a path only or empty, and follows it.
+// Run sends a request for address, which may be empty or only a path, and follows it.
 func Run(ctx context.Context, s *stack.Stack, address string) (*Trace, error) {
 	settings, err := s.Settings(ctx)
 	if err != nil {
@@ -85,7 +85,7 @@ func Run(ctx context.Context, s *stack.Stack, address string) (*Trace, error) {
 	return t, nil
 }
 
-// aim checks that address is on this site, and says where that is. This tool connects to this machine only.
+// aim checks that address is on this site, and returns where that is. This tool connects to this machine only.
 func aim(settings stack.Settings, address string) (target, error) {
 	www := "www." + strings.ToLower(settings["DOMAIN"])
 	base := &url.URL{Scheme: "http", Host: www, Path: "/"}
@@ -129,7 +129,7 @@ func aim(settings stack.Settings, address string) (target, error) {
 	return to, nil
 }
 
-// printable is a query as a browser sends it. What is no printable ASCII is percent-encoded: a terminal could obey it.
+// printable is a query as a browser sends it. Anything but printable ASCII is percent-encoded: a terminal could obey it.
 func printable(query string) string {
 	var b strings.Builder
 	for _, c := range []byte(query) {
@@ -166,7 +166,7 @@ func replicas(ctx context.Context, s *stack.Stack) ([]string, error) {
 	return apps, nil
 }
 
-// lookInside adds what Nginx' log and the replicas know of the request. What cannot be had is remarked upon.
+// lookInside adds what Nginx' log and the replicas know about the request. Remarks report anything that is missing.
 func (t *Trace) lookInside(ctx context.Context, s *stack.Stack, apps []string) {
 	ctx, cancel := context.WithTimeout(ctx, insideLimit)
 	defer cancel()
