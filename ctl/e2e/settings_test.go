@@ -105,7 +105,7 @@ func TestABadTrustedProxyIsRefusedByWeb(t *testing.T) {
 		t.Run(value, func(t *testing.T) {
 			t.Parallel()
 			out, err := site.output(t.Context(), "docker", "run", "--rm", "--network", "none", "--user", "101:101", "--read-only",
-				"--tmpfs", "/run/nginx:uid=101,gid=101", "--tmpfs", "/run/nginx-body:uid=101,gid=101", "--tmpfs", "/run/nginx-cache:uid=101,gid=101",
+				"--tmpfs", "/run/nginx:uid=101,gid=101", "--tmpfs", "/run/nginx-body:uid=101,gid=101", "--tmpfs", "/run/nginx-cache:uid=101,gid=101", "--tmpfs", "/run/nginx-files:uid=101,gid=101",
 				"--volume", filepath.Join(root, "services/web-init/trusted-proxies.sh")+":/docker-entrypoint.d/15-trusted-proxies.sh:ro",
 				"--volume", filepath.Join(root, "services/web-init/routing.sh")+":/docker-entrypoint.d/16-routing.sh:ro", "--volume", filepath.Join(root, "nginx.conf")+":/etc/nginx/templates/nginx.conf.template:ro",
 				"--env", "NGINX_ENVSUBST_OUTPUT_DIR=/run/nginx", "--env", "NGINX_ENVSUBST_FILTER=^(DOMAIN|SUBNET|HTTPS_PORT)$", "--env", "HTTPS_PORT="+site.httpsPort, "--env", "DOMAIN=foobar.com", "--env", "SUBNET="+site.subnet,
