@@ -33,6 +33,15 @@ func checkHTTPS(ctx context.Context, f *facts) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
+	certs, is := running["certs"]
+	failing := is && certs.State.Health != nil && certs.State.Health.Status == "unhealthy"
+	if failing {
+		says, do, split := strings.Cut(lastHealth(certs), " -> ") // certs writes the remedy after it
+		if !split {
+			do = "docker compose logs certs shows more"
+		}
+		findings = append(findings, Finding{Warning, "HTTPS", says, do})
+	}
 	if web, is := running["web"]; is {
 		out, err := f.stack.Output(ctx, "exec", web.ID, "sh", "-c", "nginx -v 2>&1")
 		if err != nil {
@@ -40,17 +49,9 @@ func checkHTTPS(ctx context.Context, f *facts) ([]Finding, error) {
 		}
 		findings = append(findings, judgeNginx(out)...)
 		if leaf, err := shownCertificate(ctx, settings); err == nil { // other checks report what keeps it from being shown
-			findings = append(findings, judgeCertificate(leaf, settings["ACME"] != "", time.Now())...)
+			awaited := settings["ACME"] != "" && !failing // if certs is failing, it has said why none came
+			findings = append(findings, judgeCertificate(leaf, awaited, time.Now())...)
 		}
-	}
-	if certs, is := running["certs"]; is && certs.State.Health != nil && certs.State.Health.Status == "unhealthy" {
-		// certs says why none came.
-		findings = slices.DeleteFunc(findings, func(f Finding) bool { return f.Do == noneCame })
-		says, do, split := strings.Cut(lastHealth(certs), " -> ") // certs writes the remedy after it
-		if !split {
-			do = "docker compose logs certs shows more"
-		}
-		findings = append(findings, Finding{Warning, "HTTPS", says, do})
 	}
 	if len(findings) == 0 {
 		says := "a certificate of the stack's own authority: make trust says how a browser comes to trust it"
@@ -185,14 +186,12 @@ func shownCertificate(ctx context.Context, settings stack.Settings) (*x509.Certi
 	return connection.(*tls.Conn).ConnectionState().PeerCertificates[0], nil
 }
 
-// noneCame is the remedy if the reason is unknown, as after a restart of certs while it must not ask the authority.
-const noneCame = "the first one takes up to a minute; after that docker compose logs certs says why, and docker compose restart certs tries at once"
-
-// judgeCertificate expects a public one if one is wanted, and warns in the last week of a certificate, or in the last quarter
-// of its life if it is valid for days.
-func judgeCertificate(leaf *x509.Certificate, public bool, now time.Time) []Finding {
-	if public && strings.HasPrefix(leaf.Issuer.CommonName, "oneserver of ") { // services/certs names its authority so
-		return []Finding{{Warning, "HTTPS", "visitors are shown a certificate of the stack's own authority: none of ACME's has come yet", noneCame}}
+// judgeCertificate warns of a certificate of the stack's own authority if one of ACME's is awaited, and of any in its last
+// week, or in the last quarter of its life if it is valid for days.
+func judgeCertificate(leaf *x509.Certificate, awaited bool, now time.Time) []Finding {
+	if awaited && strings.HasPrefix(leaf.Issuer.CommonName, "oneserver of ") { // services/certs names its authority so
+		return []Finding{{Warning, "HTTPS", "visitors are shown a certificate of the stack's own authority: none of ACME's has come yet",
+			"the first one takes up to a minute; after that docker compose logs certs says why, and docker compose restart certs tries at once"}}
 	}
 	left := leaf.NotAfter.Sub(now)
 	if left > min(7*24*time.Hour, leaf.NotAfter.Sub(leaf.NotBefore)/4) {

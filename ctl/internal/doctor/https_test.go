@@ -94,7 +94,7 @@ func TestACertificateNearItsEndIsSeen(t *testing.T) {
 	for _, test := range []struct {
 		life, left time.Duration
 		issuer     string
-		public     bool
+		awaited    bool
 		says       string
 	}{
 		{90 * day, 60 * day, "R12", true, ""}, {90 * day, 8 * day, "R12", true, ""}, {90 * day, 6 * day, "R12", true, "ends in 6.0 days"},
@@ -102,7 +102,7 @@ func TestACertificateNearItsEndIsSeen(t *testing.T) {
 		{90 * day, 60 * day, "oneserver of foobar.com, 2026-11-30", true, "none of ACME's has come"}, {90 * day, 60 * day, "oneserver of foobar.com, 2026-11-30", false, ""},
 	} {
 		leaf := &x509.Certificate{NotBefore: now.Add(test.left - test.life), NotAfter: now.Add(test.left), Issuer: pkix.Name{CommonName: test.issuer}}
-		got := judgeCertificate(leaf, test.public, now)
+		got := judgeCertificate(leaf, test.awaited, now)
 		if test.says == "" && len(got) > 0 || test.says != "" && (len(got) != 1 || !strings.Contains(got[0].Says, test.says)) {
 			t.Errorf("%s of %s left: %+v, want %q", test.left, test.life, got, test.says)
 		}
