@@ -56,11 +56,12 @@ func (p *proxy) setAway(away bool) {
 	}
 }
 
-// loseAnswerTo cuts the connection on which statement is sent next, after the server has answered it.
-func (p *proxy) loseAnswerTo(statement string) {
+// loseAnswerTo cuts the connection on which a statement that begins so is sent next, after the server has answered it.
+func (p *proxy) loseAnswerTo(beginning string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.loseAfter = []byte(statement)
+	const comQuery = "\x03" // precedes the text (MySQL's client/server protocol); READ-COMMITTED is in the text of others
+	p.loseAfter = []byte(comQuery + beginning)
 }
 
 func (p *proxy) lost() bool {
