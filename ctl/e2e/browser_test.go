@@ -74,7 +74,7 @@ func TestTheBrowserIsToldWhenTheApplicationIsAway(t *testing.T) {
 	tab.screenshot("app-away")
 }
 
-// An error is a page of the site too, with its style and a way back.
+// An error page looks like the rest of the site and offers a way back.
 func TestTheBrowserShowsErrorPages(t *testing.T) {
 	tab := newBrowser(t, site)
 	for name, url := range map[string]string{"not-found": "http://www.foobar.com/nothing", "misdirected": "http://" + site.subnet + ".80/"} {

@@ -111,7 +111,8 @@ func safetyOf(c container) safety {
 	return s
 }
 
-// Every account of the database, its grants as MySQL says them. An account that nobody promised is a failure too.
+// Every account of the database, its grants as MySQL says them. An account that is not listed here fails
+// the test too.
 func TestDatabaseAccountsHaveLeastPrivilege(t *testing.T) {
 	t.Parallel()
 	want := map[string][]string{

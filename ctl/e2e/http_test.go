@@ -221,7 +221,7 @@ func TestResponsesCarrySecurityHeaders(t *testing.T) {
 	}
 }
 
-// One id joins what the visitor got, Nginx' log line and the application's; nobody outside can choose it.
+// One id joins what the visitor got, Nginx's log line and the application's; nobody outside can choose it.
 func TestOneRequestIDJoinsTheLogs(t *testing.T) {
 	t.Parallel()
 	got := curl(t, "/api/v1/session", "--header", "X-Request-ID: chosen-outside", "--header", "X-Forwarded-For: 192.0.2.7")

@@ -156,7 +156,7 @@ func TestAPostCommittedWithoutAnAnswerIsNotWrittenTwice(t *testing.T) {
 		victim string
 		status []int // of the request that was in flight
 	}{
-		{"app", []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusCreated}}, // Nginx' second try may find the new process
+		{"app", []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusCreated}}, // Nginx's second try may find the new process
 		{"db", []int{http.StatusCreated}}, // the application waits for MySQL and asks it what became of the key
 	}
 	for _, test := range tests {

@@ -108,8 +108,8 @@ func (a answer) wrong() error {
 	return nil
 }
 
-// Whatever bytes stand wherever in a request, as they are or encoded: they end no line of the answer's header, add no
-// field to it and send nobody elsewhere, and in the logs the request is one line of JSON.
+// No byte of a request, raw or percent-encoded, ends a line of the answer's header, adds a field to it or sends the visitor
+// to another site. All that the request leaves in the logs is JSON, and in web's log it is exactly one line.
 func TestNoByteOfARequestBecomesMoreThanAByte(t *testing.T) {
 	t.Parallel()
 	const header = "Host: www.foobar.com\r\nConnection: close\r\n"

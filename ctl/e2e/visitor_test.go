@@ -72,7 +72,7 @@ func (v *visitor) elsewhere() *visitor {
 	return &other
 }
 
-// object is a JSON object that is sent.
+// object is a JSON object to send.
 type object map[string]any
 
 // post is a post as the API shows it.

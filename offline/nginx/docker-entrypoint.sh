@@ -11,7 +11,7 @@ log() {
 
 case $1 in
     nginx | nginx-debug)
-        # In version order; a script must be executable, also one that is sourced. As upstream's, the loop is a subshell:
+        # In version order; a script must be executable, even one that is sourced. As upstream's, the loop is a subshell:
         # what an .envsh exports reaches the scripts after it and not nginx.
         find /docker-entrypoint.d -mindepth 1 -maxdepth 1 -follow -type f | sort -V | while read -r file; do
             if [ ! -x "$file" ]; then

@@ -16,7 +16,7 @@ for proxy in ${TRUSTED_PROXIES:-}; do
 done
 
 {
-    # shellcheck disable=SC2016 # the variables are Nginx'
+    # shellcheck disable=SC2016 # the variables are Nginx's
     echo 'geo $realip_remote_addr $from_trusted_proxy {'
     echo '    default 0;'
     for proxy in ${TRUSTED_PROXIES:-}; do echo "    $proxy 1;"; done

@@ -6,8 +6,8 @@
 # The place and the view of the data must be of one moment. mysqldump --source-data makes that moment by FLUSH TABLES,
 # which waits for the longest SELECT, and every later SELECT waits behind it, even when the flush has given up. LOCK
 # TABLES ... READ keeps out writers only: readers never wait, and a transaction that has written has ended when the lock
-# is there. Meanwhile mysqldump waits, connected, for a named lock, so that writers wait for no longer than it takes to
-# begin the view.
+# is there. Meanwhile mysqldump is already connected and waits for a named lock, so that writers wait no longer than it
+# takes to open the view.
 set -u
 exec 3<&0
 

@@ -83,7 +83,8 @@ func rewrite(dump io.Reader, to io.Writer, change func(table string, lines []str
 	}
 }
 
-// maxDefinition is more than MySQL ever writes for one, so that a damaged dump costs no more memory.
+// maxDefinition is more bytes than MySQL ever writes for one table's definition; it bounds the memory that a damaged dump
+// can take.
 const maxDefinition = 16 << 20
 
 // definition reads the lines of one, up to its last line but without it.

@@ -1,5 +1,6 @@
-// Package bench measures the figures that this project promises, on a copy of the stack that nobody else uses: variants to
-// compare run in turn, on the same machine, behind the same Nginx, over the same data.
+// Package bench measures the figures that this project promises, on a copy of the stack that nobody else uses. The
+// variants take turns on the same machine, behind the same Nginx and over the same data, except where one of these is
+// compared.
 package bench
 
 import (

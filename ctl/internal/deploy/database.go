@@ -277,7 +277,7 @@ const (
 	wasHealthy = "oneserver.healthy"
 )
 
-// remember notes how a MySQL runs, until the next one is known to be healthy.
+// remember makes the note of how MySQL runs now, to be kept until the MySQL that replaces it is known to be healthy.
 func (s *site) remember(ctx context.Context, db docker.Container) error {
 	if err := s.forget(ctx); err != nil {
 		return err

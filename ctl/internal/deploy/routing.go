@@ -81,13 +81,13 @@ func parseRouting(conf string) (to routing) {
 // whileOnTrial is trial.conf, in the application's location: the previous release answers what a release on trial cannot.
 const whileOnTrial = "proxy_next_upstream http_500 http_502 http_503 http_504;\n"
 
-// candidate puts a file of Nginx' configuration beside those in use and makes Nginx check all of them.
+// candidate puts a file of Nginx's configuration beside those in use and makes Nginx check all of them.
 func (s *site) candidate(ctx context.Context, file, text string, trial bool) error {
 	onTrial := ""
 	if trial {
 		onTrial = whileOnTrial
 	}
-	// Nginx' standard error is the answer here; docker's is not.
+	// Nginx's standard error is the answer here; docker's is not.
 	said, err := s.inWeb(ctx, text, `cd /run/nginx && rm -rf candidate && mkdir candidate && cp nginx.conf routing.conf candidate && cat >"candidate/$0" &&
 		{ [ -z "$1" ] || printf %s "$1" >candidate/trial.conf; } && nginx -t -q -c /run/nginx/candidate/nginx.conf 2>&1`, file, onTrial)
 	if err == nil {
@@ -148,7 +148,7 @@ func (s *site) route(ctx context.Context, to routing, alone bool) error {
 	})
 }
 
-// workers returns the ids of all of Nginx' workers, and of those that accept connections.
+// workers returns the ids of all of Nginx's workers, and of those that accept connections.
 func (s *site) workers(ctx context.Context) (all, serving []string, err error) {
 	// If a process ends meanwhile, that is no error.
 	out, err := s.inWeb(ctx, "", `for p in /proc/[0-9]*; do

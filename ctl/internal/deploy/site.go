@@ -66,7 +66,7 @@ func (s *site) composeWithin(ctx context.Context, within time.Duration, args ...
 	return s.Compose(ctx, args...)
 }
 
-// inWeb runs a shell script in web, as Nginx' own user.
+// inWeb runs a shell script in web, as Nginx's own user.
 func (s *site) inWeb(ctx context.Context, stdin, script string, args ...string) (string, error) {
 	return s.Exec(ctx, s.web, strings.NewReader(stdin), script, args...)
 }

@@ -139,7 +139,7 @@ func (r *release) try(ctx context.Context, fresh []docker.Container) error {
 	return nil
 }
 
-// A verdict is what Nginx' log says about a release on trial.
+// A verdict is what Nginx's log says about a release on trial.
 type verdict struct {
 	agent    string    // the user agent of our requests
 	replicas []replica // of the release

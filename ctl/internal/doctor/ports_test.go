@@ -60,7 +60,8 @@ func TestAnEngineWithoutRootGetsNoLowPort(t *testing.T) {
 	}
 }
 
-// Nobody listens here, as where the engine's proxy for a port has ended; what is not healthy has another reason.
+// Nothing listens on these ports, as when the engine's proxy for a port has ended. If a container is not healthy, that is
+// another reason, and its ports are not reported.
 func TestADeadPortIsToldWhereItsContainerIsHealthy(t *testing.T) {
 	t.Parallel()
 	settings := stack.Settings{"BIND": "127.0.0.1", "DOMAIN": "foobar.com", "HTTP_PORT": quietPort(t), "HTTPS_PORT": "7", "DNS_PORT": "9"} // 7 is for echoes, 9 for what is thrown away

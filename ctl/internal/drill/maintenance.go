@@ -17,8 +17,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maintenance is the second of the three issues: what a site needs again and again, each with the simplest command that
-// does it.
+// maintenance is the second of the three issues: the jobs that come up again and again, each done with the simplest command
+// that does it.
 var maintenance = []action{
 	{
 		name: "static", title: "a changed page", duration: 2 * time.Second,

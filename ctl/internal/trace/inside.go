@@ -20,7 +20,7 @@ import (
 // wellFormedID matches ids as Nginx makes them. The id becomes an argument of commands below, so nothing else may pass.
 var wellFormedID = regexp.MustCompile(`^[0-9A-Za-z_-]{8,64}$`)
 
-// WebLog is the line of Nginx' access log (log_format in nginx.conf). The upstream fields are empty for a request
+// WebLog is the line of Nginx's access log (log_format in nginx.conf). The upstream fields are empty for a request
 // that Nginx answered by itself, and have several values, separated by commas, if it tried several times.
 type WebLog struct {
 	RequestID    string  `json:"request_id"`
@@ -54,7 +54,7 @@ func readWebLog(ctx context.Context, s *stack.Stack, id string) (*WebLog, error)
 	return line, err
 }
 
-// findLine returns the last line of Nginx' log about the request with that id, or nil.
+// findLine returns the last line of Nginx's log about the request with that id, or nil.
 func findLine(log io.Reader, id string) *WebLog {
 	var found *WebLog
 	for lines := bufio.NewScanner(log); lines.Scan(); {

@@ -113,7 +113,7 @@ func (t *Trace) printHTTP(p *page) {
 // static says that Nginx answered by itself, from a file or with its own redirect or error.
 func (w *WebLog) static() bool { return w.Upstream == "" && w.Cache == "" }
 
-// cached says that the answer came from Nginx' cache.
+// cached says that the answer came from Nginx's cache.
 func (w *WebLog) cached() bool {
 	return w.Cache == "HIT" || w.Cache == "STALE" || w.Cache == "UPDATING" || w.Cache == "REVALIDATED"
 }

@@ -32,7 +32,7 @@ type Trace struct {
 	RequestID string     `json:"request_id"`
 	DNS       *Lookup    `json:"dns,omitempty"` // nil for a name that needs none
 	HTTP      Exchange   `json:"http"`
-	Web       *WebLog    `json:"web,omitempty"` // nil if Nginx' log does not have the request
+	Web       *WebLog    `json:"web,omitempty"` // nil if Nginx's log does not have the request
 	App       []AppEntry `json:"app"`           // of each replica that had the request
 	Remarks   []string   `json:"remarks,omitempty"`
 }
@@ -166,7 +166,7 @@ func replicas(ctx context.Context, s *stack.Stack) ([]string, error) {
 	return apps, nil
 }
 
-// lookInside adds what Nginx' log and the replicas know about the request. Remarks report anything that is missing.
+// lookInside adds what Nginx's log and the replicas know about the request. Remarks report anything that is missing.
 func (t *Trace) lookInside(ctx context.Context, s *stack.Stack, apps []string) {
 	ctx, cancel := context.WithTimeout(ctx, insideLimit)
 	defer cancel()

@@ -16,7 +16,7 @@ import (
 
 const requestIDHeader = "X-Request-ID"
 
-// statusClientGone is what the log shows for a request whose client left before the answer, as in Nginx' log.
+// statusClientGone is what the log shows for a request whose client left before the answer, as in Nginx's log.
 const statusClientGone = 499
 
 // handler answers a request, or returns why it cannot.

@@ -56,7 +56,8 @@ func perSession(what string, session app.Session) []app.Bucket {
 
 // perVisitor limits what strangers may try on all accounts together: for each network, and for the whole site, which
 // spends at most a third of a core on it. It is enough for a school behind one address. If visitors' addresses are
-// hidden, one visitor would fill everyone's bucket, so there is none.
+// hidden, they would all count as one network, whose limit one visitor could use up for everyone: then only the site's
+// applies.
 func perVisitor(what string, c *call) []app.Bucket {
 	site := app.Bucket{Name: what + " site", Burst: 300, Interval: 100 * time.Millisecond}
 	if c.hidden {

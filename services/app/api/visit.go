@@ -71,7 +71,7 @@ func (v *visit) with(ctx context.Context) context.Context {
 	return context.WithValue(ctx, visitKey{}, v)
 }
 
-// wellFormedID reports whether id looks like one of Nginx', or is at least safe in a log.
+// wellFormedID reports whether id looks like one of Nginx's, or is at least safe in a log.
 func wellFormedID(id string) bool {
 	if len(id) < 1 || len(id) > 64 {
 		return false

@@ -407,7 +407,7 @@ func testErase(t *testing.T, db *DB, config Config) {
 	})
 }
 
-// TestDeleteAsAnotherProcess is no test of its own: testErase runs it, and kills it.
+// TestDeleteAsAnotherProcess is not a test in its own right: testErase runs it in a process of its own, and kills that.
 func TestDeleteAsAnotherProcess(t *testing.T) {
 	var user uint64
 	var hash string

@@ -215,7 +215,7 @@ func reindex(tx *gorm.DB, posts ...postSearch) error {
 }
 
 // split cuts a text into words and into runs of characters from scripts without spaces between words. ngram indexes
-// nothing that contains a four-byte character: each of these is a run of its own, too short to be looked for.
+// nothing that contains a four-byte character, so each such character is a run of its own, too short to search for.
 func split(text string) (words, runs []string) {
 	const none, word, run, alone = 0, 1, 2, 3
 	kind, from := none, 0

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Limits on what the log holds back. Writing each line by itself would cost a request more than its JSON does.
+// How long, and how much, the log may buffer. Writing each line by itself would cost a request more than its JSON does.
 const (
 	logDelay = 100 * time.Millisecond
 	logBytes = 4096
