@@ -26,7 +26,7 @@ const patternLimit = 16
 // often in leaks, and the most used words and names. Searching them costs far less than hashing.
 func Weakness(password string, personal ...string) string {
 	folded := strings.ToLower(norm.NFC.String(password))
-	plain := []rune(strings.ToLower(norm.NFKC.String(strings.Join(strings.Fields(password), "")))) // the spaces in "pass word " add nothing
+	plain := []rune(strings.ToLower(norm.NFKC.String(strings.Join(strings.Fields(password), "")))) // spaces add nothing
 	if walks(plain) || len(plain) < patternLimit && repeats(plain) {
 		return isPattern
 	}
