@@ -102,8 +102,8 @@ type newPost struct {
 func (newPost) TableName() string { return "posts" }
 
 // firstAnswer is the part of the first answer that a second request with the same key does not itself contain. Its
-// members are some of those of an app.Post, so each of this release and the previous one, which stores whole posts, can
-// read what the other has stored.
+// members are some of those of an app.Post, so this release and the previous one, which stores whole posts, can read
+// each other's answers.
 type firstAnswer struct {
 	ID                   uint64
 	Author               string
