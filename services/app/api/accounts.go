@@ -53,7 +53,7 @@ func (s *Server) createAccount(c *call) (any, error) {
 	unmade := err != nil
 	if err == nil {
 		err = s.Accounts.CreateUser(ctx, once, app.User{Email: given.email, Name: given.name, PasswordHash: hash})
-		unmade = is(err, app.Conflict) || is(err, app.KeyReused) || is(err, app.Full) // after any other error, an account may have been made
+		unmade = is(err, app.Conflict) || is(err, app.KeyReused) || is(err, app.Full) // otherwise an account may have been made
 	}
 	if unmade {
 		if err := s.Throttle.Return(ctx, s.Quotas.SignUps(networkOf(c))...); err != nil {

@@ -31,10 +31,10 @@ const (
 )
 
 // Invisible characters, besides spaces and controls. Unicode has a property for characters that a program should not
-// display if it does not support them; ignorable has what it is derived from (DerivedCoreProperties.txt). It includes
-// the Hangul fillers, joiners, variation selectors, tags and direction marks. Those in blank are invisible although
-// their category says otherwise: the braille cell without dots, the placeholder for a missing object, the note without
-// a head, and the blanks between hieroglyphs.
+// display if it does not support them; ignorable lists what that property is derived from (DerivedCoreProperties.txt).
+// It includes the Hangul fillers, joiners, variation selectors, tags and direction marks. Those in blank are invisible
+// although their category says otherwise: the braille cell without dots, the placeholder for a missing object, the note
+// without a head, and the blanks between hieroglyphs.
 var (
 	ignorable = []*unicode.RangeTable{unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, unicode.Cf}
 	prefixes  = unicode.Prepended_Concatenation_Mark // of category Cf, but visible
