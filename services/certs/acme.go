@@ -129,7 +129,7 @@ func (k *keeper) order(ctx context.Context, have held) (held, error) {
 	}
 	got, err := k.finish(ctx, client, who, at, kept, directory)
 	if problem, is := problemOf(err); err == nil || is && problem.Type != acme.ProblemTypeRateLimited && problem.Status < 500 {
-		err = errors.Join(err, remove(k.places.order())) // it is over, for better or worse
+		err = errors.Join(err, remove(k.places.order())) // the order is over, successful or not
 	}
 	return got, err
 }
@@ -281,7 +281,7 @@ func (k *keeper) prove(ctx context.Context, client *acme.Client, who acme.Accoun
 		return err
 	}
 	if authorization.Status != acme.StatusPending {
-		_, err := client.PollAuthorization(ctx, who, authorization) // says why it failed
+		_, err := client.PollAuthorization(ctx, who, authorization) // returns why it failed
 		return err
 	}
 	for _, challenge := range authorization.Challenges {

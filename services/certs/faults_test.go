@@ -46,8 +46,8 @@ func webServes(t *testing.T, k *keeper) {
 	k.webTLS = listener.Addr().(*net.TCPAddr).Port
 }
 
-// The authority is down while the certificate nears its end. Visitors are still served. The log reports the failure
-// from the first one on, and the health check does so in the last week.
+// The authority is down while the certificate nears its end. Visitors are still served. Failures are logged from the
+// first one on, and the health check reports them in the last week.
 func TestACertificateThatCannotBeRenewedIsServedAndItsEndIsSaid(t *testing.T) {
 	t.Parallel()
 	down := authority(t, nil)

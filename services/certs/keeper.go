@@ -203,7 +203,7 @@ func (k *keeper) settle() error {
 }
 
 // prepareOwn makes sure that the stack's own authority exists. Unless a public authority's certificate is served, it
-// also makes sure that there is one from the stack's own.
+// also makes sure that there is a certificate from the stack's own authority.
 func (k *keeper) prepareOwn(public bool) error {
 	authority, isNew, err := ownAuthority(k.places, k.domain, k.now())
 	if err != nil {

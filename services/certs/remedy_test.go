@@ -31,7 +31,7 @@ var kinds = map[string]string{
 	"alreadyReplaced": "new order",
 	// draft-ietf-acme-profiles, section 4
 	"invalidProfile": "ACME_PROFILE",
-	// what is not known yet
+	// a kind that is not known yet
 	"somethingNew": "in the authority's documentation",
 }
 
@@ -55,7 +55,7 @@ func TestEachProblemOfAnAuthorityHasARemedy(t *testing.T) {
 			}
 		}
 	}
-	// No kind is listed that no authority can name.
+	// Only kinds that an authority can name are listed.
 	for _, one := range remedies {
 		for _, kind := range strings.Split(one.of, "`") {
 			if _, known := kinds[kind]; strings.HasPrefix(one.of, "`") && strings.Trim(kind, ", ") != "" && !known {

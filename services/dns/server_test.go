@@ -257,7 +257,7 @@ func (b *buffer) String() string {
 func TestStopsAtOnceAndInOrderOnSIGTERM(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	connection, err := net.Dial("tcp", "127.0.0.1:"+s.port) // idle, and no reason to wait
+	connection, err := net.Dial("tcp", "127.0.0.1:"+s.port) // idle, so no reason to wait
 	if err != nil {
 		t.Fatal(err)
 	}

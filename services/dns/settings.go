@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// settings are what the environment says about the site. They are checked here first, because the Corefile reads the
+// settings describe the site, as read from the environment. They are checked here first, because the Corefile reads the
 // same variables itself.
 type settings struct {
 	domain   string     // lower case, without the final dot

@@ -64,7 +64,7 @@ func (s *Server) answer(c *gin.Context, status int, mediaType string, v any) err
 // serve it for another second while it fetches a new one (RFC 5861). Nginx tells browsers to ask each time.
 const keepForASecond = "max-age=1, stale-while-revalidate=1"
 
-// ok answers a request that succeeded with v.
+// ok sends v as the answer to a request that succeeded.
 func (s *Server) ok(c *gin.Context, status int, v any) error {
 	if c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead || visitOf(c).cookie {
 		c.Header("Cache-Control", "private, no-store")

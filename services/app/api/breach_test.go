@@ -46,14 +46,14 @@ func TestNoAnswerHoldsBothWhatIsSomebodysAndWhatARequestSays(t *testing.T) {
 				repeating++
 			}
 			if holds && repeats {
-				t.Errorf("GET %s: it holds what is Ada's, and what was asked: %s", target, text)
+				t.Errorf("GET %s: it contains Ada's data and what was asked: %s", target, text)
 			}
 			if strings.Contains(text, token) {
-				t.Errorf("GET %s: it holds what signs her in: %s", target, text)
+				t.Errorf("GET %s: it contains a secret that signs her in: %s", target, text)
 			}
 		}
 	}
 	if personal < 2 || repeating < 2 {
-		t.Errorf("%d answers hold what is somebody's, %d repeat the request: the test looks at too little", personal, repeating)
+		t.Errorf("%d answers contain personal data, %d repeat the request: the test covers too little", personal, repeating)
 	}
 }

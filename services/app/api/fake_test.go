@@ -22,8 +22,8 @@ import (
 	"oneserver/app/timing"
 )
 
-// fake is all the stores, in memory. Each method first calls hit, if there is one, and fails with err if that is not
-// nil.
+// fake implements all the stores in memory. Each method first calls hit, if there is one, and fails with err if that is
+// not nil.
 type fake struct {
 	err error
 	hit func()
@@ -418,7 +418,7 @@ func (l *logLines) String() string {
 	return l.buf.String()
 }
 
-// change changes a request that a test is about to send.
+// change modifies a request that a test is about to send.
 type change func(*http.Request)
 
 // ask sends one request through the whole handler, as if from the trusted proxy.

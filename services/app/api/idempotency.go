@@ -63,8 +63,8 @@ func unescape(inner string) (text string, valid bool) {
 	return b.String(), true
 }
 
-// once identifies a request. who owns the key, so that keys of different people never collide. No part of content may
-// be a secret that could be guessed, because its digest is quick to compute, and the key may be known. As a further
+// once identifies a request. The key belongs to who, so that keys of different people never collide. No part of content
+// may be a secret that could be guessed, because its digest is quick to compute, and the key may be known. As a further
 // safeguard, the digest is keyed with the key, which is not stored.
 func (c *call) once(who string, content any) (app.Once, error) {
 	canonical, err := json.Marshal(content)

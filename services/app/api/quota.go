@@ -65,7 +65,7 @@ func (s *Server) oneSearch(c *call) (done func(), err error) {
 	return func() { s.searches.end(limits) }, nil
 }
 
-// begin counts a search towards each of limits, unless one of them has been reached.
+// begin counts a search towards every limit, unless one of them has been reached.
 func (s *searches) begin(limits map[string]int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

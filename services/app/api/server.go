@@ -53,7 +53,7 @@ type Config struct {
 	// Ready reports why requests cannot be served, or nil if they can.
 	Ready func(context.Context) error
 
-	// Journey says what the site's name server answers and how each part of the site is doing. webVersion is the
+	// Journey returns what the site's name server answers and how each part of the site is doing. webVersion is the
 	// version that the trusted proxy reports, empty if it reports none.
 	Journey func(ctx context.Context, webVersion string) journey.Journey
 

@@ -114,14 +114,14 @@ func TestASignInDoesNotTellWhoHasAnAccount(t *testing.T) {
 	same := func(what string, known, unknown *http.Response) {
 		t.Helper()
 		if known.StatusCode != unknown.StatusCode {
-			t.Errorf("%s: %d for who has an account, %d for who has none", what, known.StatusCode, unknown.StatusCode)
+			t.Errorf("%s: %d for somebody with an account, %d for somebody without", what, known.StatusCode, unknown.StatusCode)
 		}
 		hide := func(r *http.Response) string {
 			text := body(t, r)
 			return strings.ReplaceAll(text, r.Header.Get("X-Request-ID"), "")
 		}
 		if a, b := hide(known), hide(unknown); a != b {
-			t.Errorf("%s: %s for who has an account, %s for who has none", what, a, b)
+			t.Errorf("%s: %s for somebody with an account, %s for somebody without", what, a, b)
 		}
 		for _, name := range []string{"X-Request-Id", "Server-Timing"} {
 			known.Header.Del(name)
@@ -303,10 +303,10 @@ func TestAKnownBrowserIsKnownForItsAccountsOnlyAndUntilThePasswordChanges(t *tes
 		return f.taken["sign-in account "+email] == before
 	}
 	if !known(here, "ada@example.com") || !known(here, "ADA@example.com") {
-		t.Error("who has signed in is not known")
+		t.Error("a browser that has signed in is not known")
 	}
 	if known(here, "bob@example.com") || known(here, "nobody@example.com") {
-		t.Error("who signed in as Ada is known as somebody else")
+		t.Error("a browser that signed in as Ada is known as somebody else's")
 	}
 	first := maps.Clone(here.cookies)
 	if here.signIn("bob@example.com", password) != 200 || first["device"] == here.cookies["device"] {
@@ -395,7 +395,7 @@ func TestAttemptsAreCountedByAccountAndByNetwork(t *testing.T) {
 		t.Errorf("another account is %d", got)
 	}
 	if got := ask(s, "PUT", "/api/v1/account/password", hers, sending(newPassword)); got.StatusCode != 204 {
-		t.Errorf("who is signed in is kept from changing the password by another's attempts: %d", got.StatusCode)
+		t.Errorf("somebody who is signed in cannot change the password because of another's attempts: %d", got.StatusCode)
 	}
 
 	signIn("bob@example.com", "wrong", "2001:db8:1:2:3:4:5:6")
@@ -463,8 +463,8 @@ func TestConfirmationsAreCountedByBrowser(t *testing.T) {
 	}
 }
 
-// Each sign-in gives a browser a new token, and each new password gives it a new session. Neither may start the count
-// anew for ever.
+// Each sign-in gives a browser a new token, and each new password gives it a new session. Neither may be a way to
+// restart the count again and again.
 func TestWhatAnAccountMakesTheSiteHashIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, work := range map[string]func(b *browser, old, new string) int{

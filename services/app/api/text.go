@@ -16,7 +16,7 @@ import (
 	"oneserver/app"
 )
 
-// What is wrong with a text.
+// The faults that a text can have.
 const (
 	empty     = "must not be empty"
 	notOne    = "must be one line without control characters"

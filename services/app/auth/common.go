@@ -17,8 +17,8 @@ const (
 )
 
 // patternLimit is the length, in characters, from which a repeated piece is as good as any other password, since no
-// attacker tries every piece at every length. (It does not apply to walks, of which there are few; and the digits twice
-// in a row are among the passwords found most often in leaks.)
+// attacker tries every piece at every length. (Walks are refused at any length: there are few of them, and the digits
+// twice in a row are among the passwords found most often in leaks.)
 const patternLimit = 16
 
 // Weakness returns what is wrong with a new password, or nothing if it is good enough. personal is what others know

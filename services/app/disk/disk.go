@@ -65,7 +65,7 @@ func (g *Gauge) Watch(ctx context.Context) {
 	}
 }
 
-// note stores the free space and decides anew whether there is room. A disk that has been full must have a tenth more
+// note stores the free space and decides again whether there is room. A disk that has been full must have a tenth more
 // than the reserve before it counts as having room again, so that the answer does not flip whenever a file comes or
 // goes.
 func (g *Gauge) note(free int64) {

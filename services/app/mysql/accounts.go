@@ -240,7 +240,7 @@ type lockedUser struct {
 }
 
 // lockUser reads a user and locks it against changes ("FOR SHARE") or against any other lock ("FOR UPDATE"), until the
-// transaction ends. If there is no such user, or no longer one, it returns the zero lockedUser.
+// transaction ends. If the user does not exist, or no longer does, it returns the zero lockedUser.
 func lockUser(tx *gorm.DB, id uint64, lock string) (user lockedUser, err error) {
 	err = tx.Raw(readUser+"id = ? "+lock, id).Find(&user).Error
 	return user, err

@@ -42,10 +42,10 @@ func embeddedVersion() (int64, error) {
 	return highest, nil
 }
 
-// Migrate brings the schema to the version that this binary embeds, or, if to is not 0, to the earlier version to. It
-// does nothing if the schema is already there or beyond. It waits for the database for at most databaseWait. Any number
-// of processes may call it at once: one works, the others wait for at most lockWait. If a migration fails, those before
-// it stay applied.
+// Migrate brings the schema to the version that this binary embeds, or, if to is not 0, to the earlier version that to
+// names. It does nothing if the schema is already there or beyond. It waits for the database for at most databaseWait.
+// Any number of processes may call it at once: one works, the others wait for at most lockWait. If a migration fails,
+// those before it stay applied.
 func Migrate(ctx context.Context, c Config, to int64, log *slog.Logger) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, allOfIt)

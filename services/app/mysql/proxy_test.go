@@ -16,7 +16,7 @@ type proxy struct {
 	mu        sync.Mutex
 	conns     map[net.Conn]bool
 	away      bool
-	loseAfter []byte // once this has been sent to the server, its answer is lost, but only once
+	loseAfter []byte // after this has been sent to the server, its answer is lost, a single time
 }
 
 func newProxy(t *testing.T, server string) *proxy {

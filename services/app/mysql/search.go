@@ -93,7 +93,7 @@ func (db *DB) searchIn(ctx context.Context, s search, page app.Page) (posts []ap
 
 // search says what to look for, and where.
 type search struct {
-	from  string   // the table that has the index, joined to posts if it is another one
+	from  string   // the table with the index, joined to posts if that is another one
 	match string   // the columns of the index of words
 	words []string // terms of MySQL's boolean mode: the beginnings of words that must all occur
 	runs  []string // terms likewise: characters that must follow one another

@@ -60,7 +60,7 @@ func AddDatabase(ctx context.Context, d time.Duration) {
 	}
 }
 
-// AddStatement stores a statement that began at began and has just ended. sql must have placeholders for the values,
+// AddStatement stores a statement that started at began and has just ended. sql must have placeholders for the values,
 // which may be personal data. Like AddDatabase, it does nothing if ctx carries no Record.
 func AddStatement(ctx context.Context, sql string, began time.Time, took time.Duration) {
 	r, ok := ctx.Value(key{}).(*Record)

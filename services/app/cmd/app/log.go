@@ -14,8 +14,8 @@ const (
 	logBytes = 4096
 )
 
-// newLog returns a log of JSON lines, and a function to call at its end. Lines below a warning may be written a little
-// later, several at a time. A warning or an error is written immediately, with everything before it.
+// newLog returns a log of JSON lines, and a function that flushes it at the end. Lines below a warning may be written a
+// little later, several at a time. A warning or an error is written immediately, with everything before it.
 func newLog(out io.Writer) (log *slog.Logger, flush func()) {
 	lines := &lineBuffer{out: out}
 	return slog.New(promptly{slog.NewJSONHandler(lines, nil), lines}), lines.flush

@@ -99,7 +99,7 @@ func serveWith(ctx context.Context, s settings, db *mysql.DB, room *disk.Gauge, 
 	return nil
 }
 
-// migrate brings the schema to this binary's version, or, if to is not empty, only as far as the version to.
+// migrate brings the schema to this binary's version, or, if to is not empty, only as far as the version that to names.
 func migrate(ctx context.Context, getenv func(string) string, to string, log *slog.Logger) error {
 	var version int64
 	if to != "" {
