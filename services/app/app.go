@@ -1,6 +1,6 @@
-// Package app is the domain of the site: accounts and the posts that they write, the rules that hold for them, and, as
-// interfaces, what the domain needs from the outside. It imports nothing but the standard library. The packages below
-// it are named for what they adapt: mysql keeps the data, api shows it over HTTP, and cmd/app wires both together.
+// Package app is the domain of the site: accounts and their posts, the rules for both, and, as interfaces, what the
+// domain needs from the outside. It imports nothing but the standard library. The packages below it are named for what
+// they adapt: mysql stores the data, api serves it over HTTP, and cmd/app wires them together.
 package app
 
 import (
@@ -29,22 +29,21 @@ const (
 // How long a session lasts.
 const (
 	SessionIdle     = 7 * 24 * time.Hour  // without a request
-	SessionAbsolute = 30 * 24 * time.Hour // since the sign-in, whatever happens
+	SessionAbsolute = 30 * 24 * time.Hour // since the sign-in, however much it is used
 )
 
-// Limits on what is kept about the browsers that an account is used with. If there is one too many, the oldest is
-// dropped.
+// Limits on the browsers that are remembered for an account. When there are too many, the oldest is dropped.
 const (
 	MaxSessions = 20
 	MaxDevices  = 20
 	DeviceLife  = 180 * 24 * time.Hour // since the last sign-in with that browser
 )
 
-// User is somebody with an account.
+// User is a person with an account.
 type User struct {
 	ID           uint64
 	Email        string // compared without regard to case
-	Name         string // shown beside what they write; not unique
+	Name         string // shown beside what the user writes; not unique
 	PasswordHash string // in the PHC string format; never shown
 	CreatedAt    time.Time
 }
@@ -53,26 +52,26 @@ type User struct {
 type Session struct {
 	User      User
 	TokenHash Digest
-	Browser   string // what kind it is, in words that may be shown; empty if unknown
+	Browser   string // the kind of browser, in words that may be shown; empty if unknown
 	CreatedAt time.Time
-	UsedAt    time.Time // to a few minutes
+	UsedAt    time.Time // accurate to a few minutes
 	ExpiresAt time.Time // the absolute end
 }
 
-// SignIn is what a browser gets when its user has proved who they are, and what it had before. All are digests of
+// SignIn is what a browser gets when its user has proved who they are, and what it had before. The digests are of
 // random tokens, which only the browser has.
 type SignIn struct {
 	Token     Digest // of the new session
 	OldToken  Digest // of the session that the new one ends; the zero Digest if there is none
-	Device    Digest // tells the browser from others at its next sign-in, whether it is signed in or not
+	Device    Digest // identifies the browser at its next sign-in, whether it is still signed in or not
 	OldDevice Digest // replaced by Device
 	Browser   string // as in Session
 }
 
 // Post is one entry of the site.
 type Post struct {
-	ID        uint64    // given by the store, from 1 upwards in the order of writing
-	AuthorID  uint64    // 0 for the posts that the site itself came with
+	ID        uint64    // assigned by the store, from 1 upwards in the order of creation
+	AuthorID  uint64    // 0 for the posts that the site came with
 	Author    string    // the author's current name; empty for AuthorID 0
 	Title     string    // one line
 	Body      string    // plain text, paragraphs separated by an empty line; in a list only its first ExcerptLength characters
@@ -96,54 +95,57 @@ type Page struct {
 // Digest is a SHA-256.
 type Digest [32]byte
 
-// Once makes a request that creates something take effect once, however often it arrives
-// (draft-ietf-httpapi-idempotency-key-header). The zero Once makes no promise.
+// Once ensures that a request which creates something takes effect once, however often it arrives
+// (draft-ietf-httpapi-idempotency-key-header). The zero Once ensures nothing.
 type Once struct {
 	Key     Digest // of the Idempotency-Key and of who sent it
-	Request Digest // of what was asked for: the same Key with a different Request is refused (KeyReused)
+	Request Digest // of the request itself: the same Key with a different Request is refused (KeyReused)
 }
 
 // PostStore keeps posts. If the store is down, every method waits for it as long as ctx and the store's own limit
 // allow, and then returns an *Error of code Unavailable.
 type PostStore interface {
-	// List returns a page of posts, newest first, and says whether older ones follow.
+	// List returns a page of posts, newest first, and reports whether older ones follow.
 	List(ctx context.Context, page Page) (posts []Post, more bool, err error)
 
-	// Search is List for the posts in which all words of text occur.
+	// Search is List restricted to the posts that contain every word of text.
 	Search(ctx context.Context, text string, page Page) (posts []Post, more bool, err error)
 
 	// Get returns one post, or an *Error of code NotFound.
 	Get(ctx context.Context, id uint64) (Post, error)
 
-	// Create keeps a new post. A second call with the same once returns the first answer. TooMany if a quota is used
-	// up, Forbidden if the author has reached the limit of posts, Full if the disk has no room.
+	// Create stores a new post. A second call with the same once returns the first answer. It fails with TooMany if a
+	// quota is used up, Forbidden if the author has reached the limit on posts, or Full if the disk has no room.
 	Create(ctx context.Context, once Once, author uint64, draft Draft) (Post, error)
 
-	// Update changes a post of author's. NotFound if there is none, Forbidden if it is somebody else's, TooMany if a
-	// quota is used up, Full if it would grow and the disk has no room.
+	// Update changes one of the author's posts. It fails with NotFound if there is no such post, Forbidden if it is
+	// somebody else's, TooMany if a quota is used up, or Full if the post would grow and the disk has no room.
 	Update(ctx context.Context, author, id uint64, draft Draft) (Post, error)
 
-	// Delete removes a post of author's. NotFound if there is none, Forbidden if it is somebody else's.
+	// Delete removes one of the author's posts. It fails with NotFound if there is no such post, or Forbidden if it is
+	// somebody else's.
 	Delete(ctx context.Context, author, id uint64) error
 }
 
 // AccountStore keeps accounts and their sessions, and waits as a PostStore does.
 type AccountStore interface {
-	// CreateUser makes an account. Conflict if the address already has one.
+	// CreateUser creates an account. It fails with Conflict if the address already has one.
 	CreateUser(ctx context.Context, once Once, user User) error
 
 	// UserByEmail returns the user with that address, or an *Error of code NotFound.
 	UserByEmail(ctx context.Context, email string) (User, error)
 
-	// Rename changes a user's name. TooMany if a quota is used up.
+	// Rename changes a user's name. It fails with TooMany if a quota is used up.
 	Rename(ctx context.Context, user uint64, name string) error
 
 	// ChangePassword replaces oldHash with newHash. The session with the token in.OldToken continues under in.Token;
-	// all others end, and all browsers but this one are forgotten. Conflict if the hash is no longer oldHash.
+	// all others end, and all browsers but this one are forgotten. It fails with Conflict if the hash is no longer
+	// oldHash.
 	ChangePassword(ctx context.Context, user uint64, oldHash, newHash string, in SignIn) error
 
-	// DeleteUser removes a user whose password hash is still hash, with all their sessions and posts. Everybody sees
-	// them gone at once, and the address is free; removing the rows may take longer. Conflict if the hash differs.
+	// DeleteUser removes a user whose password hash is still hash, with all their sessions and posts. They disappear
+	// for everybody immediately, and the address becomes free; removing the rows may take longer. It fails with
+	// Conflict if the hash differs.
 	DeleteUser(ctx context.Context, user uint64, hash string) error
 
 	// StartSession signs in a user whose password hash is still passwordHash (Conflict otherwise). A browser has one
@@ -153,18 +155,18 @@ type AccountStore interface {
 	// KnowsDevice reports whether the user has signed in before from the browser with that token.
 	KnowsDevice(ctx context.Context, user uint64, device Digest) (bool, error)
 
-	// Session returns the session with that token and notes that it was used, or an *Error of code NotFound if there
+	// Session returns the session with that token and records that it was used, or an *Error of code NotFound if there
 	// is none or it has expired.
 	Session(ctx context.Context, token Digest) (Session, error)
 
-	// Sessions returns a user's sessions that have not ended, the most recently used first.
+	// Sessions returns a user's active sessions, the most recently used first.
 	Sessions(ctx context.Context, user uint64) ([]Session, error)
 
 	// EndSession removes the session with that token, if there is one.
 	EndSession(ctx context.Context, token Digest) error
 }
 
-// Bucket bounds how often something may happen: Burst times at once, and then once each Interval.
+// Bucket limits how often something may happen: Burst times in a row, and then once per Interval.
 type Bucket struct {
 	Name     string // such as "sign-in network 203.0.113.7"; the store keeps only a digest of it
 	Burst    int
@@ -178,6 +180,6 @@ type Throttle interface {
 	// returns how long to wait.
 	Take(ctx context.Context, buckets ...Bucket) (wait time.Duration, err error)
 
-	// Return takes back one attempt that Take has counted in every bucket: it turned out not to be a guess.
+	// Return takes back one attempt that Take has counted in every bucket, because it turned out not to be a guess.
 	Return(ctx context.Context, buckets ...Bucket) error
 }

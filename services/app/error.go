@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// Code says what kind of failure an Error is, so that each adapter can translate it to its own terms.
+// Code says what kind of failure an Error is, so that each adapter can translate it into its own terms.
 type Code string
 
 const (
-	Invalid      Code = "invalid"      // the caller's input breaks a rule; the same call fails again
+	Invalid      Code = "invalid"      // the caller's input breaks a rule; the same call will fail again
 	Unauthorized Code = "unauthorized" // nobody is signed in, or the password is wrong
 	Forbidden    Code = "forbidden"    // the caller may not do that
-	NotFound     Code = "not_found"    // what was asked for does not exist
-	Conflict     Code = "conflict"     // what was asked for has changed meanwhile
-	KeyReused    Code = "key_reused"   // an idempotency key arrived with a different request from its first
+	NotFound     Code = "not_found"    // the thing asked for does not exist
+	Conflict     Code = "conflict"     // the call does not fit the current data, which may have changed meanwhile
+	KeyReused    Code = "key_reused"   // an idempotency key was reused for a different request
 	TooMany      Code = "too_many"     // too many attempts; after RetryAfter one more is allowed
 	Full         Code = "full"         // there is no room for more; reading and removing still work
-	Unavailable  Code = "unavailable"  // something that is needed is down; the same call may succeed later
-	Internal     Code = "internal"     // a fault of ours
+	Unavailable  Code = "unavailable"  // a part that is needed is down or busy; the same call may succeed later
+	Internal     Code = "internal"     // an error on our side
 )
 
 // Error is a failure that outsiders may be told about. Message and Fields are safe to show to anybody;
@@ -27,7 +27,7 @@ type Error struct {
 	Code       Code
 	Message    string
 	Fields     []FieldError
-	RetryAfter time.Duration // for TooMany
+	RetryAfter time.Duration // for TooMany and Unavailable
 	Err        error
 }
 
@@ -46,8 +46,8 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// AsError returns the Error in err's chain. Any other error is a fault of ours: it is wrapped in an Error of code
-// Internal, whose message gives nothing away.
+// AsError returns the Error in err's chain. Any other error is unexpected: it is wrapped in an Error of code Internal,
+// whose message reveals nothing.
 func AsError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e

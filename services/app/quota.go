@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// Quotas limit how much visitors can make the site store. The daily ones are buckets: that much can be used at once,
-// and it refills by the same time tomorrow. 0 means no limit.
+// Quotas limit how much visitors can make the site store. The daily ones are buckets: the whole amount can be used at
+// once, and is available again a day later. 0 means no limit.
 type Quotas struct {
-	AccountPosts  int // that one account may have
-	AccountWrites int // posts, edits and new names of one account in a day
-	SiteText      int // thousands of bytes that all accounts together write in a day
+	AccountPosts  int // posts that one account may have
+	AccountWrites int // posts, edits and renamings by one account in a day
+	SiteText      int // thousands of bytes that all accounts together may write in a day
 	SiteAccounts  int // sign-ups in a day
 }
 
@@ -19,17 +19,17 @@ type Quotas struct {
 // writing, and one network cannot keep others from signing up.
 const (
 	accountShare  = 100 // an account may write a hundredth of SiteText
-	newcomerShare = 4   // all accounts younger than newcomer together a quarter
+	newcomerShare = 4   // all accounts younger than newcomer may together write a quarter
 	newcomer      = 24 * time.Hour
-	networkShare  = 10 // a network may make a tenth of SiteAccounts
+	networkShare  = 10 // a network may create a tenth of SiteAccounts
 )
 
-// siteShards is the number of buckets into which each of the whole site's buckets is divided. A write locks its buckets
-// until it is on disk: with a single bucket, the site would write one post at a time. Each write picks one at random, so
-// at the end, when some are full and some are not, only a few hundredths are left unused.
+// siteShards is the number of parts into which each site-wide bucket is divided. A write locks its buckets until it is
+// on disk, so with a single bucket the site would write one post at a time. Each write picks a part at random; once
+// some parts are full, only a few hundredths of the quota remain unused in the others.
 const siteShards = 16
 
-// writeWeight is the space that a write needs besides its text, in thousands of bytes: its row, its place in each index
+// writeWeight is the space that a write needs besides its text, in thousands of bytes: for its row, its index entries
 // and its events in the binary log.
 const writeWeight = 1
 

@@ -16,8 +16,8 @@ func TestAWriteIsCountedForItsAccountAndForTheSite(t *testing.T) {
 		quotas Quotas
 		user   User
 		bytes  int
-		want   map[string]int // the burst by the beginning of a bucket's name
-		weight int            // of those that count text
+		want   map[string]int // the burst for each beginning of a bucket's name
+		weight int            // of the buckets that count text
 	}{
 		{"no quota", Quotas{}, old, 5000, nil, 0},
 		{"writes alone", Quotas{AccountWrites: 300}, old, 5000, map[string]int{"writes account 7": 300}, 0},
@@ -38,7 +38,7 @@ func TestAWriteIsCountedForItsAccountAndForTheSite(t *testing.T) {
 				}
 				name := b.Name
 				if !strings.Contains(name, " account ") {
-					name = strings.TrimRight(name, "0123456789") // which of them is drawn
+					name = strings.TrimRight(name, "0123456789") // the number of the part, which is random
 				}
 				if again := b.Interval * time.Duration(b.Burst); b.Burst != test.want[name] || b.Weight != weight || again > 24*time.Hour || again < 24*time.Hour-time.Second {
 					t.Errorf("%+v comes back in %s; want a burst of %d, a weight of %d, and a day", b, again, test.want[name], weight)

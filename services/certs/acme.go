@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/mholt/acmez/v3/acme"
-	_ "golang.org/x/crypto/x509roots/fallback" // Mozilla's roots: the image has no files but this program
+	_ "golang.org/x/crypto/x509roots/fallback" // Mozilla's roots, since the image contains only this program
 )
 
 // account is an account that was opened with an authority.
@@ -29,15 +29,15 @@ type account struct {
 	Location  string // empty until the authority has answered
 }
 
-// order is an order in progress. It lets a start after a kill continue where the previous one ended, without asking for a
-// second certificate.
+// order is an order in progress. After a kill, it lets the next start continue where the previous one stopped, without
+// ordering a second certificate.
 type order struct {
 	Directory string
 	Location  string
 	Key       string // the certificate's, PEM
 }
 
-// waitError is a refusal that says when to ask again at the earliest.
+// waitError is a refusal that names the earliest time to ask again.
 type waitError struct {
 	error
 	after time.Duration
@@ -45,13 +45,14 @@ type waitError struct {
 
 func (e *waitError) Unwrap() error { return e.error }
 
-// client speaks to the authority. The library checks what it sends; what comes back is bounded here.
+// client returns a client of the authority. The library checks what it sends; the size of the answers is bounded here.
 func (k *keeper) client() *acme.Client {
 	return &acme.Client{Directory: k.directory, UserAgent: "oneserver", PollTimeout: 2 * time.Minute,
 		PollInterval: time.Second, HTTPClient: &http.Client{Timeout: k.patience, Transport: bounded{k.transport}}}
 }
 
-// bounded cuts off answers longer than any authority's, and turns the Retry-After of a refusal into a waitError.
+// bounded cuts off answers longer than any authority's, and records the Retry-After of a refusal, which obtain turns
+// into a waitError.
 type bounded struct{ transport http.RoundTripper }
 
 func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -74,7 +75,7 @@ func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 // refusals is the context key under which the last Retry-After is kept: the library does not pass it on.
 type refusals struct{}
 
-// retryAfter reads the header field (RFC 9110, section 10.2.3), and returns zero if it says nothing.
+// retryAfter reads the header field (RFC 9110, section 10.2.3), and returns zero if it gives no time.
 func retryAfter(value string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second
@@ -85,7 +86,7 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return 0
 }
 
-// obtain gets a certificate from the authority, and keeps it.
+// obtain gets a certificate from the authority, and stores it.
 func (k *keeper) obtain(ctx context.Context, have held) (held, error) {
 	ctx, cancel := context.WithTimeout(ctx, orderTime)
 	defer cancel()
@@ -104,7 +105,7 @@ func (k *keeper) obtain(ctx context.Context, have held) (held, error) {
 	return got, err
 }
 
-// order goes through the steps of RFC 8555, section 7.4. Each step leaves behind what the next start needs to continue.
+// order goes through the steps of RFC 8555, section 7.4. Each step saves what the next start needs to continue.
 func (k *keeper) order(ctx context.Context, have held) (held, error) {
 	client := k.client()
 	directory, err := client.GetDirectory(ctx)
@@ -128,12 +129,12 @@ func (k *keeper) order(ctx context.Context, have held) (held, error) {
 	}
 	got, err := k.finish(ctx, client, who, at, kept, directory)
 	if problem, is := problemOf(err); err == nil || is && problem.Type != acme.ProblemTypeRateLimited && problem.Status < 500 {
-		err = errors.Join(err, remove(k.places.order())) // it is over, for better or worse
+		err = errors.Join(err, remove(k.places.order())) // the order is over, successful or not
 	}
 	return got, err
 }
 
-// openAccount returns the account with the authority, and opens one if there is none.
+// openAccount returns the account with the authority, or opens one if there is none.
 func (k *keeper) openAccount(ctx context.Context, client *acme.Client, directory acme.Directory) (acme.Account, error) {
 	var kept account
 	if _, err := load(k.places.account(), &kept); err != nil {
@@ -157,7 +158,7 @@ func (k *keeper) openAccount(ctx context.Context, client *acme.Client, directory
 	if who.Location != "" {
 		return who, nil
 	}
-	who.TermsOfServiceAgreed = true // .env.example says that setting ACME does so
+	who.TermsOfServiceAgreed = true // .env.example says that whoever sets ACME agrees
 	if k.email != "" {
 		who.Contact = []string{"mailto:" + k.email}
 	}
@@ -212,7 +213,7 @@ func (k *keeper) openOrder(ctx context.Context, client *acme.Client, who acme.Ac
 	for _, name := range k.names() {
 		ask.Identifiers = append(ask.Identifiers, acme.Identifier{Type: "dns", Value: name})
 	}
-	if have.there() && have.Directory == k.directory && k.advice.start != (time.Time{}) { // it knows RFC 9773
+	if have.there() && have.Directory == k.directory && k.advice.start != (time.Time{}) { // the authority supports RFC 9773
 		if ask.Replaces, err = acme.ARIUniqueIdentifier(have.pair.leaf); err != nil {
 			return acme.Order{}, order{}, err
 		}
@@ -229,7 +230,7 @@ func (k *keeper) openOrder(ctx context.Context, client *acme.Client, who acme.Ac
 	return at, kept, keep(k.places.order(), kept)
 }
 
-// finish proves that the names lead here, has the certificate issued, downloads and keeps it.
+// finish proves that the names lead here, has the certificate issued, and downloads and stores it.
 func (k *keeper) finish(ctx context.Context, client *acme.Client, who acme.Account, at acme.Order, kept order, directory acme.Directory) (held, error) {
 	key, err := decodeKey([]byte(kept.Key))
 	if err != nil {
@@ -269,17 +270,18 @@ func (k *keeper) finish(ctx context.Context, client *acme.Client, who acme.Accou
 	return held{one, got}, keep(k.places.certificate(), one)
 }
 
-// tokenForm matches what a token may consist of (RFC 8555, section 8.3); the token becomes a file name.
+// tokenForm matches a valid token (RFC 8555, section 8.3). The token becomes a file name.
 var tokenForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
-// prove answers the challenge by which the authority checks that a name leads here: it fetches a file from web.
+// prove answers the challenge by which the authority checks that a name leads here: the authority fetches a file from
+// web.
 func (k *keeper) prove(ctx context.Context, client *acme.Client, who acme.Account, location string) error {
 	authorization, err := client.GetAuthorization(ctx, who, location)
 	if err != nil {
 		return err
 	}
 	if authorization.Status != acme.StatusPending {
-		_, err := client.PollAuthorization(ctx, who, authorization) // says why it failed
+		_, err := client.PollAuthorization(ctx, who, authorization) // returns why it failed
 		return err
 	}
 	for _, challenge := range authorization.Challenges {
@@ -293,7 +295,7 @@ func (k *keeper) prove(ctx context.Context, client *acme.Client, who acme.Accoun
 		if err := replace(path, []byte(challenge.KeyAuthorization), 0o644); err != nil {
 			return err
 		}
-		defer os.Remove(path) // a file that a kill leaves there is harmless, and goes with the next start of the volume
+		defer os.Remove(path) // a file that a kill leaves there is harmless
 		if err := k.webAnswers(ctx, challenge); err != nil {
 			return err
 		}

@@ -22,13 +22,13 @@ var (
 	ownAddresses = []net.IP{net.IPv4(127, 0, 0, 1).To4(), net.IPv6loopback}
 )
 
-// ownAuthority returns the stack's own authority and says whether it is new. An existing one is kept as long as possible,
-// because people have told their browsers to trust it.
+// ownAuthority returns the stack's own authority and reports whether it is new. An existing one is kept as long as
+// possible, because people have told their browsers to trust it.
 func ownAuthority(p places, domain string, now time.Time) (authority pair, isNew bool, err error) {
 	text, err := os.ReadFile(p.root())
 	if err == nil {
-		// One that can no longer be read, has expired, or was made by a wrong clock that has since been set right is
-		// replaced.
+		// An authority is replaced if it can no longer be read, if it expires within 100 days, or if it was made while
+		// the clock was wrong and has since been set back.
 		if authority, err := parsePair(text); err == nil && now.After(authority.leaf.NotBefore) && now.Before(authority.leaf.NotAfter.Add(-100*day)) {
 			return authority, false, nil
 		}
@@ -42,8 +42,8 @@ func ownAuthority(p places, domain string, now time.Time) (authority pair, isNew
 	return authority, true, replace(p.root(), authority.pem, 0o600)
 }
 
-// makeAuthority makes a root that can vouch for the domain and for this machine, and for nothing else: trusting it puts
-// no other site at risk (RFC 5280, section 4.2.1.10).
+// makeAuthority makes a root that can vouch for the domain and for this machine, and for nothing else, so trusting it
+// puts no other site at risk (RFC 5280, section 4.2.1.10).
 func makeAuthority(domain string, now time.Time) (pair, error) {
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "oneserver of " + domain + ", " + now.UTC().Format("2006-01-02")},
@@ -76,7 +76,7 @@ func makeLeaf(authority pair, names []string, now time.Time) (pair, error) {
 	}, &authority)
 }
 
-// sign makes a key and its certificate, signed by the authority, or by itself if there is none.
+// sign makes a key and its certificate, signed by the authority, or self-signed if there is none.
 func sign(template *x509.Certificate, authority *pair) (pair, error) {
 	key, err := newKey()
 	if err != nil {

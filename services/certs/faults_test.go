@@ -16,7 +16,7 @@ import (
 
 var bothNames = []string{"foobar.com", "www.foobar.com"}
 
-// webServes has somebody serve what is in the file, as web does, until the test's end.
+// webServes serves the certificate that is in the file, as web does, until the test ends.
 func webServes(t *testing.T, k *keeper) {
 	t.Helper()
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -39,15 +39,15 @@ func webServes(t *testing.T, k *keeper) {
 			}
 			go func() {
 				defer connection.Close()
-				_ = connection.(*tls.Conn).Handshake() // what becomes of it, the other side says
+				_ = connection.(*tls.Conn).Handshake() // the other side reports the outcome
 			}()
 		}
 	}()
 	k.webTLS = listener.Addr().(*net.TCPAddr).Port
 }
 
-// An authority that is down while the certificate nears its end: visitors are served, and whoever looks is told, in the log from
-// the first failure on, and by the health check in the last week.
+// The authority is down while the certificate nears its end. Visitors are still served. Failures are logged from the
+// first one on, and the health check reports them in the last week.
 func TestACertificateThatCannotBeRenewedIsServedAndItsEndIsSaid(t *testing.T) {
 	t.Parallel()
 	down := authority(t, nil)
@@ -56,7 +56,7 @@ func TestACertificateThatCannotBeRenewedIsServedAndItsEndIsSaid(t *testing.T) {
 		name   string
 		left   time.Duration
 		logged bool   // that no certificate came
-		says   string // the health check; empty where all is well
+		says   string // what the health check says; empty if all is well
 	}{
 		{"it is not time yet", 40 * day, false, ""},
 		{"it is time, and there is time", 20 * day, true, ""},
@@ -93,8 +93,8 @@ func TestACertificateThatCannotBeRenewedIsServedAndItsEndIsSaid(t *testing.T) {
 	}
 }
 
-// A clock that jumps, and comes back, takes no certificate from visitors and leaves no wait behind that is longer than one
-// which was meant.
+// A clock that jumps and comes back takes no certificate from visitors, and leaves behind no wait that is longer than
+// intended.
 func TestAClockThatJumpsCostsNothing(t *testing.T) {
 	t.Parallel()
 	down := authority(t, nil)
@@ -122,7 +122,8 @@ func TestAClockThatJumpsCostsNothing(t *testing.T) {
 				t.Errorf("once it is back the health check says %v", err)
 			}
 
-			// Without a certificate, a failure or a wait from the wrong time does not put the next attempt off for long.
+			// Without a certificate, a failure or a wait recorded at the wrong time does not put off the next attempt
+			// for long.
 			if err := os.Remove(k.places.certificate()); err != nil {
 				t.Fatal(err)
 			}
@@ -148,7 +149,7 @@ func TestAClockThatJumpsCostsNothing(t *testing.T) {
 	}
 }
 
-// Volumes that were lost cost visitors nothing as long as one of them is there, and no second certificate.
+// Losing a volume costs visitors nothing and requires no second certificate, as long as the other volume is there.
 func TestALostVolumeIsMadeAnewFromTheOther(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -174,7 +175,7 @@ func TestALostVolumeIsMadeAnewFromTheOther(t *testing.T) {
 			k.directory = server.URL
 			k.transport = server.Client().Transport
 			leaf := issue(t, k, k.directory, at, bothNames...)
-			k.advice.serial, k.advice.again = leaf.SerialNumber.String(), at.Add(time.Hour) // nothing is asked about it
+			k.advice.serial, k.advice.again = leaf.SerialNumber.String(), at.Add(time.Hour) // so the authority is not asked about it
 			webServes(t, k)
 			look(t, k)
 			for _, folder := range test.lost(k) {
@@ -182,7 +183,7 @@ func TestALostVolumeIsMadeAnewFromTheOther(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			for _, folder := range []string{k.places.shared, k.places.own, k.places.challenges()} { // as a new volume, and run, make them
+			for _, folder := range []string{k.places.shared, k.places.own, k.places.challenges()} { // as a new volume and run create them
 				if err := os.MkdirAll(folder, 0o755); err != nil {
 					t.Fatal(err)
 				}
@@ -196,7 +197,7 @@ func TestALostVolumeIsMadeAnewFromTheOther(t *testing.T) {
 	}
 }
 
-// While an authority hangs, what is there is served, and who stops certs does not wait for it.
+// While an authority hangs, the existing certificate is served, and stopping certs does not wait for the authority.
 func TestNobodyWaitsForAnAuthorityThatHangs(t *testing.T) {
 	t.Parallel()
 	heard, ended := make(chan struct{}, 10), make(chan struct{})
@@ -234,7 +235,7 @@ func TestNobodyWaitsForAnAuthorityThatHangs(t *testing.T) {
 	}
 }
 
-// web goes on with the certificate of before: the health check looks at what is served, and says so.
+// web continues with the previous certificate. The health check looks at what is served, and reports it.
 func TestACertificateThatIsNotTakenOverIsSeen(t *testing.T) {
 	t.Parallel()
 	at := time.Now().Round(0)

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// replace puts a file in place whole or not at all, even if this program or the machine stops at any moment.
+// replace puts a file in place completely or not at all, even if this program or the machine stops at any moment.
 func replace(path string, text []byte, mode fs.FileMode) (err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
@@ -62,7 +62,7 @@ func keep(path string, value any) error {
 	return replace(path, text, 0o600)
 }
 
-// load reads what keep wrote. It says whether the file exists; a damaged one is an error.
+// load reads what keep wrote. It reports whether the file exists; a damaged one is an error.
 func load(path string, value any) (there bool, err error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -23,15 +23,15 @@ const (
 	orderTime = 5 * time.Minute // for an order and everything that belongs to it
 )
 
-// pauses are the times between failing attempts. They allow at most four in any hour, because Let's Encrypt allows five
+// pauses are the times between failed attempts. They allow at most four in any hour, because Let's Encrypt allows five
 // failed validations.
 var pauses = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour}
 
-// longestWait bounds how long an authority can make us wait, and how long is left of a wait that was recorded while the
-// clock was wrong.
+// longestWait bounds how long an authority can make us wait, and how long a wait that was recorded while the clock was
+// wrong can last.
 const longestWait = 8 * day
 
-// keeper keeps the certificate that web serves.
+// keeper maintains the certificate that web serves.
 type keeper struct {
 	settings
 	log *slog.Logger
@@ -41,12 +41,12 @@ type keeper struct {
 	patience  time.Duration     // for one answer from it
 
 	failures int       // since the last success
-	next     time.Time // no attempt before
+	next     time.Time // no attempt before this time
 
 	// The authority's advice on when to renew the certificate with this serial number.
 	advice struct {
 		serial string
-		renew  time.Time // zero where it says nothing
+		renew  time.Time // zero if it gives no time
 		start  time.Time // of the window that renew was drawn from
 		again  time.Time // when to ask again
 	}
@@ -56,15 +56,15 @@ func newKeeper(s settings, log *slog.Logger) *keeper {
 	return &keeper{settings: s, log: log, now: func() time.Time { return time.Now().Round(0) }, transport: http.DefaultTransport, patience: 30 * time.Second}
 }
 
-// issued is a certificate that an authority has issued, in the form in which it is kept.
+// issued is a certificate that an authority has issued, in the form in which it is stored.
 type issued struct {
 	Directory string   // of the authority
 	CAA       []string // the names by which CAA records allow that authority (RFC 8659)
 	PEM       string   // the chain, then the key
 }
 
-// run keeps the certificate until ctx ends. It returns an error only if files cannot be written, since it can do nothing
-// then.
+// run maintains the certificate until ctx ends. It returns an error only if files cannot be written, since then it can
+// do nothing.
 func (k *keeper) run(ctx context.Context) error {
 	for _, folder := range []string{k.places.shared, k.places.own, k.places.challenges()} {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -90,8 +90,8 @@ func (k *keeper) run(ctx context.Context) error {
 	return nil
 }
 
-// step does what is due: it has web serve the best certificate available, and orders a better one. It returns how long
-// to wait before the next step.
+// step does what is due: it makes web serve the best certificate available, and orders a better one. It returns how
+// long to wait before the next step.
 func (k *keeper) step(ctx context.Context) (time.Duration, error) {
 	have, err := k.stored()
 	if err != nil {
@@ -125,8 +125,8 @@ type held struct {
 
 func (h held) there() bool { return h.pair.leaf != nil }
 
-// stored reads the certificate that was issued for this domain. If it cannot be read, that is logged, and counts as
-// none.
+// stored reads the certificate that was issued for this domain. If it cannot be read, that is logged, and it counts as
+// missing.
 func (k *keeper) stored() (held, error) {
 	var one issued
 	there, err := load(k.places.certificate(), &one)
@@ -150,8 +150,8 @@ func (k *keeper) stored() (held, error) {
 	return held{one, parsed}, nil
 }
 
-// shown returns the public authority's certificate that web serves. If the volume with the issued certificate was lost,
-// this one is as good, and the authority need not issue another.
+// shown returns the public authority's certificate that web serves. If the volume with the issued certificate has been
+// lost, this copy is as good, and the authority need not issue another certificate.
 func (k *keeper) shown() (one issued, there bool) {
 	marker, err := os.ReadFile(k.places.public())
 	if err != nil {
@@ -165,9 +165,9 @@ func (k *keeper) shown() (one issued, there bool) {
 	return issued{Directory: words[0], CAA: words[1:], PEM: string(site)}, true
 }
 
-// serve has web serve the issued certificate, or if there is none, one from the stack's own authority. It leaves one that is
-// already in place alone. An expired certificate is served all the same: visitors can get past the warning, and having none
-// would be worse.
+// serve makes web serve the issued certificate or, if there is none, one from the stack's own authority. It does not
+// touch a certificate that is already in place. An expired certificate is still served: visitors can get past the
+// warning, and having none would be worse.
 func (k *keeper) serve(ctx context.Context, have held) (time.Duration, error) {
 	if err := k.prepareOwn(have.there()); err != nil || !have.there() {
 		return lookEvery, err
@@ -179,7 +179,8 @@ func (k *keeper) serve(ctx context.Context, have held) (time.Duration, error) {
 	if text, err := os.ReadFile(k.places.public()); err == nil && string(text) == marker {
 		return lookEvery, k.settle()
 	}
-	// The consequences bind visitors (HSTS) and other authorities (CAA). So they wait until web really serves it.
+	// A public certificate has consequences that bind visitors (HSTS) and other authorities (CAA), so they wait until
+	// web really serves it.
 	served, err := k.served(ctx)
 	if err != nil || !served.Equal(have.pair.leaf) {
 		return soon, nil
@@ -188,7 +189,8 @@ func (k *keeper) serve(ctx context.Context, have held) (time.Duration, error) {
 	return lookEvery, replace(k.places.public(), []byte(marker), 0o644)
 }
 
-// settle notes that visitors have had a public certificate for a week, so that they can be bound to https for long.
+// settle records that visitors have had a public certificate for a week, so that they can be bound to https for a long
+// time.
 func (k *keeper) settle() error {
 	if _, err := os.Stat(k.places.settled()); err == nil {
 		return nil
@@ -200,8 +202,8 @@ func (k *keeper) settle() error {
 	return replace(k.places.settled(), nil, 0o644)
 }
 
-// prepareOwn makes sure that the stack's own authority exists, and, unless a public authority's certificate is served,
-// its certificate too.
+// prepareOwn makes sure that the stack's own authority exists. Unless a public authority's certificate is served, it
+// also makes sure that there is a certificate from the stack's own authority.
 func (k *keeper) prepareOwn(public bool) error {
 	authority, isNew, err := ownAuthority(k.places, k.domain, k.now())
 	if err != nil {
@@ -235,7 +237,7 @@ func (k *keeper) prepareOwn(public bool) error {
 	return k.write(leaf)
 }
 
-// write puts a pair where web reads it. It is readable by the group of web.
+// write puts a pair where web reads it. The file is readable by the group of web.
 func (k *keeper) write(p pair) error {
 	if text, err := os.ReadFile(k.places.site()); err == nil && bytes.Equal(text, p.pem) {
 		return nil
@@ -243,7 +245,7 @@ func (k *keeper) write(p pair) error {
 	return replace(k.places.site(), p.pem, 0o640)
 }
 
-// due says whether to ask the authority for a certificate now.
+// due reports whether to ask the authority for a certificate now.
 func (k *keeper) due(ctx context.Context, have held) bool {
 	now := k.now()
 	if now.Before(k.next) && k.next.Sub(now) <= longestWait {
@@ -302,8 +304,8 @@ func (k *keeper) waitsUntil() time.Time {
 	return until
 }
 
-// failed notes that no certificate was obtained, and when to try again: after a longer pause each time, and not before
-// the authority allows it.
+// failed records that no certificate was obtained, and when to try again: after a longer pause each time, and not
+// before the authority allows it.
 func (k *keeper) failed(cause error, have held) error {
 	k.failures++
 	now := k.now()
@@ -332,7 +334,7 @@ func (k *keeper) failed(cause error, have held) error {
 	return nil
 }
 
-// sameNames says whether two lists contain the same names, in any order.
+// sameNames reports whether two lists contain the same names, in any order.
 func sameNames(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }

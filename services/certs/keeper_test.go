@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// newTestKeeper keeps its files in a folder of the test's, at a time that the test moves.
+// newTestKeeper returns a keeper with its files in a folder of the test and with a clock that the test sets.
 func newTestKeeper(t *testing.T, at *time.Time) *keeper {
 	t.Helper()
 	dir := t.TempDir()
@@ -30,7 +30,8 @@ func newTestKeeper(t *testing.T, at *time.Time) *keeper {
 	return k
 }
 
-// look lets the keeper do what is due, and returns what web would serve and what people trust.
+// look lets the keeper do what is due, and returns the certificate that web would serve and the authority that people
+// trust.
 func look(t *testing.T, k *keeper) (leaf, authority *x509.Certificate) {
 	t.Helper()
 	if _, err := k.step(t.Context()); err != nil {
@@ -60,7 +61,7 @@ func TestTheOwnCertificateIsReplacedWhenTheClockSaysSo(t *testing.T) {
 	for _, test := range []struct {
 		name          string
 		jump          time.Duration
-		leaf, trusted bool // stay
+		leaf, trusted bool // whether they stay
 	}{
 		{"a minute later", time.Minute, true, true},
 		{"before a third of its life is left", 59 * day, true, true},
@@ -234,7 +235,7 @@ func TestWhetherItIsTimeToAsk(t *testing.T) {
 				t.Fatal(err)
 			}
 			if have.there() {
-				k.advice.serial = have.pair.leaf.SerialNumber.String() // nothing is asked
+				k.advice.serial = have.pair.leaf.SerialNumber.String() // so the authority is not asked
 			}
 			if got := k.due(t.Context(), have); got != test.want {
 				t.Errorf("it is time: %t, want %t", got, test.want)
@@ -267,7 +268,7 @@ func TestAttemptsThatFailAreFourInAnHourAtMost(t *testing.T) {
 	}
 }
 
-// What follows from a public certificate binds visitors: it begins when web serves it, and not when the file is there.
+// A public certificate has consequences that bind visitors. They begin when web serves it, not when the file is there.
 func TestTheMarkerWaitsUntilTheCertificateIsServed(t *testing.T) {
 	at := now
 	k := newTestKeeper(t, &at)

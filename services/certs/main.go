@@ -1,4 +1,4 @@
-// Command certs keeps the site's certificate: at once, one from the stack's own authority; then, if ACME names an
+// Command certs maintains the site's certificate: at first, one from the stack's own authority; then, if ACME names an
 // authority to ask, one that every browser trusts. Nginx reads what it writes, without a reload.
 package main
 
@@ -17,17 +17,17 @@ import (
 const usage = `usage: certs [serve | healthcheck | probe | authority]
 
   serve        make, order and renew the site's certificate until it is stopped (the default)
-  healthcheck  look at the certificate that web serves, and say what is wrong
-  probe        the same for the engine, again and again: a failure is said at once, that all is well after half a minute
-  authority    print the certificate of the stack's own authority, for who wants to trust it
+  healthcheck  look at the certificate that web serves, and report what is wrong
+  probe        the same for the engine: reports a failure immediately, success after half a minute
+  authority    print the certificate of the stack's own authority, for people who want to trust it
 
 They read from the environment:
   DOMAIN            the site's domain; the certificate is for it and for www.DOMAIN
   ACME              directory URL of the authority to ask (RFC 8555); empty for the stack's own authority alone
-  ACME_EMAIL        where that authority may write to; may be empty
+  ACME_EMAIL        e-mail address for that authority to write to; may be empty
   ACME_EAB_KID, ACME_EAB_KEY
-                    the account at the authority to bind to, where it wants one
-  ACME_PROFILE      the kind of certificate to ask for, where the authority offers several
+                    the account at the authority to bind to, if it requires one
+  ACME_PROFILE      the kind of certificate to ask for, if the authority offers several
 Exit status: 0 all is well, 1 it is not, 2 the command line is wrong.
 `
 
@@ -37,7 +37,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
-// run does what the command line says and returns the exit status.
+// run carries out the command line and returns the exit status.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	command := "serve"
 	if len(args) > 0 {

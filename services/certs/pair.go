@@ -69,7 +69,7 @@ func decodeKey(text []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// isFor says whether the certificate covers all these names.
+// isFor reports whether the certificate covers all these names.
 func isFor(certificate *x509.Certificate, names []string) bool {
 	for _, name := range names {
 		if certificate.VerifyHostname(name) != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 )
 
-// A remedy is what to do about one kind of failure. docs/troubleshooting.md has a row for each, in the same words; a test
-// compares them. The doctor shows what the health check of certs says, and so needs no list of its own.
+// A remedy is what to do about one kind of failure. docs/troubleshooting.md has a row for each, in the same words; a
+// test compares them. The doctor shows what the health check of certs reports, so it needs no separate list.
 type remedy struct {
 	of string // as the page names it: kinds of problem in backticks, or words
 	is func(error) bool
@@ -74,8 +74,8 @@ func named(do string, kinds ...string) remedy {
 	return remedy{"`" + strings.Join(kinds, "`, `") + "`", is, do}
 }
 
-// problemOf returns the problem that the authority named. The library passes it on as a value, but an order's as a
-// pointer.
+// problemOf returns the problem that the authority named. The library passes it on as a value, or as a pointer if it
+// belongs to an order.
 func problemOf(err error) (acme.Problem, bool) {
 	var order *acme.Problem
 	if errors.As(err, &order) && order != nil {
@@ -108,12 +108,12 @@ func late(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout()
 }
 
-// noDirectory excludes faults of the authority, which the library reports only in words.
+// noDirectory excludes failures on the side of the authority, which the library reports only as text.
 func noDirectory(err error) bool {
 	return errors.Is(err, errDirectory) && !strings.Contains(err.Error(), "HTTP 5")
 }
 
-// advise says what to do about a failed attempt.
+// advise returns what to do about a failed attempt.
 func advise(err error) string {
 	for _, one := range remedies {
 		if one.is(err) {

@@ -18,7 +18,7 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 )
 
-// Every kind of problem that an authority can name, with words of its remedy.
+// Every kind of problem that an authority can name, with some words of its remedy.
 var kinds = map[string]string{
 	// RFC 8555, section 6.7
 	"accountDoesNotExist": "new account", "alreadyRevoked": "report it", "badCSR": "another authority", "badNonce": "a proxy",
@@ -31,7 +31,7 @@ var kinds = map[string]string{
 	"alreadyReplaced": "new order",
 	// draft-ietf-acme-profiles, section 4
 	"invalidProfile": "ACME_PROFILE",
-	// what is not known yet
+	// a kind that is not known yet
 	"somethingNew": "in the authority's documentation",
 }
 
@@ -55,7 +55,7 @@ func TestEachProblemOfAnAuthorityHasARemedy(t *testing.T) {
 			}
 		}
 	}
-	// None is listed that no authority can name.
+	// Only kinds that an authority can name are listed.
 	for _, one := range remedies {
 		for _, kind := range strings.Split(one.of, "`") {
 			if _, known := kinds[kind]; strings.HasPrefix(one.of, "`") && strings.Trim(kind, ", ") != "" && !known {
@@ -65,7 +65,7 @@ func TestEachProblemOfAnAuthorityHasARemedy(t *testing.T) {
 	}
 }
 
-// The page has a row for each, in the same words and in the same order.
+// The page has a row for each remedy, in the same words and in the same order.
 func TestThePageHasTheSameRemedies(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/troubleshooting.md")
@@ -81,17 +81,17 @@ func TestThePageHasTheSameRemedies(t *testing.T) {
 	}
 }
 
-// authority is one that answers as the test says, with what it is asked for after the directory.
+// authority starts an authority that answers with handler.
 func authority(t *testing.T, handler http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients that do not trust it
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // about clients that do not trust it
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	return server
 }
 
-// What keeps an authority from answering is told apart, and said where the health check finds it.
+// The causes that keep an authority from answering are told apart, and recorded where the health check finds them.
 func TestAnAuthorityThatDoesNotAnswerIsExplained(t *testing.T) {
 	t.Parallel()
 	well := authority(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -147,7 +147,7 @@ func TestAnAuthorityThatDoesNotAnswerIsExplained(t *testing.T) {
 			at := time.Now()
 			k := newTestKeeper(t, &at)
 			k.directory, k.transport, k.patience = test.directory, test.transport, 200*time.Millisecond
-			look(t, k) // which serves the own certificate whatever the authority does
+			look(t, k) // which serves the stack's own certificate whatever the authority does
 			err := healthcheck(t.Context(), k.settings)
 			if err == nil || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), " -> ") {
 				t.Errorf("it says %v, want %q", err, test.says)

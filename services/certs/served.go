@@ -28,12 +28,12 @@ func (s settings) served(ctx context.Context) (*x509.Certificate, error) {
 	return connection.(*tls.Conn).ConnectionState().PeerCertificates[0], nil
 }
 
-// takenOverWithin is how long web may continue with the previous certificate: nginx.conf has it check every five
+// takenOverWithin is how long web may keep serving the previous certificate. nginx.conf makes it check every five
 // seconds.
 const takenOverWithin = 15 * time.Second
 
-// healthcheck says what is wrong with the certificate that web serves, never with the file. If web cannot be reached,
-// web's own check reports it.
+// healthcheck returns what is wrong with the certificate that web serves, even if the one in the file is fine. If web
+// cannot be reached, web's own check reports it.
 func healthcheck(ctx context.Context, s settings) error {
 	text, err := os.ReadFile(s.places.site())
 	if err != nil {

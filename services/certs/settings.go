@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// settings are what the environment says.
+// settings are read from the environment.
 type settings struct {
 	domain    string // lower case, without the final dot
 	directory string // URL of the ACME directory; empty if no authority is asked
@@ -26,9 +26,9 @@ type settings struct {
 // names returns the names that a public authority's certificate is for.
 func (s settings) names() []string { return []string{s.domain, "www." + s.domain} }
 
-// places are the folders. Files that web reads are in shared. Files that could not be made again are in own, which only this
-// program sees: the authority's key, the ACME account, the issued certificate and the order in progress. Files in run disappear
-// with the container.
+// places are the folders in which certs keeps its files. Files that web reads are in shared. Files that could not be
+// made again are in own, which only this program sees: the authority's key, the ACME account, the issued certificate
+// and the order in progress. Files in run disappear with the container.
 type places struct{ shared, own, run string }
 
 func (p places) site() string       { return filepath.Join(p.shared, "site.pem") }  // what web serves: the chain, then the key
@@ -45,7 +45,7 @@ func (p places) wait() string        { return filepath.Join(p.own, "wait") } // 
 
 func (p places) failure() string { return filepath.Join(p.run, "failure") } // why no certificate was obtained, for the health check
 
-// domainForm keeps anything that is not a domain out of file names; dns explains better what is wrong with one.
+// domainForm keeps anything that is not a domain out of file names; dns gives a better explanation of what is wrong.
 var domainForm = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
 
 // readSettings reads and checks the settings. Its error is one line that says what to write instead.
@@ -58,7 +58,7 @@ func readSettings(getenv func(string) string) (settings, error) {
 	if !domainForm.MatchString(s.domain) {
 		return settings{}, fmt.Errorf("DOMAIN=%q is not a domain; write for example DOMAIN=foobar.com in .env", s.domain)
 	}
-	s.places.own = filepath.Join(s.places.own, s.domain) // so that if a domain is set again later, its certificate is found
+	s.places.own = filepath.Join(s.places.own, s.domain) // so that a domain that is set again later finds its certificate
 	if s.directory != "" {
 		if at, err := url.Parse(s.directory); err != nil || at.Scheme != "https" || at.Host == "" || at.User != nil {
 			return settings{}, fmt.Errorf("ACME=%q is not the https:// URL of an ACME directory; write for example ACME=https://acme-v02.api.letsencrypt.org/directory in .env", s.directory)

@@ -102,7 +102,8 @@ func TestSOASerialIsTheTimeOfTheZoneFile(t *testing.T) {
 	}
 }
 
-// The same zone file gives two views: the stack's own network is led to its containers, everybody else to SERVER_IP.
+// One zone file gives two views: inside the stack's own network, names lead to its containers; everywhere else, to
+// SERVER_IP.
 func TestViews(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -145,7 +146,7 @@ func TestDatagramsNeedNoFragments(t *testing.T) {
 	}
 }
 
-// An answer that does not fit is cut short and says so, and is whole over TCP.
+// An answer that does not fit is truncated and marked as truncated; over TCP it is complete.
 func TestLongAnswersGoOverTCP(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -227,12 +228,12 @@ func types(records []dns.RR) string {
 	return strings.Join(names, " ")
 }
 
-// So that nobody is worth flooding through this server: whatever is asked for with a forged sender, the answer that goes to
-// that sender is a few times as long at most. (RFC 8482 is about the worst of them, ANY.)
+// This server must be useless for amplifying a flood: whatever is asked with a forged sender, the answer that goes to
+// that sender is at most a few times as long. (RFC 8482 is about ANY, the worst case.)
 func TestAnswersOverUDPAmplifyLittle(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	const most = 4 // times the query
+	const most = 4 // times the size of the query
 	for _, name := range []string{"foobar.com.", "www.foobar.com.", "ns1.foobar.com.", "nothing.foobar.com.", "example.com.", ".", strings.Repeat(strings.Repeat("a", 60)+".", 3) + "foobar.com."} {
 		for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeNS, dns.TypeSOA, dns.TypeTXT, dns.TypeDNSKEY, dns.TypeRRSIG, dns.TypeANY, dns.TypeAXFR} {
 			ask := question(name, kind).SetEdns0(4096, true)

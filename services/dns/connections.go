@@ -15,18 +15,20 @@ import (
 )
 
 const (
-	// maxConnections is how many TCP connections are kept. Each takes 4 kB, and a resolver's lasts a few milliseconds.
+	// maxConnections is how many TCP connections may stay open. Each takes 4 kB, and a resolver's lasts a few
+	// milliseconds.
 	maxConnections = 1000
-	// lookEvery bounds the excess: the connections, a few hundred, that the kernel hands over in that time. While few files are
-	// open, one look in ten is enough; more would be most of what an idle server costs.
+	// lookEvery bounds the excess, which is what the kernel hands over in that time: a few hundred connections. While
+	// few files are open, one look in ten is enough; looking more often would be most of what an idle server costs.
 	lookEvery = 20 * time.Millisecond
 	fewFiles  = 100
 	idleEvery = 10 * lookEvery
 )
 
-// boundConnections closes TCP connections beyond maxConnections until ctx ends: the oldest ones of the addresses that have
-// most. So nobody is refused, and a flood pushes out its own connections. CoreDNS itself accepts every connection until
-// memory or file descriptors run out, and has no hook for a custom listener; so this works on the process's open files.
+// boundConnections closes TCP connections beyond maxConnections until ctx ends. It closes the oldest ones of the
+// addresses that have the most, so nobody is refused, and a flood displaces its own connections. CoreDNS itself accepts
+// every connection until memory or file descriptors run out, and has no hook for a custom listener, so this works on
+// the process's open files.
 func boundConnections(ctx context.Context) error {
 	files, err := os.Open("/dev/fd") // only once, since opening it takes a descriptor
 	if err != nil {
@@ -109,7 +111,7 @@ func look(files *os.File, before []connection) ([]connection, error) {
 	return after, nil
 }
 
-// peerOf says who is at the other end of a connection. Anything else that has a file descriptor is not connected.
+// peerOf returns the address at the other end of a connection. Any other open file is reported as not connected.
 func peerOf(fd int) (peer netip.AddrPort, connected bool) {
 	address, err := syscall.Getpeername(fd)
 	if err != nil {
@@ -124,8 +126,8 @@ func peerOf(fd int) (peer netip.AddrPort, connected bool) {
 	return peer, false
 }
 
-// surplus picks the connections that exceed room. The oldest come first in connections; each address keeps its newest, up to
-// an equal share of room.
+// surplus picks the connections that exceed room. open lists the oldest ones first. Each address keeps its newest
+// connections, up to an equal share of room.
 func surplus(open []connection, room int) []connection {
 	if len(open) <= room {
 		return nil
@@ -155,8 +157,8 @@ func surplus(open []connection, room int) []connection {
 	return picked[:len(picked)-min(left, len(picked))]
 }
 
-// reset ends a connection if its descriptor still belongs to it: the goroutine that serves it then reads the end and closes it,
-// at once and without waiting for the other side.
+// reset ends a connection if its descriptor still belongs to it. The goroutine that serves the connection then reads
+// the end of the stream and closes it immediately, without waiting for the other side.
 func (c connection) reset() {
 	if peer, connected := peerOf(c.fd); !connected || peer != c.peer {
 		return

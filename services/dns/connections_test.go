@@ -48,8 +48,8 @@ func TestTheOldestOfTheAddressWithMostConnectionsGiveWay(t *testing.T) {
 	}
 }
 
-// What 16,000 connections take that say nothing, or half a query, is more than compose.yaml gives the server. They are from
-// one address, and from many; meanwhile somebody else asks.
+// 16,000 connections that send nothing, or half a query, would take more memory than compose.yaml gives the server.
+// They come from one address or from many, while another client asks.
 func TestConnectionsThatSayNothingTakeNeitherMemoryNorAnswers(t *testing.T) {
 	const connections, mostMiB = 16_000, 50
 	var files syscall.Rlimit
@@ -115,7 +115,7 @@ func TestConnectionsThatSayNothingTakeNeitherMemoryNorAnswers(t *testing.T) {
 	}
 }
 
-// peakMiB is the most memory that a process has had at once (VmHWM, proc_pid_status(5)).
+// peakMiB is the most memory that a process has used at any time (VmHWM, proc_pid_status(5)).
 func peakMiB(t *testing.T, pid int) int {
 	t.Helper()
 	for line := range strings.Lines(read(t, fmt.Sprintf("/proc/%d/status", pid))) {

@@ -12,7 +12,7 @@ import (
 	"github.com/coredns/caddy/caddyfile"
 	"github.com/coredns/coredns/core/dnsserver"
 
-	// The plugins that the Corefile may use. Adding one takes one more line here.
+	// The plugins that the Corefile may use. To add one, add a line here.
 	_ "github.com/coredns/coredns/plugin/bufsize"
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/metrics" // the prometheus directive
@@ -27,9 +27,9 @@ const (
 	corefilePath = "corefile"
 )
 
-// enablePlugins adds zonefile to CoreDNS' own list of plugins, which is in the order that queries pass through them
-// (plugin.cfg). It does no harm that the list names plugins which are not linked in: a Corefile that uses one is
-// refused.
+// enablePlugins adds zonefile to CoreDNS' own list of plugins, which is in the order in which queries pass through them
+// (plugin.cfg). The list also names plugins that are not linked in. That does no harm, because a Corefile that uses one
+// of them is refused.
 func enablePlugins() error {
 	return dnsserver.SetDirectives(slices.Insert(slices.Clone(dnsserver.Directives),
 		slices.Index(dnsserver.Directives, "file"), zonefile.Name))

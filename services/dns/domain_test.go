@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The doctor of ctl has the same rule, and the same table to hold it to.
+// ctl's doctor has the same rule, and is tested against the same table.
 func TestDomainsAreJudgedAsTheSharedTableSays(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("testdata/domains.txt")

@@ -9,7 +9,7 @@ import (
 )
 
 // healthcheck asks the server at address for the zone's SOA record, which every zone has, over UDP and over TCP. Each
-// must bring an authoritative answer within a second.
+// must return an authoritative answer within a second.
 func healthcheck(ctx context.Context, address, zone string) error {
 	for _, network := range []string{"udp", "tcp"} {
 		question := new(dns.Msg).SetQuestion(zone, dns.TypeSOA)

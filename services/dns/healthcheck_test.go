@@ -69,7 +69,7 @@ func TestHealthcheckIsNotFooled(t *testing.T) {
 	}
 }
 
-// fake is a name server that answers as answer says, or not at all if that is nil.
+// fake starts a name server that answers as answer says, or not at all if answer is nil.
 func fake(t *testing.T, network, address string, answer func(m *dns.Msg)) {
 	t.Helper()
 	server := dns.Server{Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {

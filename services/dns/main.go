@@ -27,9 +27,9 @@ import (
 const usage = `usage: dns [serve | check | healthcheck | probe]
 
   serve        answer queries on port 53, UDP and TCP (the default)
-  check        read corefile and the zone as serve does, and say what is wrong; else print what serve logs of such a corefile
-  healthcheck  ask the server on 127.0.0.1 for the SOA of $DOMAIN, and say what is wrong
-  probe        the same for the engine, again and again: a failure is said at once, that all is well after half a minute
+  check        read corefile and the zone as serve does; report what is wrong, or print what serve logs of such a corefile
+  healthcheck  ask the server on 127.0.0.1 for the SOA of $DOMAIN, and report what is wrong
+  probe        the same for the engine: reports a failure immediately, success after half a minute
 
 All of them read DOMAIN, SERVER_IP and SUBNET from the environment.
 Exit status: 0 all is well, 1 it is not, 2 the command line is wrong.
@@ -41,7 +41,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run does what the command line says and returns the exit status.
+// run carries out the command line and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	command := "serve"
 	if len(args) > 0 {
@@ -85,7 +85,7 @@ func serve(ctx context.Context, s settings) error {
 	if err := enablePlugins(); err != nil {
 		return err
 	}
-	// It is registered rather than called, so that the reload plugin reads the Corefile the same way.
+	// The loader is registered too, so that the reload plugin reads the Corefile the same way.
 	caddy.RegisterCaddyfileLoader("corefile", caddy.LoaderFunc(loadCorefile))
 	corefile, err := loadCorefile(serverType)
 	if err != nil {

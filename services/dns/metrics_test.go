@@ -19,7 +19,7 @@ func TestMetricsCountTheQueriesOfEachView(t *testing.T) {
 	for _, want := range []string{
 		`(?m)^coredns_build_info\{.*version="[0-9.]+"\} 1$`,
 		`(?m)^coredns_dns_requests_total\{.*type="A",view="inside",zone="foobar.com."\} [1-9]`,
-		`(?m)^coredns_dns_requests_total\{.*type="SOA",view="",zone="foobar.com."\} [1-9]`, // start's
+		`(?m)^coredns_dns_requests_total\{.*type="SOA",view="",zone="foobar.com."\} [1-9]`, // asked by start
 		`(?m)^coredns_dns_request_duration_seconds_bucket\{`,
 	} {
 		s.eventually(t, 5*time.Second, "count", func() error {
@@ -35,7 +35,7 @@ func TestMetricsCountTheQueriesOfEachView(t *testing.T) {
 	}
 }
 
-// A new Corefile means new server blocks; the counts go on.
+// A new Corefile means new server blocks, but the counts continue.
 func TestMetricsSurviveAChangedCorefile(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The engine hears of a change at once: a failure, and the first success after a start or a failure.
+// The engine learns of a change immediately: a failure, and the first success after a start or a failure.
 func TestAProbeDelaysOnlyWhatSaysNothingNew(t *testing.T) {
 	t.Parallel()
 	told := filepath.Join(t.TempDir(), "told")
@@ -17,7 +17,7 @@ func TestAProbeDelaysOnlyWhatSaysNothingNew(t *testing.T) {
 	const held = 300 * time.Millisecond
 	for _, step := range []struct {
 		name   string
-		looks  []error // one after the other; the last stays
+		looks  []error // one after the other; the last is repeated
 		atOnce bool
 		want   error
 	}{
@@ -56,7 +56,7 @@ func TestAProbeEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// A program that is run elsewhere, without the folder, answers every time.
+// A program that runs elsewhere, without the folder, answers immediately every time.
 func TestAProbeNeedsNoFolder(t *testing.T) {
 	t.Parallel()
 	told := filepath.Join(t.TempDir(), "nowhere", "told")

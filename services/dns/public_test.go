@@ -11,7 +11,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// CAA and TXT are asked for by authorities, which take a failure for a refusal.
+// Authorities ask for CAA and TXT records, and take a failure for a refusal.
 func TestRecordsOfAPublicCertificateComeAndGoWithIt(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -11,7 +11,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// answers wants the server to answer the question for name and kind with want.
+// answers checks that the server answers the question for name and kind with want.
 func (s *server) answers(name string, kind uint16, want string) func() error {
 	return func() error {
 		got, err := s.ask("udp", "", question(name, kind))
@@ -60,7 +60,7 @@ func TestChangedZoneIsServedWithoutLosingAQuery(t *testing.T) {
 	}
 }
 
-// What a resolver compares is whether the serial grew, also where the file's time went back.
+// A resolver compares whether the serial has grown, so it must grow even if the time of the file goes back.
 func TestSerialGrowsWhenAnOlderFileIsPutBack(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -128,8 +128,8 @@ func TestAliasOfAnotherDomainIsLeftToTheResolver(t *testing.T) {
 	}
 }
 
-// A new Corefile means a new server on the same sockets. The old one closes its TCP connections, also one whose
-// question is still on its way; that client asks again, as RFC 7766, section 6.2.4, wants of it.
+// A new Corefile means a new server on the same sockets. The old one closes its TCP connections, even one whose
+// question is still on its way; that client asks again, as RFC 7766, section 6.2.4, expects.
 func TestChangedCorefileIsTakenOverWithoutLosingAQuery(t *testing.T) {
 	t.Parallel()
 	s := start(t)

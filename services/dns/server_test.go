@@ -20,7 +20,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// TestMain lets the test binary be the name server itself, on a port of the test's choosing.
+// TestMain lets the test binary act as the name server itself, on a port that the test chooses.
 func TestMain(m *testing.M) {
 	if port := os.Getenv("TEST_DNS_PORT"); port != "" {
 		dnsserver.Port = port
@@ -29,8 +29,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// server is the real program with the repository's own Corefile and zone file, in a folder and on a port of its own.
-// The stack's own network is 127.28.0.0/24, so that a test can ask from inside it.
+// server is the real program with the repository's own Corefile and zone file, in a separate folder and on a separate
+// port. The stack's own network is 127.28.0.0/24, so that a test can ask from inside it.
 type server struct {
 	folder, port string
 	metrics      string // host:port
@@ -41,7 +41,7 @@ type server struct {
 
 const settingsOfTests = "DOMAIN=foobar.com SERVER_IP=8.8.8.8 SUBNET=127.28.0 HTTPS_PORT=443"
 
-// prepare lays out the folder that the program runs in, and the command with its environment.
+// prepare sets up the folder in which the program runs, and the command with its environment.
 func prepare(t *testing.T, env string, args ...string) *server {
 	t.Helper()
 	s := &server{folder: t.TempDir(), port: freePort(t), metrics: "127.0.0.1:" + freePort(t), log: new(buffer), exited: make(chan struct{})}
@@ -54,12 +54,13 @@ func prepare(t *testing.T, env string, args ...string) *server {
 	return s
 }
 
-// corefile is the repository's own, with a port for the metrics that no other test has, and the marker of a public certificate in its folder.
+// corefile returns the repository's own Corefile, with a port for the metrics that no other test uses, and with the
+// marker of a public certificate in the server's folder.
 func (s *server) corefile(t *testing.T) string {
 	return strings.NewReplacer("prometheus :9153", "prometheus "+s.metrics, "/tls/public", "public").Replace(read(t, "../../corefile"))
 }
 
-// start starts the server, with these settings in place of those of the tests, and waits until it answers.
+// start starts the server, with settings in place of those in settingsOfTests, and waits until it answers.
 func start(t *testing.T, settings ...string) *server {
 	t.Helper()
 	s := prepare(t, settingsOfTests, "serve")
@@ -112,7 +113,7 @@ func (s *server) mustAsk(t *testing.T, network, from string, question *dns.Msg) 
 	return answer
 }
 
-// write replaces a file of the server's folder in place, as `cat >` does.
+// write replaces a file in the server's folder in place, as `cat >` does.
 func (s *server) write(t *testing.T, name, text string) {
 	t.Helper()
 	path := filepath.Join(s.folder, name)
@@ -124,7 +125,7 @@ func (s *server) write(t *testing.T, name, text string) {
 	}
 }
 
-// replace replaces a file of the server's folder by another one, as most editors do.
+// replace replaces a file in the server's folder with another one, as most editors do.
 func (s *server) replace(t *testing.T, name, text string) {
 	t.Helper()
 	s.write(t, name+"~", text)
@@ -153,8 +154,8 @@ func (s *server) eventually(t *testing.T, limit time.Duration, what string, try 
 	}
 }
 
-// underQueries asks a thousand times a second over UDP and over TCP, with a connection for each question, while do
-// runs, and fails the test for every question that is not answered in that many tries.
+// underQueries asks a thousand times a second over UDP and over TCP, with a new connection for each question, while do
+// runs. It fails the test if a question is not answered in that many tries.
 func (s *server) underQueries(t *testing.T, tries map[string]int, do func()) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -189,7 +190,8 @@ func (s *server) underQueries(t *testing.T, tries map[string]int, do func()) {
 	}
 }
 
-// nextPort is below the ports that the system gives to clients, so that nobody takes one between its choice and its use.
+// nextPort is below the ports that the system gives to clients, so that no client takes a port between its choice and
+// its use.
 var nextPort atomic.Int32
 
 func freePort(t *testing.T) string {
@@ -215,7 +217,7 @@ func freePort(t *testing.T) string {
 
 func question(name string, kind uint16) *dns.Msg { return new(dns.Msg).SetQuestion(name, kind) }
 
-// text shows records without their TTLs, in one line.
+// text shows records without their TTLs, on one line.
 func text(records []dns.RR) string {
 	lines := make([]string, len(records))
 	for i, record := range records {
@@ -234,7 +236,7 @@ func read(t *testing.T, path string) string {
 	return string(content)
 }
 
-// buffer is a bytes.Buffer for one writer and one reader at once.
+// buffer is a bytes.Buffer for one simultaneous writer and reader.
 type buffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -255,7 +257,7 @@ func (b *buffer) String() string {
 func TestStopsAtOnceAndInOrderOnSIGTERM(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	connection, err := net.Dial("tcp", "127.0.0.1:"+s.port) // idle, and no reason to wait
+	connection, err := net.Dial("tcp", "127.0.0.1:"+s.port) // idle, so no reason to wait
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +321,7 @@ func TestRefusesToStartWithWrongSettings(t *testing.T) {
 	}
 }
 
-// wantFailure runs the program and wants it to give up with exit status 1 and one line that says reason.
+// wantFailure runs the program and checks that it exits with status 1 and one line that contains reason.
 func (s *server) wantFailure(t *testing.T, reason string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -368,7 +370,7 @@ func TestHelpIsNotAnErrorAndAWrongCommandIs(t *testing.T) {
 	}
 }
 
-// So that who asks for a reload can tell whether the server has it.
+// The checksum tells an operator who has changed the Corefile whether the server has taken it over.
 func TestCheckPrintsTheSumThatTheServerLogs(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -9,7 +9,7 @@ func TestSettings(t *testing.T) {
 	t.Parallel()
 	good := map[string]string{"DOMAIN": "foobar.com", "SERVER_IP": "8.8.8.8", "SUBNET": "172.28.0"}
 	label63 := strings.Repeat("a", 63)
-	tests := []struct{ name, value, wrong string }{ // wrong is empty for a value that will do
+	tests := []struct{ name, value, wrong string }{ // wrong is empty for a valid value
 		{"DOMAIN", "foobar.com", ""},
 		{"DOMAIN", "FooBar.COM", ""},
 		{"DOMAIN", "a-b.3com.co.uk", ""},

@@ -22,8 +22,9 @@ type created struct {
 	Status string `json:"status" enum:"created"`
 }
 
-// createAccount says if an address already has an account. Silence would hide nothing: without a mail that only the
-// owner of the address reads, anyone who tries to sign in next finds out, and an owner who forgot would get no help.
+// createAccount reports that an address already has an account. Silence would hide nothing: no mail goes to the owner
+// of the address, so anyone could find out by then trying to sign in, and an owner who has forgotten the account would
+// get no help.
 func (s *Server) createAccount(c *call) (any, error) {
 	ctx := c.Context()
 	var given newAccount
@@ -42,8 +43,8 @@ func (s *Server) createAccount(c *call) (any, error) {
 	if err := s.countSignUp(c); err != nil {
 		return nil, err
 	}
-	// The password is not part of what is kept about the request: its digest would let anyone who reads the database try
-	// passwords quickly, and, if the key is known, let everyone do so.
+	// The password is left out of what is stored about the request. Its digest would let anyone who reads the database
+	// try passwords quickly, or anyone at all if the key is known.
 	once, err := c.once("account "+strings.ToLower(given.email), given.name)
 	if err != nil {
 		return nil, err
@@ -68,7 +69,7 @@ func (s *Server) createAccount(c *call) (any, error) {
 	return created{"created"}, nil
 }
 
-// checkPassword refuses a password that guessers try first. field is where it was given.
+// checkPassword refuses a password that attackers try first. field names the field that contained it.
 func (s *Server) checkPassword(field, password string, user app.User) error {
 	if detail := auth.Weakness(password, user.Email, user.Name, "@"+s.Domain, "@www."+s.Domain); detail != "" {
 		return refused(http.StatusUnprocessableEntity, app.FieldError{Field: field, Detail: detail})
@@ -109,8 +110,8 @@ func (s *Server) rename(c *call) (any, error) {
 	return showUser(session.User), nil
 }
 
-// confirm makes sure that the request comes from the user, and not from somebody who found their browser open. field is
-// where the password was given.
+// confirm makes sure that the request comes from the user, and not from someone who found the user's browser open.
+// field names the field that contained the password.
 func (s *Server) confirm(c *call, field, password string) (app.Session, error) {
 	session, err := s.session(c)
 	if err != nil {

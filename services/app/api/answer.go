@@ -23,7 +23,7 @@ type encoded []byte
 // buffers holds *bytes.Buffer.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// answer writes v as JSON, and nothing for a status that has no body. HEAD gets the same headers and no body.
+// answer writes v as JSON, or nothing for a status that has no body. HEAD gets the same headers and no body.
 func (s *Server) answer(c *gin.Context, status int, mediaType string, v any) error {
 	header := c.Writer.Header()
 	header.Set("Server-Timing", visitOf(c).timing.ServerTiming()+s.replica)
@@ -44,7 +44,7 @@ func (s *Server) answer(c *gin.Context, status int, mediaType string, v any) err
 		defer buffers.Put(buffer)
 		buffer.Reset()
 		encoder := json.NewEncoder(buffer)
-		encoder.SetEscapeHTML(false) // an & in a link stays readable; the media type keeps browsers from reading HTML
+		encoder.SetEscapeHTML(false) // keeps an & in a link readable; the media type keeps browsers from reading it as HTML
 		if err := encoder.Encode(v); err != nil {
 			return fmt.Errorf("encode the answer: %w", err)
 		}
@@ -61,10 +61,10 @@ func (s *Server) answer(c *gin.Context, status int, mediaType string, v any) err
 }
 
 // keepForASecond tells Nginx what it may do with an answer that is the same for everybody: keep it for a second, and
-// serve it for another second while it fetches a new one (RFC 5861). It tells browsers to ask each time.
+// serve it for another second while it fetches a new one (RFC 5861). Nginx tells browsers to ask each time.
 const keepForASecond = "max-age=1, stale-while-revalidate=1"
 
-// ok answers with what was asked for.
+// ok sends v as the answer to a request that succeeded.
 func (s *Server) ok(c *gin.Context, status int, v any) error {
 	if c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead || visitOf(c).cookie {
 		c.Header("Cache-Control", "private, no-store")
@@ -74,16 +74,16 @@ func (s *Server) ok(c *gin.Context, status int, v any) error {
 	return s.answer(c, status, "application/json", v)
 }
 
-// problem is a problem detail (RFC 9457). Its type is always "about:blank": the status says what kind it is, and title
-// is the status' own text (section 4.2.1).
+// problem is a problem detail (RFC 9457). Its type is always "about:blank": the status tells the kind of problem, and
+// title is the standard text for the status (section 4.2.1).
 type problem struct {
 	Type      string     `json:"type" enum:"about:blank"`
-	Title     string     `json:"title" doc:"The status' own text."`
+	Title     string     `json:"title" doc:"The standard text for the status."`
 	Status    int        `json:"status"`
 	Detail    string     `json:"detail" doc:"What is wrong and what to do about it, for people."`
-	Instance  string     `json:"instance" doc:"The path that was asked for."`
+	Instance  string     `json:"instance" doc:"The requested path."`
 	RequestID string     `json:"request_id" doc:"Finds this request in the logs."`
-	Errors    []badField `json:"errors,omitempty" nullable:"false" doc:"The fields that are not right."`
+	Errors    []badField `json:"errors,omitempty" nullable:"false" doc:"The fields that are wrong."`
 }
 
 type badField struct {
@@ -104,17 +104,17 @@ var statusOf = map[app.Code]int{
 	app.Internal:     http.StatusInternalServerError,
 }
 
-// httpStatus, in the chain of an error, is the status of a failure for which HTTP has a more exact term than the
-// domain.
+// httpStatus, if it is in the chain of an error, is the status of a failure for which HTTP has a more exact term than
+// the domain.
 type httpStatus int
 
 func (s httpStatus) Error() string { return http.StatusText(int(s)) }
 
-// fail answers with a problem detail and leaves err to the access log. It shows nothing of an internal error.
+// fail answers with a problem detail and leaves err to the access log. It reveals nothing about an internal error.
 func (s *Server) fail(c *gin.Context, err error) {
 	c.Error(err)
 	if clientGone(c) {
-		c.Status(statusClientGone) // if somebody is still there after all, this is not a success
+		c.Status(statusClientGone) // if the client is still there after all, it must not see a success
 		return
 	}
 	e := app.AsError(err)
@@ -147,7 +147,7 @@ func (s *Server) fail(c *gin.Context, err error) {
 	}
 }
 
-// clientGone reports whether the client left before it had its answer.
+// clientGone reports whether the client left before it got its answer.
 func clientGone(c *gin.Context) bool {
 	return errors.Is(c.Request.Context().Err(), context.Canceled)
 }
@@ -164,7 +164,7 @@ func noMethod(c *gin.Context) error {
 	}
 }
 
-// refused says which fields are wrong, naming each once.
+// refused returns an error that says which fields are wrong, naming each once.
 func refused(status int, fields ...app.FieldError) error {
 	if len(fields) == 0 {
 		return nil
@@ -179,5 +179,5 @@ func refused(status int, fields ...app.FieldError) error {
 	return &app.Error{Code: app.Invalid, Message: "Some of what was sent is not right.", Fields: shown, Err: httpStatus(status)}
 }
 
-// maxFieldErrors bounds an answer: a request can hold thousands of fields.
+// maxFieldErrors bounds the size of an answer, since a request can contain thousands of fields.
 const maxFieldErrors = 10

@@ -8,9 +8,9 @@ import (
 	"oneserver/app"
 )
 
-// Nginx compresses answers, over TLS too. Whoever can have a browser repeat a request with words of theirs, and can see how long
-// the answers are, guesses letter by letter what stands in the same answer as those words (BREACH). So no answer that
-// holds anything of one person's repeats anything of the request, and none holds what signs somebody in.
+// Nginx compresses answers, even over TLS. An attacker who can make a browser repeat a request with words of their
+// choice, and can see how long the answers are, can guess letter by letter what else is in those answers (BREACH). So
+// no answer with personal data repeats any part of the request, and no answer contains a secret that signs somebody in.
 func TestNoAnswerHoldsBothWhatIsSomebodysAndWhatARequestSays(t *testing.T) {
 	t.Parallel()
 	const mark = "MaRk5577"
@@ -18,7 +18,7 @@ func TestNoAnswerHoldsBothWhatIsSomebodysAndWhatARequestSays(t *testing.T) {
 	seen := map[string]bool{}
 	for _, o := range outcomes {
 		if seen[o.operation] || o.body != "" || !strings.HasPrefix(o.operation, "get") && !strings.HasPrefix(o.operation, "list") && !strings.HasPrefix(o.operation, "search") {
-			continue // another site can have a browser send GET and HEAD, and nothing else (refuseCrossOrigin)
+			continue // another site can make a browser send only GET and HEAD (refuseCrossOrigin)
 		}
 		seen[o.operation] = true
 		path, query, _ := strings.Cut(o.target, "?")
@@ -26,7 +26,7 @@ func TestNoAnswerHoldsBothWhatIsSomebodysAndWhatARequestSays(t *testing.T) {
 			f := newFake(3)
 			hers := f.join("Ada")
 			signedInElsewhere(f)
-			f.add(1, app.Draft{Title: mark, Body: mark}) // what was searched for is there, on more than one page
+			f.add(1, app.Draft{Title: mark, Body: mark}) // the search has results, on more than one page
 			f.add(1, app.Draft{Title: mark, Body: mark})
 			s, _ := newServer(t, f, nil)
 			signedIn := httptest.NewRequest("GET", target, nil)
@@ -35,7 +35,7 @@ func TestNoAnswerHoldsBothWhatIsSomebodysAndWhatARequestSays(t *testing.T) {
 			response := ask(s, "GET", target, hers, with("User-Agent", "Firefox/"+mark), with("Referer", "http://evil.example/"+mark),
 				with("Origin", "http://evil.example/"+mark), with("Accept-Language", mark), with("X-Request-ID", mark+mark), with("Idempotency-Key", mark+mark))
 			text := body(t, response)
-			// Posts are everybody's, those with the mark as well.
+			// Posts are public, including those with the mark.
 			text = strings.ReplaceAll(text, `"title":"`+mark+`","body":"`+mark+`"`, "")
 			holds := strings.Contains(text, "ada@example.com") || strings.Contains(text, aSession)
 			repeats := strings.Contains(text, mark)
@@ -46,14 +46,14 @@ func TestNoAnswerHoldsBothWhatIsSomebodysAndWhatARequestSays(t *testing.T) {
 				repeating++
 			}
 			if holds && repeats {
-				t.Errorf("GET %s: it holds what is Ada's, and what was asked: %s", target, text)
+				t.Errorf("GET %s: it contains Ada's data and what was asked: %s", target, text)
 			}
 			if strings.Contains(text, token) {
-				t.Errorf("GET %s: it holds what signs her in: %s", target, text)
+				t.Errorf("GET %s: it contains a secret that signs her in: %s", target, text)
 			}
 		}
 	}
 	if personal < 2 || repeating < 2 {
-		t.Errorf("%d answers hold what is somebody's, %d repeat the request: the test looks at too little", personal, repeating)
+		t.Errorf("%d answers contain personal data, %d repeat the request: the test covers too little", personal, repeating)
 	}
 }

@@ -2,8 +2,8 @@ package api
 
 import "strings"
 
-// browserOf says in a few words of ours what kind of browser sent this User-Agent, so that its user recognises it. The
-// header itself is not shown, since anybody can send what they like.
+// browserOf describes, in a few fixed words, the kind of browser that sent this User-Agent, so that its user recognises
+// it. The header itself is not shown, since a client can put anything into it.
 func browserOf(userAgent string) string {
 	first := func(known []string) string {
 		for i := 0; i < len(known); i += 2 {
@@ -13,7 +13,7 @@ func browserOf(userAgent string) string {
 		}
 		return ""
 	}
-	// The first match counts, since many browsers also call themselves by the names of earlier ones.
+	// The first match counts, since many browsers also use the names of earlier ones.
 	program := first([]string{
 		"Edg", "Edge", "OPR/", "Opera", "SamsungBrowser/", "Samsung Internet", "Vivaldi/", "Vivaldi", "YaBrowser/", "Yandex Browser",
 		"FxiOS/", "Firefox", "Firefox/", "Firefox", "CriOS/", "Chrome", "Chromium/", "Chromium", "HeadlessChrome/", "Chrome", "Chrome/", "Chrome",

@@ -21,8 +21,8 @@ import (
 	"oneserver/app"
 )
 
-// check checks the address and the header of every request. A parameter that is unknown, repeated or not a plain number
-// in range is refused by name: if a misspelt "before" were ignored, it would show page one for ever.
+// check validates the address and the header of every request. A parameter that is unknown, repeated or not a plain
+// number in range is refused by name: if a misspelt "before" were ignored, it would show page one for ever.
 func (c *call) check() error {
 	request := c.gin.Request
 	var query []*huma.Param
@@ -76,7 +76,7 @@ func checkQuery(rawQuery string, known []*huma.Param) error {
 			}
 		}
 	}
-	slices.SortFunc(wrong, func(a, b app.FieldError) int { return cmp.Compare(a.Field, b.Field) }) // a map has no order
+	slices.SortFunc(wrong, func(a, b app.FieldError) int { return cmp.Compare(a.Field, b.Field) }) // maps are unordered
 	if err := refused(http.StatusBadRequest, wrong...); err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func readBody(r *http.Request) (map[string]jsontext.Value, error) {
 	return members(body)
 }
 
-// members takes apart a body that checkJSON has found well-formed.
+// members splits a body that checkJSON has found well-formed.
 func members(body []byte) (map[string]jsontext.Value, error) {
 	decoder := jsontext.NewDecoder(bytes.NewReader(body))
 	if decoder.PeekKind() != '{' {

@@ -35,7 +35,7 @@ func TestQueriesAreCheckedByName(t *testing.T) {
 		{"before=-3", "before"},
 		{"before=18446744073709551616", "before"},
 		{"before=1%00", "before"},
-		{"before=%D9%A3", "before"}, // a digit, but not one of ours
+		{"before=%D9%A3", "before"}, // a digit, but not in ASCII
 		{"limit=0&before=x", "before limit"},
 		{"befor=3&page=2", "befor page"},
 		{"LIMIT=5", "LIMIT"},
@@ -52,7 +52,7 @@ func TestQueriesAreCheckedByName(t *testing.T) {
 	}
 }
 
-// fieldsOf lists the fields of err, "?" if it names none.
+// fieldsOf lists the fields of err, or "?" if it names none.
 func fieldsOf(err error) string {
 	if err == nil {
 		return ""
@@ -85,7 +85,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 
 var one, hundred = 1.0, 100.0
 
-// pageParameters are those of a list, as the table has them.
+// pageParameters are the parameters of a list, as in the table of operations.
 var pageParameters = []*huma.Param{
 	{Name: "limit", In: "query", Schema: &huma.Schema{Type: "integer", Minimum: &one, Maximum: &hundred}},
 	{Name: "before", In: "query", Schema: &huma.Schema{Type: "integer", Minimum: &one}},

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// serve runs s on a port of its own. stop is what SIGTERM does; done receives Serve's result.
+// serve runs s on a free port. stop does what SIGTERM does; done receives Serve's result.
 func serve(t *testing.T, s *Server) (url string, stop func(), done <-chan error) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -56,12 +56,12 @@ func TestDrainFinishesWhatIsInFlight(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 
-	// Still answering, but asking everybody to turn away.
+	// It still answers, but asks all clients to go elsewhere.
 	response := get(t, client, url+"/readyz")
 	if response.StatusCode != 503 || !response.Close {
 		t.Errorf("/readyz while draining: got %d, close %t; want 503 and Connection: close", response.StatusCode, response.Close)
 	}
-	// Then not accepting any more, while the request is still running.
+	// Then it accepts no more connections, while the request is still running.
 	waitUntilRefused(t, url)
 	select {
 	case err := <-done:
@@ -83,7 +83,7 @@ func TestDrainFinishesWhatIsInFlight(t *testing.T) {
 	}
 }
 
-// The limit on reading a request ends with its body: from then on only requestLimit counts.
+// The limit on reading a request ends with its body; from then on, only requestLimit counts.
 func TestWorkMayTakeLongerThanReading(t *testing.T) {
 	t.Parallel()
 	f := newFake(0)

@@ -22,13 +22,13 @@ import (
 	"oneserver/app/timing"
 )
 
-// fake is every store in memory. Whatever it is asked, it first calls hit, if there is one, and fails with err if that
-// is not nil.
+// fake implements all the stores in memory. Each method first calls hit, if there is one, and fails with err if that is
+// not nil.
 type fake struct {
 	err error
 	hit func()
 
-	full bool // whether nobody can sign up for want of room
+	full bool // whether there is no room for new accounts
 
 	searching func() // called by a search, if there is one
 
@@ -40,10 +40,10 @@ type fake struct {
 	devices  map[app.Digest][]uint64 // users by token
 	done     map[app.Digest]done
 	taken    map[string]int // attempts by bucket
-	now      time.Duration  // since the first attempt; time stands still unless a test moves it on
+	now      time.Duration  // since the first attempt; time stands still unless a test advances it
 	arrivals map[string]time.Duration
-	worn     bool // whether everything has been tried too often
-	asked    int  // calls of whatever kind
+	worn     bool // whether every bucket is full
+	asked    int  // calls of any kind
 }
 
 type done struct {
@@ -53,7 +53,7 @@ type done struct {
 
 var written = time.Date(2026, 11, 23, 11, 0, 0, 5000, time.FixedZone("", 3600))
 
-// newFake returns a fake with n posts of the site's own.
+// newFake returns a fake with n posts by the site itself.
 func newFake(n int) *fake {
 	f := &fake{
 		sessions: map[app.Digest]uint64{}, browsers: map[app.Digest]string{}, devices: map[app.Digest][]uint64{},
@@ -321,7 +321,7 @@ func (f *fake) EndSession(_ context.Context, token app.Digest) error {
 	return err
 }
 
-// Take is the generic cell rate algorithm, as mysql's is.
+// Take implements the generic cell rate algorithm, as mysql's Take does.
 func (f *fake) Take(_ context.Context, buckets ...app.Bucket) (wait time.Duration, err error) {
 	err = f.begin()
 	defer f.mu.Unlock()
@@ -353,7 +353,7 @@ func (f *fake) Return(_ context.Context, buckets ...app.Bucket) error {
 	return err
 }
 
-// passwords are shared: the bound is on the whole process.
+// passwords is shared by all tests, since its limits apply to the whole process.
 var passwords = sync.OnceValue(func() *auth.Passwords {
 	p, err := auth.NewPasswords()
 	if err != nil {
@@ -364,7 +364,7 @@ var passwords = sync.OnceValue(func() *auth.Passwords {
 
 const proxy = "192.0.2.80"
 
-// newServer returns a Server over f and what it logs.
+// newServer returns a Server over f, and its log.
 func newServer(t testing.TB, f *fake, ready error) (*Server, *logLines) {
 	t.Helper()
 	lines := new(logLines)
@@ -394,7 +394,7 @@ func newServer(t testing.TB, f *fake, ready error) (*Server, *logLines) {
 	return s, lines
 }
 
-// nobody is an Observer who looks away.
+// nobody is an Observer that ignores everything.
 type nobody struct{}
 
 func (nobody) Begin()                                          {}
@@ -418,7 +418,7 @@ func (l *logLines) String() string {
 	return l.buf.String()
 }
 
-// change is something special about a request.
+// change modifies a request that a test is about to send.
 type change func(*http.Request)
 
 // ask sends one request through the whole handler, as if from the trusted proxy.
@@ -433,7 +433,7 @@ func ask(s *Server, method, target string, changes ...change) *http.Response {
 	return recorder.Result()
 }
 
-// sending gives the request a body of JSON.
+// sending gives the request a JSON body.
 func sending(body string) change {
 	return func(r *http.Request) {
 		r.Body = io.NopCloser(strings.NewReader(body))
@@ -469,7 +469,7 @@ var hashed = sync.OnceValue(func() string {
 	return hash
 })
 
-// join gives f a user with password, and returns what makes a request theirs.
+// join adds a user with password to f, and returns the change that makes a request theirs.
 func (f *fake) join(name string) (theirs change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -13,28 +13,28 @@ import (
 	"oneserver/app"
 )
 
-// An input is the body that an operation takes, by its name in the document.
+// An input is the body that an operation takes, with its name in the OpenAPI document.
 type input struct {
 	name   string
 	fields fields
 }
 
-// fields are the members of a body. All are texts, and none may be missing.
+// fields are the members of a body. All are strings, and all are required.
 type fields []field
 
-// A field is a text in a body. This is the only place that says what it may be, both for checking it and for the
-// document.
+// A field is a string in a body. This is the only place that defines what the string may be, both for checking it and
+// for the document.
 type field struct {
 	name        string
 	into        *string             // where it goes
 	least, most int                 // characters (Unicode code points), as received
-	tidy        func(string) string // puts it into its normal form; nil if it has only one
-	check       func(string) string // what is wrong with that, or nothing
+	tidy        func(string) string // normalises it; nil if it has only one form
+	check       func(string) string // returns what is wrong with the result, or nothing
 	doc         string
 	example     string
 }
 
-// read checks and keeps the members that were given.
+// read checks and stores the given members.
 func (f fields) read(given map[string]jsontext.Value) error {
 	var wrong []app.FieldError
 	for _, field := range f {
@@ -54,7 +54,7 @@ func (f fields) read(given map[string]jsontext.Value) error {
 	return refused(http.StatusUnprocessableEntity, wrong...)
 }
 
-// read keeps a value, or returns what is wrong with it.
+// read stores a value, or returns what is wrong with it.
 func (f field) read(value jsontext.Value) string {
 	if value.Kind() != '"' {
 		return "must be text"
@@ -69,7 +69,7 @@ func (f field) read(value jsontext.Value) string {
 		return empty
 	case n < f.least:
 		return fmt.Sprintf("must have at least %d characters", f.least)
-	case n > f.most: // before anything looks at the characters, however many there are
+	case n > f.most: // before the characters are examined, however many there are
 		return fmt.Sprintf(tooLong, f.most)
 	}
 	if f.tidy != nil {

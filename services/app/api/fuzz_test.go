@@ -9,9 +9,9 @@ import (
 	"oneserver/app"
 )
 
-// Whatever comes, the answer is never a fault of ours. The seeds run with every test.
+// Whatever a client sends, the answer is never an internal error. The seeds run with every test.
 
-// bodies are what every operation with a body is tried with first.
+// bodies are the first seeds for every operation with a body.
 var bodies = []string{
 	``, `{`, `{}`, `[]`, `null`, `"x"`, `1e999`, aDraft, anAccount, aPassword, credentials, newPassword,
 	`{"title":null,"body":7}`, `{"title":{"a":[1,{}]},"body":true}`, `{"Title":"a","BODY":"b"}`,

@@ -17,14 +17,14 @@ type health struct {
 	Status string `json:"status"`
 }
 
-// livez says that the process is running. A restart helps only if this does not answer.
+// livez reports that the process is running. A restart helps only if this does not answer.
 func (s *Server) livez(c *gin.Context) error {
 	c.Header("Cache-Control", "no-store")
 	return s.answer(c, http.StatusOK, "application/json", health{"alive"})
 }
 
-// readyz says whether requests should be sent here. It checks each time it is asked and keeps no state, so it is never
-// out of date.
+// readyz reports whether requests should be sent here. It checks each time it is asked and keeps no state, so it is
+// never out of date.
 func (s *Server) readyz(c *gin.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), readyLimit)
 	defer cancel()

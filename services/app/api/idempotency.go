@@ -13,13 +13,13 @@ import (
 
 const idempotencyKey = "Idempotency-Key"
 
-// Limits on a key, in characters. Shorter ones are not unique.
+// Limits on a key, in characters. Shorter keys might not be unique.
 const (
 	minKey = 16
 	maxKey = 128
 )
 
-// parseKey reads the values of the header.
+// parseKey reads the key from the values of the header.
 func parseKey(values []string) (string, error) {
 	wrong := func(detail string) (string, error) {
 		return "", refused(http.StatusBadRequest, app.FieldError{Field: idempotencyKey, Detail: detail})
@@ -46,7 +46,7 @@ func parseKey(values []string) (string, error) {
 	return key, nil
 }
 
-// unescape reads what is between the quotes of a string.
+// unescape decodes the text between the quotes of a string.
 func unescape(inner string) (text string, valid bool) {
 	var b strings.Builder
 	for i := 0; i < len(inner); i++ {
@@ -63,9 +63,9 @@ func unescape(inner string) (text string, valid bool) {
 	return b.String(), true
 }
 
-// once identifies a request. who owns the key, so that keys of different people never collide. No part of content may
-// be a secret that somebody could guess: its digest is quick to compute, and the key may be known. All the same, the
-// digest is keyed with the key, which is not kept.
+// once identifies a request. The key belongs to who, so that keys of different people never collide. No part of content
+// may be a secret that could be guessed, because its digest is quick to compute, and the key may be known. As a further
+// safeguard, the digest is keyed with the key, which is not stored.
 func (c *call) once(who string, content any) (app.Once, error) {
 	canonical, err := json.Marshal(content)
 	if err != nil {

@@ -22,7 +22,7 @@ const statusClientGone = 499
 // handler answers a request, or returns why it cannot.
 type handler func(*gin.Context) error
 
-// handle makes h a gin handler. It is the only place where an error becomes an answer.
+// handle turns h into a Gin handler. It is the only place where an error becomes an answer.
 func (s *Server) handle(h handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if err := h(c); err != nil {
@@ -52,7 +52,7 @@ func (s *Server) observe(c *gin.Context) {
 	c.Next()
 }
 
-// logAccess returns the status that it logged.
+// logAccess logs the request and returns the status that it logged.
 func (s *Server) logAccess(c *gin.Context, v *visit) int {
 	status, level := c.Writer.Status(), slog.LevelInfo
 	var cause string
@@ -67,7 +67,7 @@ func (s *Server) logAccess(c *gin.Context, v *visit) int {
 	}
 	if clientGone(c) && !c.Writer.Written() {
 		status = statusClientGone
-		if err := c.Errors.Last(); err == nil || errors.Is(err.Err, context.Canceled) { // and we had no fault of our own meanwhile
+		if err := c.Errors.Last(); err == nil || errors.Is(err.Err, context.Canceled) { // and nothing else went wrong meanwhile
 			level = slog.LevelInfo
 		}
 	}
@@ -91,10 +91,10 @@ func (s *Server) logAccess(c *gin.Context, v *visit) int {
 	return status
 }
 
-// maxShownPath limits a line of the log, so that a pipe takes it in one piece (4 kB).
+// maxShownPath keeps a log line short enough for a pipe to take it in one piece (4 kB).
 const maxShownPath = 1000
 
-// shownPath is the path in its encoded form, which is printable ASCII whatever was requested: the decoded form could
+// shownPath is the path in its encoded form, which is printable ASCII whatever was requested. The decoded form could
 // contain something that a terminal, or a program reading the log, would obey.
 func shownPath(r *http.Request) string {
 	path := r.URL.EscapedPath()
@@ -104,15 +104,15 @@ func shownPath(r *http.Request) string {
 	return path
 }
 
-// recoverPanic answers a panic as an internal error, or cuts the connection if the answer has begun, so that nobody
-// takes half an answer for a whole one. The stack trace is in the error, and so in the access log.
+// recoverPanic turns a panic into an internal error. If the answer has already begun, it cuts the connection, so that
+// no client takes half an answer for a whole one. The stack trace is part of the error, and so of the access log.
 func (s *Server) recoverPanic(c *gin.Context) {
 	defer func() {
 		p := recover()
 		if p == nil {
 			return
 		}
-		if p == http.ErrAbortHandler { // somebody cuts the connection on purpose
+		if p == http.ErrAbortHandler { // the handler cuts the connection on purpose
 			panic(p)
 		}
 		c.Abort()
@@ -126,7 +126,7 @@ func (s *Server) recoverPanic(c *gin.Context) {
 	c.Next()
 }
 
-// refuseCrossOrigin refuses requests that another site makes a visitor's browser send, with the visitor's cookie. The
+// refuseCrossOrigin refuses requests that another site makes a visitor's browser send with the visitor's cookie. The
 // page's origin is compared with the name and port that the visitor asked for, which Nginx passes on.
 func (s *Server) refuseCrossOrigin(c *gin.Context) {
 	if err := s.crossOrigin.Check(c.Request); err != nil {

@@ -24,7 +24,8 @@ import (
 
 const aKey = "0123456789abcdef"
 
-// outcomes is a request for each operation and status. Ada is signed in, with post 2; post 1 is the site's own.
+// outcomes has a request for each operation and status. Ada is signed in and has written post 2; post 1 is the site's
+// own.
 var outcomes = []struct {
 	operation string
 	status    int
@@ -165,16 +166,16 @@ func spent(f *fake) {
 
 func full(f *fake) { f.err = &app.Error{Code: app.Full, Message: "The site's disk is nearly full."} }
 
-// worn is a day on which everything has been tried too often.
+// worn makes every bucket full.
 func worn(f *fake) { f.worn = true }
 
-// aSession is a session of Ada's in another browser.
+// aSession is the id of a session that Ada has in another browser.
 const aSession = "01000000000000000000000000000000"
 
 func signedInElsewhere(f *fake) { f.sessions[app.Digest{1}] = 1 }
 
-// Every operation of the document is asked for every status that the document gives it, and each answer is held against
-// the document; so is each request that succeeds.
+// Every operation is made to return every status that the document lists for it. Each answer is checked against the
+// document, and so is each request that succeeds.
 func TestAnswersAreWhatTheOpenAPIDocumentSays(t *testing.T) {
 	t.Parallel()
 	s, _ := newServer(t, newFake(0), nil)
@@ -255,7 +256,7 @@ func TestAnswersAreWhatTheOpenAPIDocumentSays(t *testing.T) {
 	}
 }
 
-// checkRequest holds a request against the document, if it should be right.
+// checkRequest checks a request against the document, if it should be valid.
 func checkRequest(t *testing.T, router routers.Router, r *http.Request, body string, right bool) *openapi3filter.RequestValidationInput {
 	t.Helper()
 	route, parameters, err := router.FindRoute(r)

@@ -34,8 +34,8 @@ type call struct {
 // Context ends with the request.
 func (c *call) Context() context.Context { return c.gin.Request.Context() }
 
-// read stores the members of the body, normalised, where fields say. The answer to an invalid body says what is wrong
-// with each member.
+// read stores the members of the body, normalised, in the places that fields names. If the body is invalid, the error
+// says what is wrong with each member.
 func (c *call) read(fields fields) error {
 	given, err := readBody(c.gin.Request)
 	if err != nil {
@@ -61,7 +61,7 @@ func (c *call) page() app.Page {
 	return page
 }
 
-// add makes an operation's route and its entry in the document.
+// add registers an operation's route and adds its entry to the document.
 func (s *Server) add(op *operation, document *huma.OpenAPI, router *gin.Engine) {
 	op.describe(document.Components.Schemas)
 	document.AddOperation(&op.Operation)
@@ -83,7 +83,7 @@ func (s *Server) add(op *operation, document *huma.OpenAPI, router *gin.Engine) 
 	}))
 }
 
-// describe fills in what follows from what the operation takes and answers.
+// describe adds to the operation's entry everything that follows from its input and its output.
 func (op *operation) describe(schemas huma.Registry) {
 	success := &huma.Response{Description: http.StatusText(op.DefaultStatus)}
 	if op.answers != nil {
@@ -99,7 +99,7 @@ func (op *operation) describe(schemas huma.Registry) {
 		statuses = append(statuses, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
 	}
 	if op.Method != http.MethodGet {
-		statuses = append(statuses, http.StatusForbidden) // for another site
+		statuses = append(statuses, http.StatusForbidden) // for a request from another site
 	}
 	if op.Security != nil {
 		statuses = append(statuses, http.StatusUnauthorized)
@@ -121,7 +121,8 @@ func (op *operation) describe(schemas huma.Registry) {
 	op.Errors = nil
 }
 
-// number describes a parameter that is a whole number from 1; most and standard are 0 if there is none.
+// number describes a parameter that is a whole number from 1. most is its maximum and standard its default; 0 means
+// none.
 func number(in, name string, most, standard int, doc string) *huma.Param {
 	least := 1.0
 	schema := &huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: &least, Description: doc}
@@ -158,13 +159,13 @@ func required(p *huma.Param) *huma.Param {
 	return p
 }
 
-// What operations take besides a body.
+// The parameters that operations take.
 var (
 	limitOfPage = number("query", "limit", app.MaxPageSize, app.DefaultPageSize, "Posts on a page.")
 	beforePost  = number("query", "before", 0, 0, "Only posts with a smaller id: the next page.")
 	searched    = required(text("query", "q", 1, app.MaxSearch, "Words that all occur in a post."))
 	postID      = number("path", "id", 0, 0, "")
-	sessionOfID = text("path", "id", 0, 0, "From the list of sessions.")
+	sessionOfID = text("path", "id", 0, 0, "An id from the list of sessions.")
 	keyOfThis   = func() *huma.Param {
 		p := required(text("header", idempotencyKey, minKey, maxKey, fmt.Sprintf("Makes this request take effect once, however often it is sent: "+
 			"%d to %d printable ASCII characters, new for each new request. The quoted form of "+

@@ -79,7 +79,7 @@ func (s *Server) operations(router *gin.Engine) (encoded, error) {
 	add(operation{Operation: huma.Operation{
 		OperationID: "createAccount", Method: "POST", Path: "/api/v1/accounts", DefaultStatus: made,
 		Summary: "Sign up", Tags: []string{"Accounts"},
-		Description: "Nobody is signed in by it. 409 says that the address has an account already.",
+		Description: "This does not sign anybody in. 409 means that the address already has an account.",
 		Errors:      []int{conflict, tooMany, unavailable, full},
 		Parameters:  []*huma.Param{keyOfThis},
 	}, takes: &input{"CreateAccountInputBody", new(newAccount).fields()}, answers: created{}, handle: s.createAccount})
@@ -91,7 +91,7 @@ func (s *Server) operations(router *gin.Engine) (encoded, error) {
 	add(operation{Operation: huma.Operation{
 		OperationID: "changePassword", Method: "PUT", Path: "/api/v1/account/password", DefaultStatus: gone,
 		Summary: "Change one's password", Tags: []string{"Accounts"},
-		Description: "Ends every other session. This one goes on under a new cookie.",
+		Description: "Ends every other session. This one continues under a new cookie.",
 		Security:    session, Errors: []int{tooMany, unavailable},
 	}, takes: &input{"ChangePasswordInputBody", new(passwordChange).fields()}, handle: s.changePassword})
 	add(operation{Operation: huma.Operation{
@@ -108,7 +108,7 @@ func (s *Server) operations(router *gin.Engine) (encoded, error) {
 	add(operation{Operation: huma.Operation{
 		OperationID: "signIn", Method: "PUT", Path: "/api/v1/session", DefaultStatus: ok,
 		Summary: "Sign in", Tags: []string{"Sessions"},
-		Description: "Sets the session's cookie, a new one each time, and one by which this browser is known the next time: " +
+		Description: "Sets a new session cookie each time, and a cookie that identifies this browser at its next sign-in: " +
 			"it has its own count of attempts, which nobody else can use up.",
 		Errors: []int{unauthorized, tooMany, unavailable},
 	}, takes: &input{"SignInInputBody", new(signInForm).fields()}, answers: sessionState{}, handle: s.signIn})
@@ -146,12 +146,12 @@ func (s *Server) operations(router *gin.Engine) (encoded, error) {
 	return append(encodedDocument, '\n'), nil
 }
 
-const about = `Reads need nothing. Writes need a session: sign in, and send the cookie back. ` +
-	`What creates something takes an Idempotency-Key, with which it can be sent again without being done again. ` +
-	`What one account and the whole site may keep is bounded: 429 says when to go on, 507 that the disk is nearly full. ` +
-	`Every error is a problem detail (RFC 9457) that names the fields that are not right.`
+const about = `Reading posts needs no session. Writing does: sign in, and send the cookie back. ` +
+	`Requests that create something take an Idempotency-Key, so that repeating one does not create it twice. ` +
+	`Accounts and the whole site have quotas: 429 says when to try again, and 507 means that the disk is nearly full. ` +
+	`Every error is a problem detail (RFC 9457) that names the wrong fields.`
 
-// Schema describes the OpenAPI document only as far as that.
+// Schema describes the OpenAPI document only as an object.
 func (encoded) Schema(huma.Registry) *huma.Schema { return &huma.Schema{Type: huma.TypeObject} }
 
 func (s *Server) getDocument(*call) (any, error) { return s.document, nil }

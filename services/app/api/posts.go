@@ -24,12 +24,12 @@ type post struct {
 	Author    *author `json:"author" doc:"null for the posts that the site came with."`
 	Title     string  `json:"title"`
 	Body      string  `json:"body" doc:"Plain text, paragraphs separated by an empty line; in a list its first 500 characters."`
-	Excerpt   bool    `json:"excerpt" doc:"Whether the body goes on."`
+	Excerpt   bool    `json:"excerpt" doc:"Whether the body is cut short."`
 	CreatedAt string  `json:"created_at" format:"date-time"`
 	UpdatedAt string  `json:"updated_at" format:"date-time"`
 }
 
-// TransformSchema says that an author may be null, for which huma has no tag.
+// TransformSchema declares that an author may be null, for which huma has no tag.
 func (post) TransformSchema(_ huma.Registry, schema *huma.Schema) *huma.Schema {
 	ref := schema.Properties["author"]
 	schema.Properties["author"] = &huma.Schema{
@@ -42,7 +42,7 @@ func (post) TransformSchema(_ huma.Registry, schema *huma.Schema) *huma.Schema {
 func showPost(p app.Post) post {
 	shown := post{ID: p.ID, Title: p.Title, Body: p.Body, Excerpt: p.Cut, CreatedAt: p.CreatedAt.UTC().Format(timeFormat)}
 	shown.UpdatedAt = shown.CreatedAt
-	if !p.UpdatedAt.Equal(p.CreatedAt) { // formatting every time twice was a tenth of a page's cost
+	if !p.UpdatedAt.Equal(p.CreatedAt) { // formatting every timestamp twice was a tenth of a page's cost
 		shown.UpdatedAt = p.UpdatedAt.UTC().Format(timeFormat)
 	}
 	if p.AuthorID != 0 {
@@ -106,7 +106,7 @@ func (s *Server) getPost(c *call) (any, error) {
 	return showPost(found), nil
 }
 
-// draft is an app.Draft with member names that must not change: every release's digests are made with them.
+// draft is an app.Draft with member names that must not change: the digests of every release are made with them.
 type draft struct {
 	Title string `json:"title"`
 	Body  string `json:"body"`

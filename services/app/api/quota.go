@@ -29,19 +29,19 @@ func networkOf(c *call) string {
 }
 
 // networkSearches is how many searches from one network may run or wait at a time, including those of accounts. That is
-// enough for a school behind one address; and somebody with many accounts keeps another visitor waiting for one search,
-// not for all of them.
+// enough for a school behind one address, and one person with many accounts can delay another visitor by only one
+// search, not by one for each account.
 const networkSearches = 3
 
-// searches counts the searches that run or wait, by who asked. Only a few run at a time (mysql.DB), and the others wait
-// their turn: since each visitor has one, nobody waits for more than one of any other visitor's.
+// searches counts the running and waiting searches of each visitor. Only a few run at a time (mysql.DB); the others
+// wait their turn. Since each visitor has at most one, nobody waits for more than one search of any other visitor.
 type searches struct {
 	mu sync.Mutex
 	of map[string]int
 }
 
-// oneSearch lets a visitor search, or says that another search of theirs is still running. A visitor is an account, or
-// else a network; visitors whose addresses are hidden cannot be told apart. done ends the search.
+// oneSearch admits a search, or returns an error if another one of the same visitor is still running. A visitor is an
+// account, or else a network; visitors whose addresses are hidden cannot be told apart. done ends the search.
 func (s *Server) oneSearch(c *call) (done func(), err error) {
 	limits := map[string]int{}
 	network := networkOf(c)
@@ -65,7 +65,7 @@ func (s *Server) oneSearch(c *call) (done func(), err error) {
 	return func() { s.searches.end(limits) }, nil
 }
 
-// begin counts a search for everyone in limits, unless one of them has reached theirs.
+// begin counts a search towards every limit, unless one of them has been reached.
 func (s *searches) begin(limits map[string]int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 
 func from(client string) change { return set("X-Forwarded-For", client) }
 
-// A search of each of these is running. What becomes of one more?
+// Each of these visitors has a search running. What happens to one more search?
 func TestASearchWaitsForNoMoreThanOneOfEachVisitor(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -63,7 +63,7 @@ func TestASearchWaitsForNoMoreThanOneOfEachVisitor(t *testing.T) {
 			for range test.running {
 				<-begun
 			}
-			go func() { // lets the next one through, if it gets so far
+			go func() { // lets the next one through, if it gets that far
 				<-begun
 				close(end)
 			}()

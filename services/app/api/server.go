@@ -1,8 +1,8 @@
-// Package api shows the domain over HTTP: it decodes and checks requests, calls the domain, and writes JSON, or a
-// problem detail if it cannot. Nginx stands in front and is the only peer that is believed.
+// Package api serves the domain over HTTP: it decodes and checks requests, calls the domain, and writes JSON, or a
+// problem detail if a request fails. Nginx stands in front and is the only peer that is trusted.
 //
-// One table of operations (operations.go) is the source of the routes, of what is checked before a handler runs, and of
-// the OpenAPI document.
+// The table of operations (operations.go) defines the routes, the checks that precede each handler, and the OpenAPI
+// document.
 package api
 
 import (
@@ -29,17 +29,17 @@ import (
 const (
 	requestLimit   = 12 * time.Second // for the work; longer than the store waits for its database (10 s)
 	bodyLimit      = 128 << 10        // bytes; nginx.conf has the same
-	headerLimit    = 64 << 10         // bytes; Nginx lets 2 x 8 KB pass and adds a few of its own
+	headerLimit    = 64 << 10         // bytes; Nginx lets 2 x 8 KB pass and adds a few fields
 	readHeaderTime = 5 * time.Second
 	readTime       = 15 * time.Second
-	writeTime      = 45 * time.Second // from the end of the headers: reading the body, the work, and a slow reader
+	writeTime      = 45 * time.Second // from the end of the header: for reading the body, the work, and a slow reader
 	idleTime       = 90 * time.Second // longer than Nginx keeps an idle connection (60 s), so that Nginx closes first
 )
 
 // Limits on the drain. Together they stay below 14 s; compose.yaml allows more, so that the pool can close too.
 const (
 	noticeTime = 500 * time.Millisecond // not ready, but still answering, so that Nginx can turn to other replicas
-	drainTime  = 13 * time.Second       // for what is in flight; longer than requestLimit
+	drainTime  = 13 * time.Second       // for the requests in flight; longer than requestLimit
 )
 
 // Config is what a Server needs.
@@ -53,7 +53,7 @@ type Config struct {
 	// Ready reports why requests cannot be served, or nil if they can.
 	Ready func(context.Context) error
 
-	// Journey says what the site's name server answers and how each part of the site is doing. webVersion is the
+	// Journey returns what the site's name server answers and how each part of the site is doing. webVersion is the
 	// version that the trusted proxy reports, empty if it reports none.
 	Journey func(ctx context.Context, webVersion string) journey.Journey
 
@@ -64,11 +64,11 @@ type Config struct {
 	Quotas app.Quotas
 
 	// TrustedProxy is the only peer whose X-Forwarded-For, X-Forwarded-Proto, X-Request-ID and X-Web-Version are
-	// believed. The zero Addr trusts nobody.
+	// trusted. With the zero Addr, no peer is.
 	TrustedProxy netip.Addr
 
-	// OwnNetwork is the stack's own. An address in it is not a visitor's own: if the engine or a proxy on the host
-	// hides visitors' addresses, all of them come from the network's gateway.
+	// OwnNetwork is the stack's network. An address in it does not identify a visitor: if the engine or a proxy on the
+	// host hides visitors' addresses, all of them appear to come from the network's gateway.
 	OwnNetwork netip.Prefix
 
 	// Domain is the site's domain, which may be neither a password nor a user's name.
@@ -88,7 +88,7 @@ type Observer interface {
 type Server struct {
 	Config
 	crossOrigin *http.CrossOriginProtection
-	replica     string // as Server-Timing has it
+	replica     string // as it appears in Server-Timing
 	document    encoded
 
 	searches searches
@@ -97,12 +97,12 @@ type Server struct {
 	draining atomic.Bool
 
 	readiness     sync.Mutex // guards lastReadiness
-	lastReadiness string     // what /readyz said last, so that only changes are logged
+	lastReadiness string     // the last answer of /readyz, so that only changes are logged
 }
 
 func init() { gin.SetMode(gin.ReleaseMode) } // no debug output of routes on stdout
 
-// New returns a Server that waits for Serve.
+// New returns a Server that is ready for Serve.
 func New(c Config) (*Server, error) {
 	s := &Server{Config: c, crossOrigin: http.NewCrossOriginProtection(), replica: fmt.Sprintf(";desc=%q", c.Replica)}
 	router, err := s.router()
@@ -124,8 +124,8 @@ func New(c Config) (*Server, error) {
 func (s *Server) router() (http.Handler, error) {
 	r := gin.New()
 	r.HandleMethodNotAllowed = true
-	r.RedirectTrailingSlash = false                  // each path has one spelling; the other is not found
-	if err := r.SetTrustedProxies(nil); err != nil { // visit.go says who is believed
+	r.RedirectTrailingSlash = false                  // each path has only one spelling
+	if err := r.SetTrustedProxies(nil); err != nil { // visit.go decides whom to trust
 		return nil, fmt.Errorf("trusted proxies: %w", err)
 	}
 	r.Use(s.observe, s.recoverPanic, s.refuseCrossOrigin)
@@ -143,9 +143,9 @@ func (s *Server) router() (http.Handler, error) {
 	return r, nil
 }
 
-// Serve answers on l until ctx ends and then drains: /readyz turns to 503 and every answer asks for its connection to
-// be closed; then no more requests are accepted, and Serve returns once those in flight have been answered. It returns
-// an error if l fails or if a request had to be cut off.
+// Serve answers on l until ctx ends, and then drains. First, /readyz turns to 503, and every answer asks for its
+// connection to be closed. Then no more requests are accepted, and Serve returns once those in flight have been
+// answered. It returns an error if l fails or if a request had to be cut off.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	failed := make(chan error, 1)
 	go func() { failed <- s.http.Serve(l) }()

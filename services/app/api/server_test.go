@@ -162,7 +162,7 @@ func TestOnlyTheTrustedProxyIsBelieved(t *testing.T) {
 	}
 }
 
-// Half an answer must not look like a whole one, and the access log must still have its line.
+// Half an answer must not look like a whole one, and the access log must still get its line.
 func TestAPanicInTheMiddleOfAnAnswerCutsTheConnection(t *testing.T) {
 	t.Parallel()
 	s, lines := newServer(t, newFake(0), nil)

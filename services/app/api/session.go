@@ -9,7 +9,8 @@ import (
 	"oneserver/app/auth"
 )
 
-// name is the name of a cookie. Under HTTPS the browser itself stops everybody else from setting it.
+// name returns the name of a cookie. Under HTTPS it has a prefix that makes the browser itself stop everybody else from
+// setting the cookie.
 func (v *visit) name(cookie string) string {
 	if v.https {
 		return "__Host-" + cookie
@@ -26,8 +27,8 @@ func (c *call) setCookie(name, value string, life time.Duration) {
 
 func (c *call) clearCookie(name string) { c.setCookie(name, "", -time.Second) }
 
-// newSignIn makes new tokens for a browser, to replace those that it has. give sets the cookies, once the tokens are
-// stored.
+// newSignIn makes new tokens for a browser, to replace those that it has. give sets the cookies; call it once the
+// tokens are stored.
 func (c *call) newSignIn() (in app.SignIn, give func()) {
 	session, device := auth.NewToken(), auth.NewToken()
 	in = app.SignIn{OldToken: c.token, OldDevice: c.device, Browser: browserOf(c.gin.Request.UserAgent())}
@@ -75,7 +76,7 @@ func showUser(u app.User) *user {
 
 type sessionState struct {
 	SignedIn bool  `json:"signed_in"`
-	User     *user `json:"user,omitempty" doc:"Who is signed in; absent for a stranger."`
+	User     *user `json:"user,omitempty" doc:"Who is signed in; absent if nobody is."`
 }
 
 func (s *Server) getSession(c *call) (any, error) {
@@ -99,7 +100,8 @@ func (k *signInForm) fields() fields {
 }
 
 // signIn gives the same answer, after the same work, to a wrong password and to an address without an account. (A
-// browser that has signed in to an account before is treated differently, but already knows that there is one.)
+// browser that has signed in to an account before is treated differently, but it already knows that the account
+// exists.)
 func (s *Server) signIn(c *call) (any, error) {
 	ctx := c.Context()
 	var given signInForm
@@ -162,19 +164,19 @@ func (s *Server) signOut(c *call) (any, error) {
 }
 
 type openSession struct {
-	ID        string `json:"id" doc:"Names the session, and signs nobody in."`
-	Browser   string `json:"browser" doc:"What kind of browser it is; empty where that is not known."`
+	ID        string `json:"id" doc:"Identifies the session, but cannot be used to sign in."`
+	Browser   string `json:"browser" doc:"The kind of browser; empty if unknown."`
 	CreatedAt string `json:"created_at" format:"date-time" doc:"When it signed in."`
-	UsedAt    string `json:"used_at" format:"date-time" doc:"Its last request, to a few minutes."`
-	Current   bool   `json:"current" doc:"Whether it is the one that asks."`
+	UsedAt    string `json:"used_at" format:"date-time" doc:"When it was last used, accurate to a few minutes."`
+	Current   bool   `json:"current" doc:"Whether it is the session of this request."`
 }
 
 type openSessions struct {
 	Sessions []openSession `json:"sessions" nullable:"false"`
 }
 
-// sessionID names a session in a list. It is part of the digest of the session's token, from which nobody can find the
-// token.
+// sessionID identifies a session in a list. It is part of the digest of the session's token, from which the token
+// cannot be found.
 func sessionID(s app.Session) string { return hex.EncodeToString(s.TokenHash[:16]) }
 
 func (s *Server) listSessions(c *call) (any, error) {

@@ -14,7 +14,7 @@ import (
 	"oneserver/app/auth"
 )
 
-// cookieOf returns the session's cookie that an answer sets, nil if it sets none.
+// cookieOf returns the session cookie that an answer sets, or nil if it sets none.
 func cookieOf(response *http.Response) *http.Cookie {
 	for _, c := range response.Cookies() {
 		if c.Name == "session" || c.Name == "__Host-session" {
@@ -114,14 +114,14 @@ func TestASignInDoesNotTellWhoHasAnAccount(t *testing.T) {
 	same := func(what string, known, unknown *http.Response) {
 		t.Helper()
 		if known.StatusCode != unknown.StatusCode {
-			t.Errorf("%s: %d for who has an account, %d for who has none", what, known.StatusCode, unknown.StatusCode)
+			t.Errorf("%s: %d for somebody with an account, %d for somebody without", what, known.StatusCode, unknown.StatusCode)
 		}
 		hide := func(r *http.Response) string {
 			text := body(t, r)
 			return strings.ReplaceAll(text, r.Header.Get("X-Request-ID"), "")
 		}
 		if a, b := hide(known), hide(unknown); a != b {
-			t.Errorf("%s: %s for who has an account, %s for who has none", what, a, b)
+			t.Errorf("%s: %s for somebody with an account, %s for somebody without", what, a, b)
 		}
 		for _, name := range []string{"X-Request-Id", "Server-Timing"} {
 			known.Header.Del(name)
@@ -152,7 +152,7 @@ func TestASignInDoesNotTellWhoHasAnAccount(t *testing.T) {
 	if unknown < known/4 { // a hash takes tens of milliseconds, everything else together less than one
 		t.Errorf("a sign-in takes %s where there is an account and %s where there is none", known, unknown)
 	}
-	for i := range 5 { // as many as there may be; then both are throttled
+	for i := range 5 { // up to the limit; then both are throttled
 		a, _ := signIn("ada@example.com")
 		b, _ := signIn("bob@example.com")
 		same("a throttled sign-in", a, b)
@@ -170,7 +170,7 @@ func TestASignUpSaysThatAnAddressIsTaken(t *testing.T) {
 	f := newFake(0)
 	f.join("Ada")
 	s, _ := newServer(t, f, nil)
-	for range 2 { // with the same key: nothing was done under it
+	for range 2 { // with the same key, which the refusal did not use up
 		r := ask(s, "POST", "/api/v1/accounts", keyed(aKey), sending(`{"email":"ADA@example.com","name":"X","password":"something else"}`))
 		if text := body(t, r); r.StatusCode != 409 || !strings.Contains(text, `"errors":[{"field":"email","detail":"has an account already"}]`) {
 			t.Errorf("got %d %s", r.StatusCode, text)
@@ -181,7 +181,7 @@ func TestASignUpSaysThatAnAddressIsTaken(t *testing.T) {
 	}
 }
 
-// cameFrom is where a request comes from, as the proxy tells.
+// cameFrom sets the address that a request comes from, according to the proxy.
 func cameFrom(address string) change { return set("X-Forwarded-For", address) }
 
 // browser signs in and out and keeps its cookies, as a browser does.
@@ -214,17 +214,18 @@ func (b *browser) signIn(email, password string) int {
 	return b.ask("PUT", "/api/v1/session", sending(`{"email":"`+email+`","password":"`+password+`"}`)).StatusCode
 }
 
-// A stranger guesses at an account five times a second. Its owner, who signs in every five seconds, is let in each time:
-// from a network where nobody guesses, and in a browser known from before wherever it is, even in the stranger's network,
-// where addresses are hidden, and when strangers in many networks have filled the account's own bucket.
+// A stranger guesses at an account's password five times a second, while the owner signs in every five seconds. The
+// owner must get in each time: from a network where nobody guesses, and with a known browser from anywhere, even from
+// the stranger's network, with hidden addresses, or after strangers in many networks have filled the account's overall
+// bucket.
 func TestNobodyLocksAnotherOut(t *testing.T) {
 	t.Parallel()
 	const email, hidden = "ada@example.com", "192.0.2.1"
 	for _, test := range []struct {
 		name      string
-		strangers []string // where the guesses come from in turn
+		strangers []string // where the guesses come from, in turn
 		owner     string
-		known     bool // whether the owner's browser is
+		known     bool // whether the owner's browser is known
 		in        bool
 	}{
 		{"from a network of one's own", []string{"203.0.113.9"}, "198.51.100.7", false, true},
@@ -302,10 +303,10 @@ func TestAKnownBrowserIsKnownForItsAccountsOnlyAndUntilThePasswordChanges(t *tes
 		return f.taken["sign-in account "+email] == before
 	}
 	if !known(here, "ada@example.com") || !known(here, "ADA@example.com") {
-		t.Error("who has signed in is not known")
+		t.Error("a browser that has signed in is not known")
 	}
 	if known(here, "bob@example.com") || known(here, "nobody@example.com") {
-		t.Error("who signed in as Ada is known as somebody else")
+		t.Error("a browser that signed in as Ada is known as somebody else's")
 	}
 	first := maps.Clone(here.cookies)
 	if here.signIn("bob@example.com", password) != 200 || first["device"] == here.cookies["device"] {
@@ -320,7 +321,7 @@ func TestAKnownBrowserIsKnownForItsAccountsOnlyAndUntilThePasswordChanges(t *tes
 			t.Error("the old token still is known")
 		}
 	}
-	for i := range 8 { // a browser that was stolen has few guesses of its own
+	for i := range 8 { // a stolen browser gets few guesses
 		want := 401
 		if i >= 5 {
 			want = 429
@@ -385,7 +386,7 @@ func TestAttemptsAreCountedByAccountAndByNetwork(t *testing.T) {
 	if got := signIn("ada@example.com", password, "203.0.113.9"); got != 429 {
 		t.Errorf("the sixth attempt on an account from a network is %d: want 429, though the password is right", got)
 	}
-	for range 10 { // a right password is no guess
+	for range 10 { // a right password does not count as a guess
 		if got := signIn("ada@example.com", password, "198.51.100.7"); got != 200 {
 			t.Errorf("an attempt from elsewhere is %d", got)
 		}
@@ -394,7 +395,7 @@ func TestAttemptsAreCountedByAccountAndByNetwork(t *testing.T) {
 		t.Errorf("another account is %d", got)
 	}
 	if got := ask(s, "PUT", "/api/v1/account/password", hers, sending(newPassword)); got.StatusCode != 204 {
-		t.Errorf("who is signed in is kept from changing the password by another's attempts: %d", got.StatusCode)
+		t.Errorf("somebody who is signed in cannot change the password because of another's attempts: %d", got.StatusCode)
 	}
 
 	signIn("bob@example.com", "wrong", "2001:db8:1:2:3:4:5:6")
@@ -408,12 +409,12 @@ func TestAttemptsAreCountedByAccountAndByNetwork(t *testing.T) {
 	}
 }
 
-// Where all visitors have one address, the limit of each address would be one for all of them.
+// Where all visitors have the same address, a limit for each address would apply to all of them together.
 func TestWhereAddressesAreHiddenThereIsNoLimitForEachAddress(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]bool{
 		"192.0.2.1": true, "127.0.0.1": true, "::1": true, "::ffff:192.0.2.1": true, // the gateway, the health check
-		"203.0.113.9": false, "10.0.0.7": false, "2001:db8::1": false, // a neighbour in a private network has an address
+		"203.0.113.9": false, "10.0.0.7": false, "2001:db8::1": false, // a neighbour in a private network has a separate address
 	} {
 		f := newFake(0)
 		f.join("Ada")
@@ -435,7 +436,7 @@ func TestWhereAddressesAreHiddenThereIsNoLimitForEachAddress(t *testing.T) {
 	}
 }
 
-// A thief with one session must not keep the owner from the change of password that would end it.
+// A thief with one session must not be able to stop the owner from changing the password, which would end that session.
 func TestConfirmationsAreCountedByBrowser(t *testing.T) {
 	t.Parallel()
 	f := newFake(0)
@@ -462,7 +463,8 @@ func TestConfirmationsAreCountedByBrowser(t *testing.T) {
 	}
 }
 
-// Each sign-in makes a browser's next token, and each new password a session's: neither begins a count anew for ever.
+// Each sign-in gives a browser a new token, and each new password gives it a new session. Neither may be a way to
+// restart the count again and again.
 func TestWhatAnAccountMakesTheSiteHashIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, work := range map[string]func(b *browser, old, new string) int{
@@ -681,8 +683,9 @@ func TestTheSameKeyIsTheSameRequest(t *testing.T) {
 	}
 }
 
-// A digest of a password that is quick to make would undo the slow one: for who reads the database, and, where the key
-// is known or can be guessed, for who sends the request again with another password and looks whether it is the same.
+// A digest of a password that is quick to compute would defeat the slow one. Anyone who reads the database could try
+// passwords against it; and if the key is known or can be guessed, so could anyone who repeats the request with other
+// passwords and compares the answers.
 func TestWhatIsKeptOfARequestHelpsNobodyGuessAPassword(t *testing.T) {
 	t.Parallel()
 	kept := func(key, email, password string) (app.Digest, app.Digest) {
@@ -710,7 +713,7 @@ func TestWhatIsKeptOfARequestHelpsNobodyGuessAPassword(t *testing.T) {
 
 	f := newFake(0)
 	s, _ := newServer(t, f, nil)
-	for _, p := range []string{password, "something else"} { // the answer tells no more
+	for _, p := range []string{password, "something else"} { // the answer reveals no more
 		if r := ask(s, "POST", "/api/v1/accounts", keyed(aKey), sending(`{"email":"new@example.com","name":"New","password":"`+p+`"}`)); r.StatusCode != 201 {
 			t.Errorf("got %d %s", r.StatusCode, body(t, r))
 		}

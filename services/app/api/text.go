@@ -16,7 +16,7 @@ import (
 	"oneserver/app"
 )
 
-// What is wrong with a text.
+// The faults that a text can have.
 const (
 	empty     = "must not be empty"
 	notOne    = "must be one line without control characters"
@@ -27,14 +27,14 @@ const (
 	stacked   = "must not have more than 8 marks or hidden characters in a row"
 	mixed     = "must not mix letters of several alphabets in one word"
 	tooLong   = "may have at most %d characters"
-	mostMarks = 8 // as Tibetan needs; Hebrew with its accents has five
+	mostMarks = 8 // as many as Tibetan needs; Hebrew with its accents has five
 )
 
 // Invisible characters, besides spaces and controls. Unicode has a property for characters that a program should not
-// display if it does not know them (DerivedCoreProperties.txt says how it is derived from these); it includes the Hangul
-// fillers, joiners, variation selectors, tags and direction marks. The ones named here are invisible although their
-// category says otherwise: the braille cell without dots, the placeholder for a missing object, the note without a head,
-// and the blanks between hieroglyphs.
+// display if it does not support them; ignorable lists what that property is derived from (DerivedCoreProperties.txt).
+// It includes the Hangul fillers, joiners, variation selectors, tags and direction marks. Those in blank are invisible
+// although their category says otherwise: the braille cell without dots, the placeholder for a missing object, the note
+// without a head, and the blanks between hieroglyphs.
 var (
 	ignorable = []*unicode.RangeTable{unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, unicode.Cf}
 	prefixes  = unicode.Prepended_Concatenation_Mark // of category Cf, but visible
@@ -73,9 +73,10 @@ func checkLine(text string) string {
 // checkTitle is checkLine for the title of a post.
 func checkTitle(text string) string { return cmp.Or(checkLine(text), checkLength(text, app.MaxTitle)) }
 
-// checkBody is checkLine for a text of several lines. To a browser each line is a paragraph, in which every change of
-// direction must be ended again; no language needs characters that override the direction of letters. The length is checked
-// first, since looking at every character of a text that is too long would cost milliseconds.
+// checkBody is checkLine for a text of several lines. To a browser each line is a paragraph, so every change of
+// direction must end within its line. Characters that override the direction of letters are refused, since no language
+// needs them. The length is checked first, since looking at every character of a text that is too long would cost
+// milliseconds.
 func checkBody(text string) string {
 	if wrong := checkLength(text, app.MaxBody); wrong != "" {
 		return wrong
@@ -91,8 +92,8 @@ func checkBody(text string) string {
 	return checkCharacters([]rune(text))
 }
 
-// checkName is checkLine for a name, which must be what it looks like: it contains nothing invisible, and no word mixes
-// in letters that look like those of another alphabet.
+// checkName is checkLine for a name. A name must be what it looks like: it may contain nothing invisible, and no word
+// may mix in letters that look like those of another alphabet.
 func checkName(text string) string {
 	if wrong := checkLine(text); wrong != "" {
 		return wrong
@@ -117,7 +118,7 @@ func checkName(text string) string {
 	return checkLength(text, app.MaxName)
 }
 
-// checkLength is for normalised text, which can be longer than what was sent.
+// checkLength checks normalised text, which can be longer than the text that was sent.
 func checkLength(text string, most int) string {
 	if utf8.RuneCountInString(text) > most {
 		return fmt.Sprintf(tooLong, most)
@@ -125,8 +126,8 @@ func checkLength(text string, most int) string {
 	return ""
 }
 
-// checkCharacters checks what every text must fulfil. Selectors and tags that serve no purpose would be a text that
-// programs read but nobody sees.
+// checkCharacters checks the rules for every text. It refuses selectors and tags that serve no purpose, because they
+// could hide a text that programs read but people do not see.
 func checkCharacters(text []rune) string {
 	marks := 0
 	for i, r := range text {
@@ -149,8 +150,8 @@ func checkCharacters(text []rune) string {
 	return ""
 }
 
-// isBidi: the controls of Unicode Standard Annex #9 that last until something ends them. Direction marks are not among
-// them, because they only count as one letter.
+// isBidi reports whether r is one of the controls of Unicode Standard Annex #9 that last until something ends them.
+// Direction marks are not among them, because each acts only as a single letter.
 func isBidi(r rune) bool { return '\u202a' <= r && r <= '\u202e' || '\u2066' <= r && r <= '\u2069' }
 
 // balanced reports whether a line ends all embeddings and isolates that it begins, and has no overrides.
@@ -183,14 +184,15 @@ const (
 
 func isTag(r rune) bool { return '\U000e0000' <= r && r <= endTag }
 
-// isSymbol: what emoji are made of. Emoji newer than Go's tables are in the same blocks as the others.
+// isSymbol reports whether r is a character of the kind that emoji are made of. Emoji newer than Go's tables are in the
+// same blocks as the others.
 func isSymbol(r rune) bool {
 	return unicode.In(r, unicode.So, unicode.Sm) || '\U0001f000' <= r && r <= '\U0001faff'
 }
 
 // hasUse reports whether the ignorable character at text[i] serves its purpose. (PRECIS, RFC 8264, has such rules for
-// joiners only, and refuses joined emoji: golang.org/x/text/secure/precis would refuse a technologist, a red heart and
-// Scotland.)
+// joiners only, and refuses joined emoji: golang.org/x/text/secure/precis would refuse the technologist, the red heart
+// and Scotland's flag.)
 func hasUse(text []rune, i int) bool {
 	before := func(n int) rune {
 		if i < n {
@@ -250,7 +252,7 @@ var joining = []*unicode.RangeTable{
 	unicode.Javanese, unicode.Grantha, unicode.Meetei_Mayek, unicode.Ol_Chiki, unicode.Chakma, unicode.Newa, unicode.Brahmi,
 }
 
-// isSites reports whether readers would think that name is the site's own.
+// isSites reports whether readers would take name for the site's own.
 func isSites(name, domain string) bool {
 	bare := func(text string) string { return letters(strings.ToLower(norm.NFKC.String(text))) }
 	return slices.Contains([]string{"thesite", bare(domain), bare("www." + domain)}, bare(name))
@@ -266,7 +268,7 @@ func letters(text string) string {
 	}, text)
 }
 
-// checkSecret is for a password: anything that can be typed.
+// checkSecret checks a password, which may contain anything that can be typed.
 func checkSecret(text string) string {
 	if strings.ContainsFunc(text, unicode.IsControl) {
 		return "must have no control characters"
@@ -274,12 +276,12 @@ func checkSecret(text string) string {
 	return ""
 }
 
-// domain matches a name in the public DNS: it has a dot, since an address without one works only inside somebody's
-// network.
+// domain matches a name in the public DNS. It must have a dot, since an address without one works only inside
+// somebody's network.
 var domain = regexp.MustCompile(`^([0-9A-Za-z]([0-9A-Za-z-]{0,61}[0-9A-Za-z])?\.)+[A-Za-z]([0-9A-Za-z-]{0,61}[0-9A-Za-z])$`)
 
 // checkEmail returns what is wrong with an e-mail address, or nothing. It is strict, because people sign in with the
-// address: nothing but the address, in ASCII, unquoted, so that apart from case it has only one spelling.
+// address: it accepts only the bare address, in ASCII and unquoted, which has only one spelling apart from case.
 func checkEmail(text string) string {
 	const wrong = "must be an e-mail address, such as ada@example.com"
 	for _, c := range []byte(text) {

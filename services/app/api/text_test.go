@@ -225,7 +225,7 @@ func TestTextsHaveOneSpelling(t *testing.T) {
 			t.Errorf("%+q becomes %+q, want %+q", given, got, want)
 		}
 	}
-	// One character can become three, which the columns of the tables have no room for.
+	// Normalising can turn one character into three, for which the columns of the tables have no room.
 	long := strings.Repeat("\ufb2c", 200)
 	if given := tidy(long); utf8.RuneCountInString(given) <= 200 || !strings.Contains(checkTitle(given), "at most 200") || !strings.Contains(checkName(given), "at most 50") {
 		t.Errorf("a title of %d characters %q", utf8.RuneCountInString(given), checkTitle(given))

@@ -9,17 +9,18 @@ import (
 	"oneserver/app"
 )
 
-// limits are the buckets that count a sign-in. A stranger's guesses must stay few, and must not lock the owner out of
-// the account, wherever the stranger is. So for each account, every network has its own bucket. A browser that has
-// signed in to the account before has one that nobody else can fill, and is not counted in those that strangers share:
-// they may be in the same network, or in so many that the account's wide bucket is full.
+// limits are the buckets that count a sign-in. A stranger, wherever they are, must get only a few guesses, and must not
+// lock the owner out of the account. So for each account, every network has a separate bucket. A browser that has
+// signed in to the account before has a bucket that nobody else can fill. It is not counted in the buckets that
+// strangers share, because strangers may be in the same network, or in so many networks that the account's overall
+// bucket is full.
 type limits struct {
-	account []app.Bucket // a correct password takes its attempt back from these, since it was not a guess
+	account []app.Bucket // an attempt with the correct password is taken back from these, since it was not a guess
 	others  []app.Bucket
 }
 
-// ownWork limits how much hashing an account can make the site do, whether the password is right or not. Each attempt in
-// it also counts in a browser's or a session's bucket, and no single one of those can fill it.
+// ownWork limits how much hashing an account can make the site do, whether the passwords are right or not. Each attempt
+// also counts in the bucket of a browser or a session, and no single one of those can fill this bucket.
 func ownWork(what string, user uint64) app.Bucket {
 	return app.Bucket{Name: fmt.Sprintf("%s account %d", what, user), Burst: 60, Interval: 10 * time.Second}
 }
@@ -38,15 +39,15 @@ func (s *Server) signInLimits(c *call, email string, knownBy uint64) limits {
 	return limits{
 		account: []app.Bucket{
 			{Name: "sign-in account " + account + " network " + c.network(), Burst: 5, Interval: time.Minute},
-			{Name: "sign-in account " + account, Burst: 60, Interval: 15 * time.Second}, // four networks at work fill it
+			{Name: "sign-in account " + account, Burst: 60, Interval: 15 * time.Second}, // four guessing networks fill it
 		},
 		others: perVisitor("sign-in", c),
 	}
 }
 
-// perSession limits guesses at the password by somebody who is signed in because they found the browser open. They cannot
-// fill it for another browser of the same account, from which the owner may want to stop them. A new password comes with a
-// new session, hence ownWork.
+// perSession limits password guesses by someone who is signed in because they found the browser open. They cannot fill
+// the bucket of another browser of the same account, from which the owner may want to stop them. Each new password
+// brings a new session, hence ownWork.
 func perSession(what string, session app.Session) []app.Bucket {
 	return []app.Bucket{
 		{Name: what + " session " + hex.EncodeToString(session.TokenHash[:]), Burst: 5, Interval: time.Minute},
@@ -54,10 +55,10 @@ func perSession(what string, session app.Session) []app.Bucket {
 	}
 }
 
-// perVisitor limits what strangers may try on all accounts together: for each network, and for the whole site, which
-// spends at most a third of a core on it. It is enough for a school behind one address. If visitors' addresses are
-// hidden, they would all count as one network, whose limit one visitor could use up for everyone: then only the site's
-// applies.
+// perVisitor limits what strangers may try on all accounts together. The limit for each network is enough for a school
+// behind one address; that for the whole site costs at most a third of a core. If visitors' addresses are hidden, only
+// the site's limit applies: otherwise all visitors would count as one network, whose limit one of them could use up for
+// everyone.
 func perVisitor(what string, c *call) []app.Bucket {
 	site := app.Bucket{Name: what + " site", Burst: 300, Interval: 100 * time.Millisecond}
 	if c.hidden {

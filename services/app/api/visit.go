@@ -18,7 +18,7 @@ import (
 type visit struct {
 	id         string
 	client     netip.Addr
-	hidden     bool // whether client is an address of the stack's, the same for all visitors, instead of the visitor's own
+	hidden     bool // whether client is an address of the stack, the same for all visitors, instead of the visitor's
 	https      bool
 	webVersion string
 	token      app.Digest // of the session's token; zero if the request has no well-formed one
@@ -33,7 +33,7 @@ func visitOf(c *gin.Context) *visit {
 	return c.Request.Context().Value(visitKey{}).(*visit)
 }
 
-// visit reads the request's header, and believes what a proxy adds only if it is the trusted proxy.
+// visit reads the request's header, and trusts what a proxy adds only if it is TrustedProxy.
 func (s *Server) visit(r *http.Request) *visit {
 	v := new(visit)
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -56,7 +56,7 @@ func (s *Server) visit(r *http.Request) *visit {
 	if r.Header["Cookie"] != nil {
 		cookies := r.CookiesNamed(v.name("session"))
 		v.cookie = len(cookies) > 0
-		if len(cookies) == 1 { // if there are two, nobody knows which is the site's
+		if len(cookies) == 1 { // if there are two, it is unknown which is the site's
 			v.token, _ = auth.TokenHash(cookies[0].Value)
 		}
 		if devices := r.CookiesNamed(v.name("device")); len(devices) == 1 {
@@ -92,7 +92,7 @@ func newID() string {
 	return hex.EncodeToString(id[:])
 }
 
-// network is the part of the client's address that tells one person from another: a household has a whole IPv6 /64.
+// network is the part of the client's address that tells one visitor from another: a household has a whole IPv6 /64.
 func (v *visit) network() string {
 	if v.client.Is6() {
 		if prefix, err := v.client.WithZone("").Prefix(64); err == nil {

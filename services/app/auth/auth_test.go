@@ -54,7 +54,7 @@ func TestPasswords(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := p.Verify(t.Context(), "anything", "no hash"); err == nil {
-		t.Error("what is no hash was compared")
+		t.Error("something that is not a hash was compared")
 	}
 }
 
@@ -82,7 +82,7 @@ func TestOnlySoManyHashAndWaitAtOnce(t *testing.T) {
 	_, err := p.Hash(t.Context(), "one too many")
 	e := app.AsError(err)
 	if e.Code != app.Unavailable || e.RetryAfter <= 0 {
-		t.Errorf("one too many gets %v, want Unavailable and when to come again", err)
+		t.Errorf("one too many gets %v, want Unavailable with a time to retry after", err)
 	}
 	close(release)
 	all.Wait()
@@ -146,10 +146,10 @@ func TestPasswordsThatAreTriedFirstAreRefused(t *testing.T) {
 		t.Errorf("an address of digits %q", got)
 	}
 	if got := Weakness("!!!???!!x?!?", "", "", "@"); got != "" {
-		t.Errorf("where nothing is known of somebody, a password %q", got)
+		t.Errorf("when nothing is known about the user, a password %q", got)
 	}
 
-	// ASVS 5.0, 6.2.4: at least the 3,000 most common ones that are long enough for us.
+	// ASVS 5.0, 6.2.4: at least the 3,000 most common passwords that satisfy our minimum length.
 	long := 0
 	for _, word := range frequency.FrequencyLists["passwords"] {
 		if len(word) >= app.MinPassword {

@@ -9,24 +9,24 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// What is wrong with a password that guessers try early (NIST SP 800-63B, section 5.1.1.2).
+// Reasons to refuse a password that attackers try early (NIST SP 800-63B, section 5.1.1.2).
 const (
 	isCommon   = "is one of those that are tried first: a common password, a name or a single word"
 	isPattern  = "is a pattern that is tried first"
 	isPersonal = "is your own address or name, or the site's"
 )
 
-// patternLimit is the length, in characters, from which a repeated piece is as good as any other password: nobody tries
-// all pieces in all lengths. (There are few walks, and the digits twice in a row are among the passwords found most often
-// in leaks.)
+// patternLimit is the length, in characters, from which a repeated piece is as good as any other password, since no
+// attacker tries every piece at every length. (Walks are refused at any length: there are few of them, and the digits
+// twice in a row are among the passwords found most often in leaks.)
 const patternLimit = 16
 
-// Weakness returns what is wrong with a password that somebody chooses, or nothing if it is good enough. personal is
-// what others know about them: their address and name, and the site's. The lists are zxcvbn's: the 30,000 passwords
-// found most often in leaks, and the most used words and names. Looking through them costs far less than hashing.
+// Weakness returns what is wrong with a new password, or nothing if it is good enough. personal is what others know
+// about its owner: their address and name, and the site's. The lists are zxcvbn's: the 30,000 passwords found most
+// often in leaks, and the most used words and names. Searching them costs far less than hashing.
 func Weakness(password string, personal ...string) string {
 	folded := strings.ToLower(norm.NFC.String(password))
-	plain := []rune(strings.ToLower(norm.NFKC.String(strings.Join(strings.Fields(password), "")))) // "pass word " adds nothing
+	plain := []rune(strings.ToLower(norm.NFKC.String(strings.Join(strings.Fields(password), "")))) // spaces add nothing
 	if walks(plain) || len(plain) < patternLimit && repeats(plain) {
 		return isPattern
 	}
@@ -76,7 +76,8 @@ func walks(text []rune) bool {
 	return true
 }
 
-// letters returns text without what people insert or append: "Ada Lovelace1815!" becomes the same as "ada.lovelace".
+// letters returns text without the characters that people insert or append: "Ada Lovelace1815!" becomes the same as
+// "ada.lovelace".
 func letters(text string) string {
 	text = strings.TrimRightFunc(text, func(r rune) bool { return !unicode.IsLetter(r) })
 	return strings.Map(func(r rune) rune {

@@ -1,5 +1,5 @@
-// Package auth makes, checks and stores passwords and session tokens, so that somebody who reads the database can use
-// neither.
+// Package auth judges, hashes and verifies passwords and makes session tokens. What is stored of them is of no use to
+// someone who reads the database.
 package auth
 
 import (
@@ -15,11 +15,11 @@ import (
 	"oneserver/app"
 )
 
-// cost is the OWASP Password Storage Cheat Sheet's: 19 MiB, two passes, one thread.
+// cost follows the OWASP Password Storage Cheat Sheet: 19 MiB, two passes, one thread.
 var cost = argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
-// atOnce is how many hashes run at once: on half of the processors, so that other requests have the rest, and in at
-// most 38 MiB.
+// atOnce is how many hashes are computed at a time: on at most half of several processors, which leaves the rest to
+// other requests, and in at most 38 MiB.
 var atOnce = max(1, min(2, runtime.GOMAXPROCS(0)/2))
 
 // Limits on hashing, so that a burst of sign-ins exhausts neither the server's memory nor its CPU.
@@ -29,7 +29,7 @@ const (
 )
 
 // Passwords hashes and verifies passwords. Its methods may be called from several goroutines: a few run, some more wait
-// for their turn or until their ctx ends, and the rest get Unavailable at once.
+// for their turn or until their ctx ends, and the rest get Unavailable immediately.
 type Passwords struct {
 	admitted chan struct{} // a slot for each caller that runs or waits
 	running  chan struct{}
@@ -67,7 +67,8 @@ func (p *Passwords) Verify(ctx context.Context, password, hash string) (right bo
 	return right, err
 }
 
-// VerifyNobody does the same work as Verify when there is no user, so that the time does not give that away.
+// VerifyNobody is called when there is no such user. It does the same work as Verify, so that the response time does
+// not reveal this.
 func (p *Passwords) VerifyNobody(ctx context.Context, password string) error {
 	_, err := p.Verify(ctx, password, p.nobodys)
 	return err
@@ -104,5 +105,5 @@ func busy(cause error) error {
 	}
 }
 
-// normal makes passwords that look the same identical: keyboards differ in how they compose a character.
+// normal gives passwords that look alike the same bytes, since keyboards differ in how they compose a character.
 func normal(password string) string { return norm.NFC.String(password) }

@@ -19,8 +19,8 @@ func NewToken() string {
 	return encoding.EncodeToString(token[:])
 }
 
-// TokenHash returns what is stored of a token, and whether text is a token at all. For something that cannot be guessed, a
-// plain SHA-256 is enough.
+// TokenHash returns the hash that is stored in place of a token, and whether text is a token at all. Since a token
+// cannot be guessed, a plain SHA-256 is enough.
 func TokenHash(text string) (hash app.Digest, valid bool) {
 	if len(text) != encoding.EncodedLen(tokenBytes) {
 		return hash, false

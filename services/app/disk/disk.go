@@ -1,6 +1,6 @@
-// Package disk knows how much space the database's disk has. The application cannot see that disk:
-// services/db/healthcheck.sh looks every few seconds and writes the free space, in bytes, to a file that both containers
-// share.
+// Package disk knows how much space is left on the database's disk. The application cannot see that disk, so
+// services/db/healthcheck.sh checks every few seconds and writes the free space, in bytes, to a file that both
+// containers share.
 package disk
 
 import (
@@ -16,12 +16,12 @@ import (
 
 const (
 	interval = 2 * time.Second
-	// stale is how old the file may be. While the database is down nothing updates it, but nobody can write anything
+	// stale is how old the file may be. While the database is down nothing updates the file, but nothing can be stored
 	// either.
 	stale = time.Minute
 )
 
-// Gauge says whether there is room. The zero Gauge reads no file, and always has room.
+// Gauge reports whether there is room. The zero Gauge reads no file, and always has room.
 type Gauge struct {
 	file    string
 	reserve uint64
@@ -45,7 +45,7 @@ func (g *Gauge) Low() bool { return g.low.Load() }
 // Free returns the number of free bytes, or -1 if unknown.
 func (g *Gauge) Free() int64 { return g.free.Load() }
 
-// Watch reads the file now and then until ctx ends. Each change is logged once.
+// Watch reads the file every few seconds until ctx ends, and logs each change once.
 func (g *Gauge) Watch(ctx context.Context) {
 	began, said := time.Now(), false
 	for {
@@ -65,8 +65,9 @@ func (g *Gauge) Watch(ctx context.Context) {
 	}
 }
 
-// note decides again whether there is room. A disk that has been full must have a tenth more than the reserve before it
-// counts as having room again, so that the answer does not flip with every file that comes and goes.
+// note stores the free space and decides again whether there is room. A disk that has been full must have a tenth more
+// than the reserve before it counts as having room again, so that the answer does not flip whenever a file comes or
+// goes.
 func (g *Gauge) note(free int64) {
 	g.free.Store(free)
 	was, limit := g.low.Load(), g.reserve

@@ -22,19 +22,19 @@ func TestADiskThatRunsLowIsSaidOnceAndHasRoomAgainWithATenthMore(t *testing.T) {
 		defer synctest.Wait()
 		defer stop()
 		for _, step := range []struct {
-			says string // in the file; empty: there is none
+			says string // the content of the file; if empty, there is no file
 			age  time.Duration
 			free int64
 			low  bool
-			log  string // a new line, with this in it
+			log  string // what the new log line contains; if empty, there is none
 		}{
-			{"", 0, -1, false, ""}, // the database is not there yet
+			{"", 0, -1, false, ""}, // the database has not started yet
 			{"5000\n", 0, 5000, false, ""},
 			{"1000\n", 0, 1000, false, ""},
 			{"999\n", 0, 999, true, "nearly full"},
 			{"1\n", 0, 1, true, ""},
 			{"1099\n", 0, 1099, true, ""},
-			{"5000\n", 2 * time.Minute, -1, true, "not known"}, // nobody looks
+			{"5000\n", 2 * time.Minute, -1, true, "not known"}, // the health check has stopped
 			{"", 0, -1, true, ""},
 			{"0\n", 0, 0, true, ""},
 			{"nonsense\n", 0, -1, true, "not known"},
@@ -65,7 +65,7 @@ func TestADiskThatRunsLowIsSaidOnceAndHasRoomAgainWithATenthMore(t *testing.T) {
 		log.Reset()
 		time.Sleep(time.Hour)
 		if lines := strings.Count(log.String(), "\n"); lines != 1 {
-			t.Errorf("in an hour without knowing it says so %d times: %s", lines, &log)
+			t.Errorf("in an hour without the file this is logged %d times: %s", lines, &log)
 		}
 	})
 }

@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// Certificate is the one that web presents to visitors.
+// Certificate describes the certificate that web presents to visitors.
 type Certificate struct {
-	Names    []string `json:"names" nullable:"false" doc:"That it is for" example:"www.foobar.com"`
-	Issuer   string   `json:"issuer" doc:"The authority that vouches for them" example:"oneserver of foobar.com, 2026-12-01"`
-	Until    string   `json:"until" doc:"The day on which it ends; empty if there is none" example:"2027-03-01"`
-	DaysLeft int      `json:"days_left" doc:"Whole days until then; negative after it"`
-	Error    string   `json:"error" doc:"Why there is none; empty if there is one"`
+	Names    []string `json:"names" nullable:"false" doc:"The names that it is for" example:"www.foobar.com"`
+	Issuer   string   `json:"issuer" doc:"The authority that issued it" example:"oneserver of foobar.com, 2026-12-01"`
+	Until    string   `json:"until" doc:"The day on which it ends; empty if there is no certificate" example:"2027-03-01"`
+	DaysLeft int      `json:"days_left" doc:"Whole days until then; negative afterwards"`
+	Error    string   `json:"error" doc:"Why there is no certificate; empty if there is one"`
 }
 
-// lookAtCertificate asks web for its certificate as a visitor of name does. Whether it is trusted is for browsers to
-// decide: it is only inspected, and nothing is sent.
+// lookAtCertificate asks web for its certificate as a visitor of name does. It only inspects the certificate and sends
+// nothing; whether to trust it is for browsers to decide.
 func lookAtCertificate(ctx context.Context, address, name string) Certificate {
 	if address == "" {
 		return Certificate{Names: []string{}, Error: "no web server stands in front"}

@@ -45,8 +45,8 @@ func ask(ctx context.Context, address, name string) DNS {
 	return answer
 }
 
-// exchange sends the question in one datagram and waits for the one that answers it. The stack's own name server is on
-// the same network, so a lost datagram is a fault to be shown, and is not sent again.
+// exchange sends the question in one datagram and waits for the answer to it. The stack's own name server is on the
+// same network, so a lost datagram is a fault to report, and is not sent again.
 func exchange(ctx context.Context, address, name string) ([]byte, error) {
 	host, err := dnsmessage.NewName(name)
 	if err != nil {
@@ -89,7 +89,7 @@ func exchange(ctx context.Context, address, name string) ([]byte, error) {
 	}
 }
 
-// failures are the answers without records, as DNS tools write them (RFC 6895, section 2.3).
+// failures are the response codes of failed queries, as DNS tools write them (RFC 6895, section 2.3).
 var failures = map[dnsmessage.RCode]string{
 	dnsmessage.RCodeFormatError:    "FORMERR",
 	dnsmessage.RCodeServerFailure:  "SERVFAIL",
@@ -134,13 +134,13 @@ func metricsURL(dnsAddress string) string {
 }
 
 var (
-	// No proxy from the environment. Connections are not kept, since most of each answer is left unread.
+	// It uses no proxy from the environment. It does not keep connections, since most of each answer is left unread.
 	metricsClient = http.Client{Timeout: dnsLimit, Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
 	inBuildInfo   = regexp.MustCompile(`^coredns_build_info\{.*\bversion="([0-9A-Za-z.+-]{1,32})"`)
 )
 
-// dnsVersion reads the name server's version from its metrics, or nothing. They are sorted, and the version comes
-// first.
+// dnsVersion reads the name server's version from its metrics; it returns nothing if it finds none. The metrics are
+// sorted, and the version comes first.
 func dnsVersion(ctx context.Context, url string) string {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package journey looks at the stack from inside the application: what its name server answers for the site, which certificate
-// its web server presents, which parts there are, their versions and their health. A part that is down is something to show,
-// not an error.
+// Package journey looks at the stack from inside the application: what its name server answers for the site, which
+// certificate its web server presents, and which parts it has, with their versions and health. A part that is down is
+// something to show, not an error.
 package journey
 
 import (
@@ -18,17 +18,17 @@ const (
 	keep      = time.Second             // how old the result may be, since many visitors ask at once
 )
 
-// Journey is what a request passes through on its way.
+// Journey describes what a request passes through on its way.
 type Journey struct {
 	DNS         DNS         `json:"dns" doc:"What the stack's name server answers"`
-	Certificate Certificate `json:"certificate" doc:"What web shows to visitors over https"`
+	Certificate Certificate `json:"certificate" doc:"What web presents to visitors over https"`
 	Parts       []Part      `json:"parts" nullable:"false" doc:"dns, web, app and db, in the order in which a request meets them"`
 }
 
 // DNS is a question to the stack's name server and its answer.
 type DNS struct {
 	Question string   `json:"question" example:"www.foobar.com. A"`
-	View     string   `json:"view" enum:"inside" doc:"Who asked: the application, inside the network, is told the address of web there; the outside is told the server's public address"`
+	View     string   `json:"view" enum:"inside" doc:"Where the question was asked: inside the network, the answer is the address of web there; outside, it is the server's public address"`
 	Records  []Record `json:"records" nullable:"false"`
 	Duration float64  `json:"duration_ms" doc:"Milliseconds"`
 	Error    string   `json:"error" doc:"Why there is no answer; empty if there is one"`
@@ -46,8 +46,8 @@ type Record struct {
 type Part struct {
 	Name     string `json:"name" enum:"dns,web,app,db"`
 	Software string `json:"software" example:"CoreDNS"`
-	Version  string `json:"version" doc:"Empty if it could not be told"`
-	Replica  string `json:"replica,omitempty" doc:"Which of several answered"`
+	Version  string `json:"version" doc:"Empty if unknown"`
+	Replica  string `json:"replica,omitempty" doc:"Which of several replicas answered"`
 	Healthy  bool   `json:"healthy"`
 	Detail   string `json:"detail" doc:"What is wrong, or what else is known"`
 }
@@ -63,7 +63,7 @@ type Config struct {
 	DatabaseVersion func(context.Context) (string, error)
 }
 
-// Source looks at most once a second.
+// Source looks at the stack at most once a second.
 type Source struct {
 	config  Config
 	app     Part
@@ -74,13 +74,14 @@ type Source struct {
 	lastAt time.Time
 }
 
-// New returns a Source. It does not ask anything yet.
+// New returns a Source, without asking anything yet.
 func New(c Config) *Source {
 	return &Source{config: c, app: describeApp(c.Replica), metrics: metricsURL(c.DNSAddress)}
 }
 
 // Look returns the current journey. webVersion is the version that Nginx itself reported, empty if the request did not
-// come through it. It takes at most lookLimit, and ignores the end of ctx, since others wait for the same answer.
+// come through it. Look takes at most lookLimit. It ignores the end of ctx, since other callers wait for the same
+// answer.
 func (s *Source) Look(ctx context.Context, webVersion string) Journey {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,7 +117,7 @@ func (s *Source) look(ctx context.Context) Journey {
 func (s *Source) describeDatabase(ctx context.Context) Part {
 	part := Part{Name: "db", Software: "MySQL"}
 	version, err := s.config.DatabaseVersion(ctx)
-	if err != nil { // the cause is for operators, and in the log of whatever needed the database
+	if err != nil { // the cause is for operators, in the log of whatever needed the database
 		part.Detail = "it does not answer"
 		return part
 	}

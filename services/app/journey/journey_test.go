@@ -17,7 +17,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// nameServer starts a DNS server that answers with answer, and returns its address. A nil answer is none.
+// nameServer starts a DNS server that answers with answer, and returns its address. A nil answer is not sent.
 func nameServer(t *testing.T, answer func(question *dns.Msg) *dns.Msg) string {
 	t.Helper()
 	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -34,7 +34,7 @@ func nameServer(t *testing.T, answer func(question *dns.Msg) *dns.Msg) string {
 	return socket.LocalAddr().String()
 }
 
-// zone answers as the stack's name server does inside.
+// zone answers as the stack's name server does inside the network.
 func zone(t *testing.T) func(*dns.Msg) *dns.Msg {
 	var records []dns.RR
 	for _, text := range []string{"www.foobar.com. 300 IN CNAME foobar.com.", "foobar.com. 300 IN A 172.28.0.80"} {
@@ -76,7 +76,7 @@ coredns_build_info{goversion="go1.26.3",revision="",version="1.15.0"} 1`)
 	}}); !reflect.DeepEqual(j.DNS, want) {
 		t.Errorf("DNS is\n%+v, want\n%+v", j.DNS, want)
 	}
-	j.Parts[2].Version, j.Parts[2].Detail = "", "" // of a test's binary: it is built without Gin
+	j.Parts[2].Version, j.Parts[2].Detail = "", "" // a test binary is built without Gin
 	if want := []Part{
 		{"dns", "CoreDNS", "1.15.0", "", true, ""},
 		{"web", "Nginx", "1.30.6", "", true, ""},
@@ -140,7 +140,7 @@ func TestManyVisitorsAreOneLook(t *testing.T) {
 		return "9.7.4", ctx.Err()
 	}})
 	gone, leave := context.WithCancel(t.Context())
-	leave() // a visitor who does not wait spoils nothing for the others
+	leave() // a visitor who leaves must not affect the others
 	var visitors sync.WaitGroup
 	for range 50 {
 		visitors.Go(func() {
@@ -159,7 +159,7 @@ func TestManyVisitorsAreOneLook(t *testing.T) {
 	}
 }
 
-// Where the parts are shared between answers, a visitor's Nginx must not be shown to another.
+// The parts are shared between answers, but the Nginx of one visitor must not be shown to another.
 func TestWebIsSaidForEachRequest(t *testing.T) {
 	t.Parallel()
 	s := New(Config{Domain: "foobar.com", DNSAddress: "127.0.0.1:1", DatabaseVersion: database})

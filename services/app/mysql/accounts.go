@@ -10,7 +10,7 @@ import (
 	"oneserver/app"
 )
 
-// useNoted is how precisely the time of a session's last use is known. Writing it each time would cost more than the
+// useNoted is how precisely the time of a session's last use is known. Recording every use would cost more than the
 // rest of the request.
 const useNoted = 5 * time.Minute
 
@@ -53,7 +53,7 @@ func (db *DB) CreateUser(ctx context.Context, once app.Once, user app.User) erro
 		if err := tx.Raw("SELECT LAST_INSERT_ID()").Scan(&id).Error; err != nil {
 			return err
 		}
-		return finish(tx, once, id, nil) // the key goes with the account, so that it never says "created" about one that is gone
+		return finish(tx, once, id, nil) // the key goes with the account, so that it never reports "created" for one that is gone
 	})
 }
 
@@ -69,7 +69,7 @@ func (db *DB) UserByEmail(ctx context.Context, email string) (user app.User, err
 	return user, err
 }
 
-// Rename implements app.AccountStore. An *app.Error of code Unauthorized says that the user no longer exists.
+// Rename implements app.AccountStore. An *app.Error of code Unauthorized means that the user no longer exists.
 func (db *DB) Rename(ctx context.Context, user uint64, name string) error {
 	now := db.gorm.NowFunc()
 	return db.transaction(ctx, "rename account", true, func(tx *gorm.DB, _ bool) error {
@@ -114,9 +114,9 @@ func (db *DB) ChangePassword(ctx context.Context, user uint64, oldHash, newHash 
 	})
 }
 
-// StartSession implements app.AccountStore. The user stays locked until the session exists. So a change of the password
-// comes either before, and is noticed, or after, and ends the session; and if there are two sign-ins at once, the
-// second counts the session of the first.
+// StartSession implements app.AccountStore. The user's row stays locked until the session exists. A change of the
+// password therefore comes either before, and is noticed, or after, and ends the session. Of two simultaneous sign-ins,
+// the second counts the session of the first.
 func (db *DB) StartSession(ctx context.Context, user uint64, passwordHash string, in app.SignIn) error {
 	now := db.gorm.NowFunc()
 	return db.transaction(ctx, "start session", true, func(tx *gorm.DB, _ bool) error {
@@ -147,7 +147,7 @@ func (db *DB) StartSession(ctx context.Context, user uint64, passwordHash string
 	})
 }
 
-// noteDevice remembers that the user has signed in with a browser, and replaces its token for all its users.
+// noteDevice records that the user has signed in with a browser, and replaces that browser's token for all its users.
 func noteDevice(tx *gorm.DB, user uint64, in app.SignIn, now time.Time) error {
 	if in.OldDevice != (app.Digest{}) {
 		if err := tx.Exec("UPDATE devices SET token = ? WHERE token = ?", digest(in.Device), digest(in.OldDevice)).Error; err != nil {
@@ -162,8 +162,8 @@ func noteDevice(tx *gorm.DB, user uint64, in app.SignIn, now time.Time) error {
 	return removeOldest(tx, "devices", user, app.MaxDevices)
 }
 
-// removeOldest leaves a user at most that many rows of a table. (MySQL accepts LIMIT in a subquery only if it is nested
-// in another.)
+// removeOldest deletes a user's oldest rows from a table, so that at most that many are left. (MySQL accepts LIMIT in a
+// subquery only if it is nested in another.)
 func removeOldest(tx *gorm.DB, table string, user uint64, most int) error {
 	return tx.Exec("DELETE FROM "+table+" WHERE user_id = ? AND token NOT IN (SELECT token FROM "+
 		"(SELECT token FROM "+table+" WHERE user_id = ? ORDER BY created_at DESC, token LIMIT ?) AS newest)", user, user, most).Error
@@ -203,7 +203,7 @@ type sessionRow struct {
 	SessionCreatedAt, UsedAt, ExpiresAt time.Time
 }
 
-// Session implements app.AccountStore. Its use is noted in the background, every few minutes.
+// Session implements app.AccountStore. The session's use is recorded in the background, once every few minutes.
 func (db *DB) Session(ctx context.Context, token app.Digest) (app.Session, error) {
 	now := db.gorm.NowFunc()
 	var row sessionRow
@@ -240,14 +240,14 @@ type lockedUser struct {
 }
 
 // lockUser reads a user and locks it against changes ("FOR SHARE") or against any other lock ("FOR UPDATE"), until the
-// transaction ends. If there is no such user, or no longer, it returns the zero lockedUser.
+// transaction ends. If the user does not exist, or no longer does, it returns the zero lockedUser.
 func lockUser(tx *gorm.DB, id uint64, lock string) (user lockedUser, err error) {
 	err = tx.Raw(readUser+"id = ? "+lock, id).Find(&user).Error
 	return user, err
 }
 
-// noteUse records that a session was used, without delaying or affecting its request. One at a time is enough: sessions
-// used meanwhile are recorded at their next request.
+// noteUse records that a session was used, without delaying or affecting its request. One write at a time is enough:
+// sessions used meanwhile are recorded at their next request.
 func (db *DB) noteUse(token app.Digest, now time.Time) {
 	if !db.noting.CompareAndSwap(false, true) {
 		return

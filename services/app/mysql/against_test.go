@@ -17,7 +17,7 @@ import (
 	"oneserver/app"
 )
 
-// The steps of TestAgainstMySQL that need the tables only.
+// The steps of TestAgainstMySQL that need only the tables.
 
 func testPosts(t *testing.T, db *DB) {
 	ada, bob := newUser(t, db, "Ada"), newUser(t, db, "Bob")
@@ -95,7 +95,7 @@ func testPosts(t *testing.T, db *DB) {
 		all.Wait()
 		for _, answer := range answers {
 			if answer != answers[0] || answer.ID == 0 {
-				t.Errorf("one was told %+v, another %+v", answers[0], answer)
+				t.Errorf("one got %+v, another %+v", answers[0], answer)
 			}
 		}
 		if n := count(t, db, "SELECT COUNT(*) FROM posts WHERE title = ?", title); n != 1 {
@@ -160,7 +160,7 @@ func testSearch(t *testing.T, db *DB) {
 		{"zoe xylophone", []string{"Zoë 🎉"}},
 		{"xylophone nothing-of-the-kind", nil},
 		{"xylophone glockenspiel", []string{"Xylophones"}},
-		{"+xylophone -glockenspiel", []string{"Xylophones"}}, // nobody's operators
+		{"+xylophone -glockenspiel", []string{"Xylophones"}}, // not operators here
 		{"what is a xylophone", []string{"Letters"}},
 		{"xylophone c++", []string{"Letters"}},
 		{"xylophone node.js", []string{"Letters"}},
@@ -255,7 +255,7 @@ func testSearch(t *testing.T, db *DB) {
 	})
 }
 
-// found returns what a search finds.
+// found returns the ids of the posts that a search finds.
 func found(t *testing.T, db *DB, text string) (ids []uint64) {
 	t.Helper()
 	posts, _, err := db.Search(t.Context(), text, app.Page{Size: 10})
@@ -268,7 +268,7 @@ func found(t *testing.T, db *DB, text string) (ids []uint64) {
 	return ids
 }
 
-// The release before writes posts only: its statements are here as they are in it.
+// The previous release writes posts without rows in post_search. Its statements are copied here unchanged.
 func testPostsOfTheReleaseBefore(t *testing.T, db *DB) {
 	ada := newUser(t, db, "Writer of two releases")
 	insert := func(t *testing.T, title, body string) uint64 {
@@ -307,7 +307,7 @@ func testPostsOfTheReleaseBefore(t *testing.T, db *DB) {
 			})
 		}
 		all.Wait()
-		if n, err := db.fill(t.Context()); n != 0 || err != nil { // what one was writing, the other has left out
+		if n, err := db.fill(t.Context()); n != 0 || err != nil { // each has left out what the other was writing
 			t.Errorf("after two that filled %d, a third fills %d, %v", filled.Load(), n, err)
 		}
 		if int(filled.Load()) < least {
@@ -324,7 +324,7 @@ func testPostsOfTheReleaseBefore(t *testing.T, db *DB) {
 		}
 		want(t, "written by both", "quokka", mine.ID, old)
 		want(t, "not filled in", "numbat", old)
-		want(t, "not filled in", "数据库在", old) // as that release finds it, by its beginning
+		want(t, "not filled in", "数据库在", old) // by its beginning, as that release finds it
 		edit(t, mine.ID, "quokka", "wombat 测试")
 		for _, when := range []string{"edited by the other", "and filled in"} {
 			want(t, when, "bilby")
@@ -395,7 +395,7 @@ func testAccounts(t *testing.T, db *DB) {
 			wantCode(t, "an address that is taken", db.CreateUser(ctx, once, other), app.Conflict)
 		}
 		bob := app.User{Email: "b" + ada.Email, Name: "Bob", PasswordHash: "x"}
-		for range 2 { // nothing was done under that key
+		for range 2 { // the refusal did not use up that key
 			if err := db.CreateUser(ctx, once, bob); err != nil {
 				t.Errorf("another address: %v", err)
 			}
@@ -628,7 +628,7 @@ func testAccounts(t *testing.T, db *DB) {
 			t.Fatal(err)
 		}
 		for user, want := range map[uint64]int{ada.ID: 0, bob.ID: 1} {
-			for table, rows := range map[string]int{"posts": 1, "sessions": 1, "idempotency_keys": 2} { // of the account, of the post
+			for table, rows := range map[string]int{"posts": 1, "sessions": 1, "idempotency_keys": 2} { // one key of the account, one of the post
 				eventually(t, fmt.Sprintf("user %d has %d rows in %s", user, rows*want, table), func() bool {
 					return count(t, db, "SELECT COUNT(*) FROM "+table+" WHERE user_id = ?", user) == rows*want
 				})
@@ -703,7 +703,7 @@ func testSearchForAWordThatIsEverywhere(t *testing.T, db *DB) {
 			_, _, err := db.Search(t.Context(), "everywhere", app.Page{Size: 1})
 			return err != nil && app.AsError(err).Code == app.Invalid
 		})
-		posts, more, err := db.Search(t.Context(), "everywhere r50x50x2", app.Page{Size: 20}) // the longer is tried first
+		posts, more, err := db.Search(t.Context(), "everywhere r50x50x2", app.Page{Size: 20}) // the longer word is tried first
 		if err != nil || more || len(posts) != 1 {
 			t.Errorf("beside a rare one: %d posts, more %t, %v", len(posts), more, err)
 		}
@@ -737,8 +737,8 @@ func testSweep(t *testing.T, db *DB) {
 	})
 }
 
-// Statements are looked at through EXPLAIN with many posts by few users, which is where a plan that fits no large
-// table looks cheapest.
+// testPlans checks statements with EXPLAIN. The many posts by few users are the case in which a plan that is wrong for
+// a large table looks cheapest.
 func testPlans(t *testing.T, db *DB) {
 	user := newUser(t, db, "Ada")
 	exec(t, db, "INSERT INTO posts (user_id, title, body, created_at) WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"+
@@ -787,7 +787,7 @@ func testPlans(t *testing.T, db *DB) {
 		})
 	}
 	t.Run("a page for somebody signed in is two statements", func(t *testing.T) {
-		db.pool.SetMaxOpenConns(1) // the server counts for each connection
+		db.pool.SetMaxOpenConns(1) // the server counts per connection
 		defer db.pool.SetMaxOpenConns(poolSize)
 		questions := func() (n int) {
 			var name string
@@ -804,7 +804,7 @@ func testPlans(t *testing.T, db *DB) {
 		if err != nil || len(posts) != app.MaxPageSize || posts[0].Author != "Ada" {
 			t.Errorf("%d posts, %v", len(posts), err)
 		}
-		if n := questions() - before - 1; n != 2 { // but for the question itself
+		if n := questions() - before - 1; n != 2 { // not counting this query itself
 			t.Errorf("the server saw %d statements, want 2", n)
 		}
 	})
@@ -905,7 +905,7 @@ func testDatabaseAway(t *testing.T, direct *DB, config Config) {
 			{"a session", func() error {
 				return db.StartSession(ctx, ada.ID, ada.PasswordHash, newSignIn())
 			}},
-			{"a deleted account", func() error { // the last: removing what is left of it commits too, in the background
+			{"a deleted account", func() error { // last, because removing its rows also commits, in the background
 				user := newUser(t, direct, "x")
 				return db.DeleteUser(ctx, user.ID, user.PasswordHash)
 			}},

@@ -1,4 +1,5 @@
-// Package mysql keeps the domain's data in MySQL: posts through GORM, the schema through embedded migrations.
+// Package mysql stores the domain's data in MySQL. It accesses the data through GORM, and creates the schema with
+// embedded migrations.
 package mysql
 
 import (
@@ -19,7 +20,7 @@ type Config struct {
 	User     string
 	Password string
 
-	Quotas app.Quotas  // for those who write
+	Quotas app.Quotas  // on what visitors write
 	Full   func() bool // whether the server's disk is too full to accept anything new; nil means never
 }
 
@@ -35,7 +36,7 @@ func (c Config) connection(log *slog.Logger, session map[string]string) *driver.
 	dsn.Params = map[string]string{"time_zone": "'+00:00'"}
 	maps.Copy(dsn.Params, session)
 
-	// Both, since the driver may ignore a collation without a character set.
+	// Both are set, since the driver may ignore a collation without a character set.
 	_ = dsn.Apply(driver.Charset("utf8mb4", "utf8mb4_0900_ai_ci")) // an option that only assigns; it cannot fail
 
 	dsn.Timeout = 2 * time.Second    // to connect
@@ -46,7 +47,7 @@ func (c Config) connection(log *slog.Logger, session map[string]string) *driver.
 	return dsn
 }
 
-// driverLogger passes the driver's own remarks, such as a connection found dead, to our log.
+// driverLogger passes the driver's own messages, such as a connection found dead, to our log.
 type driverLogger struct{ log *slog.Logger }
 
 func (l driverLogger) Print(v ...any) {

@@ -17,23 +17,23 @@ import (
 	"oneserver/app"
 )
 
-// Connections of one process. MySQL admits 100 (max_connections in compose.yaml). Eight processes of this size (four
-// replicas, while a deploy runs the old and the new ones together) take 80; migrate, backup and health may have 5, 3
-// and 5 (MAX_USER_CONNECTIONS in db-init); the rest is for the operator.
+// poolSize is the number of connections of one process. MySQL admits 100 (max_connections in compose.yaml). Eight
+// processes of this size (four replicas, while a deploy runs the old and the new ones together) take 80; migrate,
+// backup and health may have 5, 3 and 5 (MAX_USER_CONNECTIONS in db-init); the rest is for the operator.
 const poolSize = 10
 
-// Simultaneous searches of one process. For each, MySQL needs memory for every post that contains its first word, and
-// more than innodb_ft_result_cache_limit counts: with that at 4M it was 6 MB, and eighty at once took mysqld past its
-// 512 MB.
+// searchLimit is the number of simultaneous searches in one process. For each search, MySQL needs memory for every post
+// that contains its first word, and more than innodb_ft_result_cache_limit accounts for: with a limit of 4M, a search
+// took 6 MB, and eighty at once took mysqld past its 512 MB.
 const searchLimit = 2
 
-// searchTries is how long a search of an index tries one word after another as the first, at a few milliseconds each.
-// Together with the last statement (selectLimit) this is how long others wait for it.
+// searchTries is how long a search tries one word after another as the first, at a few milliseconds each. Other
+// searches wait for it at most this long, plus the last statement (selectLimit).
 const searchTries = time.Second
 
-// Time limits of a statement. The server gives up first, on a SELECT and on waiting for a row; then the connection; and
-// both before the request (api.requestLimit), because cancelling a request closes its connection but does not stop the
-// server.
+// Time limits of a statement. The server gives up first, on a SELECT or on waiting for a row lock. Then the connection
+// gives up. Both do so before the request does (api.requestLimit), because cancelling a request closes its connection
+// but does not stop the server.
 const (
 	selectLimit     = 4 * time.Second
 	connectionLimit = 5 * time.Second
@@ -48,14 +48,14 @@ type DB struct {
 
 	life       context.Context // until Close
 	end        context.CancelFunc
-	background sync.WaitGroup // the work that goes on outside requests
+	background sync.WaitGroup // the work outside requests
 	noting     atomic.Bool    // whether a session's use is being written
 
 	searching chan struct{} // holds one entry for each running search
 
 	quotas app.Quotas
 	full   func() bool
-	erase  chan struct{} // holds one entry if a user has been deleted whose rows still exist
+	erase  chan struct{} // holds one entry if a deleted user's rows are still to be removed
 }
 
 var (
@@ -64,8 +64,8 @@ var (
 	_ app.Throttle     = (*DB)(nil)
 )
 
-// Open prepares a pool without connecting. Connections are made when a request needs one, so the database may be down
-// at the start, or at any later time, and nothing here has to notice.
+// Open prepares a pool without connecting. Connections are made when requests need them, so the database may be down at
+// the start or at any later time.
 func Open(c Config, log *slog.Logger) (*DB, error) {
 	want, err := embeddedVersion()
 	if err != nil {
@@ -73,9 +73,9 @@ func Open(c Config, log *slog.Logger) (*DB, error) {
 	}
 	dsn := c.connection(log, map[string]string{
 		"max_execution_time":       fmt.Sprint(selectLimit.Milliseconds()),
-		"innodb_lock_wait_timeout": fmt.Sprint(int(selectLimit.Seconds())), // and on a write that waits for another
-		// Every read that a write depends on takes a lock, so nothing needs a repeatable view. Without it, gaps between
-		// rows are not locked, and writes wait for one another less.
+		"innodb_lock_wait_timeout": fmt.Sprint(int(selectLimit.Seconds())), // for a statement that waits for a row lock
+		// Every read that a write depends on takes a lock, so no transaction needs repeatable reads. Without them, the
+		// gaps between rows are not locked, and writes wait for one another less.
 		"transaction_isolation": "'READ-COMMITTED'",
 	})
 	dsn.ReadTimeout, dsn.WriteTimeout = connectionLimit, connectionLimit
@@ -83,20 +83,20 @@ func Open(c Config, log *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("database settings: %w", err)
 	}
-	// The page of posts is requested by far the most, and its statement is the longest.
+	// The page of posts is by far the most requested, and its statement is the longest.
 	pool := sql.OpenDB(slowLog{preparing{connector, listPosts}, log})
 	pool.SetMaxOpenConns(poolSize)
-	pool.SetMaxIdleConns(poolSize)           // fewer would close and open connections under load
-	pool.SetConnMaxLifetime(3 * time.Minute) // as the driver recommends; shorter than every idle limit in between
+	pool.SetMaxIdleConns(poolSize)           // with fewer, connections would be closed and reopened under load
+	pool.SetConnMaxLifetime(3 * time.Minute) // as the driver recommends; shorter than any idle limit on the way
 	db, err := gorm.Open(gormmysql.New(gormmysql.Config{
 		Conn:                      pool,
 		DSNConfig:                 dsn,
-		SkipInitializeWithVersion: true, // otherwise the database would be needed now, to ask whether it is MariaDB
+		SkipInitializeWithVersion: true, // otherwise GORM would connect now, to ask whether it is MariaDB
 	}), &gorm.Config{
 		Logger:                 queryLogger{log},
 		NowFunc:                func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }, // the precision of datetime(6)
 		DisableAutomaticPing:   true,
-		QueryFields:            true, // name the columns: SELECT * would also fetch what a newer release has added
+		QueryFields:            true, // name the columns: SELECT * would also fetch columns that a newer release has added
 		SkipDefaultTransaction: true, // a single statement is atomic by itself
 		TranslateError:         true,
 	})

@@ -11,11 +11,11 @@ import (
 
 // eraseBatch is how many rows of a deleted user are removed at a time. Removing that many of the longest posts takes a
 // fraction of a second, well within a statement's time limit, and locks nothing that anybody else uses. Until they are
-// removed, a page skips the ones in its way, at a few microseconds each.
+// removed, a page of posts skips those in its range, at a few microseconds each.
 const eraseBatch = 1000
 
-// DeleteUser implements app.AccountStore. It erases the user's name, address and password, which are in one row however
-// much they have written. That hides everything else from everybody, and eraseUntilClosed removes it.
+// DeleteUser implements app.AccountStore. It erases the user's name, address and password, which are all in one row,
+// however much the user has written. This hides everything else, which eraseUntilClosed then removes.
 func (db *DB) DeleteUser(ctx context.Context, user uint64, hash string) error {
 	now := db.gorm.NowFunc()
 	err := db.transaction(ctx, "delete account", true, func(tx *gorm.DB, maybeDone bool) error {
@@ -36,8 +36,8 @@ func (db *DB) DeleteUser(ctx context.Context, user uint64, hash string) error {
 	return err
 }
 
-// eraseUntilClosed removes what is left of deleted users: as soon as this replica has deleted one, and now and then in
-// case another replica was stopped before it had finished.
+// eraseUntilClosed removes what is left of deleted users: as soon as this replica has deleted one, and about once a
+// minute in case another replica was stopped before it had finished.
 func (db *DB) eraseUntilClosed() {
 	for {
 		select {
@@ -66,8 +66,8 @@ func (db *DB) eraseAll(ctx context.Context) error {
 }
 
 // eraseSome removes a batch of rows of one deleted user, or finally the user, and reports whether there may be more to
-// do. The user is locked, so that replicas that do this at the same time take turns. The newest posts go first, because
-// they are on the most read pages, which have to skip hidden posts.
+// do. The user's row is locked, so that replicas which do this at the same time take turns. The newest posts go first,
+// because the most-read pages have to skip them as long as they are only hidden.
 func eraseSome(tx *gorm.DB) (more bool, err error) {
 	var user uint64
 	err = tx.Raw("SELECT id FROM users WHERE deleted_at IS NOT NULL ORDER BY deleted_at LIMIT 1 FOR UPDATE").Scan(&user).Error
@@ -85,5 +85,5 @@ func eraseSome(tx *gorm.DB) (more bool, err error) {
 			return true, done.Error
 		}
 	}
-	return true, tx.Exec("DELETE FROM users WHERE id = ?", user).Error // and, by its foreign keys, rows added meanwhile
+	return true, tx.Exec("DELETE FROM users WHERE id = ?", user).Error // and, through foreign keys, any rows added meanwhile
 }

@@ -14,20 +14,19 @@ import (
 	"oneserver/app"
 )
 
-// Server errors (MySQL Error Message Reference) that are also named elsewhere.
+// Server errors (MySQL Error Message Reference) that are referred to by name.
 const (
 	errTooManyHits = 188  // from InnoDB: a full-text search finds more than innodb_ft_result_cache_limit allows
 	errNoTable     = 1146 // ER_NO_SUCH_TABLE
 	errNoIndex     = 1191 // ER_FT_MATCHING_KEY_NOT_FOUND: there is no such full-text index
 	errLockWait    = 1205 // ER_LOCK_WAIT_TIMEOUT
 	errDeadlock    = 1213 // ER_LOCK_DEADLOCK
-	errReprepare   = 1615 // ER_NEED_REPREPARE: the table left the server's definition cache at every attempt
+	errReprepare   = 1615 // ER_NEED_REPREPARE: the table was evicted from the server's definition cache at every attempt
 	errTooSlow     = 3024 // ER_QUERY_TIMEOUT: longer than max_execution_time
 	errRolledBack  = 3101 // ER_TRANSACTION_ROLLBACK_DURING_COMMIT: refused by the group of servers
 )
 
-// Server errors which say that the database is down, busy or unusable at the moment, rather than that our statement is
-// wrong.
+// Server errors that mean that the database is down, busy or unusable at the moment, not that our statement is wrong.
 var away = map[uint16]bool{
 	1040:          true, // ER_CON_COUNT_ERROR: too many connections
 	1044:          true, // ER_DBACCESS_DENIED_ERROR: an account that is not set up (yet)
@@ -54,8 +53,8 @@ func hasNumber(err error, numbers ...uint16) bool {
 	return ok && slices.Contains(numbers, e.Number)
 }
 
-// translate turns an error from GORM or the driver into the domain's terms. It leaves unknown ones unchanged; outside
-// they appear as internal errors.
+// translate turns an error from GORM or the driver into the domain's terms. To an unknown error it only adds what was
+// being done; clients see it as an internal error.
 func translate(doing string, err error) error {
 	if known, ok := errors.AsType[*app.Error](err); ok {
 		return known
@@ -74,8 +73,8 @@ func translate(doing string, err error) error {
 	return cause
 }
 
-// worthWaiting reports whether err says that the database is down in a way that may pass within seconds. A statement
-// that took too long would take too long again, and missing tables do not appear within seconds.
+// worthWaiting reports whether err means that the database is down but may be back within seconds. A statement that
+// took too long would take too long again, and missing tables do not appear within seconds.
 func worthWaiting(err error) bool {
 	return isAway(err) && !hasNumber(err, errNoTable, errTooSlow)
 }

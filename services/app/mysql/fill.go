@@ -10,17 +10,17 @@ import (
 	"oneserver/app"
 )
 
-// The previous release writes posts without their row in post_search: those older than this release, those that it
-// writes while both run, and those written after a rollback. So each replica goes through all posts when it starts, and
-// then after pauses that double for as long as it finds nothing to do. The last post of a release that is being replaced
-// waits for minutes, and a site that runs for weeks pays nothing.
+// The previous release writes posts without a row in post_search: before this release, while both run, and after a
+// rollback. So each replica goes through all posts when it starts, and again after pauses that double for as long as it
+// finds nothing to do. The last posts of a release that is being replaced thus wait for minutes at most, and a site
+// that runs for weeks spends almost nothing on this.
 const (
 	fillPause   = time.Minute
 	longestFill = 24 * time.Hour
 )
 
-// How many posts are checked at a time, and how much text is written at a time, which takes as long as writing a
-// visitor's longest post.
+// How many posts are checked at a time, and how many bytes of text are written at a time. Writing that many takes as
+// long as writing a visitor's longest post.
 const (
 	fillLook  = 500
 	fillBytes = 64 << 10
@@ -49,9 +49,9 @@ func (db *DB) fillUntilClosed() {
 	}
 }
 
-// fill writes the rows that are missing or out of date in post_search, for the newest posts first, and says how many
-// there were. It may stop at any time: what it wrote stays, and the rest is found the next time. It spends at most half
-// of the time in the database, so that visitors have the other half.
+// fill writes the rows of post_search that are missing or out of date, for the newest posts first, and returns how many
+// it wrote. It may stop at any time: what it has written stays, and the next run finds the rest. It spends at most half
+// of its time in the database, which leaves the other half to visitors.
 func (db *DB) fill(ctx context.Context) (filled int, err error) {
 	for from, more := uint64(1<<64-1), true; more; {
 		began := time.Now()
@@ -82,7 +82,7 @@ func (db *DB) fill(ctx context.Context) (filled int, err error) {
 }
 
 // behind checks some of the posts before a given one, the newest first. It returns those whose row in post_search is
-// missing or out of date, as many as are to be written together, and where to continue.
+// missing or out of date, in batches to be written together, and where to continue.
 func (db *DB) behind(ctx context.Context, from uint64) (batches [][]uint64, next uint64, more bool, err error) {
 	err = db.run(ctx, "look for posts to index", func(tx *gorm.DB) error {
 		batches, next = nil, from
@@ -113,8 +113,8 @@ func (db *DB) behind(ctx context.Context, from uint64) (batches [][]uint64, next
 	return batches, next, more, err
 }
 
-// indexAgain writes the rows of these posts. It skips a post that somebody is changing: if this release changes it, it
-// writes the row too; if the previous one does, the post is found the next time.
+// indexAgain writes the rows of these posts. It skips a post that is being changed: if this release is changing it,
+// that also writes the row; if the previous release is, the next run finds the post.
 func indexAgain(tx *gorm.DB, ids []uint64) (n int, err error) {
 	var posts []struct {
 		ID          uint64

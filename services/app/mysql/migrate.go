@@ -24,7 +24,7 @@ const (
 	allOfIt      = 30 * time.Minute // changing a large table takes minutes, but a database that hangs must not block for ever
 )
 
-// One DDL statement per file: MySQL commits each at once, so a file with two could end half done.
+// One DDL statement per file: MySQL commits each immediately, so a file with two could be left half done.
 //
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
@@ -42,10 +42,10 @@ func embeddedVersion() (int64, error) {
 	return highest, nil
 }
 
-// Migrate brings the schema to the version that this binary embeds, or, if to is not 0, to the earlier version in to. It does
-// nothing if the schema is already there or beyond.
-// It waits for the database for at most databaseWait. Any number of processes may call it at once: one works, the
-// others wait for at most lockWait. If a migration fails, those before it stay applied.
+// Migrate brings the schema to the version that this binary embeds, or, if to is not 0, to the earlier version that to
+// names. It does nothing if the schema is already there or beyond. It waits for the database for at most databaseWait.
+// Any number of processes may call it at once: one works, the others wait for at most lockWait. If a migration fails,
+// those before it stay applied.
 func Migrate(ctx context.Context, c Config, to int64, log *slog.Logger) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, allOfIt)
@@ -82,8 +82,8 @@ func Migrate(ctx context.Context, c Config, to int64, log *slog.Logger) error {
 // newProvider waits for the database and returns the provider, which runs the migrations, and the pool that it uses.
 func newProvider(ctx context.Context, c Config, log *slog.Logger) (*goose.Provider, *sql.DB, error) {
 	dsn := c.connection(log, map[string]string{
-		// A change that waits for a table makes every later query on it wait too. It is better to give up within
-		// seconds.
+		// A schema change that waits for a table makes every later query on that table wait too, so it is better to
+		// give up within seconds.
 		"lock_wait_timeout": "10",
 	})
 	connector, err := driver.NewConnector(dsn)
@@ -191,9 +191,9 @@ func waitFor(ctx context.Context, pool *sql.DB, log *slog.Logger) error {
 	}
 }
 
-// advisoryLock uses GET_LOCK (MySQL Reference Manual, Locking Functions), which goose lacks for MySQL, so that only one
-// process migrates at a time. The lock belongs to the connection that the migrations run on, so the server releases it
-// even when this process dies.
+// advisoryLock lets only one process migrate at a time. It uses GET_LOCK (MySQL Reference Manual, Locking Functions),
+// because goose has no lock for MySQL. The lock belongs to the connection on which the migrations run, so the server
+// releases it even if this process dies.
 type advisoryLock struct{ name string }
 
 // SessionLock implements goose's lock.SessionLocker.

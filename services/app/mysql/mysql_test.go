@@ -41,7 +41,7 @@ func TestErrorsInTheDomainsTerms(t *testing.T) {
 		{number(1213), app.Unavailable},
 		{number(3024), app.Unavailable},
 		{number(188), app.Invalid},
-		{number(1064), app.Internal}, // a syntax error is ours
+		{number(1064), app.Internal}, // a syntax error is our bug
 		{number(1054), app.Internal},
 		{errors.New("anything else"), app.Internal},
 	} {
@@ -112,8 +112,8 @@ func testConfig() Config {
 	}
 }
 
-// TestAgainstMySQL runs against the server at MYSQL_TEST_ADDRESS, as MYSQL_TEST_USER with MYSQL_TEST_PASSWORD, who may
-// create tables in MYSQL_TEST_DATABASE. That database must be empty and is emptied afterwards.
+// TestAgainstMySQL runs against the server at MYSQL_TEST_ADDRESS, as MYSQL_TEST_USER with MYSQL_TEST_PASSWORD. This
+// user must have the right to create tables in MYSQL_TEST_DATABASE, which must be empty and is emptied afterwards.
 func TestAgainstMySQL(t *testing.T) {
 	config := testConfig()
 	if config.Address == "" {

@@ -16,7 +16,7 @@ const keyLife = 24 * time.Hour
 
 // begin records the key of once as the first step of a transaction. Another request with the same key, even on another
 // replica, waits in begin until this transaction ends. If the key is known, begin reports that everything is done and
-// reads the first answer into answer, unless that is nil; if the key belongs to a different request, it returns an
+// reads the first answer into answer, unless that is nil. If the key belongs to a different request, begin returns an
 // *app.Error of code KeyReused.
 func begin(tx *gorm.DB, once app.Once, now time.Time, answer any) (done bool, err error) {
 	if once == (app.Once{}) {
@@ -47,8 +47,8 @@ func begin(tx *gorm.DB, once app.Once, now time.Time, answer any) (done bool, er
 	return true, nil
 }
 
-// finish records the answer for a later request with the same key: only what begin must add to what the request itself
-// says. It is deleted with the user; 0 means nobody.
+// finish records the answer for a later request with the same key, but only the parts that the request itself does not
+// contain. The record is deleted with the user; 0 means that it belongs to nobody.
 func finish(tx *gorm.DB, once app.Once, user uint64, answer any) error {
 	if once == (app.Once{}) {
 		return nil

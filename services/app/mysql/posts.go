@@ -12,10 +12,10 @@ import (
 	"oneserver/app"
 )
 
-// What is read about a post. The join with the author gives the name, and hides the posts of a deleted user until they are
-// removed too (erase.go). It is a left join that names its index: otherwise, on a site with few users, MySQL would read
-// them all into a hash table and sort the posts, instead of walking along the primary key and looking up one author per
-// row.
+// The columns that are read of a post. The join with users supplies the author's name, and hides the posts of a deleted
+// user until they are removed too (erase.go). It is a left join that names its index: otherwise, on a site with few
+// users, MySQL would read all users into a hash table and sort the posts, instead of walking along the primary key and
+// looking up one author per row.
 const (
 	postHead = "SELECT posts.id, COALESCE(posts.user_id, 0) AS author_id, COALESCE(users.name, '') AS author, " +
 		"title, posts.created_at, COALESCE(updated_at, posts.created_at) AS updated_at, "
@@ -24,7 +24,7 @@ const (
 )
 
 // The parts of a page of posts. The first page asks for the posts before an id that will never be reached, so that
-// every page is the same statement with the same plan: a walk down the primary key from where the page begins.
+// every page uses the same statement with the same plan: a walk down the primary key from where the page begins.
 var (
 	postsInList = postHead + fmt.Sprintf("LEFT(body, %d) AS body, CHAR_LENGTH(body) > %[1]d AS cut FROM ", app.ExcerptLength)
 	before      = withAuthors + "posts.id < ?"
@@ -38,13 +38,14 @@ func (db *DB) List(ctx context.Context, page app.Page) (posts []app.Post, more b
 	return db.page(ctx, "list posts", page, listPosts)
 }
 
-// page reads a page with a statement that takes the id before which it begins, then args, then the number of posts.
+// page reads a page of posts. Its statement takes the id before which the page begins, then args, then the number of
+// posts.
 func (db *DB) page(ctx context.Context, doing string, page app.Page, statement string, args ...any) (posts []app.Post, more bool, err error) {
 	from := page.Before
 	if from == 0 {
 		from = math.MaxUint64
 	}
-	args = append(append([]any{from}, args...), page.Size+1) // one more than shown: is there a next page?
+	args = append(append([]any{from}, args...), page.Size+1) // one more than shown, to see whether there is a next page
 	err = db.run(ctx, doing, func(tx *gorm.DB) error {
 		posts = make([]app.Post, 0, page.Size+1)
 		rows, err := tx.Raw(statement, args...).Rows()
@@ -100,16 +101,16 @@ type newPost struct {
 // TableName implements GORM's schema.Tabler.
 func (newPost) TableName() string { return "posts" }
 
-// firstAnswer is what a second request with the same key cannot itself say about the post that the first one made. It
-// holds enough of an app.Post for the previous release to read it, which stored, and expects, more or fewer of its
-// members.
+// firstAnswer is the part of the first answer that a second request with the same key does not itself contain. Its
+// members are some of those of an app.Post, so this release and the previous one, which stores whole posts, can read
+// each other's answers.
 type firstAnswer struct {
 	ID                   uint64
 	Author               string
 	CreatedAt, UpdatedAt time.Time
 }
 
-// Create implements app.PostStore. An *app.Error of code Unauthorized says that the author no longer exists.
+// Create implements app.PostStore. An *app.Error of code Unauthorized means that the author no longer exists.
 func (db *DB) Create(ctx context.Context, once app.Once, author uint64, draft app.Draft) (post app.Post, err error) {
 	now := db.gorm.NowFunc()
 	err = db.transaction(ctx, "create post", once != (app.Once{}), func(tx *gorm.DB, _ bool) error {

@@ -6,8 +6,8 @@ import (
 )
 
 // preparing is a connector whose connections prepare a statement at its first use and keep it for as long as they live.
-// This saves MySQL the parsing and the driver the text: for the page of posts, a tenth of what both use. For a less
-// frequent statement, the two extra round trips of the first use would not pay off.
+// This saves MySQL from parsing the statement and the driver from composing its text: for the page of posts, a tenth of
+// what both use. For a less frequent statement, the two extra round trips of the first use would not pay off.
 type preparing struct {
 	driver.Connector
 	statement string
@@ -26,7 +26,7 @@ func (p preparing) Connect(ctx context.Context) (driver.Conn, error) {
 type preparedConn struct {
 	mysqlConn
 	statement string
-	prepared  driver.StmtQueryContext // nil until its first use; the server forgets it with the connection
+	prepared  driver.StmtQueryContext // nil until its first use; the server drops it with the connection
 }
 
 // QueryContext implements driver.QueryerContext.

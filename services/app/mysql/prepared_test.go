@@ -15,7 +15,7 @@ import (
 	"oneserver/app/timing"
 )
 
-// preparable connects to what prepares, and tells what it was asked.
+// preparable is a fake connection that prepares statements and records what it is asked to do.
 type preparable struct {
 	fakeConn
 	said *[]string
@@ -73,7 +73,7 @@ func TestAConnectionPreparesAStatementOnce(t *testing.T) {
 		}
 	}
 	ask("SELECT often", "SELECT seldom", "SELECT often")
-	pool.SetMaxIdleConns(0) // closes the connection, and what it kept is gone with it
+	pool.SetMaxIdleConns(0) // closes the connection, which drops the prepared statement
 	ask("SELECT often")
 	want := []string{"connect", "prepare SELECT often", "execute SELECT often", "query SELECT seldom", "execute SELECT often",
 		"connect", "prepare SELECT often", "execute SELECT often"}
@@ -91,7 +91,7 @@ func TestAStatementThatCannotBePreparedIsAnError(t *testing.T) {
 	gone := errors.New("gone")
 	pool := sql.OpenDB(preparing{preparable{said: &said, err: gone}, "SELECT often"})
 	defer pool.Close()
-	for range 2 { // and is tried anew
+	for range 2 { // and each time it is tried again
 		if _, err := pool.QueryContext(t.Context(), "SELECT often"); !errors.Is(err, gone) {
 			t.Errorf("error %v, want %v", err, gone)
 		}
@@ -101,7 +101,8 @@ func TestAStatementThatCannotBePreparedIsAnError(t *testing.T) {
 	}
 }
 
-// A server that drops its table definitions as fast as it reads them refuses the statement, but not the question.
+// A server that evicts table definitions as fast as it loads them refuses the prepared statement, but not the same
+// query in full.
 func TestAStatementThatCannotBePreparedAnewIsAskedInFull(t *testing.T) {
 	t.Parallel()
 	var said []string

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// proxy stands between a DB and the server, and can take the server away.
+// proxy sits between a DB and the server, and can make the server unreachable.
 type proxy struct {
 	listener net.Listener
 	server   string
@@ -16,7 +16,7 @@ type proxy struct {
 	mu        sync.Mutex
 	conns     map[net.Conn]bool
 	away      bool
-	loseAfter []byte // when this passes on its way to the server, the answer to it is lost, once
+	loseAfter []byte // after this has been sent to the server, its answer is lost, a single time
 }
 
 func newProxy(t *testing.T, server string) *proxy {
@@ -56,11 +56,12 @@ func (p *proxy) setAway(away bool) {
 	}
 }
 
-// loseAnswerTo cuts the connection on which a statement that begins so is sent next, after the server has answered it.
+// loseAnswerTo makes the proxy lose the answer to the next statement that begins like this: it cuts the connection
+// after the server has answered.
 func (p *proxy) loseAnswerTo(beginning string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	const comQuery = "\x03" // precedes the text (MySQL's client/server protocol); READ-COMMITTED is in the text of others
+	const comQuery = "\x03" // precedes the text (MySQL's client/server protocol); other statements contain READ-COMMITTED
 	p.loseAfter = []byte(comQuery + beginning)
 }
 
@@ -102,7 +103,7 @@ func (p *proxy) serve(client net.Conn) {
 			}
 			select {
 			case <-lose:
-				return // it has answered; nobody is told
+				return // the server has answered; the client never learns of it
 			default:
 			}
 			if _, err := client.Write(buffer[:n]); err != nil {

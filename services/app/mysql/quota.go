@@ -26,7 +26,8 @@ func (db *DB) countWrite(tx *gorm.DB, author lockedUser, draft app.Draft, now ti
 		return &app.Error{Code: app.Unauthorized, Message: "This account has been deleted."}
 	}
 	if most := db.quotas.AccountPosts; most > 0 && !author.Unbounded {
-		// This reads the index of authors for as many rows as an author may have, which takes about a millisecond.
+		// This reads at most as many entries of the index of authors as an author may have posts, which takes about a
+		// millisecond.
 		var have int
 		err := tx.Raw("SELECT COUNT(*) FROM (SELECT 1 FROM posts WHERE user_id = ? LIMIT ?) AS theirs", author.ID, most).Scan(&have).Error
 		if err != nil {

@@ -21,7 +21,7 @@ import (
 
 // Further steps of TestAgainstMySQL.
 
-// open opens a DB of its own with these quotas, on a disk that is full where full says so.
+// open opens a separate DB with these quotas, on a disk that is full while full is true.
 func open(t *testing.T, config Config, quotas app.Quotas, full *atomic.Bool) *DB {
 	t.Helper()
 	config.Quotas = quotas
@@ -106,7 +106,7 @@ func testQuotas(t *testing.T, direct *DB, config Config) {
 	})
 	t.Run("text is counted for the account, for new accounts and for the site", func(t *testing.T) {
 		forgetQuotas()
-		db := open(t, config, app.Quotas{SiteText: 4000}, nil) // an account 40, new ones 1,000
+		db := open(t, config, app.Quotas{SiteText: 4000}, nil) // 40 for an account, 1,000 for all new ones
 		ada := newUser(t, db, "Ada")
 		if err := write(db, ada, 38_000); err != nil {
 			t.Fatal(err)
@@ -116,7 +116,7 @@ func testQuotas(t *testing.T, direct *DB, config Config) {
 		if !strings.HasPrefix(app.AsError(err).Message, "This account") {
 			t.Errorf("it is told %q", app.AsError(err).Message)
 		}
-		for shard := range 16 { // all that others may write is written
+		for shard := range 16 { // the share of new accounts is used up
 			exec(t, db, "REPLACE INTO throttle (bucket, arrival) VALUES (?, UTC_TIMESTAMP(6) + INTERVAL 1 DAY)",
 				digest(sha256.Sum256(fmt.Appendf(nil, "text newcomers %d", shard))))
 		}
@@ -214,7 +214,7 @@ func testQuotas(t *testing.T, direct *DB, config Config) {
 	})
 }
 
-// The release before kept the whole post as the answer to repeat. Each reads what the other wrote.
+// The previous release stored the whole post as the answer to repeat. Each release reads what the other wrote.
 func testAnswersOfBothReleases(t *testing.T, db *DB) {
 	ada := newUser(t, db, "Ada")
 	draft := app.Draft{Title: "A title", Body: strings.Repeat("long ", 4000)}
@@ -233,7 +233,7 @@ func testAnswersOfBothReleases(t *testing.T, db *DB) {
 		if len(kept) > 200 || strings.Contains(string(kept), "long") {
 			t.Errorf("it keeps %d bytes: %.300s", len(kept), kept)
 		}
-		before := prefilled // what that release puts the answer into
+		before := prefilled // what that release reads the answer into
 		if err := json.Unmarshal(kept, &before); err != nil || before != made {
 			t.Errorf("the release before answers %+v, %v; want %+v", before, err, made)
 		}
@@ -267,8 +267,8 @@ func testAnswersOfBothReleases(t *testing.T, db *DB) {
 	})
 }
 
-// prolific is how many posts the author has who deletes the account, by 2,500. MYSQL_TEST_PROLIFIC makes it as
-// many as no statement removes in its time.
+// prolific is the number of posts by the author who deletes the account, a multiple of 2,500. MYSQL_TEST_PROLIFIC can
+// raise it beyond what one statement removes within its time limit.
 var prolific = func() int {
 	n, err := strconv.Atoi(os.Getenv("MYSQL_TEST_PROLIFIC"))
 	if err != nil {
@@ -277,10 +277,10 @@ var prolific = func() int {
 	return n
 }()
 
-// testErase deletes a prolific author, kills the process that removes what is left, and lets two others end it.
+// testErase deletes a prolific author, kills the process that removes what is left, and lets two others finish.
 func testErase(t *testing.T, db *DB, config Config) {
 	ada, bob := newUser(t, db, "Prolific"), newUser(t, db, "Bob")
-	word := "zyzzyva" // in one post of each
+	word := "zyzzyva" // in one post by each
 	for range prolific / 2500 {
 		exec(t, db, "INSERT INTO posts (user_id, title, body, created_at) WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 50)"+
 			" SELECT ?, 'many', REPEAT('of them ', 10), NOW(6) FROM n AS a JOIN n AS b", ada.ID)
@@ -300,7 +300,7 @@ func testErase(t *testing.T, db *DB, config Config) {
 	left := func() int { return count(t, db, "SELECT COUNT(*) FROM posts WHERE user_id = ?", ada.ID) }
 
 	t.Run("an author of many posts deletes the account, and is gone at once", func(t *testing.T) {
-		// A process of its own does it, and is killed (kill -9) while it removes the posts.
+		// A separate process does it, and is killed (kill -9) while it removes the posts.
 		child := osexec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestDeleteAsAnotherProcess$", "-test.v")
 		child.Env = append(os.Environ(), fmt.Sprintf("MYSQL_TEST_DELETE=%d %s", ada.ID, ada.PasswordHash))
 		out, err := child.StdoutPipe()
@@ -407,7 +407,7 @@ func testErase(t *testing.T, db *DB, config Config) {
 	})
 }
 
-// TestDeleteAsAnotherProcess is not a test in its own right: testErase runs it in a process of its own, and kills that.
+// TestDeleteAsAnotherProcess is not a test in its own right: testErase runs it in a separate process, which it kills.
 func TestDeleteAsAnotherProcess(t *testing.T) {
 	var user uint64
 	var hash string

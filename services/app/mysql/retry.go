@@ -14,7 +14,7 @@ import (
 // may take (api.requestLimit), so that the answer can still say what is wrong.
 const waitLimit = 10 * time.Second
 
-// Pauses between tries double from the first to the longest. Half of each is random, so that callers waiting for the
+// Pauses between tries double from firstPause to longestPause. Half of each is random, so that callers waiting for the
 // same database do not all come back at the same moment.
 const (
 	firstPause   = 50 * time.Millisecond
@@ -22,13 +22,13 @@ const (
 	pauseJitter  = 50 // per cent
 )
 
-// permanent is a failure after which a try must not be repeated, although the database was down.
+// permanent is a failure that must not be retried, although the database was down.
 type permanent struct{ error }
 
 func (p permanent) Unwrap() error { return p.error }
 
-// run calls do, which consists of one statement that reads, or that may safely write twice. It repeats the call while
-// the database is down, and returns errors in the domain's terms; doing names the call in them.
+// run calls do, which consists of one statement that only reads, or that may safely write twice. It repeats the call
+// while the database is down, and returns errors in the domain's terms; doing names the call in them.
 func (db *DB) run(ctx context.Context, doing string, do func(tx *gorm.DB) error) error {
 	bounded, cancel := context.WithTimeout(ctx, waitLimit)
 	defer cancel()
@@ -50,7 +50,7 @@ func (db *DB) run(ctx context.Context, doing string, do func(tx *gorm.DB) error)
 		return nil
 	}
 	if end := bounded.Err(); end != nil {
-		err = end // whatever failed because of that
+		err = end // rather than the error that this caused
 		if last != nil && end == context.DeadlineExceeded {
 			err = last // "the database is down" says more than "the time is up"
 		}
@@ -59,8 +59,8 @@ func (db *DB) run(ctx context.Context, doing string, do func(tx *gorm.DB) error)
 }
 
 // transaction is run for a transaction, which it repeats from its beginning. If the connection is lost during the
-// COMMIT, nobody knows whether the transaction took effect. It is then repeated if repeatable says that it may run
-// twice; maybeDone tells do that an earlier try may have taken effect.
+// COMMIT, it is unknown whether the transaction took effect. It is then repeated only if repeatable says that it may
+// run twice. maybeDone tells do that an earlier try may have taken effect.
 func (db *DB) transaction(ctx context.Context, doing string, repeatable bool, do func(tx *gorm.DB, maybeDone bool) error) error {
 	maybeDone := false
 	return db.run(ctx, doing, func(tx *gorm.DB) error {
@@ -69,7 +69,7 @@ func (db *DB) transaction(ctx context.Context, doing string, repeatable bool, do
 			return tx.Error
 		}
 		if err := do(tx, maybeDone); err != nil {
-			tx.Rollback() // fails if the connection is lost; the server then rolls back itself
+			tx.Rollback() // fails if the connection is lost; the server then rolls back by itself
 			return err
 		}
 		err := tx.Commit().Error
@@ -84,8 +84,8 @@ func (db *DB) transaction(ctx context.Context, doing string, repeatable bool, do
 	})
 }
 
-// rolledBack reports whether a COMMIT that failed with err certainly had no effect: because the server says so, or
-// because database/sql, which returns these errors unchanged, found that the context had ended and sent a ROLLBACK
+// rolledBack reports whether a COMMIT that failed with err certainly had no effect: either because the server says so,
+// or because database/sql, which returns these errors unchanged, found that the context had ended and sent a ROLLBACK
 // instead.
 func rolledBack(err error) bool {
 	return hasNumber(err, errDeadlock, errLockWait, errRolledBack) ||

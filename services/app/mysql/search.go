@@ -32,11 +32,11 @@ var notIndexed = map[string]bool{
 }
 
 // Search implements app.PostStore. The results are sorted, and innodb_ft_result_cache_limit bounds how many there can
-// be: more is an *app.Error of code Invalid, and so is a text without a word to look for.
+// be. Too many results cause an *app.Error of code Invalid, as does a text without a word to search for.
 //
 // It combines the results of the new index, for posts whose entry is up to date, with those of the previous release's
-// index. MySQL maintains the latter whichever release writes, so no post is missed that the previous release would find.
-// A later release will drop it while this one is still running: hence errNoIndex.
+// index. MySQL maintains the latter whichever release writes, so this search misses no post that the previous release
+// would find. A later release will drop that index while this one is still running; hence errNoIndex.
 func (db *DB) Search(ctx context.Context, text string, page app.Page) (posts []app.Post, more bool, err error) {
 	now, before := searchFor(text), searchBefore(text)
 	if !now.possible() && !before.possible() {
@@ -78,8 +78,7 @@ func newestOf(a, b []app.Post) []app.Post {
 	return slices.CompactFunc(all, func(a, b app.Post) bool { return a.ID == b.ID })
 }
 
-// searchIn carries out a search. It tries one word or run after another as the first, until one occurs in few enough
-// posts.
+// searchIn runs a search. It tries each word or run in turn as the first, until one occurs in few enough posts.
 func (db *DB) searchIn(ctx context.Context, s search, page app.Page) (posts []app.Post, more bool, err error) {
 	began := time.Now()
 	for first := range max(len(s.words), len(s.runs)) {
@@ -94,7 +93,7 @@ func (db *DB) searchIn(ctx context.Context, s search, page app.Page) (posts []ap
 
 // search says what to look for, and where.
 type search struct {
-	from  string   // the table, and what goes before its columns
+	from  string   // the table with the index, joined to posts if that is another one
 	match string   // the columns of the index of words
 	words []string // terms of MySQL's boolean mode: the beginnings of words that must all occur
 	runs  []string // terms likewise: characters that must follow one another
@@ -103,8 +102,8 @@ type search struct {
 
 func (s search) possible() bool { return len(s.words)+len(s.runs) > 0 }
 
-// searchFor makes a search from what a person has typed. Nothing typed can act as an operator of boolean mode: words
-// consist of letters, digits and underscores, and of what is put around them here.
+// searchFor makes a search from what a person has typed. Nothing typed can act as an operator of boolean mode: terms
+// consist of letters, digits and underscores, and of the operators that are put around them here.
 func searchFor(text string) search {
 	return search{
 		from:  "post_search JOIN posts ON posts.id = post_id AND posts.updated_at <=> as_of ",
@@ -112,7 +111,7 @@ func searchFor(text string) search {
 	}.of(text, func(chunk string) (words, runs []string) { return split(chunk) })
 }
 
-// searchBefore makes a search of the previous release's index, for what that release would find.
+// searchBefore makes a search of the previous release's index that finds what that release would find.
 func searchBefore(text string) search {
 	return search{from: "posts ", match: "title, body"}.of(text, func(chunk string) (words, runs []string) {
 		return strings.FieldsFunc(chunk, func(r rune) bool { return !inWord(r) }), nil
@@ -151,7 +150,7 @@ func (s search) of(text string, split func(chunk string) (words, runs []string))
 var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 // statement returns the search in SQL, and the values that come between the start of the page and the number of posts.
-// InnoDB collects all posts that contain the first word, and then drops those that lack another: so the choice of the
+// InnoDB collects all posts that contain the first word, and then drops those that lack another, so the choice of the
 // first word decides whether there are too many.
 func (s search) statement(first int) (string, []any) {
 	statement, args := postsInList+s.from+before, []any(nil)
@@ -215,7 +214,7 @@ func reindex(tx *gorm.DB, posts ...postSearch) error {
 }
 
 // split cuts a text into words and into runs of characters from scripts without spaces between words. ngram indexes
-// nothing that contains a four-byte character, so each such character is a run of its own, too short to search for.
+// nothing that contains a four-byte character, so each such character becomes a separate run, too short to search for.
 func split(text string) (words, runs []string) {
 	const none, word, run, alone = 0, 1, 2, 3
 	kind, from := none, 0
@@ -259,13 +258,13 @@ func inWord(r rune) bool {
 	return r <= 0xFFFF && (unicode.In(r, unicode.L, unicode.N, unicode.M) || r == '_')
 }
 
-// indexed reports whether the index of words contains this one.
+// indexed reports whether the index of words contains word.
 func indexed(word string) bool {
 	n := utf8.RuneCountInString(word)
 	return n >= minWord && n <= maxWord && !notIndexed[plain(word)]
 }
 
-// plain returns word the way the collation of posts compares it, without case and accents.
+// plain returns word as the collation of posts compares it: without case and accents.
 func plain(word string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.M, r) {

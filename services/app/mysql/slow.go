@@ -11,13 +11,13 @@ import (
 	"oneserver/app/timing"
 )
 
-// slowStatement is how long a statement may take before it is logged. At this load, one by primary key takes about a
+// slowStatement is how long a statement may take before it is logged. A statement by primary key normally takes about a
 // millisecond.
 const slowStatement = 200 * time.Millisecond
 
-// slowLog is a connector whose connections add each statement to the timing of its request, and log slow ones. It
-// stands between the pool and the driver, where the wait for a connection is already over: under overload every request
-// waits, but none of the statements is slow.
+// slowLog is a connector whose connections add each statement to the timing of its request, and log slow ones. It sits
+// between the pool and the driver, where the wait for a connection is already over: under overload every request waits
+// for a connection, but no statement is slow.
 type slowLog struct {
 	driver.Connector
 	log *slog.Logger
@@ -91,11 +91,11 @@ func (c slowConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx
 	return slowTx{tx, c, ctx}, nil
 }
 
-// slowTx times the end of a transaction: a COMMIT waits for the disk, and often takes longest.
+// slowTx times the end of a transaction: a COMMIT waits for the disk, and often takes the longest.
 type slowTx struct {
 	driver.Tx
 	conn slowConn
-	ctx  context.Context // from BeginTx; Commit and Rollback get none
+	ctx  context.Context // from BeginTx; Commit and Rollback are given none
 }
 
 // Commit implements driver.Tx.
@@ -120,7 +120,7 @@ func (c slowConn) noteUnseen(ctx context.Context, statement string, began time.T
 	c.note(ctx, statement, began, err)
 }
 
-// note shows the statement with its placeholders, because the values may be personal data.
+// note records the statement with its placeholders, because the values may be personal data.
 func (c slowConn) note(ctx context.Context, statement string, began time.Time, err error) {
 	if errors.Is(err, driver.ErrSkip) {
 		return // nothing was sent; database/sql tries another way

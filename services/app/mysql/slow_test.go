@@ -13,7 +13,7 @@ import (
 	"oneserver/app/timing"
 )
 
-// fakeConn is a connection of the driver on which every statement takes a millisecond.
+// fakeConn stands in for a connection of the driver; every statement takes a millisecond.
 type fakeConn struct{ mysqlConn }
 
 func (fakeConn) Connect(context.Context) (driver.Conn, error) { return fakeConn{}, nil }
@@ -87,7 +87,7 @@ func TestARequestKeepsItsStatementsWithoutValues(t *testing.T) {
 	if got := strings.Join(got, "; "); got != want {
 		t.Errorf("kept %s\nwant %s", got, want)
 	}
-	// GORM's logger adds the time of the others (log.go).
+	// GORM's logger adds the time of the other statements (log.go).
 	if db := record.Database(); db < 4*time.Millisecond {
 		t.Errorf("the begins and ends of two transactions took %s, want at least 4ms", db)
 	}

@@ -18,7 +18,7 @@ const (
 	sweepBatch    = 500
 )
 
-// sweepUntilClosed sweeps now and then. Replicas need not agree on who does it: each row is removed only once anyway.
+// sweepUntilClosed sweeps about once a minute. The replicas need no coordination: each row is removed only once anyway.
 func (db *DB) sweepUntilClosed() {
 	for {
 		select {
@@ -45,7 +45,7 @@ func (db *DB) sweep(ctx context.Context) error {
 		{"sessions", "used_at < ?", []any{now.Add(-app.SessionIdle)}},
 		{"devices", "created_at < ?", []any{now.Add(-app.DeviceLife)}},
 		{"idempotency_keys", "created_at < ?", []any{now.Add(-keyLife)}},
-		{"throttle", "arrival < UTC_TIMESTAMP(6)", nil}, // the clock that Take goes by
+		{"throttle", "arrival < UTC_TIMESTAMP(6)", nil}, // the clock that Take uses
 	} {
 		statement := fmt.Sprintf("DELETE FROM %s WHERE %s LIMIT %d", old.table, old.condition, sweepBatch)
 		for more := true; more; {

@@ -15,8 +15,8 @@ import (
 	"oneserver/app"
 )
 
-// Take implements app.Throttle. A refusal is rolled back, so that refused attempts, however many, cause no rows, no
-// events in the binary log and no waits for the disk.
+// Take implements app.Throttle. A refusal is rolled back, so that refused attempts, however many, leave no rows, write
+// no events to the binary log and never wait for the disk.
 func (db *DB) Take(ctx context.Context, buckets ...app.Bucket) (wait time.Duration, err error) {
 	if len(buckets) == 0 {
 		return 0, nil
@@ -38,7 +38,7 @@ var errRefused = errors.New("a bucket is full")
 
 // take is Take inside a transaction. If there is a wait, the transaction must be rolled back; fullest is then the
 // bucket with the longest wait. The clock is the database's, which all replicas share. All calls lock the rows in the
-// same order, and lock any other rows first, so that they may wait for one another but never in a circle.
+// same order, and lock any other rows first, so that they may wait for one another but never deadlock.
 func take(tx *gorm.DB, buckets []app.Bucket) (wait time.Duration, fullest app.Bucket, err error) {
 	limits := make(map[digest]app.Bucket, len(buckets))
 	for _, b := range buckets {
@@ -46,7 +46,7 @@ func take(tx *gorm.DB, buckets []app.Bucket) (wait time.Duration, fullest app.Bu
 	}
 	digests := slices.SortedFunc(maps.Keys(limits), func(a, b digest) int { return bytes.Compare(a[:], b[:]) })
 
-	// Creates the rows that are missing, and locks all of them. A new row means the same as no row.
+	// Create the missing rows and lock all of them. A new row means the same as no row.
 	var values []any
 	for _, d := range digests {
 		values = append(values, d)
@@ -76,7 +76,7 @@ func take(tx *gorm.DB, buckets []app.Bucket) (wait time.Duration, fullest app.Bu
 	return 0, app.Bucket{}, tx.Exec(count, values...).Error
 }
 
-// Return implements app.Throttle. Each bucket is a separate statement, which waits for no other.
+// Return implements app.Throttle. Each bucket has a separate statement, which holds no other lock while it waits.
 func (db *DB) Return(ctx context.Context, buckets ...app.Bucket) error {
 	for _, b := range buckets {
 		err := db.run(ctx, "throttle", func(tx *gorm.DB) error {
@@ -97,7 +97,7 @@ type arrival struct {
 }
 
 // conform applies the generic cell rate algorithm (ITU-T I.371, virtual scheduling) to an attempt at now: next is the
-// theoretical arrival time after it, and wait is by how much it is too early, if it is.
+// theoretical arrival time after it, and wait is how much too early it is, or 0.
 func conform(b app.Bucket, arrival, now time.Time) (next time.Time, wait time.Duration) {
 	if arrival.Before(now) {
 		arrival = now

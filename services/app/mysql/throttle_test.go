@@ -24,10 +24,10 @@ func TestABucketAllowsItsBurstAndThenOneEachInterval(t *testing.T) {
 		{time.Minute - time.Microsecond, time.Microsecond},
 		{time.Minute, 0},
 		{time.Minute, time.Minute},
-		{3 * time.Minute, 0}, // two intervals later: two
+		{3 * time.Minute, 0}, // two intervals later, two are allowed
 		{3 * time.Minute, 0},
 		{3 * time.Minute, time.Minute},
-		{time.Hour, 0}, // all is forgotten, and no more than a burst is saved up
+		{time.Hour, 0}, // everything is forgotten, but no more than a burst is saved up
 		{time.Hour, 0},
 		{time.Hour, 0},
 		{time.Hour, time.Minute},
@@ -54,7 +54,7 @@ func TestAnAttemptCountsAsOftenAsItWeighs(t *testing.T) {
 		{7, time.Minute}, // 4 of 10 are used up
 		{6, 0},
 		{0, time.Minute},         // counts once
-		{1000, 10 * time.Minute}, // no more than all of it
+		{1000, 10 * time.Minute}, // at most the whole burst
 	} {
 		next, wait := conform(app.Bucket{Burst: 10, Interval: time.Minute, Weight: attempt.weight}, arrival, now)
 		if wait != attempt.wait {

@@ -1,5 +1,5 @@
-// Package ops shows operators a running application: metrics for Prometheus, and what the latest requests did, each
-// with its SQL. It is served on a separate address that is never published.
+// Package ops lets operators look inside a running application: it serves metrics for Prometheus, and what the latest
+// requests did, with the SQL of each. Its address is separate and never published.
 package ops
 
 import (
@@ -25,7 +25,7 @@ import (
 // buckets, in seconds, end at the time limit of a request (api.requestLimit). A page takes about half a millisecond.
 var buckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 12}
 
-// Observer is told about every request, and shows what it was told.
+// Observer records every request and serves what it has recorded.
 type Observer struct {
 	log      *slog.Logger
 	replica  string
@@ -37,8 +37,8 @@ type Observer struct {
 	recent     ring
 }
 
-// New returns an Observer of this process, which is known as replica: of its requests, its pool of database
-// connections, and the database's disk.
+// New returns an Observer of this process: of its requests, its pool of database connections, and the database's disk.
+// replica is the name of the process in what the Observer serves.
 func New(pool *sql.DB, room *disk.Gauge, replica string, log *slog.Logger) (*Observer, error) {
 	o := &Observer{
 		log: log, replica: replica, registry: prometheus.NewRegistry(),
@@ -50,14 +50,14 @@ func New(pool *sql.DB, room *disk.Gauge, replica string, log *slog.Logger) (*Obs
 			Name: "http_requests_in_flight", Help: "Requests that are being answered.",
 		}),
 		statements: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "database_statements_total", Help: "Statements of the requests that have been answered, the ends of transactions included.",
+			Name: "database_statements_total", Help: "Statements that answered requests have run, including those that begin and end transactions.",
 		}),
 	}
 	for _, c := range []prometheus.Collector{
 		o.durations, o.inFlight, o.statements,
 		collectors.NewDBStatsCollector(pool, "foobar"),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "database_disk_free_bytes", Help: "What is free on the database's disk; -1 where that is not known.",
+			Name: "database_disk_free_bytes", Help: "Free space on the database's disk; -1 if unknown.",
 		}, func() float64 { return float64(room.Free()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "database_disk_low", Help: "1 while new posts and accounts are refused because that disk is nearly full.",
@@ -151,7 +151,7 @@ func (o *Observer) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(o.log.Handler(), slog.LevelWarn),
 	}
-	stop := context.AfterFunc(ctx, func() { server.Close() }) // anyone reading metrics asks again elsewhere
+	stop := context.AfterFunc(ctx, func() { server.Close() }) // no need to drain: metrics can simply be read again
 	defer stop()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("accept connections for metrics: %w", err)

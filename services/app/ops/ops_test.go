@@ -28,7 +28,7 @@ func newObserver(t *testing.T) *Observer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool := sql.OpenDB(connector) // connects to nothing
+	pool := sql.OpenDB(connector) // never connects
 	t.Cleanup(func() { pool.Close() })
 	o, err := New(pool, new(disk.Gauge), "the-replica", slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -37,7 +37,7 @@ func newObserver(t *testing.T) *Observer {
 	return o
 }
 
-// answer lets o see a request with that many statements.
+// answer records a request with that many statements in o.
 func (o *Observer) answer(id, method, path, route string, status, statements int) {
 	o.Begin()
 	ctx, record := timing.Start(context.Background(), id)
@@ -82,7 +82,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// What a client makes up must not make time series.
+// Values that a client makes up must not create time series.
 func TestLabelsAreBounded(t *testing.T) {
 	t.Parallel()
 	o := newObserver(t)
@@ -111,7 +111,7 @@ func TestARequestIsFoundByItsID(t *testing.T) {
 		t.Errorf("got %+v, want the newest", got)
 	}
 	if want := (Statement{"SELECT ? FROM `posts`", 2, 3}); len(got.Statements) != 2 || got.Statements[0] != want {
-		t.Errorf("the statements are %+v, want twice %+v", got.Statements, want)
+		t.Errorf("the statements are %+v, want %+v twice", got.Statements, want)
 	}
 	if status, body := ask(t, o, "/requests/unknown"); status != http.StatusNotFound || !strings.Contains(body, "the-replica has no request with that id") {
 		t.Errorf("status %d: %s", status, body)

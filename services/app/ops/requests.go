@@ -13,7 +13,7 @@ const (
 	maxPath  = 500  // bytes
 )
 
-// request is a request as it is stored: nothing is computed from it until somebody asks.
+// request is a request as it is stored: nothing is computed from it until an operator asks.
 type request struct {
 	record              *timing.Record
 	method, path, route string
@@ -21,8 +21,8 @@ type request struct {
 	took                time.Duration
 }
 
-// keepPath copies a path. The original is part of a longer string, including the query, which would stay in memory with
-// it.
+// keepPath copies a path, because the original is part of a longer string, including the query, all of which would stay
+// in memory.
 func keepPath(path string) string {
 	if len(path) > maxPath {
 		const mark = "…"
@@ -31,7 +31,7 @@ func keepPath(path string) string {
 	return strings.Clone(path)
 }
 
-// ring keeps the latest requests. It has no lock, since every request passes through here.
+// ring keeps the latest requests. It has no lock, since every request passes through it.
 type ring struct {
 	next  atomic.Uint64
 	slots [ringSize]atomic.Pointer[request]
@@ -41,7 +41,7 @@ func (r *ring) add(one *request) {
 	r.slots[(r.next.Add(1)-1)%ringSize].Store(one)
 }
 
-// find returns the newest request with that id, or nil. (A proxy that tries twice sends the same id twice.)
+// find returns the newest request with that id, or nil. (A proxy that retries a request sends the same id twice.)
 func (r *ring) find(id string) *request {
 	next := r.next.Load()
 	for back := uint64(1); back <= min(next, ringSize); back++ {
@@ -64,7 +64,7 @@ type Request struct {
 	DurationMS     float64     `json:"duration_ms"`
 	DatabaseMS     float64     `json:"db_ms"` // including waits for a connection
 	Statements     []Statement `json:"statements"`
-	StatementCount int         `json:"statement_count"` // Statements has the first of them
+	StatementCount int         `json:"statement_count"` // Statements has only the first ones
 }
 
 // Statement is one statement of a Request.

@@ -1,4 +1,4 @@
-// Package secrets makes the stack's passwords, so that none is in the repository and none has a default.
+// Package secrets generates the stack's passwords, so that none is in the repository and none has a default.
 package secrets
 
 import (
@@ -17,7 +17,7 @@ type File struct {
 	Mode     os.FileMode
 }
 
-// The numeric users of the images in compose.yaml. Each account's password can be read by the database, which creates
+// Numeric user ids from the images in compose.yaml. Each account's password can be read by the database, which creates
 // the account with it, and by the one service that signs in with it.
 const (
 	root    = 0
@@ -27,8 +27,8 @@ const (
 	backup  = 10003
 )
 
-// Files are the stack's secrets. The last one is not secret: it is a random id that ties a data volume to the secrets
-// it was initialised with, and anybody may read it.
+// Files lists the stack's secrets. The last one is not secret, and anybody may read it: it is a random id that ties a
+// data volume to the secrets with which it was initialised.
 var Files = []File{
 	{"mysql_root_password", mysqld, mysqld, 0o400},
 	{"mysql_health_password", mysqld, mysqld, 0o400},
@@ -38,14 +38,14 @@ var Files = []File{
 	{"stack_id", root, root, 0o444},
 }
 
-// Make makes the files that dir does not have and returns their names. A file that exists is never touched, not even
+// Make creates the files that are missing from dir and returns their names. An existing file is never touched, not even
 // read. Make can be interrupted at any point and run again: a file appears under its name complete or not at all.
 //
 // It is written to run as root with no capability but CAP_CHOWN.
 func Make(dir string, files []File) (made []string, err error) {
 	for _, f := range files {
 		temporary := filepath.Join(dir, "."+f.Name+".new")
-		if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) { // left by a run that was cut off
+		if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) { // left by an interrupted run
 			return made, err
 		}
 		final := filepath.Join(dir, f.Name)
@@ -68,7 +68,7 @@ func Make(dir string, files []File) (made []string, err error) {
 	return made, sync(dir)
 }
 
-// write makes f's content under a temporary name, with its mode and owner, safe on disk.
+// write creates f under a temporary name, with its content, mode and owner, and syncs it to disk.
 func write(name string, f File) (err error) {
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -78,7 +78,7 @@ func write(name string, f File) (err error) {
 	if _, err := file.WriteString(newSecret()); err != nil {
 		return err
 	}
-	if err := file.Chmod(f.Mode); err != nil { // before Chown: afterwards we may no longer change the file
+	if err := file.Chmod(f.Mode); err != nil { // before Chown, after which we may no longer change the file
 		return err
 	}
 	if err := file.Chown(f.UID, f.GID); err != nil {

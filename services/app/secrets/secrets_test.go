@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// ours are files that the user who runs the test may own.
+// ours are files that the user running the test may own.
 var ours = []File{
 	{"one", os.Getuid(), os.Getgid(), 0o400},
 	{"two", os.Getuid(), os.Getgid(), 0o440},

@@ -24,7 +24,7 @@ type Record struct {
 	begin    time.Time
 	database atomic.Int64 // nanoseconds
 
-	mu         sync.Mutex // guards what follows
+	mu         sync.Mutex // guards the fields below
 	statements []statement
 	total      int          // statements, including those not kept
 	first      [4]statement // the initial space for statements: most requests need no more, and so allocate nothing
@@ -60,8 +60,8 @@ func AddDatabase(ctx context.Context, d time.Duration) {
 	}
 }
 
-// AddStatement stores a statement that began then and has just ended. sql must have placeholders for the values, which
-// may be personal data. Like AddDatabase, it does nothing if ctx carries no Record.
+// AddStatement stores a statement that started at began and has just ended. sql must have placeholders for the values,
+// which may be personal data. Like AddDatabase, it does nothing if ctx carries no Record.
 func AddStatement(ctx context.Context, sql string, began time.Time, took time.Duration) {
 	r, ok := ctx.Value(key{}).(*Record)
 	if !ok {

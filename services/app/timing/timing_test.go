@@ -68,7 +68,7 @@ func TestSeveralGoroutinesMayAddAndRead(t *testing.T) {
 	}
 }
 
-// What one request with two statements costs.
+// BenchmarkRecord measures what it costs to record one request with two statements.
 func BenchmarkRecord(b *testing.B) {
 	sql := "SELECT `posts`.`id`,`posts`.`title`,`posts`.`body`,`posts`.`created_at` FROM `posts` ORDER BY id DESC LIMIT ?"
 	b.ReportAllocs()

@@ -6,18 +6,18 @@
 //		public MARKER PORT
 //	}
 //
-// In FILE, {$NAME} stands for VALUE and {$SERIAL} for the time at which FILE was read, which grows with every change
-// of FILE, of a VALUE and of the Corefile. The zone is that of the server block. FILE is checked every second; new text
-// is served at once if it is a valid zone, and otherwise reported and ignored.
+// In FILE, {$NAME} stands for VALUE and {$SERIAL} for the time at which FILE was read, which grows with every change to
+// FILE, to a VALUE or to the Corefile. The zone is that of the server block. FILE is checked every second; new text is
+// served immediately if it is a valid zone; otherwise it is reported and ignored.
 //
-// The file MARKER exists while https is served with a public authority's certificate. The zone then has two more kinds of
-// record. HTTPS (RFC 9460), if PORT is 443, tells browsers to begin with https and which versions of HTTP there are; for any
-// other port they would not ask. CAA (RFC 8659) allows the authorities that MARKER names, one per line after the first line,
-// and forbids all others.
+// The file MARKER exists while https is served with a public authority's certificate. The zone then has two more kinds
+// of record. If PORT is 443, an HTTPS record (RFC 9460) tells browsers to begin with https, and which versions of HTTP
+// they can use; for any other port they would not ask for it. CAA records (RFC 8659) allow the authorities that MARKER
+// names, one per line after the first line, and forbid all others.
 //
 // The lookup is that of CoreDNS' file plugin. The plugin itself is not used because it has no variables, needs a serial
-// that somebody increases by hand, starts without a zone if the file is missing, and, when it denies the type behind a
-// CNAME (AAAA of www), omits the SOA record that lets a resolver cache the denial.
+// that is increased by hand, starts without a zone if the file is missing, and, when it denies the type behind a CNAME
+// (AAAA of www), omits the SOA record that lets a resolver cache the denial.
 package zonefile
 
 import (
@@ -56,7 +56,7 @@ type Zonefile struct {
 	port   string            // on which visitors reach https
 	view   string            // the name of the view that it serves, for the log
 
-	zone atomic.Pointer[file.Zone] // what is served
+	zone atomic.Pointer[file.Zone] // the zone that is served
 	seen []byte                    // the text at the last check, valid or not
 }
 
@@ -89,7 +89,7 @@ func (z *Zonefile) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 		case z.endsInAlias(answer, asked):
 			authority = []dns.RR{zone.SOA} // RFC 2308, section 2.2
 		default:
-			authority = nil // otherwise it repeats the NS records, which nobody needs
+			authority = nil // it would only repeat the NS records, which nobody needs
 		}
 	case file.NoData:
 		if asked == dns.TypeANY { // RFC 8482, section 4.2
@@ -108,7 +108,7 @@ func (z *Zonefile) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	return dns.RcodeSuccess, nil
 }
 
-// endsInAlias says whether answer leads to a name in this zone that has no record of the type asked for. (We cannot
+// endsInAlias reports whether answer leads to a name in this zone that has no record of the type asked for. (We cannot
 // deny what a name in another zone has.)
 func (z *Zonefile) endsInAlias(answer []dns.RR, asked uint16) bool {
 	alias, ok := answer[len(answer)-1].(*dns.CNAME)
@@ -188,14 +188,14 @@ func (z *Zonefile) load() error {
 // authorityForm matches the names that a CAA record may contain.
 var authorityForm = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
 
-// publicRecords returns the records that come with a public certificate, and nothing if there is none.
+// publicRecords returns the records that come with a public certificate, or nothing if there is none.
 func (z *Zonefile) publicRecords() []byte {
 	if z.marker == "" {
 		return nil
 	}
 	text, err := os.ReadFile(z.marker)
 	if err != nil {
-		return nil // the certificate is not public, or the file cannot be read: then promise nothing
+		return nil // the certificate is not public, or the file cannot be read: announce nothing
 	}
 	var records bytes.Buffer
 	if z.port == "443" {

@@ -41,7 +41,7 @@ func TestSerialAndVariablesAreFilledIn(t *testing.T) {
 	}
 }
 
-// A value and the Corefile can change while the file stays: its own time would hide the change.
+// A value or the Corefile can change while the file does not, and the time of the file would hide that change.
 func TestSerialIsTheTimeOfReading(t *testing.T) {
 	t.Parallel()
 	path := t.TempDir() + "/site.zone"

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// How long, and how much, the log may buffer. Writing each line by itself would cost a request more than its JSON does.
+// How long and how much the log may buffer. Writing each line separately would cost a request more than its JSON does.
 const (
 	logDelay = 100 * time.Millisecond
 	logBytes = 4096
 )
 
-// newLog returns a log of JSON lines and a function to call at its end. Lines below a warning may be written a little
-// later, together; a warning or an error is written at once, with everything before it.
+// newLog returns a log of JSON lines, and a function that flushes it at the end. Lines below a warning may be written a
+// little later, several at a time. A warning or an error is written immediately, with everything before it.
 func newLog(out io.Writer) (log *slog.Logger, flush func()) {
 	lines := &lineBuffer{out: out}
 	return slog.New(promptly{slog.NewJSONHandler(lines, nil), lines}), lines.flush
@@ -49,12 +49,12 @@ func (b *lineBuffer) flush() {
 
 func (b *lineBuffer) write() {
 	if len(b.pending) > 0 {
-		b.out.Write(b.pending) // if it fails, there is nowhere to say so
+		b.out.Write(b.pending) // if it fails, there is nowhere to report it
 		b.pending = b.pending[:0]
 	}
 }
 
-// promptly is a handler that holds no warnings back.
+// promptly is a handler that does not hold back warnings.
 type promptly struct {
 	slog.Handler
 	lines *lineBuffer

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// writes collects what was written at a time.
+// writes records what each call of Write has written.
 type writes struct {
 	mu  sync.Mutex
 	all []string

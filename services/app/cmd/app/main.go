@@ -20,13 +20,13 @@ Usage: app [command]
 
 Commands:
   serve        answer requests (the default)
-  migrate [N]  bring the database's tables to the version that this binary needs, or no further than to that of migration N
+  migrate [N]  bring the database's tables to the version that this binary needs, or only as far as migration N
   pending      show, as JSON, the migrations that migrate would run now
   migrations   show, as JSON, all migrations that this binary has
   healthcheck  ask the server on this machine whether it is ready; exit 0 if so, else 1
-  probe        the same for the engine, again and again: a failure is said at once, readiness after half a minute
+  probe        the same for the engine: reports a failure immediately, readiness after half a minute
   request ID   show what this replica did for the request with that X-Request-ID, with its SQL, as JSON
-  secrets DIR  make the stack's passwords in DIR; those that exist stay as they are
+  secrets DIR  make the stack's passwords in DIR; existing ones stay as they are
 
 Settings come from the environment:
   LISTEN               address to listen on (default :8080)         serve, healthcheck, probe
@@ -58,11 +58,11 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	context.AfterFunc(ctx, stop) // a second signal ends the process immediately
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
-// run is the program. It returns the exit code, and ends early, cleanly, when ctx does.
+// run is the whole program. It returns the exit code. When ctx ends, it stops early but cleanly.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	command := "serve"
 	if len(args) > 0 {

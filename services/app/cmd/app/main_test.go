@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// environment returns a getenv with settings that are all right, changed by pairs of name and value.
+// environment returns a getenv with valid settings, changed by pairs of name and value.
 func environment(t *testing.T, pairs ...string) func(string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "password")
@@ -166,13 +166,13 @@ func TestHealthcheck(t *testing.T) {
 func TestRequest(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/requests/a%/b" { // whatever is typed is one id
+		if r.URL.Path != "/requests/a%/b" { // whatever the operator types is one id
 			http.Error(w, "no request with that id", http.StatusNotFound)
 			return
 		}
 		w.Write([]byte("{}\n"))
 	}))
-	t.Cleanup(server.Close) // after the parallel ones
+	t.Cleanup(server.Close) // after the parallel subtests
 	listen := strings.TrimPrefix(server.URL, "http://")
 	for _, test := range []struct {
 		listen, id     string
@@ -195,7 +195,7 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// The whole program without its database: it starts, says so, never shows the password, and stops in good order.
+// The whole program without its database: it starts, logs that, never shows the password, and stops cleanly.
 func TestServeStartsAndStopsWithoutADatabase(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(context.Background())
@@ -233,7 +233,7 @@ func TestServeStartsAndStopsWithoutADatabase(t *testing.T) {
 		}
 	}
 
-	// What an operator is shown, through the command that asks for it; a visitor is shown none of it.
+	// The command shows an operator what a request did; a visitor sees none of it.
 	response, err := http.Get("http://" + started.Address + "/api/v1/journey")
 	if err != nil {
 		t.Fatal(err)

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// probe answers the engine's health probe with the result of look, and delays an answer that says nothing new. A probe costs
-// the engine 40 ms of processor time; looking from inside costs next to nothing. So a failure is reported at once, and so is
-// the first success after a start or a failure. While all is well, probe looks once every interval, and answers after the
-// time held. The file told exists while the engine knows of the success; it is in a tmpfs, so that a restart removes it. If
-// its folder is missing, every answer comes at once.
+// probe answers the engine's health probe with the result of look. A probe costs the engine 40 ms of processor time,
+// while looking from inside costs next to nothing, so an answer without news is delayed: while all is well, probe looks
+// once every interval, and answers after the time held. A failure is reported immediately, and so is the first success
+// after a start or a failure. The file told exists while the engine knows of the success; it is in a tmpfs, so a
+// restart removes it. If its folder is missing, every answer is immediate.
 func probe(ctx context.Context, told string, interval, held time.Duration, look func(context.Context) error) error {
 	end := time.Now().Add(held)
 	for {

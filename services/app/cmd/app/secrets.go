@@ -8,7 +8,7 @@ import (
 	"oneserver/app/secrets"
 )
 
-// makeSecrets makes the stack's secrets in dir and says in one line which it made.
+// makeSecrets makes the stack's secrets in dir and reports in one line which ones it made.
 func makeSecrets(dir string, stdout io.Writer) error {
 	made, err := secrets.Make(dir, secrets.Files)
 	if err != nil {

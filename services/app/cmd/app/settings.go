@@ -26,14 +26,14 @@ type settings struct {
 	database     mysql.Config
 	passwordFile string
 	quotas       app.Quotas
-	diskFile     string // what it says: disk.Gauge
+	diskFile     string // read by disk.Gauge
 	diskReserve  uint64 // bytes
 }
 
-// maxQuota is the largest value of a setting that is a number; ctl/internal/doctor has the same.
+// maxQuota is the largest value of a setting that is a number; ctl/internal/doctor has the same limit.
 const maxQuota = 1_000_000
 
-// settingsError lists everything that is wrong with the settings, one line each.
+// settingsError lists everything that is wrong with the settings, one fault per line.
 type settingsError struct{ error }
 
 // webAddress is where the proxy in front speaks TLS; empty if there is none.
@@ -147,7 +147,7 @@ func readSettings(getenv func(string) string) (settings, error) {
 	return s, nil
 }
 
-// listenAddress is also read by healthcheck.
+// listenAddress is also used by healthcheck.
 func listenAddress(getenv func(string) string) string {
 	if listen := getenv("LISTEN"); listen != "" {
 		return listen
