@@ -11,7 +11,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// drillCommand is the command that measures the three issues, with one command of its own for each.
+// drillCommand measures the three issues, with a subcommand for each.
 func drillCommand() *cobra.Command {
 	var options drill.Options
 	root := &cobra.Command{

@@ -15,7 +15,7 @@ import (
 	"oneserver/ctl/internal/terminal"
 )
 
-// A Report is what was measured, and whether it is good enough.
+// A Report holds what was measured, and whether the figures meet their targets.
 type Report struct {
 	Rows        int       `json:"rows"`
 	Rounds      int       `json:"rounds"`
@@ -70,10 +70,10 @@ func each(samples []sample, f func(sample) float64) Spread {
 	return spread(values)
 }
 
-// services are the columns of CPU time. Each variant has one of those that answer for the page, and one Nginx.
+// services are the columns of CPU time. Each variant uses one Nginx and one of the programs that answer for the page.
 var services = []string{"web", "app", "db", "load"}
 
-// cpuOf is a service's CPU time for one request; app's and web's include that of the services that replace them.
+// cpuOf is a service's CPU time for one request. The figures of app and web include those of the services that replace them.
 func cpuOf(s sample, service string) time.Duration {
 	switch service {
 	case "app":
@@ -96,7 +96,7 @@ func newReport(options Options, all []variant, samples map[string][]sample) *Rep
 		report.Variants = append(report.Variants, one)
 	}
 
-	// ratio compares round by round, so that changes between rounds count for neither side.
+	// ratio compares round by round, so that changes between rounds do not favour either side.
 	ratio := func(name, a, b string, wanted float64, unit string) {
 		scale := 1.0
 		if unit == "%" {

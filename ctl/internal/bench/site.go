@@ -20,10 +20,10 @@ const (
 // site is the copy of the stack that is measured.
 type site struct {
 	*stack.Stack
-	dir string // holds what it mounts besides the repository's files
+	dir string // holds what the copy mounts besides the repository's files
 }
 
-// describe describes the copy, and starts nothing.
+// describe describes the copy and starts nothing.
 func describe(of *stack.Stack) (*site, error) {
 	dir, err := os.MkdirTemp("", project)
 	if err != nil {
@@ -36,7 +36,7 @@ func describe(of *stack.Stack) (*site, error) {
 	return s, os.CopyFS(filepath.Join(dir, "site"), os.DirFS(filepath.Join(s.Dir, "services/web")))
 }
 
-// writeStatic puts a file among those that web serves.
+// writeStatic adds a file to those that web serves.
 func (s *site) writeStatic(name string, content []byte) error {
 	return os.WriteFile(filepath.Join(s.dir, "site", name), content, 0o644)
 }
@@ -61,12 +61,12 @@ func (s *site) sql(ctx context.Context, statements string) error {
 // authors is how many authors have written the posts.
 const authors = 1_000
 
-// fill makes the two tables of posts and puts the large one in place. Each page of 20 has the same 20 lengths of text,
-// so that pages differ only in their places. The index for searches is left out: building it takes many times as long as
-// everything else, and a page does not read it.
+// fill makes the two tables of posts and puts the large one in place. Each page of 20 has the same 20 text lengths, so pages
+// differ only in their position. The index for searches is left out: building it takes many times as long as everything
+// else, and a page does not read it.
 func (s *site) fill(ctx context.Context, rows int, progress func(done int)) error {
-	// The variant that connects for each request leaves connections behind faster than the server closes them: it gets more
-	// connections here than app does, so that its rate is measured and not how soon it is refused.
+	// The variant that opens a connection for each request leaves connections behind faster than the server closes them. It
+	// gets more connections here than app does, so that its rate is measured rather than how soon it is refused.
 	if err := s.sql(ctx, fmt.Sprintf(`
 SET GLOBAL max_connections = 1000;
 INSERT INTO users (id, email, name, password_hash, created_at)

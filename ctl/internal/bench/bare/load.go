@@ -20,15 +20,15 @@ import (
 	"oneserver/ctl/internal/bench/load"
 )
 
-// visitors sends the requests that in describes, until in ends. Its client costs a fraction of net/http's, and that cost
-// reduces what is measured: both use the same processors.
+// visitors sends the requests that in describes, until in ends. Its client costs a fraction of net/http's, and that matters
+// because the load takes processor time from what is measured.
 func visitors(in io.Reader, out io.Writer) error {
 	client := &fasthttp.Client{
 		NoDefaultUserAgentHeader:  true,
 		ReadTimeout:               15 * time.Second,
 		WriteTimeout:              5 * time.Second,
 		MaxIdleConnDuration:       time.Minute, // Nginx closes after 65 s
-		MaxIdemponentCallAttempts: 1,           // a failure is reported, not tried again
+		MaxIdemponentCallAttempts: 1,           // a failure is reported, not retried
 	}
 	jobs, results := json.NewDecoder(in), json.NewEncoder(out)
 	for {
@@ -44,7 +44,7 @@ func visitors(in io.Reader, out io.Writer) error {
 	}
 }
 
-// do is a closed loop: each connection asks again as soon as it has its answer.
+// do is a closed loop: each connection sends its next request as soon as it has its answer.
 func do(client *fasthttp.Client, job load.Job) load.Result {
 	var (
 		mu       sync.Mutex // guards the variables below
@@ -102,7 +102,7 @@ func ask(client *fasthttp.Client, job load.Job, deadline time.Time) (load.Result
 	}
 }
 
-// visit returns what a visitor does again and again, and what ends the visit. A body is valid until the next.
+// visit returns what a visitor does repeatedly, and what ends the visit. A body is valid until the next call.
 func visit(client *fasthttp.Client, job load.Job) (once func() (status int, body []byte, err error), leave func(), err error) {
 	if job.Speak == load.HTTP1 {
 		once, leave = overHTTP1(client, job)
@@ -151,7 +151,7 @@ func overHTTP1(client *fasthttp.Client, job load.Job) (once func() (int, []byte,
 		}
 }
 
-// overHTTP2 has its own connection, as a browser has.
+// overHTTP2 uses a connection of its own, as a browser does.
 func overHTTP2(job load.Job, config *tls.Config) (once func() (int, []byte, error), leave func()) {
 	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, DisableCompression: true}
 	visitor := &http.Client{Transport: transport, Timeout: 15 * time.Second}

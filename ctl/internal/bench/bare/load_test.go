@@ -74,7 +74,8 @@ func tell(t *testing.T, job load.Job) load.Result {
 	return result
 }
 
-// Over TLS the load verifies whom it speaks to; each visitor keeps a connection, or shakes hands again and again.
+// Over TLS the load verifies the server's certificate. A visitor either keeps its connection or shakes hands again and
+// again.
 func TestTheLoadSpeaksTLS(t *testing.T) {
 	t.Parallel()
 	var asked, connections atomic.Int64
@@ -85,7 +86,7 @@ func TestTheLoadSpeaksTLS(t *testing.T) {
 		w.Write([]byte("a page"))
 	}))
 	server.EnableHTTP2 = true
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of who goes without a request
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // about visitors that leave without a request
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			connections.Add(1)

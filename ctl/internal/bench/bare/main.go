@@ -1,5 +1,5 @@
-// Command bare is what app is measured against, and the load: the page of posts with nothing but database/sql and
-// net/http (bare), with GORM opened for each request (dial), and the load on either (load).
+// Command bare holds what app is compared with, and the load: the page of posts with nothing but database/sql and net/http
+// (bare), the page with GORM opened for each request (dial), and the load on either (load).
 package main
 
 import (

@@ -18,7 +18,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// poolSize is the same as app's (services/app/mysql/db.go).
+// poolSize is the same as in app (services/app/mysql/db.go).
 const poolSize = 10
 
 // database reads the database's address from the same environment as app.
@@ -43,7 +43,7 @@ type row struct {
 	Cut                  bool
 }
 
-// A source reads posts, the newest first, and gives them one by one.
+// A source reads posts, the newest first, and passes them on one by one.
 type source func(ctx context.Context, before uint64, limit int, each func(row)) error
 
 // fromPool keeps connections for the next request, each set up like app's, with the statement prepared.
@@ -84,8 +84,8 @@ func fromPool(config *mysql.Config) (source, error) {
 	}, nil
 }
 
-// fromItsOwn opens and closes for each request, as docker/awesome-compose's nginx-golang-mysql does, by GORM as its
-// introduction has it: https://gorm.io/docs/connecting_to_the_database.html#MySQL.
+// fromItsOwn opens and closes a connection for each request, as docker/awesome-compose's nginx-golang-mysql does, using GORM
+// as in its introduction: https://gorm.io/docs/connecting_to_the_database.html#MySQL.
 func fromItsOwn(config *mysql.Config) (source, error) {
 	dsn := config.FormatDSN()
 	return func(ctx context.Context, before uint64, limit int, each func(row)) error {

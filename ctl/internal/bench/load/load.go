@@ -1,4 +1,4 @@
-// Package load is the protocol between `oneserver bench` and the container that makes the load: one Job per line on its
+// Package load is the protocol between `oneserver bench` and the container that generates the load: one Job per line on its
 // standard input, one Result per line on its standard output.
 package load
 
@@ -21,12 +21,12 @@ type Protocol string
 const (
 	HTTP1     Protocol = ""
 	HTTP2     Protocol = "HTTP/2"    // over TLS, on a connection that each visitor keeps
-	Handshake Protocol = "handshake" // of TLS, again and again, and nothing else: no request is sent
+	Handshake Protocol = "handshake" // repeated TLS handshakes and nothing else: no request is sent
 )
 
 // A Result is the outcome of a Job.
 type Result struct {
-	Requests int           // answered with 200 and with the same length, every one
+	Requests int           // every one answered with 200 and with the same length
 	Elapsed  time.Duration // from the first request to the last answer
 	Size     int           // of an answer's body in bytes
 	Body     []byte        // if the Job asked once
