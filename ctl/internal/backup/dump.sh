@@ -11,7 +11,7 @@
 set -u
 exec 3<&0
 
-# The lock that a backup of this server holds, so that there is only one at a time. If it is killed, the lock is soon
+# The lock that a backup of this server holds, so that there is only one at a time. If a backup is killed, its lock is soon
 # released.
 turn='oneserver backup'
 limit=(timeout --signal=KILL 12h) # in case nothing else is left to end the programs
