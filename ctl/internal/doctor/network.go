@@ -104,7 +104,7 @@ func checkVisitors(_ context.Context, f *facts) ([]Finding, error) {
 	return []Finding{judgeVisitors(bind, subnet.Addr().Next(), proxies, info.hidesAddresses())}, nil
 }
 
-// judgeVisitors judges what checkVisitors found. hides is why the engine hides addresses behind the gateway; empty if it
+// judgeVisitors is the judgement of checkVisitors. hides is why the engine hides addresses behind the gateway; empty if it
 // does not.
 func judgeVisitors(bind, gateway netip.Addr, proxies []netip.Prefix, hides string) Finding {
 	named := slices.ContainsFunc(proxies, func(proxy netip.Prefix) bool { return proxy.Contains(gateway) })
