@@ -22,7 +22,7 @@ type Call struct {
 	Images  []string // the image may be any of these
 }
 
-// either is a container whose image cannot be determined; it is always the same expression.
+// either stands for a container whose image cannot be determined, which is always one of these two.
 const either = "nginx or mysql"
 
 // A source holds a module's Go files and what they start in containers.
