@@ -287,7 +287,7 @@ func (d database) swap(ctx context.Context) error {
 	if err := d.createLike(ctx, before); err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx) // from here on, whether the swap was done must be found out
+	ctx = context.WithoutCancel(ctx) // from here on, it must be found out whether the swap was done
 	_, err = d.SQL(ctx, "SET SESSION lock_wait_timeout = 20; USE "+schema+"; RENAME TABLE "+strings.Join(append(away, back...), ", "))
 	if err != nil {
 		left, asking := d.SQL(ctx, "SELECT table_name FROM information_schema.tables WHERE table_schema = '"+beside+"'")

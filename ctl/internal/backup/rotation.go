@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// rotate removes all but the newest keep backups of the server that the latest one comes from, and never that one. Backups
-// of other servers stay, since their age cannot be compared. If the order contradicts itself, nothing is removed.
+// rotate removes all but the newest keep backups of the server that the latest one comes from; the latest one always stays.
+// Backups of other servers stay, since their age cannot be compared. If the order contradicts itself, nothing is removed.
 func rotate(dir string, keep int, made Backup) (removed []string, err error) {
 	all, _, err := list(dir)
 	if err != nil {

@@ -333,7 +333,7 @@ func printReleases(out io.Writer, all []kept, of map[string][]migration.Migratio
 
 // migrated names the migrations that a release added to those of the releases before it.
 func migrated(k kept, all []kept, of map[string][]migration.Migration) string {
-	var fewer []kept // those with fewer
+	var fewer []kept // the releases with fewer migrations
 	for _, other := range all {
 		if len(of[other.ID]) < len(of[k.ID]) && len(of[other.ID]) > 0 {
 			fewer = append(fewer, other)

@@ -88,7 +88,7 @@ func (c Container) Project() string { return c.Config.Labels["com.docker.compose
 // Service is its service in the project.
 func (c Container) Service() string { return c.Config.Labels["com.docker.compose.service"] }
 
-// ConfigHash is the hash that Compose recorded of the service's configuration when it created the container.
+// ConfigHash is the hash of the service's configuration that Compose recorded when it created the container.
 func (c Container) ConfigHash() string { return c.Config.Labels["com.docker.compose.config-hash"] }
 
 // Running reports whether it is running and not paused.

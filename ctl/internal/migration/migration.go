@@ -44,7 +44,7 @@ var (
 	down     = regexp.MustCompile(`(?m)^\s*--\s*\+goose\s+Down\b[\s\S]*`) // the way back, which nothing here ever runs
 )
 
-// Contract is the reason, given by a migration's author, why nothing uses any more what it removes; empty if there is none.
+// Contract is the reason that a migration's author gives why what it removes is no longer used; empty if there is none.
 func (m Migration) Contract() string {
 	reason := contract.FindStringSubmatch(down.ReplaceAllString(m.SQL, ""))
 	if reason == nil {

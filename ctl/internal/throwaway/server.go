@@ -214,7 +214,7 @@ func (s *Server) Remove() error {
 	return errors.Join(err, Clean(ctx, s.of)) // the engine may remove the volumes a moment later
 }
 
-// Running reports whether there is one for a purpose, so that its purpose is in progress.
+// Running reports whether a throw-away for a purpose is running, and so in use.
 func Running(ctx context.Context, of *stack.Stack, purpose string) (bool, error) {
 	project, err := of.Project(ctx)
 	if err != nil {
