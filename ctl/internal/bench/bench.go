@@ -57,8 +57,8 @@ type variant struct {
 	small   bool   // whether the table is the small one
 	speak   load.Protocol
 
-	method, body string // of a request that changes something, after which the tables are put back
-	accounts     bool   // whether each request is by another of the authors
+	method, body string // of a request that changes something; the tables are restored afterwards
+	accounts     bool   // whether each request is by a different author
 	compressed   bool   // whether the visitor takes compressed answers, as every browser does
 }
 
@@ -315,7 +315,7 @@ func (b *bench) job(v variant) load.Job {
 	return job
 }
 
-// register signs somebody up, for the hash of a password as app makes it.
+// register signs up one user, for a password hash that app has made.
 func (b *bench) register(ctx context.Context) error {
 	const email = "registered@example.com"
 	job := b.job(variant{web: "web", path: "/api/v1/accounts", method: "POST", body: `{"email":"` + email + `","name":"Registered","password":"` + password + `"}`})
@@ -430,7 +430,7 @@ func (b *bench) place(ctx context.Context, small bool) error {
 	return nil
 }
 
-// ready prepares for a variant: with its table in place and open, and without what an earlier one has left.
+// ready prepares for a variant: its table is in place and open, and what an earlier variant has left is removed.
 func (b *bench) ready(ctx context.Context, v variant) error {
 	if err := b.place(ctx, v.small); err != nil {
 		return err
