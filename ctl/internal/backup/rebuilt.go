@@ -275,8 +275,8 @@ func replicaStatus(rows [][]string) (running bool, said string) {
 	return rows[0][sqlRunning] == "Yes", rows[0][lastSQLError]
 }
 
-// check returns an error unless this is a state of the site: InnoDB tables without links to anything outside, with the table in
-// which the migrations record their version.
+// check returns an error unless this is a state of the site: InnoDB tables without links to anything outside, with the table
+// in which the migrations record their version.
 func (r *rebuilt) check(ctx context.Context) error {
 	rows, err := r.SQL(ctx, `SELECT 'table', table_name, COALESCE(engine, 'none') FROM information_schema.tables WHERE table_schema = '`+schema+`' AND table_type = 'BASE TABLE'
 UNION ALL SELECT 'foreign key', constraint_name, unique_constraint_schema FROM information_schema.referential_constraints WHERE constraint_schema = '`+schema+`' AND unique_constraint_schema <> '`+schema+`'

@@ -142,7 +142,7 @@ func printable(query string) string {
 	return b.String()
 }
 
-// replicas returns the names of the containers of app, or an error that tells how to start the stack.
+// replicas returns the names of the containers of app, or an error with the command that starts the stack.
 func replicas(ctx context.Context, s *stack.Stack) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, insideLimit)
 	defer cancel()
