@@ -71,7 +71,7 @@ printf '%s\n' "/* SET @@GLOBAL.GTID_PURGED='+${gtids//\\n/}';*/" \
 ask "DO RELEASE_LOCK('$turn')" || give_up "$answer"
 for ((look = 1; ; look++)); do # until the view is open, or the dump has already ended; reading the dictionary opens no such view
     ask "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = IS_USED_LOCK('$turn')
-        AND trx_isolation_level = 'REPEATABLE READ'" || give_up "$answer"
+        AND trx_isolation_level = 'REPEATABLE READ' AND COALESCE(trx_query, '') NOT LIKE 'START TRANSACTION%'" || give_up "$answer"
     if [ "$answer" = 1 ] || ! kill -0 $dump 2>/dev/null; then
         break
     fi
