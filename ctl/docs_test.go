@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// texts returns what is written for people, by its path in the repository.
+// texts returns the pages written for people, by their path in the repository.
 func texts(t *testing.T) map[string]string {
 	t.Helper()
 	root := os.DirFS("..")
@@ -37,7 +37,7 @@ var (
 	link  = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 )
 
-// links returns where a page leads within the repository: the file and the heading in it, which may be empty.
+// links returns a page's links within the repository, each as a file and a heading in it, which may be empty.
 func links(page, text string) (to [][2]string) {
 	for _, match := range link.FindAllStringSubmatch(block.ReplaceAllString(text, ""), -1) {
 		if strings.Contains(match[1], "://") {
@@ -110,7 +110,7 @@ func TestTheReadmeIsShort(t *testing.T) {
 	}
 }
 
-// The curl of Ubuntu 22.04 is 7.81.
+// Ubuntu 22.04 has curl 7.81.
 func TestThePagesNeedNoNewCurl(t *testing.T) {
 	t.Parallel()
 	newer := regexp.MustCompile(`--(json|url-query|rate|remove-on-error|no-clobber|variable|expand-[a-z]+|trace-ids|trace-config|ca-native|skip-existing|http3-only|follow)\b`)
@@ -133,14 +133,14 @@ func TestThePagesNeedNoNewCurl(t *testing.T) {
 	}
 }
 
-// The map of those who carry on leads to files that are there.
+// CONTRIBUTING.md names only files that exist.
 func TestContributingNamesFilesThatAreThere(t *testing.T) {
 	t.Parallel()
 	for _, match := range regexp.MustCompile("`([^` ]+)`").FindAllStringSubmatch(block.ReplaceAllString(texts(t)["CONTRIBUTING.md"], ""), -1) {
 		name := match[1]
 		top, _, below := strings.Cut(name, "/")
 		if _, err := os.Stat(path.Join("..", top)); below && err != nil || !below && !strings.Contains(name, ".") || strings.ContainsAny(name, "$=…") || name == ".env" || strings.Contains(name, "NAME") {
-			continue // a word, or a path within what its sentence names
+			continue // a word, or a path relative to another that its sentence names
 		}
 		if found, err := fs.Glob(os.DirFS(".."), strings.TrimSuffix(name, "/")); err != nil || len(found) == 0 {
 			t.Errorf("CONTRIBUTING.md names %s, which is not there (%v)", name, err)
@@ -148,7 +148,7 @@ func TestContributingNamesFilesThatAreThere(t *testing.T) {
 	}
 }
 
-// What the pages name with make is there, and the README names all that is.
+// Every make target that the pages name exists, and the README names all of them.
 func TestThePagesNameTheTargetsOfTheMakefile(t *testing.T) {
 	t.Parallel()
 	makefile, err := os.ReadFile("../Makefile")
@@ -176,7 +176,7 @@ func TestThePagesNameTheTargetsOfTheMakefile(t *testing.T) {
 	}
 }
 
-// A server takes ten commands at most, and the settings that they write are there.
+// Setting up a server takes ten commands at most, and the settings that they write exist.
 func TestAServerTakesTenCommands(t *testing.T) {
 	t.Parallel()
 	_, after, found := strings.Cut(texts(t)["docs/server.md"], "\n```sh\n")

@@ -1,6 +1,6 @@
-// Command oneserver drives the stack of compose.yaml: it checks what could keep it from starting, starts it, follows a request
-// through it, deploys to it, backs its data up and restores it, takes it away, and gets and moves its images. The Makefile is
-// its user.
+// Command oneserver drives the stack of compose.yaml: it checks what could keep it from starting, starts it, follows a
+// request through it, deploys to it, backs up and restores its data, removes it, and gets and moves its images. The Makefile
+// calls it.
 package main
 
 import (
@@ -19,12 +19,12 @@ import (
 
 func main() {
 	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
 		ends = append(ends, syscall.SIGHUP) // the terminal is gone
 	}
-	signal.Ignore(syscall.SIGPIPE) // nobody reads what we say any more: no reason to leave a site half changed
+	signal.Ignore(syscall.SIGPIPE) // nobody reads our output any more, but that is no reason to leave a site half changed
 	ctx, stop := signal.NotifyContext(context.Background(), ends...)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends this program at once
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends this program immediately
 	err := cmd.Root().ExecuteContext(ctx)
 	if err == nil {
 		return

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// repository is a folder with the Makefile and programs, shell scripts by name, which make finds before others.
+// repository makes a folder with the Makefile and the given programs, which are shell scripts by name. make finds these
+// before others.
 func repository(t *testing.T, programs map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -50,26 +51,27 @@ func runMake(t *testing.T, dir string, environment []string, args ...string) []s
 	return strings.Split(strings.TrimSuffix(stdout.String(), "\n"), "\n")
 }
 
-// makeUse is what a target does with a variable.
+// makeUse is how a target uses a variable.
 type makeUse struct {
 	target, variable string
-	want             func(value string) []string // the arguments behind the command's name
+	want             func(value string) []string // the arguments after the command's name
 }
 
-// sqlAs are docker's arguments for a prompt as an account.
+// sqlAs returns docker's arguments for a prompt as an account.
 func sqlAs(account ...string) []string {
 	return append([]string{"compose", "exec", "db", "sh", "-c",
 		`export MYSQL_PWD="$(cat "/run/secrets/mysql_$1_password")"; exec mysql --user="$@" foobar`, "sql"}, account...)
 }
 
-// What somebody gives to make, perhaps because another told them to, is text: nothing in it runs, and it arrives as it is.
+// What a user passes to make, perhaps because someone else told them to, is text: nothing in it is run, and it arrives
+// unchanged.
 func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("make"); err != nil {
 		t.Skip("no make here")
 	}
 	ran := filepath.Join(t.TempDir(), "ran")
-	const says = `printf '%s\n' "$@"` // its arguments, a line each
+	const says = `printf '%s\n' "$@"` // its arguments, one per line
 	dir := repository(t, map[string]string{"go": "", "docker": says, "bin/oneserver": says})
 	dangerous := []string{
 		"`touch " + ran + "`", "$(shell touch " + ran + ")", "$(touch " + ran + ")", "$$(touch " + ran + ")", "${shell touch " + ran + "}",
@@ -89,9 +91,9 @@ func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 		{"restore", "UNSIGNED", func(string) []string { return []string{"--unsigned"} }},
 		{"restart-db", "FORCE", func(string) []string { return []string{"--force"} }},
 		{"load", "FILE", func(v string) []string { return []string{"--", v} }},
-		{"up", "BUILDX_BUILDER", func(string) []string { return nil }}, // of Docker
+		{"up", "BUILDX_BUILDER", func(string) []string { return nil }}, // Docker's own
 		{"sql", "ROOT", func(string) []string { return sqlAs("root") }},
-		// of no use to the target, or not for its user to say
+		// not used by the target, or not for its user to set
 		{"up", "DOMAIN", func(string) []string { return nil }},
 		{"up", "ANYTHING", func(string) []string { return nil }},
 		{"up", "tool", func(string) []string { return nil }},
@@ -145,7 +147,7 @@ func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 	}
 }
 
-// withoutGo puts into a folder what the Makefile calls, so that it can be all of the PATH, whatever this machine has.
+// withoutGo puts what the Makefile calls into a folder, which can then be the whole PATH, whatever this machine has.
 func withoutGo(t *testing.T, dir string) {
 	t.Helper()
 	for _, name := range []string{"awk", "cp", "find", "gzip", "mkdir", "mv", "tar", "touch", "uname"} {
@@ -159,7 +161,7 @@ func withoutGo(t *testing.T, dir string) {
 	}
 }
 
-// A server needs no Go: what it lacks is built by Docker, once, or comes with the bundle.
+// A server needs no Go: if the tool is missing, Docker builds it, once, or it comes with the bundle.
 func TestMakeHasTheToolOfTheseSources(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("make"); err != nil {
@@ -175,7 +177,7 @@ func TestMakeHasTheToolOfTheseSources(t *testing.T) {
 	for _, c := range []struct {
 		what, target string
 		programs     map[string]string
-		tool         time.Time // when the one that is here was made; zero if none is
+		tool         time.Time // when the existing one was made; zero if there is none
 		want         []string
 	}{
 		{"with Go", "up", map[string]string{"go": goBuild}, time.Time{}, []string{"go: build -C ctl -o ../bin/oneserver .", "tool: up"}},

@@ -21,13 +21,13 @@ func abuseCommand() *cobra.Command {
 	}
 	command := &cobra.Command{
 		Use:   "abuse [NAME ...]",
-		Short: "Play what hostile visitors do, on a copy of the stack, and say what it costs another one",
-		Long: `Play what hostile visitors do, on a copy of the stack, and say what it costs another one.
+		Short: "Act as hostile visitors, on a copy of the stack, and report what that costs another visitor",
+		Long: `Act as hostile visitors, on a copy of the stack, and report what that costs another visitor.
 
-Each abuse is held beside a visitor who asks 20 times a second, and then again those who burn as much processor time by what is
-allowed are. None of the visitor's requests may fail, the median may be at most twice the one beside what is allowed, nothing may be killed
-for memory, and the database may grow by so much and no more; else it exits with 1. What broke the bound on the median alone is played
-once more, and broke it if it does so again.
+Each abuse runs beside a visitor who sends 20 requests a second. A control then replaces it by visitors who use as much
+processor time with allowed requests. None of the visitor's requests may fail, their median time may be at most twice that
+of the control, nothing may be killed for lack of memory, and the growth of the database is limited; otherwise the command
+exits with 1. An abuse that breaks only the bound on the median runs once more, and counts only if it breaks it again.
 
 ` + abuse.Names(),
 		Example: "  oneserver abuse --each 10m search posts",

@@ -16,16 +16,17 @@ func backupCommand() *cobra.Command {
 	var newKey string
 	command := &cobra.Command{
 		Use:   "backup",
-		Short: "Copy the site's data into a folder of backups/, while the site goes on",
-		Long: `Copy the site's data into a folder of backups/, while the site goes on: a dump in one consistent view, compressed and
-compared with its checksum, with the binary logs that lead from the backup before to this one. A relative path is
+		Short: "Copy the site's data into a folder of backups/, while the site keeps running",
+		Long: `Copy the site's data into a folder of backups/, while the site keeps running: a dump in one consistent view, compressed and
+compared with its checksum, with the binary logs that lead from the previous backup to this one. A relative path is
 taken from the repository's root.
 
 A key is a file as --new-key or age-keygen makes it (https://age-encryption.org). What --new-key writes beside it,
-FILE.server, is enough to make backups and to sign them, and opens none. Who has lost the secret key has lost the backups.
+FILE.server, is enough to make and sign backups, but cannot open any. Without the secret key, the backups are lost.
 
-A checksum shows damage; who changes a file can change its checksum too. A signature shows that a backup was made with
-the key: a restore with a key refuses one without. Who can write to the backups can still remove the newest ones.`,
+A checksum shows damage, but anyone who changes a file can change its checksum too. A signature shows that a backup was
+made with the key; a restore with a key refuses a backup without one. Anyone who can write to the backups can still remove
+the newest ones.`,
 		Example: "  oneserver backup --new-key ../backup.key\n  oneserver backup --key ../backup.key.server --keep 30",
 		Args:    cobra.NoArgs,
 		RunE: onSite(func(ctx context.Context, s *stack.Stack, _ []string) error {
@@ -39,8 +40,8 @@ the key: a restore with a key refuses one without. Who can write to the backups 
 	flags := command.Flags()
 	flags.StringVar(&options.Dir, "dir", "backups", "where the backups are")
 	flags.StringVar(&options.Key, "key", "", "encrypt to the key in this file")
-	flags.IntVar(&options.Keep, "keep", 7, "how many backups stay, this one included")
-	flags.StringVar(&newKey, "new-key", "", "make no backup, but a key for it in this new file, and what a server needs of it beside it")
+	flags.IntVar(&options.Keep, "keep", 7, "how many backups to keep, including this one")
+	flags.StringVar(&newKey, "new-key", "", "make no backup, but a key in this new file, and beside it a file with what a server needs of the key")
 	cobra.CheckErr(errors.Join(command.MarkFlagFilename("key"), command.MarkFlagFilename("new-key"), command.MarkFlagDirname("dir")))
 	return command
 }

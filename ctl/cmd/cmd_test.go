@@ -10,7 +10,7 @@ import (
 	"oneserver/ctl/cmd"
 )
 
-// each calls do with every command of ours.
+// each calls do with every command.
 func each(command *cobra.Command, do func(*cobra.Command)) {
 	do(command)
 	for _, child := range command.Commands() {
@@ -18,7 +18,7 @@ func each(command *cobra.Command, do func(*cobra.Command)) {
 	}
 }
 
-// A reader copies the example: it has to name a command that there is, and flags and arguments that it takes.
+// Readers copy the examples, so each must name a command that exists, with flags and arguments that it takes.
 func TestEachCommandHasAnExampleThatItTakes(t *testing.T) {
 	t.Parallel()
 	each(cmd.Root(), func(command *cobra.Command) {
@@ -34,7 +34,7 @@ func TestEachCommandHasAnExampleThatItTakes(t *testing.T) {
 				t.Errorf("%q does not call oneserver", line)
 				continue
 			}
-			arguments = strings.Replace(arguments, "2026-11-23 ", "2026-11-23T", 1) // the one with a space, quoted there
+			arguments = strings.Replace(arguments, "2026-11-23 ", "2026-11-23T", 1) // the only argument with a space, quoted there
 			its, rest, err := cmd.Root().Find(strings.Fields(arguments))
 			if err == nil {
 				err = its.ParseFlags(rest)

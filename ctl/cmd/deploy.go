@@ -16,12 +16,12 @@ func deployCommand() *cobra.Command {
 	var command *cobra.Command
 	command = &cobra.Command{
 		Use:   "deploy",
-		Short: "Build the application and put it in the place of what runs, without a failed request",
-		Long: `Build the application and put it in the place of what runs, without a failed request.
+		Short: "Build the application and replace the running release with it, without a failed request",
+		Long: `Build the application and replace the running release with it, without a failed request.
 
-Migrations run first, once; a release whose migrations would take from the running one what it uses is refused. The new
-release starts beside the old one. Only when it is healthy, has answered requests of ours, directly and through Nginx, in a
-trial, in which the old one answers what it cannot, is the old one drained and stopped. Otherwise the old one stays.`,
+Migrations run first, once; a release whose migrations would remove what the running one uses is refused. The new release
+starts beside the old one. It must become healthy and answer our own requests, directly and then through Nginx, in a trial
+in which the old one answers what it cannot. Only then is the old one drained and stopped; otherwise the old one stays.`,
 		Example: "  oneserver deploy --replicas 2",
 		Args:    cobra.NoArgs,
 		RunE: onSite(func(ctx context.Context, s *stack.Stack, _ []string) error {
@@ -31,6 +31,6 @@ trial, in which the old one answers what it cannot, is the old one drained and s
 			return deploy.Deploy(ctx, s, os.Stdout, replicas)
 		}),
 	}
-	command.Flags().IntVar(&replicas, "replicas", 0, "how many replicas there shall be (default as many as there are)")
+	command.Flags().IntVar(&replicas, "replicas", 0, "how many replicas to run (default as many as now)")
 	return command
 }

@@ -14,7 +14,7 @@ import (
 func doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "doctor",
-		Short:   "Say what would keep the stack from starting, and what to do about it",
+		Short:   "Report what would keep the stack from starting, and what to do about it",
 		Example: "  oneserver doctor",
 		Args:    cobra.NoArgs,
 		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {

@@ -11,7 +11,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// drillCommand is the command that measures the three issues, with one command of its own for each.
+// drillCommand measures the three issues, with a subcommand for each.
 func drillCommand() *cobra.Command {
 	var options drill.Options
 	root := &cobra.Command{
@@ -19,9 +19,9 @@ func drillCommand() *cobra.Command {
 		Short: "Measure what one server cannot do: break the running stack on purpose, under load",
 		Long: `Measure what one server cannot do: break the running stack on purpose, under load.
 
-A drill holds a steady load on the site from outside, does something to the stack at a set moment, and says what
-visitors met and what became of every write. It needs a stack that is up, works on that one project and no other, and
-leaves it as it was, also after Ctrl-C. A relative folder is taken from the repository's root.`,
+A drill puts a steady load on the site from outside, takes an action at a set moment, and reports what visitors met and
+what became of every write. It needs a stack that is up, works on that one project only, and leaves it as it was, even
+after Ctrl-C. A relative folder is taken from the repository's root.`,
 		Example: "  oneserver drill spof --action kill-db\n  oneserver drill upkeep --rate 200",
 		Args:    knownCommand,
 		RunE:    printHelp,
@@ -46,7 +46,7 @@ leaves it as it was, also after Ctrl-C. A relative folder is taken from the repo
 			RunE:    run([]string{name}),
 		}
 		if actions := drill.Actions(name); len(actions) > 0 {
-			one.Flags().StringVar(&options.Action, "action", "", "hold this action only: "+strings.Join(actions, ", "))
+			one.Flags().StringVar(&options.Action, "action", "", "take this action only: "+strings.Join(actions, ", "))
 			cobra.CheckErr(one.RegisterFlagCompletionFunc("action", cobra.FixedCompletions(actions, cobra.ShellCompDirectiveNoFileComp)))
 		}
 		root.AddCommand(one)

@@ -9,7 +9,7 @@ import (
 	"oneserver/ctl/cmd"
 )
 
-// Docker is not told of what would make it do something else than it is asked for.
+// Variables that would make Docker do something other than what was asked are kept from it.
 func TestVariablesOfOtherProjectsDoNotReachDocker(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {

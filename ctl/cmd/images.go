@@ -15,13 +15,13 @@ func imagesCommand() *cobra.Command {
 		Use:   "images",
 		Short: "Pull or build every image; without a registry, build stand-ins from Debian packages",
 		Long: "Pull or build every image; without a registry, build stand-ins from Debian packages. Official images take the place of\n" +
-			"stand-ins where they can now be pulled, here and in no other command, and not while a container runs on the stand-in.",
+			"stand-ins if they can now be pulled, but only in this command, and not while a container runs on the stand-in.",
 		Example: "  oneserver images",
 		Args:    cobra.NoArgs,
 		RunE: withImages(func(ctx context.Context, s *stack.Stack, out *images.Runner, _ []string) error {
 			return images.Renew(ctx, s, out, !keep)
 		}),
 	}
-	command.Flags().BoolVar(&keep, "keep", false, "leave a stand-in a stand-in, of these sources")
+	command.Flags().BoolVar(&keep, "keep", false, "keep stand-ins, built from the present sources")
 	return command
 }

@@ -12,7 +12,7 @@ import (
 func loadCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "load [FILE]",
-		Short:   "Read such an archive",
+		Short:   "Read an archive that bundle wrote",
 		Long:    "Read an archive that bundle wrote. A relative FILE is taken from the repository's root; without one, bundle's own name.",
 		Example: "  oneserver load /media/stick/oneserver.tar.gz",
 		Args:    cobra.MaximumNArgs(1),

@@ -13,7 +13,7 @@ import (
 func reloadCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "reload",
-		Short:   "Check nginx.conf, corefile, zone and static files, and have them served",
+		Short:   "Check nginx.conf, corefile, zone and static files, and begin to serve them",
 		Example: "  oneserver reload",
 		Args:    cobra.NoArgs,
 		RunE: onSite(func(ctx context.Context, s *stack.Stack, _ []string) error {

@@ -18,9 +18,9 @@ func restartDBCommand() *cobra.Command {
 		Short: "Restart MySQL while requests wait for it",
 		Long: `Restart MySQL while requests wait for it.
 
-What compose.yaml says of it is tried first, on no data; a MySQL that refuses it replaces nothing. One that accepts it and
-does not become healthy makes way again for the image and the flags before it. From a newer series of MySQL (9.7 to 9.8)
-there is no such way, as it changes the data: that takes a backup of the last day in backups/, or --force.`,
+Its settings in compose.yaml are tried first, without data. If MySQL refuses them, nothing is replaced. If it accepts them
+but does not become healthy, the previous image and flags return. From a newer series of MySQL (9.7 to 9.8) there is no way
+back, since it changes the data: that change requires a backup of the last day in backups/, or --force.`,
 		Example: "  oneserver restart-db",
 		Args:    cobra.NoArgs,
 		RunE: onSite(func(ctx context.Context, s *stack.Stack, _ []string) error {
@@ -33,6 +33,6 @@ there is no such way, as it changes the data: that takes a backup of the last da
 			return deploy.RestartDatabase(ctx, s, os.Stdout, options)
 		}),
 	}
-	command.Flags().BoolVar(&options.Force, "force", false, "also where there is no way back and no backup")
+	command.Flags().BoolVar(&options.Force, "force", false, "even if there is no way back and no backup")
 	return command
 }

@@ -1,5 +1,5 @@
-// Package cmd has the commands of oneserver, a file for each: its flags, its help, and the call of the package
-// that does the work. The Makefile is their user; each command is one of its targets.
+// Package cmd holds the commands of oneserver, a file for each: its flags, its help, and the call of the package that does
+// the work. The Makefile calls them; each command is one of its targets.
 package cmd
 
 import (
@@ -45,7 +45,7 @@ func Root() *cobra.Command {
 // printHelp is the action of a command that only contains others.
 func printHelp(command *cobra.Command, _ []string) error { return command.Help() }
 
-// knownCommand refuses a name that is not one of the command's.
+// knownCommand refuses an argument that is not the name of a subcommand.
 func knownCommand(command *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -58,7 +58,7 @@ func knownCommand(command *cobra.Command, args []string) error {
 	return fmt.Errorf("%s has no command %q%s", command.CommandPath(), args[0], meant)
 }
 
-// checkArgs makes a command name its help if it gets arguments that it does not take.
+// checkArgs makes a command point to its help when it gets arguments that it does not take.
 func checkArgs(command *cobra.Command) {
 	if check := command.Args; check != nil {
 		command.Args = func(c *cobra.Command, args []string) error { return seeHelp(c, check(c, args)) }
@@ -89,8 +89,8 @@ func seeHelp(command *cobra.Command, err error) error {
 	return fmt.Errorf("%w: see %s --help", err, command.CommandPath())
 }
 
-// unwanted are the variables that would silently change what docker and Compose do here:
-// docs/troubleshooting.md lists everything in this machine's environment that has an effect.
+// unwanted are the variables that would silently change what docker and Compose do here; docs/troubleshooting.md lists
+// everything in this machine's environment that has an effect.
 var unwanted = []string{
 	"DOCKER_DEFAULT_PLATFORM", // images for another processor than the engine's
 	"COMPOSE_COMPATIBILITY",   // other container names, and other limits
@@ -118,7 +118,7 @@ func inRepository(work func(ctx context.Context, s *stack.Stack, args []string) 
 	}
 }
 
-// onSite is inRepository for commands that change the site or its data: this clone's, and not another's.
+// onSite is inRepository for commands that change the site or its data; they refuse the site of another clone.
 func onSite(work func(ctx context.Context, s *stack.Stack, args []string) error) func(*cobra.Command, []string) error {
 	return inRepository(func(ctx context.Context, s *stack.Stack, args []string) error {
 		if err := s.CheckOwn(ctx); err != nil {
@@ -149,7 +149,7 @@ func printed(asJSON bool, report any, print func(*os.File) error) error {
 	return out.Encode(report)
 }
 
-// optional returns the argument of a command that takes one or none; make passes an empty one if its user gave none.
+// optional returns the argument of a command that takes one or none. When its user gives none, make passes an empty one.
 func optional(args []string) string {
 	if len(args) == 0 {
 		return ""

@@ -1,5 +1,6 @@
-// Package abuse does what hostile visitors do, each beside a visitor who uses the site, on a copy of the stack that nobody else
-// uses. A control shows how much it costs the visitor: others who use as much of the processor by allowed requests.
+// Package abuse acts as hostile visitors, one kind at a time, while an ordinary visitor uses the site, on a copy of the
+// stack that nobody else uses. A control run shows what to compare with: there, other visitors use as much processor time,
+// but only by allowed requests.
 package abuse
 
 import (
@@ -36,18 +37,18 @@ func Names() string {
 type Outcome struct {
 	Name, Says string
 	Attack     attack.Result
-	Visitor    attack.Result // meanwhile
-	CPU        float64       // processors that the stack and the attacker used
+	Visitor    attack.Result // during the attack
+	CPU        float64       // processors used by the stack and the attacker
 	Control    Control
 	Disk       int64    // bytes by which the database grew
-	Killed     []string // containers that were killed or restarted, or in which the kernel killed for memory
-	Before     *Outcome // the first run, if it broke only the bound on the median: this is then the second
+	Killed     []string // containers that were killed or restarted, or in which the kernel killed a process for lack of memory
+	Before     *Outcome // the first run, if it broke only the bound on the median; this is then the second
 }
 
-// Control is a visitor beside others who ask for no more than they may.
+// Control is the result of a visitor beside others who stay within their limits.
 type Control struct {
 	Visitor attack.Result
-	CPU     float64 // processors that the stack and the others used
+	CPU     float64 // processors used by the stack and the others
 	Rate    float64 // their requests a second
 }
 
@@ -73,14 +74,14 @@ const tooSlow = "more than twice the control's median"
 
 func (o Outcome) slow() bool { return o.Visitor.Median > 2*o.Control.Visitor.Median }
 
-// mostDisk is how much the database may grow: 25 times what one account may write in a day (.env.example says why), which is a
-// hundredth of TEXT_A_DAY, and 10 MB for what the visitor writes and the steps of 1 MB in which ten tables grow.
+// mostDisk is how much the database may grow: 25 times what one account may write in a day (.env.example says why), which is
+// a hundredth of TEXT_A_DAY, plus 10 MB for the visitor's own writes and for ten tables that grow in steps of 1 MB.
 const mostDisk = (25*textADay/100 + 10) << 20
 
 // ErrBroken means that an abuse broke a bound; the report says which.
 var ErrBroken = errors.New("an abuse broke a bound")
 
-// Run starts the copy, runs every abuse and its control, and removes the copy, whatever happens. It reports on progress.
+// Run starts the copy, runs every abuse and its control, and removes the copy, whatever happens. It reports its progress.
 func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Options) (outcomes []Outcome, err error) {
 	chosen, err := choose(options.Only)
 	if err != nil {
@@ -146,7 +147,7 @@ func choose(names []string) ([]attack.Abuse, error) {
 	return chosen, nil
 }
 
-// beside runs a visitor and another program for a time, and returns both results and how many processors the stack and the
+// beside runs a visitor and another program for a time. It returns both results and how many processors the stack and the
 // other program used. Each visitor and each attacker has its own address (RFC 5737), which has not been used before.
 func (s *site) beside(ctx context.Context, who string, length time.Duration, rate float64) (of, other attack.Result, processors float64, err error) {
 	s.held++
@@ -170,8 +171,8 @@ func (s *site) beside(ctx context.Context, who string, length time.Duration, rat
 	return of, other, (after - before + other.CPU).Seconds() / time.Since(begun).Seconds(), err
 }
 
-// calibrate measures how many processors the stack uses for the visitor alone, and how much processor time an allowed request
-// of somebody else costs, including the client's own.
+// calibrate measures how many processors the stack uses for the visitor alone, and how much processor time each allowed
+// request by another visitor costs, the client's share included.
 func (s *site) calibrate(ctx context.Context) (err error) {
 	const length, rate = 8 * time.Second, 60
 	if _, _, s.calm, err = s.beside(ctx, "", length, 0); err != nil {
@@ -189,7 +190,7 @@ func (s *site) calibrate(ctx context.Context) (err error) {
 	return nil
 }
 
-// hold runs one abuse and, unless an earlier control may be shared and used as much, its control.
+// hold runs one abuse and its control, unless share is set and an earlier control used about as much processor time.
 func (s *site) hold(ctx context.Context, one attack.Abuse, each time.Duration, share bool) (Outcome, error) {
 	o := Outcome{Name: one.Name, Says: one.Says}
 	before, err := s.containers(ctx)
@@ -212,7 +213,7 @@ func (s *site) hold(ctx context.Context, one attack.Abuse, each time.Duration, s
 		return o, err
 	}
 	o.Disk = diskAfter - diskBefore
-	if len(o.Killed) > 0 { // a control needs a stack that is whole, and meters need containers that exist
+	if len(o.Killed) > 0 { // a control needs a working stack, and meters need running containers
 		limited, cancel := context.WithTimeout(ctx, 2*time.Minute)
 		defer cancel()
 		if err := s.up(limited); err != nil {

@@ -19,10 +19,10 @@ import (
 
 const (
 	project  = "oneserver-abuse"
-	domain   = "foobar.com" // of every copy
+	domain   = "foobar.com" // every copy has this one
 	subnet   = "172.28.9"
 	posts    = 20_000 // enough for a search and a page to cost something
-	textADay = 100    // MB, the setting
+	textADay = 100    // MB; the copy's TEXT_A_DAY
 )
 
 // nobodysHash has the form of the application's password hashes, but consists of random bytes.
@@ -32,7 +32,7 @@ const nobodysHash = "$argon2id$v=19$m=19456,t=2,p=1$MvwZ/alSXvqQe7NU8vvRXA$gNRzL
 type site struct {
 	*stack.Stack
 	meters docker.Meters
-	visits atomic.Int32 // how many containers there have been: each has its own address
+	visits atomic.Int32 // how many visitors' containers have been started; each had its own address
 
 	held       int     // how often a visitor was run beside another program
 	calm       float64 // processors that the stack uses for a visitor alone
@@ -40,7 +40,7 @@ type site struct {
 	controls   []Control
 }
 
-// describe describes the copy, and starts nothing. An empty setting means its default.
+// describe describes the copy, and starts nothing. An empty setting takes its default.
 func describe(of *stack.Stack) *site {
 	copied := of.Copy(project, "ctl/internal/abuse/compose.yaml", "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".64/26",
 		"TEXT_A_DAY="+strconv.Itoa(textADay), "POSTS_PER_ACCOUNT=", "WRITES_A_DAY=", "ACCOUNTS_A_DAY=", "DISK_RESERVE=")
@@ -81,8 +81,8 @@ SELECT id, CONCAT(title, ' What is written here one of many posts with these wor
 	return nil
 }
 
-// up waits until all services are well. Compose gives up at the first that is unhealthy, which on a busy machine may last only
-// until the database has made its files.
+// up waits until all services are healthy. Compose gives up at the first that is unhealthy, but on a busy machine that may
+// last only until the database has created its files.
 func (s *site) up(ctx context.Context) error {
 	return wait.Until(ctx, 4*time.Minute, 3*time.Second, func(ctx context.Context) error {
 		_, err := s.Compose(ctx, "up", "--detach", "--wait", "dns", "web", "app")
@@ -95,7 +95,7 @@ func (s *site) remove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	errs := []error{s.meters.Close()}
-	// Compose did not start the visitors.
+	// Compose did not start the visitors' containers, so it does not remove them.
 	ids, err := s.Output(ctx, "ps", "--all", "--quiet", "--filter", "label="+project)
 	if errs = append(errs, err); strings.TrimSpace(ids) != "" {
 		_, err := s.Output(ctx, append([]string{"rm", "--force"}, strings.Fields(ids)...)...)

@@ -11,7 +11,8 @@ import (
 	"oneserver/ctl/internal/docker"
 )
 
-// killed lists the services whose containers have changed, and those in which the kernel has killed for memory since.
+// killed lists the services whose containers were restarted, and those in which the kernel has since killed a process for
+// lack of memory.
 func (s *site) killed(ctx context.Context, before map[string]docker.Container, since time.Time) ([]string, error) {
 	after, err := s.containers(ctx)
 	if err != nil {

@@ -35,7 +35,7 @@ func Print(out io.Writer, outcomes []Outcome) error {
 	return nil
 }
 
-// Broken says whether any of them broke a bound.
+// Broken reports whether any abuse broke a bound.
 func Broken(outcomes []Outcome) bool {
 	for _, o := range outcomes {
 		if o.Wrong() != "" {

@@ -25,7 +25,7 @@ type Options struct {
 	Keep int    // how many backups to keep
 }
 
-// Make makes a backup and removes those that are too old.
+// Make makes a backup and removes old ones.
 func Make(ctx context.Context, site *stack.Stack, out *os.File, options Options) error {
 	if options.Keep < 1 {
 		return fmt.Errorf("keep %d backups? It takes 1 at least", options.Keep)
@@ -101,7 +101,7 @@ func Make(ctx context.Context, site *stack.Stack, out *os.File, options Options)
 	if err := d.archive(ctx, say, here, withSigners(all, key.signers), key.recipients); ctx.Err() != nil {
 		return ctx.Err()
 	} else if err != nil {
-		say.Say("warning: %v", err) // about earlier backups: this one is complete
+		say.Say("warning: %v", err) // about earlier backups; this one is complete
 	}
 	removed, err := rotate(options.Dir, options.Keep, b)
 	if len(removed) > 0 {
@@ -113,8 +113,8 @@ func Make(ctx context.Context, site *stack.Stack, out *os.File, options Options)
 	return err
 }
 
-// backUp dumps into a folder, which gets its name when everything is in it and has been compared. earlier are the existing
-// backups of this server.
+// backUp dumps into a folder, which gets its final name once everything is in it and has been verified. earlier are the
+// existing backups of this server.
 func (d database) backUp(ctx context.Context, say *terminal.Teller, here server, dir string, earlier []Backup, key key) (b Backup, err error) {
 	final, err := freeName(dir, time.Now())
 	if err != nil {
@@ -180,7 +180,8 @@ func (d database) backUp(ctx context.Context, say *terminal.Teller, here server,
 	return b, syncDir(dir)
 }
 
-// freeName returns a folder that does not exist yet, named for the time: if a clock was set back, a second may come twice.
+// freeName returns the path of a folder that does not exist yet, named for the time. If the clock was set back, the same
+// second may come twice.
 func freeName(dir string, now time.Time) (string, error) {
 	for {
 		name := filepath.Join(dir, now.UTC().Format(nameLayout))
@@ -193,8 +194,8 @@ func freeName(dir string, now time.Time) (string, error) {
 	}
 }
 
-// place finds the dump's place in the server's binary log, which must still be the one in which it began, and in the order
-// of the earlier backups.
+// place finds where the dump belongs in the server's binary log, which must still be the one in which the dump began, and in
+// the order of the earlier backups.
 func (d database) place(ctx context.Context, say *terminal.Teller, here server, s summary, earlier []Backup) (began time.Time, epoch int, err error) {
 	at, gtids, err := d.where(ctx)
 	if err != nil {
@@ -222,17 +223,17 @@ func (d database) place(ctx context.Context, say *terminal.Teller, here server, 
 	return began, last.Epoch + 1, nil
 }
 
-// A pace leaves the machine to the site: MySQL and the programs that read from it work for only a quarter of the time that
-// a dump takes. At full speed they keep two processors busy, and visitors wait twice as long.
+// A pace leaves most of the machine to the site: MySQL and the programs that read from it work for only a quarter of the
+// time that a dump takes. At full speed they keep two processors busy, and visitors wait twice as long.
 type pace struct{ awake time.Time }
 
 const (
 	burst      = 20 * time.Millisecond
 	restFactor = 3
-	longRest   = time.Second // after a moment in which the dump itself had to wait
+	longRest   = time.Second // the longest, since time that the dump itself spent waiting counts as work
 )
 
-// rest pauses after some time of work. MySQL stops when its output is not read.
+// rest pauses after each burst of work. MySQL then pauses too, since nobody reads its output.
 func (p *pace) rest(ctx context.Context) {
 	worked := time.Since(p.awake)
 	if worked < burst {
@@ -255,5 +256,5 @@ func shown(site *stack.Stack, path string) string {
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
-// stamp formats a moment the way that TO takes it.
+// stamp formats a moment in the form that TO takes.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.999999") + " UTC" }

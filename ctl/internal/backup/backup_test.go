@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// stored makes a complete backup with some content in a folder, as of a time.
+// stored makes a complete backup with some content in a folder, taken at a given time.
 func stored(t *testing.T, dir string, taken time.Time, recipients ...string) Backup {
 	t.Helper()
 	b := Backup{Dir: filepath.Join(dir, taken.Format(nameLayout)), Manifest: Manifest{Schema: schema, Taken: taken, Log: Position{"binlog.000007", 157},
@@ -258,7 +258,7 @@ func TestADumpIsCountedAndSummed(t *testing.T) {
 	if _, err := inspect(strings.NewReader(aDump)); !errors.Is(err, errCutOff) {
 		t.Errorf("without its end: %v", err)
 	}
-	// rows in a line that is longer than what is read at once
+	// rows in a line that is longer than one read
 	var long strings.Builder
 	long.WriteString("-- Table structure for table `long`\nINSERT INTO `long` VALUES ")
 	for i := range 100_000 {

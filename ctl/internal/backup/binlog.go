@@ -16,10 +16,10 @@ import (
 	"oneserver/ctl/internal/terminal"
 )
 
-// archive adds to each backup of this server the binary logs that lead from it to the next one, or to now, as far as
-// they are still missing. The server keeps a log for seven days; the log in use is closed first, because only a closed
-// one no longer changes. A log is encrypted like its backup or, if that is not encrypted, to these recipients: a user who
-// has begun to use a key wants no more plain text.
+// archive adds to each backup of this server the binary logs that lead from it to the next one, or to now, unless they are
+// already there. The server keeps a log for seven days. The log in use is closed first, because only a closed one no longer
+// changes. A log is encrypted like its backup or, if that is not encrypted, to the given recipients: a user who has begun to
+// use a key wants no more plain text.
 func (d database) archive(ctx context.Context, say *terminal.Teller, here server, backups []Backup, recipients []string) error {
 	until := time.Now().UTC()
 	rows, err := d.SQL(ctx, "FLUSH BINARY LOGS; SHOW BINARY LOGS")
@@ -61,7 +61,7 @@ func (d database) archive(ctx context.Context, say *terminal.Teller, here server
 
 // archiveFor adds the logs up to number last to one backup.
 func (d database) archiveFor(ctx context.Context, say *terminal.Teller, here server, b Backup, last int, covered time.Time, sizes map[int]int64) error {
-	if b.signed() { // a list without a signature, or with somebody else's, would make all of it unusable
+	if b.signed() { // a list without a signature, or signed by someone else, would make the whole backup unusable
 		if len(b.signers) == 0 {
 			return errors.New("it is signed, and only with its key are binary logs added to it: KEY=FILE")
 		}

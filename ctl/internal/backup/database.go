@@ -28,8 +28,8 @@ const (
 	before    = schema + "_before"  // what the site had before the last restore
 	loader    = "restore"           // the account that loads into beside, during a restore
 	askWithin = time.Minute
-	// silence is how long a dump or a load may go without progress: on a slow disk, one statement of a megabyte, or the end
-	// of a table with an index, takes long.
+	// silence is how long a dump or a load may go without progress. On a slow disk, one statement of a megabyte, or the end
+	// of a table with an index, takes a long time.
 	silence = 10 * time.Minute
 )
 
@@ -40,8 +40,8 @@ const (
 	dumpOptions = ` --single-transaction --no-tablespaces --skip-masking-policies --skip-triggers --ignore-views --hex-blob --order-by-primary --default-character-set=utf8mb4 `
 	// besideScript takes options of mysqldump and the schema beside the site's, and writes a dump of that schema.
 	besideScript = keepInput + `mysqldump ` + stack.RootLogin + dumpOptions + `--set-gtid-purged=OFF "$0" "$@"` + whileWanted
-	// The engine does not end a program whose output nobody reads any more, so a dump would go on to its end. But its
-	// standard input ends then.
+	// The engine does not end a program when nobody reads its output any more, so a dump would run to its end. But its
+	// standard input is closed then, and that ends it here.
 	keepInput   = "exec 3<&0\n" + limit
 	whileWanted = ` 3<&- & dump=$!
 { read -r -u 3; kill $dump; } >/dev/null 2>&1 & watch=$!
@@ -49,8 +49,8 @@ wait $dump; result=$?
 kill $watch 2>/dev/null
 exit $result`
 
-	// The load into beside is not in the binary log, which would otherwise hold everything twice; the swap is, so that a later
-	// restore that would have to go through it sees it. The account that loads can do nothing else, and its
+	// The load into beside stays out of the binary log, which would otherwise hold everything twice. The swap is logged, so
+	// that a later restore that would have to replay it can tell. The account that loads can do nothing else, and its
 	// password is the first line of the input.
 	loaderLogin = `--defaults-extra-file=<(printf '[client]\nuser=` + loader + `\npassword="%s"\nprotocol=socket\n' "$password") --init-command='SET SESSION sql_log_bin = 0'`
 )
@@ -60,7 +60,7 @@ exit $result`
 //go:embed dump.sh
 var dumpScript string
 
-// dumpSite writes a dump of the site's tables to sink, preceded by their place in the binary log.
+// dumpSite writes a dump of the site's tables to sink, preceded by the dump's place in the binary log.
 func (d database) dumpSite(ctx context.Context, tables []string, sink io.Writer) (summary, error) {
 	var locks []string
 	for _, table := range tables {
@@ -95,8 +95,8 @@ func (d database) dumpSite(ctx context.Context, tables []string, sink io.Writer)
 	return s, nil
 }
 
-// definitions returns the definition of each table. A dump reads a definition when the table's turn comes,
-// and the binary log would then alter it a second time.
+// definitions returns the definition of each table. A dump reads a table's definition only when it comes to the table; if it
+// was altered by then, replaying the binary log would alter it a second time.
 func (d database) definitions(ctx context.Context, tables []string) (all []string, err error) {
 	var ask strings.Builder
 	for _, table := range tables {
@@ -115,7 +115,7 @@ func (d database) definitions(ctx context.Context, tables []string) (all []strin
 	return all, nil
 }
 
-var counter = regexp.MustCompile(` AUTO_INCREMENT=\d+`) // which changes all the time
+var counter = regexp.MustCompile(` AUTO_INCREMENT=\d+`) // not part of a definition, since it changes all the time
 
 // database is the site's database, in the running db service.
 type database struct {
@@ -123,7 +123,7 @@ type database struct {
 	site *stack.Stack
 }
 
-// failed reports a failure in the words of the program in db, rather than of the script that ran it.
+// failed reports a failure with the message of the program in db, rather than that of the script that ran it.
 func failed(program string, err error, stderr *bytes.Buffer) error {
 	if said := strings.TrimSpace(stderr.String()); said != "" {
 		return fmt.Errorf("%s: %s (%w)", program, said, err)
@@ -131,7 +131,7 @@ func failed(program string, err error, stderr *bytes.Buffer) error {
 	return fmt.Errorf("%s: %w", program, err)
 }
 
-// server is what must be known about a server before anything else.
+// server is what must be known about a server first.
 type server struct {
 	version, uuid string
 	logDir        string // where its binary logs are
@@ -145,7 +145,7 @@ type server struct {
 // Defaults are the character set and the collation of tables in the schema that do not specify their own.
 type Defaults struct{ CharacterSet, Collation string }
 
-// clause writes them for CREATE DATABASE. A backup from before they were noted has those of the first release.
+// clause writes them for CREATE DATABASE. A backup made before they were recorded has those of the first release.
 func (d Defaults) clause() string {
 	return " CHARACTER SET " + cmp.Or(d.CharacterSet, "utf8mb4") + " COLLATE " + cmp.Or(d.Collation, "utf8mb4_0900_ai_ci")
 }
@@ -158,7 +158,7 @@ UNION ALL SELECT 'trigger', trigger_name FROM information_schema.triggers WHERE 
 UNION ALL SELECT LOWER(routine_type), routine_name FROM information_schema.routines WHERE routine_schema = '` + schema + `'
 UNION ALL SELECT 'event', event_name FROM information_schema.events WHERE event_schema = '` + schema + `'`
 
-// defaults returns those of the site's schema.
+// defaults returns the defaults of the site's schema.
 func (d database) defaults(ctx context.Context) (Defaults, error) {
 	rows, err := d.SQL(ctx, defaultsOfSchema)
 	switch {
@@ -185,7 +185,7 @@ func (d database) server(ctx context.Context) (server, error) {
 	return s, err
 }
 
-// tables returns the names of the site's tables. All must use the engine that can give a view of one moment.
+// tables returns the names of the site's tables. All must use InnoDB, which can give a view of one moment.
 func (d database) tables(ctx context.Context) (names []string, err error) {
 	rows, err := d.SQL(ctx, "SELECT table_name, COALESCE(engine, 'none') FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_type = 'BASE TABLE' ORDER BY 1")
 	if err != nil {
@@ -218,7 +218,7 @@ func (d database) tables(ctx context.Context) (names []string, err error) {
 	return names, nil
 }
 
-// outside names what the server has that a backup leaves out, except what every stack of this kind has.
+// outside names what the server has and a backup leaves out, except what every stack of this kind has.
 func (d database) outside(ctx context.Context) (names []string, err error) {
 	rows, err := d.SQL(ctx, `SELECT CONCAT(kind, ' `+schema+`.', name) FROM (`+noTables+`) o
 UNION ALL SELECT CONCAT('library ', library_schema, '.', library_name) FROM information_schema.libraries WHERE library_schema = '`+schema+`'
@@ -237,7 +237,7 @@ UNION ALL SELECT CONCAT('foreign key ', constraint_schema, '.', constraint_name)
 	return names, err
 }
 
-// began returns when the server began a binary log, as its first event says; zero if it has no such log.
+// began returns when the server began a binary log, according to the log's first event; zero if it has no such log.
 func (d database) began(ctx context.Context, here server, log string) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
@@ -251,8 +251,8 @@ func (d database) began(ctx context.Context, here server, log string) (time.Time
 	return time.Unix(int64(binary.LittleEndian.Uint32([]byte(start[4:8]))), 0).UTC(), nil
 }
 
-// goesOn says whether the server is still writing the binary log that a backup noted, given the position that it
-// has reached and the transactions in it.
+// goesOn reports whether the server is still writing the binary log that a backup recorded, given the position that it has
+// reached and the transactions up to there.
 func (d database) goesOn(ctx context.Context, here server, b Backup, at Position, gtids string) (bool, error) {
 	within, err := subset(b.GTIDs, gtids)
 	if err != nil || !within || b.Log.compare(at) > 0 {
@@ -262,7 +262,7 @@ func (d database) goesOn(ctx context.Context, here server, b Backup, at Position
 		return true, nil
 	}
 	began, err := d.began(ctx, here, b.Log.File)
-	return began.IsZero() || began.Equal(b.LogBegan), err // zero: it has expired
+	return began.IsZero() || began.Equal(b.LogBegan), err // zero: the server no longer keeps it
 }
 
 // where returns the server's current place in the binary log, and all transactions up to there.
@@ -298,7 +298,8 @@ func (d database) current(ctx context.Context, here server, backups []Backup) ([
 	return slices.DeleteFunc(ours, func(b Backup) bool { return b.Epoch != last.Epoch }), nil
 }
 
-// stream runs a script: it gets in as its input, and its output goes to out. It ends if nothing has moved for a time.
+// stream runs a script with in as its input, and passes its output to out. It ends the script if nothing has moved for a
+// time.
 func stream(ctx context.Context, program string, cmd func(context.Context) *exec.Cmd, in io.Reader, out func(io.Reader) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -334,7 +335,7 @@ func stream(ctx context.Context, program string, cmd func(context.Context) *exec
 	}
 	err = run.Wait()
 	switch {
-	case source != nil && source.err != nil: // its input could not be read: the rest follows from that
+	case source != nil && source.err != nil: // its input could not be read; the other errors follow from that
 		return source.err
 	case ctx.Err() != nil:
 		return context.Cause(ctx)

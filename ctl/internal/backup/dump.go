@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// A summary is what a dump says about itself.
+// A summary is what a dump reveals about itself.
 type summary struct {
 	log    Position
 	gtids  string
@@ -32,9 +32,8 @@ var (
 
 var errCutOff = errors.New("the dump is cut off: its last line is not there")
 
-// inspect reads a dump to its end. mysqldump writes a line break within a value as
-// , so the beginning of a line is
-// never somebody's text; the quotes tell a row from a parenthesis in a value.
+// inspect reads a dump to its end. mysqldump writes a line break within a value as \n (a backslash and an n), so a line
+// never begins with a user's text; the quotes tell a row from a parenthesis in a value.
 func inspect(dump io.Reader) (summary, error) {
 	var (
 		s        summary
@@ -68,7 +67,7 @@ func inspect(dump io.Reader) (summary, error) {
 					}
 				}
 				complete = bytes.HasPrefix(piece, []byte("-- Dump completed"))
-			case bytes.HasPrefix(piece, []byte("/*!40")), bytes.HasPrefix(piece, []byte("SET @@")), piece[0] == '\n': // about the session
+			case bytes.HasPrefix(piece, []byte("/*!40")), bytes.HasPrefix(piece, []byte("SET @@")), piece[0] == '\n': // settings of the session
 			case bytes.HasPrefix(piece, []byte("INSERT INTO ")):
 				counted, inserts = true, true
 				rows = rowCounter{}
@@ -105,7 +104,7 @@ func inspect(dump io.Reader) (summary, error) {
 	}
 }
 
-// A rowCounter counts the rows of one INSERT statement, which it gets in pieces.
+// A rowCounter counts the rows of one INSERT statement, which arrives in pieces.
 type rowCounter struct {
 	values  bool // past the word VALUES
 	text    bool

@@ -9,8 +9,8 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// lock keeps a second run away from a folder until it is closed; the system releases it when this program ends, however it
-// ends. The lock is on the folder itself, so that nothing has to be written in it; Windows can lock only files.
+// lock keeps a second run out of a folder until it is closed; the system releases it when this program ends, for whatever
+// reason. The folder itself is locked, so nothing has to be written in it; Windows can lock only files.
 func lock(dir string) (*flock.Flock, error) {
 	name, flag := dir, os.O_RDONLY
 	if runtime.GOOS == "windows" {

@@ -32,18 +32,18 @@ const (
 // A Manifest says what a backup holds.
 type Manifest struct {
 	Schema        string
-	Defaults      Defaults  // of the schema; none in a backup from before they were noted
+	Defaults      Defaults  // of the schema; empty in a backup made before they were recorded
 	Taken         time.Time // the dump's view of the data is no newer than this
 	ServerVersion string
 	ServerUUID    string // of the server whose binary logs continue this backup
 	GTIDs         string // executed in that view
 	Log           Position
-	LogBegan      time.Time // when the server began that binary log, in seconds; zero in a backup from before this was noted
-	Epoch         int       // how often the server began a new binary log between backups; positions count within one
+	LogBegan      time.Time // when the server began that binary log, to the second; zero in a backup made before this was recorded
+	Epoch         int       // how often the server began a new binary log between backups; positions compare only within the same epoch
 	Dump          string    // the file's name
 	Size          int64     // of that file
 	Plain         int64     // of the SQL in it
-	Recipients    []string  // of age; none if it is not encrypted
+	Recipients    []string  // age's; none if the backup is not encrypted
 	Tables        []Table
 	Outside       []string // what the server had that is not in the backup: views, other schemas, accounts ...
 }
@@ -54,24 +54,24 @@ type Position struct {
 	At   uint64
 }
 
-// A Table is what the dump says about one table. It is counted and summed in the dump itself: so it shows the same moment,
-// and costs the server nothing.
+// A Table describes one table in the dump. Its rows are counted and hashed as they are dumped, so the figures are of the
+// same moment and cost the server nothing.
 type Table struct {
 	Name   string
 	Rows   int64
 	SHA256 string // of its definition and its rows, as mysqldump writes them in the order of the primary key
 }
 
-// Logs says which binary logs continue a backup.
+// Logs lists the binary logs that continue a backup.
 type Logs struct {
 	Until     time.Time // everything that was committed before this is in them
 	Files     []Log
-	Signature string `json:",omitempty"` // of the rest, and of the backup's manifest; in the same file, so that both change at once
+	Signature string `json:",omitempty"` // of the other fields and the backup's manifest; in the same file, so that both change together
 }
 
 // A Log is one archived binary log.
 type Log struct {
-	Name   string // the server's
+	Name   string // on the server
 	File   string
 	Size   int64
 	SHA256 string // of File
@@ -84,12 +84,12 @@ var logName = regexp.MustCompile(`^[\w-]+(\.[\w-]+)*\.[0-9]{6,9}$`)
 type Backup struct {
 	Dir string
 	Manifest
-	signers []ed25519.PrivateKey // sign and check its list of binary logs, if the backup is signed; the first signs
+	signers []ed25519.PrivateKey // check its list of binary logs, if the backup is signed; the first one also signs it
 }
 
 func (b Backup) name() string { return filepath.Base(b.Dir) }
 
-// open reads a folder's manifest; from the rest of the folder it needs only the size of the dump.
+// open reads a folder's manifest; of the rest of the folder it needs only the size of the dump.
 func open(dir string) (Backup, error) {
 	b := Backup{Dir: dir}
 	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
@@ -113,7 +113,8 @@ func open(dir string) (Backup, error) {
 	return b, nil
 }
 
-// list returns the complete backups of a folder in the order of inOrder, and why any that look like one cannot be read.
+// list returns the complete backups in a folder, in the order of inOrder, and an error for each that looks like a backup but
+// cannot be read.
 func list(dir string) (all []Backup, unreadable []error, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -217,7 +218,7 @@ func (b Backup) logs() (Logs, error) {
 
 func (b Backup) writeLogs(logs Logs) error {
 	logs.Signature = ""
-	if len(b.signers) > 0 && b.signed() { // signing a list that anybody may have made does not make it better
+	if len(b.signers) > 0 && b.signed() { // a signature on a list that anybody may have made proves nothing
 		said, err := b.logsText(logs)
 		if err != nil {
 			return err
@@ -231,7 +232,7 @@ func (b Backup) writeLogs(logs Logs) error {
 	return writeFile(filepath.Join(b.Dir, logsFile), append(text, '\n'))
 }
 
-// writeFile puts a file in its place complete and safe on disk, or not at all.
+// writeFile puts a complete file in its place, safe on disk, or none at all.
 func writeFile(name string, content []byte) error {
 	file, err := create(name + partial)
 	if err != nil {

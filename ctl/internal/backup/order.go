@@ -12,8 +12,8 @@ import (
 	"oneserver/ctl/internal/binlog"
 )
 
-// inOrder puts the backups of one server in the order in which they were made: by its binary log, because a clock may have
-// been set back. Backups of different servers have no order; those of each server stay together.
+// inOrder compares backups. Those of one server come in the order in which they were made, as its binary log has it, because
+// a clock may have been set back. Those of different servers have no order, but each server's stay together.
 func inOrder(a, b Backup) int {
 	return cmp.Or(
 		strings.Compare(a.ServerUUID, b.ServerUUID),
@@ -56,7 +56,7 @@ func contradiction(ours []Backup) error {
 	return nil
 }
 
-// setBack names two backups of one server if the later one, by the binary log, is the earlier one by the clock.
+// setBack names two backups of one server of which the one later by the binary log is earlier by the clock.
 func setBack(ours []Backup) error {
 	for i := 1; i < len(ours); i++ {
 		if a, b := ours[i-1], ours[i]; b.Taken.Before(a.Taken) {
@@ -69,8 +69,8 @@ func setBack(ours []Backup) error {
 
 func (p Position) String() string { return fmt.Sprintf("%s, position %d", p.File, p.At) }
 
-// newest returns the last backup that is no newer than a moment, or the last one if no moment is given. If it is
-// not clear which one that is, it says why: a restore never guesses. here is the UUID of the running server.
+// newest returns the last backup that is no newer than a moment, or the last one if no moment is given. If it is not clear
+// which one that is, the error says why: a restore never guesses. here is the UUID of the running server.
 func newest(all []Backup, here string, to time.Time) (Backup, error) {
 	var found []Backup // the newest of each server
 	for len(all) > 0 {
@@ -103,7 +103,7 @@ func newest(all []Backup, here string, to time.Time) (Backup, error) {
 	return Backup{}, fmt.Errorf("there are backups of %d servers, and clocks alone say which is the newest: say which is meant with FILE=…: %s", len(found), strings.Join(names, ", "))
 }
 
-// Fresh says why a folder has no backup of a server from the last day; nothing if it has one, undamaged.
+// Fresh returns why a folder has no undamaged backup of a server from the last day, or nil if it has one.
 func Fresh(ctx context.Context, dir, uuid string) error {
 	all, _, err := list(dir)
 	if err != nil {
@@ -121,7 +121,7 @@ func Fresh(ctx context.Context, dir, uuid string) error {
 
 var errNone = errors.New("no backup is that old")
 
-// subset says whether one GTID set, as MySQL writes it, contains all transactions of another.
+// subset reports whether one GTID set, as MySQL writes it, contains all transactions of another.
 func subset(small, large string) (bool, error) {
 	a, err := binlog.ParseSet(small)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// made stores a backup that is like stored's but for what change makes of it.
+// made stores a backup like that of stored, except for what change alters.
 func made(t *testing.T, dir string, taken time.Time, change func(*Manifest)) Backup {
 	t.Helper()
 	b := stored(t, dir, taken)
@@ -21,7 +21,7 @@ func made(t *testing.T, dir string, taken time.Time, change func(*Manifest)) Bac
 	return b
 }
 
-// upTo is a change to a place in the binary log, with all transactions up to a number.
+// upTo returns a change that sets a backup's place in the binary log and its transactions.
 func upTo(file string, position uint64, gtids string) func(*Manifest) {
 	return func(m *Manifest) { m.Log, m.GTIDs = Position{file, position}, gtids }
 }
@@ -60,7 +60,7 @@ func TestBackupsAreInTheOrderOfTheBinaryLog(t *testing.T) {
 	if _, err := newest(all[:2], "one", time.Time{}); err == nil || !strings.Contains(err.Error(), ahead.name()) || !strings.Contains(err.Error(), after.name()) {
 		t.Errorf("a clock that was set back: %v; want both named", err)
 	}
-	// more than one number of digits, and numbers past the sixth
+	// numbers of different lengths, beyond six digits
 	if (Position{"binlog.999999", 9}).compare(Position{"binlog.1000000", 4}) >= 0 {
 		t.Error("binlog.999999 comes after binlog.1000000")
 	}
@@ -135,7 +135,7 @@ func TestTheNewestBackupsAreKept(t *testing.T) {
 		all = append(all, made(t, dir, noon.Add(time.Duration(i)*time.Hour), upTo("binlog.000007", uint64(100+i), "")))
 	}
 	other := made(t, dir, noon.Add(-time.Hour), func(m *Manifest) { m.ServerUUID = "another" })
-	for _, name := range []string{"2026-11-23T18-00-00Z" + partial, "notes", "2026-11-23T17-00-00Z"} { // the last holds nothing
+	for _, name := range []string{"2026-11-23T18-00-00Z" + partial, "notes", "2026-11-23T17-00-00Z"} { // the last one is empty
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +154,7 @@ func TestTheNewestBackupsAreKept(t *testing.T) {
 	if err != nil || !slices.Equal(removed, names(all[:3])) {
 		t.Errorf("removed %q, %v; want %q", removed, err, names(all[:3]))
 	}
-	// one that is made by a clock that was set back is the newest all the same
+	// a backup made after the clock was set back is still the newest
 	late := made(t, dir, noon, upTo("binlog.000008", 4, ""))
 	if removed, err = rotate(dir, 1, late); err != nil || !slices.Equal(removed, names(all[3:])) {
 		t.Errorf("removed %q, %v; want %q", removed, err, names(all[3:]))
@@ -257,7 +257,7 @@ func TestABackupThatWasMovedAndLinkedToIsSeen(t *testing.T) {
 	made(t, dir, noon, upTo("binlog.000007", 100, ""))
 	moved := made(t, elsewhere, noon.Add(time.Hour), upTo("binlog.000007", 200, ""))
 	if err := os.Symlink(moved.Dir, filepath.Join(dir, moved.name())); err != nil {
-		t.Skip(err) // Windows does not let everybody
+		t.Skip(err) // Windows does not let every user do this
 	}
 	if got, err := choose(RestoreOptions{Dir: dir}, "one", time.Time{}); err != nil || got.name() != moved.name() {
 		t.Errorf("%q, %v; want %q", got.name(), err, moved.name())

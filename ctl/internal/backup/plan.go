@@ -16,12 +16,12 @@ import (
 	"oneserver/ctl/internal/terminal"
 )
 
-// A plan is what to carry out after the dump: the transactions of the binary logs that come before the moment.
+// A plan says what to carry out after the dump: the transactions in the binary logs from before the chosen moment.
 type plan struct {
 	logs     []archived
 	stop     *binlog.GTID // the first one to leave out; none if the logs end before the moment
-	expected binlog.Set   // everything that is there in the end, including the dump's own
-	skipped  binlog.Set   // the part of these that does not concern the site and is not carried out
+	expected binlog.Set   // everything that must be there in the end, including what the dump holds
+	skipped  binlog.Set   // those of them that do not concern the site and are not carried out
 	changes  int          // the number of transactions that are carried out
 	defines  bool         // whether some of them may change the definitions of tables
 }
@@ -36,8 +36,8 @@ func (l archived) open(ctx context.Context, identities []age.Identity) (io.ReadC
 	return unseal(ctx, filepath.Join(l.of.Dir, l.File), identities, nil)
 }
 
-// chain returns the logs that follow a backup, its own and those of the later ones of the same server, without a gap, and
-// the time up to which they contain every change.
+// chain returns the logs that follow a backup without a gap: its own and those of later backups of the same server. It also
+// returns the time up to which they contain every change.
 func chain(b Backup, all []Backup) (logs []archived, until time.Time, err error) {
 	until = b.Taken
 	next := number(b.Log.File)
@@ -53,7 +53,7 @@ func chain(b Backup, all []Backup) (logs []archived, until time.Time, err error)
 		return itself(c) || c.ServerUUID == b.ServerUUID && c.Epoch == b.Epoch && b.Log.compare(c.Log) <= 0
 	}
 	if !slices.ContainsFunc(all, itself) {
-		all = []Backup{b} // it lies somewhere else
+		all = []Backup{b} // it is stored elsewhere
 	}
 	for _, c := range all {
 		if !follows(c) {
@@ -72,15 +72,15 @@ func chain(b Backup, all []Backup) (logs []archived, until time.Time, err error)
 				next++
 			}
 		}
-		if number(c.Log.File) < next && kept.Until.After(until) { // the logs that lead to it are here
+		if number(c.Log.File) < next && kept.Until.After(until) { // the chain reaches this backup
 			until = kept.Until
 		}
 	}
 	return logs, until, nil
 }
 
-// prepare reads the logs after a backup, finds the moment in them, and decides what to carry out. It changes
-// nothing. Transactions are in the order of the log, whatever the clock said; a moment for which this order and the clock
+// prepare reads the logs after a backup, finds the moment in them, and decides what to carry out. It changes nothing.
+// Transactions are in the order of the log, whatever the clock said; a moment about which the log's order and the clock
 // disagree is refused.
 func prepare(ctx context.Context, say *terminal.Teller, b Backup, all []Backup, to time.Time, identities []age.Identity) (plan, error) {
 	var p plan
@@ -118,7 +118,7 @@ func prepare(ctx context.Context, say *terminal.Teller, b Backup, all []Backup, 
 		if s.closed.IsZero() {
 			return p, fmt.Errorf("the binary log %s is cut off: its end is not there", logs[len(logs)-1].Name)
 		}
-		if end := s.closed.Add(time.Second); end.Before(until) { // the log says seconds
+		if end := s.closed.Add(time.Second); end.Before(until) { // the log's times are in whole seconds
 			until = end
 		}
 	}
@@ -132,12 +132,12 @@ func prepare(ctx context.Context, say *terminal.Teller, b Backup, all []Backup, 
 type scan struct {
 	b            Backup
 	to           time.Time
-	dumped, seen binlog.Set // in the dump; in the logs so far and before them
+	dumped, seen binlog.Set // in the dump; in the logs up to here and before them
 	plan         plan
-	last         int // the log in which the stop is
+	last         int // the log that contains the stop
 	at           int // the log that is being read
 	stopped      time.Time
-	where        string // the stop, for the reader
+	where        string // the stop, for messages
 	closed       time.Time
 }
 
@@ -179,7 +179,7 @@ func (s *scan) read(ctx context.Context, log archived, first bool, identities []
 	return nil
 }
 
-// take adds the next transaction; before says that it comes before the backup's place in the log.
+// take adds the next transaction. before is set if it comes before the backup's place in the log.
 func (s *scan) take(t binlog.Transaction, before bool, log string) error {
 	concerns := t.Effect != binlog.None
 	switch {

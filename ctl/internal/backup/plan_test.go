@@ -18,8 +18,8 @@ import (
 
 const uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 
-// A logWriter writes a binary log as MySQL does, as far as it is read here. That MySQL's own are read as what they are is
-// tested with MySQL (e2e).
+// A logWriter writes what this package reads of a binary log, in MySQL's format. The e2e tests check that MySQL's own logs
+// are read correctly.
 type logWriter struct {
 	bytes.Buffer
 	at []int // of each transaction
@@ -96,7 +96,7 @@ func (w *logWriter) rotate(when time.Time) *logWriter {
 	return w
 }
 
-// keep stores logs with a backup, numbered from the one that the backup is of.
+// keep stores logs with a backup, numbered from the log in which the backup was made.
 func keep(t *testing.T, b Backup, until time.Time, logs ...*logWriter) {
 	t.Helper()
 	kept := Logs{Until: until}
@@ -128,7 +128,7 @@ func planned(t *testing.T, b Backup, all []Backup, to time.Time) (plan, error) {
 	return prepare(t.Context(), terminal.NewTeller(out), b, all, to, nil)
 }
 
-// afterTwo is a backup with the transactions 1 and 2, of which the second is in the log in which it was made.
+// afterTwo makes a backup with the transactions 1 and 2, of which the second is in the log in which the backup is made.
 func afterTwo(t *testing.T, log *logWriter) Backup {
 	t.Helper()
 	return made(t, t.TempDir(), noon, func(m *Manifest) {
@@ -184,7 +184,7 @@ func TestWhatIsNotSureIsRefused(t *testing.T) {
 	minute := func(n int) time.Time { return noon.Add(time.Duration(n) * time.Minute) }
 	to := minute(30)
 	for name, test := range map[string]struct {
-		logs func(*logWriter) []*logWriter // after what the first one holds when the backup is made
+		logs func(*logWriter) []*logWriter // given the first log, as it is when the backup is made
 		says string
 	}{
 		"all is well": {func(w *logWriter) []*logWriter {
@@ -255,19 +255,19 @@ func TestTheLogsOfLaterBackupsAreUsed(t *testing.T) {
 	if err != nil || p.stop == nil || p.stop.Number != 5 || p.changes != 2 || len(p.logs) != 2 || p.logs[1].of.Dir != late.Dir {
 		t.Errorf("%+v, %v", p, err)
 	}
-	// and where the backup's path is written in another way
+	// even if the backup's path is written differently
 	chosen, err := choose(RestoreOptions{File: early.Dir + string(filepath.Separator)}, "", noon.Add(20*time.Minute))
 	if err != nil || filepath.Dir(chosen.Dir) != dir {
 		t.Errorf("%q, %v", chosen.Dir, err)
 	}
 	link := filepath.Join(t.TempDir(), "backups")
-	if err := os.Symlink(dir, link); err == nil { // Windows does not let everybody
+	if err := os.Symlink(dir, link); err == nil { // Windows does not let every user do this
 		chosen.Dir = filepath.Join(link, early.name())
 	}
 	if p, err := planned(t, chosen, mustList(t, dir), noon.Add(20*time.Minute)); err != nil || len(p.logs) != 2 {
 		t.Errorf("%+v, %v", p, err)
 	}
-	// and where they are gone, so is the way
+	// without the later backup's logs, the moment cannot be reached
 	if err := os.Remove(filepath.Join(late.Dir, logsFile)); err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func TestTheLogsOfLaterBackupsAreUsed(t *testing.T) {
 	}
 }
 
-// Between two backups of one log, of which none was kept, nobody knows what happened.
+// What happened between two backups is unknown if the log between them was not kept.
 func TestWhatNoLogTellsIsNotTakenForNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -25,20 +25,20 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// A rebuilt is the site's data as of a backup or a moment, in a MySQL of its own. Everything in a backup is
-// carried out there, and nothing on the site's server: only tables that were checked go there.
+// A rebuilt is the site's data as of a backup or a moment, in a separate MySQL. All SQL from a backup runs there, and none
+// on the site's server, which gets only tables that have been checked.
 type rebuilt struct {
 	*throwaway.Server
 	say     *terminal.Teller
 	backup  Backup
 	loaded  []Table // what a dump of the loaded data must say about it
 	tables  []string
-	words   words    // those left out of the tables' definitions
+	words   words    // the full-text indexes that were left out of the tables' definitions
 	version int      // of the tables, as the migrations count
 	live    Defaults // of the site's schema
 }
 
-// Its own programs, run inside it.
+// The programs of the separate MySQL, run inside it.
 const (
 	dumpApart = keepInput + `mysqldump ` + throwaway.Login + dumpOptions + `--set-gtid-purged=OFF`
 )
@@ -68,8 +68,9 @@ func (r *rebuilt) load(ctx context.Context, dump io.Reader, whole bool) error {
 	return nil
 }
 
-// carryOut carries out the transactions after the dump and compares the loaded data with the backup: both at once, from a
-// view from before the first of them, unless they change definitions, which no view preserves.
+// carryOut carries out the transactions after the dump and compares the loaded data with the backup. It does both at the
+// same time, with the comparison on a view from before the first transaction, unless the transactions change definitions,
+// which no view preserves.
 func (r *rebuilt) carryOut(ctx context.Context, p plan, identities []age.Identity) error {
 	r.say.Now("comparing the rows with those of the backup")
 	if p.changes == 0 || p.defines {
@@ -93,7 +94,7 @@ func (r *rebuilt) carryOut(ctx context.Context, p plan, identities []age.Identit
 	return both.Wait()
 }
 
-// compareRows compares the loaded data with what the backup says about itself.
+// compareRows compares the loaded data with what the backup records about itself.
 func (r *rebuilt) compareRows(ctx context.Context) error {
 	got, err := r.dump(ctx, io.Discard)
 	if err != nil {
@@ -133,8 +134,8 @@ func inspecting(s *summary) stage {
 	}
 }
 
-// through returns the output of stages that follow one another. wait ends them, even if nobody reads to the end, and
-// returns the first error in them.
+// through returns the output of a chain of stages. wait ends them, even if their output was not read to the end, and returns
+// their first error.
 func through(in io.Reader, stages ...stage) (out io.Reader, wait func() error) {
 	var running sync.WaitGroup
 	var last *io.PipeReader
@@ -154,7 +155,7 @@ func through(in io.Reader, stages ...stage) (out io.Reader, wait func() error) {
 	return last, func() error {
 		last.Close()
 		running.Wait()
-		for _, err := range errs { // only the first: the others follow from it
+		for _, err := range errs { // only the first; the others follow from it
 			if err != nil && !errors.Is(err, io.ErrClosedPipe) {
 				return err
 			}
@@ -178,10 +179,11 @@ func (r *rebuilt) dump(ctx context.Context, sink io.Writer, options ...string) (
 	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return r.Bash(ctx, script) }, sink)
 }
 
-// replay carries out the transactions after the dump, by MySQL's own means: it installs the binary logs as if they had
-// come from a server that this one is a replica of. Whatever does not concern the site counts as done before it begins.
+// replay carries out the transactions after the dump by MySQL's own means: it installs the binary logs as if this server
+// were a replica that had received them. Transactions that do not concern the site are marked as executed beforehand.
 func (r *rebuilt) replay(ctx context.Context, p plan, identities []age.Identity) error {
-	// What the dump has counts as done too. The sets are long if many transactions are left out, but SQL takes them.
+	// Those in the dump are marked as executed too. The sets are long if many transactions are left out, but SQL accepts
+	// them.
 	purge := "SET GLOBAL gtid_purged = '" + r.backup.gtids() + "';"
 	if p.skipped.Count() > 0 {
 		purge += "SET GLOBAL gtid_purged = '+" + p.skipped.String() + "';"
@@ -222,15 +224,15 @@ func (r *rebuilt) lay(ctx context.Context, log archived, name string, identities
 	return r.WriteFile(ctx, name, in)
 }
 
-// caughtUp returns once exactly the intended transactions have been carried out. It gives up if MySQL does, or
-// if none is added for a time.
+// caughtUp returns once exactly the intended transactions have been carried out. It gives up if MySQL does, or if there is
+// no progress for a time.
 func (r *rebuilt) caughtUp(ctx context.Context, p plan) error {
 	expected := p.expected.String()
 	last, since := "", time.Now()
 	err := wait.Until(ctx, longestReplay, wait.Often, func(ctx context.Context) error {
 		running, said := false, ""
 		if p.changes > 0 {
-			status, err := r.SQL(ctx, "SHOW REPLICA STATUS") // first: if it stops by itself, all is done
+			status, err := r.SQL(ctx, "SHOW REPLICA STATUS") // asked first: if it has stopped by itself, everything is done
 			if err != nil {
 				return wait.Final(err)
 			}
@@ -264,7 +266,7 @@ func (r *rebuilt) caughtUp(ctx context.Context, p plan) error {
 // longestReplay is the longest time that any program in a database may take.
 const longestReplay = 12 * time.Hour
 
-// replicaStatus reads from SHOW REPLICA STATUS whether the applier runs, and its last error.
+// replicaStatus reads from SHOW REPLICA STATUS whether the applier is running, and its last error.
 func replicaStatus(rows [][]string) (running bool, said string) {
 	const sqlRunning, lastSQLError = 11, 37 // the columns, which have kept their places since 5.6
 	if len(rows) == 0 || len(rows[0]) <= lastSQLError {
@@ -273,8 +275,8 @@ func replicaStatus(rows [][]string) (running bool, said string) {
 	return rows[0][sqlRunning] == "Yes", rows[0][lastSQLError]
 }
 
-// check says whether this is a state of the site: InnoDB tables without links to anything outside, with the mark of the
-// migrations.
+// check returns an error unless this is a state of the site: InnoDB tables without links to anything outside, with the table
+// in which the migrations record their version.
 func (r *rebuilt) check(ctx context.Context) error {
 	rows, err := r.SQL(ctx, `SELECT 'table', table_name, COALESCE(engine, 'none') FROM information_schema.tables WHERE table_schema = '`+schema+`' AND table_type = 'BASE TABLE'
 UNION ALL SELECT 'foreign key', constraint_name, unique_constraint_schema FROM information_schema.referential_constraints WHERE constraint_schema = '`+schema+`' AND unique_constraint_schema <> '`+schema+`'
@@ -298,7 +300,7 @@ UNION ALL SELECT kind, name, '' FROM (`+noTables+`) o`)
 	if err != nil {
 		return err
 	}
-	if defaults := (Defaults{row[0], row[1]}); r.live != defaults { // tables that are made later would have these
+	if defaults := (Defaults{row[0], row[1]}); r.live != defaults { // tables created later would take these
 		r.say.Say("not restored: the defaults of the schema,%s, which are now%s", defaults.clause(), r.live.clause())
 	}
 	if !slices.Contains(r.tables, site.Versions) {
@@ -325,8 +327,8 @@ UNION ALL SELECT kind, name, '' FROM (`+noTables+`) o`)
 
 const latestVersion = "SELECT COALESCE(MAX(version_id), 0) FROM " + schema + "." + site.Versions + " WHERE is_applied"
 
-// fits refuses tables that are newer than both what the release brings and what the site has now: the previous release may
-// run on the tables of a later one, and in that case it does so already.
+// fits refuses tables that are newer than both the release's migrations and the tables that the site has now. After a
+// rollback, a release already runs on the tables of a later one.
 func (d database) fits(ctx context.Context, version int) error {
 	has, err := d.SQL(ctx, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_name = '"+site.Versions+"'")
 	if err != nil {
@@ -374,8 +376,9 @@ GRANT SELECT, INSERT, CREATE, ALTER, DROP, INDEX, REFERENCES, LOCK TABLES ON `+"
 GRANT SESSION_VARIABLES_ADMIN ON *.* TO '%[1]s'@'localhost'`, loader, password, strings.ReplaceAll(beside, "_", `\_`))); err != nil {
 		return fmt.Errorf("make the account that loads: %w", err)
 	}
-	// The full-text indexes are kept up to date while the rows come: building one afterwards took MySQL 17 s of CPU time for
-	// 50,000 posts, or 11 s with innodb_ddl_buffer_size at 32 MB; the load with it took 2.6 s, and 1.1 s without.
+	// The full-text indexes are kept up to date while the rows are loaded. Building one afterwards took MySQL 17 s of CPU
+	// time for 50,000 posts, or 11 s with innodb_ddl_buffer_size at 32 MB; the load took 2.6 s with the index, and 1.1 s
+	// without.
 	var want contents
 	both, copying := errgroup.WithContext(ctx)
 	both.Go(func() (err error) { // the source does not change meanwhile
@@ -403,12 +406,12 @@ GRANT SESSION_VARIABLES_ADMIN ON *.* TO '%[1]s'@'localhost'`, loader, password, 
 	return d.compare(ctx, r, want)
 }
 
-// contents are what two copies of the tables are compared by: their definitions, as text, and their rows, by MySQL's own
-// checksum. That includes the hidden column of an index on an expression, for which it differs in each copy: if
-// there is such an index, the rows are compared as text.
+// contents describe the tables, to compare two copies: their definitions, as text, and their rows, by MySQL's own checksum.
+// The checksum covers the hidden column of an index on an expression, and that makes it differ in each copy; if there is
+// such an index, the rows are compared as text.
 type contents struct {
 	tables []Table
-	sums   [][]string // nothing if the rows are in tables
+	sums   [][]string // nil if the rows are in tables
 }
 
 func (r rebuilt) contents(ctx context.Context) (c contents, err error) {
@@ -491,8 +494,8 @@ func (d database) clean(ctx context.Context) error {
 	return nil
 }
 
-// sweep removes what a killed restore has left, in the engine and on the site's server. It leaves a running restore
-// alone: that one holds the throw-away, which ends with it.
+// sweep removes what a killed restore has left, in the engine and on the site's server. It leaves a running restore alone; a
+// restore is running as long as its throw-away is.
 func (d database) sweep(ctx context.Context) error {
 	err := wait.Until(ctx, 5*time.Second, wait.Often, func(ctx context.Context) error {
 		atWork, err := throwaway.Running(ctx, d.site, purpose)
@@ -518,5 +521,5 @@ var errAtWork = errors.New("a restore is at work")
 // purpose names the throw-away of a restore; there is only one at a time.
 const purpose = "restore"
 
-// gtids is the set as SQL takes it; in older backups it begins with a plus.
+// gtids is the set in the form that SQL takes; in older backups it begins with a plus.
 func (b Backup) gtids() string { return strings.TrimPrefix(b.GTIDs, "+") }

@@ -19,17 +19,17 @@ import (
 
 // RestoreOptions say what to restore.
 type RestoreOptions struct {
-	Dir  string // the folder that holds the folders of the backups
-	File string // one of them, or a file in it; empty for the newest that fits
-	To   string // a moment; empty for that of the backup
+	Dir  string // the folder that contains the backups' folders
+	File string // one of them, or a file in it; empty for the newest suitable one
+	To   string // a moment; empty for that of the backup itself
 	Key  string // a file with the secret age key
 	Yes  bool   // do not ask
 	// Unsigned also accepts a backup without a signature when there is a key.
 	Unsigned bool
 }
 
-// unasked is the command that restores the same without asking: one that left something out would restore something else.
-// root is the repository's root.
+// unasked is the command that does the same restore without asking. It repeats every option, since without one it would
+// restore something else. root is the repository's root.
 func (o RestoreOptions) unasked(root string) string {
 	command := "bin/oneserver restore --yes"
 	add := func(flag, value string) {
@@ -53,7 +53,7 @@ func (o RestoreOptions) unasked(root string) string {
 	return command
 }
 
-// next is the command for the backup that should follow a restore: encrypted, if this one was.
+// next is the command for the backup that should follow a restore: encrypted if the restored one was.
 func (o RestoreOptions) next() string {
 	if o.Key != "" {
 		return "make backup KEY=…"
@@ -75,7 +75,7 @@ func ParseTo(text string) (time.Time, error) {
 // choose returns the backup that a restore starts from; here is the UUID of the running server.
 func choose(options RestoreOptions, here string, to time.Time) (Backup, error) {
 	if options.File != "" {
-		dir := filepath.Clean(options.File) // with a slash at its end it would be its own parent
+		dir := filepath.Clean(options.File) // with a trailing slash it would be its own parent
 		if info, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 			return Backup{}, fmt.Errorf("there is no %s: FILE names the folder of a backup, or a file in it", options.File)
 		} else if err != nil {
@@ -110,8 +110,8 @@ func choose(options RestoreOptions, here string, to time.Time) (Backup, error) {
 	return b, err
 }
 
-// Restore brings the site's data back to a backup or to a moment: it builds them beside the site, which goes on meanwhile,
-// compares them, and then puts them in place.
+// Restore brings the site's data back to a backup or to a moment. It builds the data beside the site, which keeps running
+// meanwhile, compares it, and then puts it in place.
 func Restore(ctx context.Context, site *stack.Stack, in, out *os.File, options RestoreOptions) error {
 	say := terminal.NewTeller(out)
 	defer say.End()
@@ -185,7 +185,7 @@ func restore(ctx context.Context, site *stack.Stack, say *terminal.Teller, in, o
 		}
 		all = key.trusted(all, options.Unsigned, say.Say)
 		if err := d.archive(ctx, say, here, all, key.recipients); err != nil {
-			say.Say("warning: %v", err) // the next step finds out whether it matters for this moment
+			say.Say("warning: %v", err) // the next step finds out whether this matters for the chosen moment
 		}
 		if p, err = prepare(ctx, say, b, all, to, key.identities); err != nil {
 			return false, err
@@ -266,8 +266,8 @@ func (d database) createLike(ctx context.Context, name string) error {
 	return err
 }
 
-// swap moves the site's tables away and the restored ones into their place, in one statement: a reader sees either
-// the old ones or the new. It waits for transactions that are under way, and the site waits behind it, but not for long.
+// swap moves the site's tables away and the restored ones into their place, in one statement: a reader sees either the old
+// ones or the new. It waits for transactions in progress, and the site briefly waits behind it.
 func (d database) swap(ctx context.Context) error {
 	rows, err := d.SQL(ctx, "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('"+schema+"', '"+beside+"') ORDER BY 1, 2")
 	if err != nil {
@@ -287,7 +287,7 @@ func (d database) swap(ctx context.Context) error {
 	if err := d.createLike(ctx, before); err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx) // from here on it must be found out whether the swap was done
+	ctx = context.WithoutCancel(ctx) // from here on, it must be found out whether the swap was done
 	_, err = d.SQL(ctx, "SET SESSION lock_wait_timeout = 20; USE "+schema+"; RENAME TABLE "+strings.Join(append(away, back...), ", "))
 	if err != nil {
 		left, asking := d.SQL(ctx, "SELECT table_name FROM information_schema.tables WHERE table_schema = '"+beside+"'")

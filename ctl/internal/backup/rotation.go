@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// rotate removes all but the newest keep backups of the server that the latest one comes from; that one always stays. Backups
-// of other servers stay: nobody knows which of them are older. If the order contradicts itself, nothing is removed.
+// rotate removes all but the newest keep backups of the server that the latest one comes from; the latest one always stays.
+// Backups of other servers stay, since their age cannot be compared. If the order contradicts itself, nothing is removed.
 func rotate(dir string, keep int, made Backup) (removed []string, err error) {
 	all, _, err := list(dir)
 	if err != nil {
@@ -32,7 +32,7 @@ func rotate(dir string, keep int, made Backup) (removed []string, err error) {
 	return removed, nil
 }
 
-// remove takes the name away first, so that a partly removed backup is not taken for a complete one.
+// remove renames the folder first, so that a partly removed backup is not taken for a complete one.
 func remove(dir string) error {
 	if err := os.Rename(dir, dir+partial); err != nil {
 		return err
@@ -40,7 +40,7 @@ func remove(dir string) error {
 	return os.RemoveAll(dir + partial)
 }
 
-// sweep removes what unfinished runs have left. Nobody else is at work in the folder.
+// sweep removes what unfinished runs have left. Nobody else may be using the folder.
 func sweep(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -61,7 +61,7 @@ func sweep(dir string) error {
 		}
 		files, err := os.ReadDir(name)
 		errs = append(errs, err)
-		for _, file := range files { // of a binary log, in a complete backup
+		for _, file := range files { // an unfinished binary log in a complete backup
 			if strings.HasSuffix(file.Name(), partial) {
 				errs = append(errs, os.Remove(filepath.Join(name, file.Name())))
 			}

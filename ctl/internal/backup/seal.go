@@ -22,7 +22,7 @@ import (
 )
 
 // NewKey writes a new key for encrypted backups, in the form of age-keygen, and beside it a file with what a server needs to
-// make and sign backups, and prints where they are.
+// make and sign backups. It prints where they are.
 func NewKey(out io.Writer, file string) error {
 	identity, err := age.GenerateX25519Identity()
 	if err != nil {
@@ -33,7 +33,7 @@ func NewKey(out io.Writer, file string) error {
 		return err
 	}
 	if err := newSecret(file, fmt.Sprintf("# created: %s\n# public key: %s\n%s\n", time.Now().UTC().Format(time.RFC3339), identity.Recipient(), identity)); err != nil {
-		return err // and writes nothing beside it: no key would open the backups that a server made with that
+		return err // without the server's file: no key could open backups made with that
 	}
 	if err := newSecret(file+serverSuffix, fmt.Sprintf("# makes backups for %s and signs them; opens none\n%s\n%s\n", filepath.Base(file), identity.Recipient(), signingLine(signing))); err != nil {
 		return errors.Join(err, os.Remove(file))
@@ -42,7 +42,8 @@ func NewKey(out io.Writer, file string) error {
 	return err
 }
 
-// newSecret writes a file that only its owner can read, and never over an existing one, which may open existing backups.
+// newSecret writes a file that only its owner can read. It never overwrites one, which may be needed to open existing
+// backups.
 func newSecret(name, text string) error {
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -55,13 +56,13 @@ func newSecret(name, text string) error {
 // A key is the content of a key file.
 type key struct {
 	file       string               // empty if there is none
-	recipients []string             // of age, to whom backups are encrypted; none if they are not
-	signers    []ed25519.PrivateKey // the first signs, and each checks
+	recipients []string             // age's, to which backups are encrypted; none if they are not
+	signers    []ed25519.PrivateKey // each can check signatures; the first one signs
 	identities []age.Identity       // what opens backups; a server has none
 }
 
-// readKey reads a secret key from age-keygen, which encrypts to itself, or public keys, perhaps with a signing key beside
-// them. Without a file nothing is encrypted and nothing signed.
+// readKey reads a secret key from age-keygen, which encrypts to its own public key, or public keys, perhaps with a signing
+// key beside them. Without a file nothing is encrypted or signed.
 func readKey(file string) (key, error) {
 	k := key{file: file}
 	if file == "" {
@@ -119,7 +120,7 @@ func (k *key) ofLines(text string) error {
 			k.recipients = append(k.recipients, line)
 		}
 	}
-	if _, err := parseRecipients(k.recipients); err != nil { // the error may quote the file, which may be somebody's secret
+	if _, err := parseRecipients(k.recipients); err != nil { // the error may quote the file, which may hold someone's secret
 		return fmt.Errorf("%s is no key of age: make one with age-keygen or with bin/oneserver backup --new-key FILE", k.file)
 	}
 	return nil
@@ -132,7 +133,7 @@ func parseRecipients(names []string) ([]age.Recipient, error) {
 	return age.ParseRecipients(strings.NewReader(strings.Join(names, "\n")))
 }
 
-// suffix ends the name of a sealed file.
+// suffix is how the name of a sealed file ends.
 func suffix(recipients []string) string {
 	if len(recipients) > 0 {
 		return ".zst.age"
@@ -182,7 +183,7 @@ func seal(name string, recipients []string) (*sealer, error) {
 	return s, nil
 }
 
-// finish ends the file, safe on disk, and returns the checksum of its content.
+// finish completes the file, safe on disk, and returns the checksum of its content.
 func (s *sealer) finish() (string, error) {
 	var errs []error
 	for _, one := range s.closers {
@@ -192,13 +193,13 @@ func (s *sealer) finish() (string, error) {
 	return hex.EncodeToString(s.sum.Sum(nil)), errors.Join(errs...)
 }
 
-// abandon closes a file that will not be complete.
+// abandon closes a file that will not be completed.
 func (s *sealer) abandon() { s.file.Close() }
 
-// maxWindow is the memory that reading a file may take, as much as the program zstd allows; our files take 4 MB.
+// maxWindow is how much memory reading a file may take, the same as the program zstd allows; our files need 4 MB.
 const maxWindow = 128 << 20
 
-// unseal opens a sealed file for reading; read, if given, is told how much of the file has been read.
+// unseal opens a sealed file for reading; read, if given, is called with how much of the file has been read.
 func unseal(ctx context.Context, name string, identities []age.Identity, read func(bytes int64)) (io.ReadCloser, error) {
 	file, err := os.Open(name)
 	if err != nil {

@@ -13,16 +13,17 @@ import (
 	"strings"
 )
 
-// A checksum says that a file is as it was written, but anyone who changes the file can change the checksum too. A signature
-// says that its writer had the signing key. age alone does not: anybody can encrypt to a public key.
+// A checksum shows that a file is unchanged, but anyone who changes the file can change the checksum too. A signature shows
+// that the writer had the signing key. Encryption with age does not, since anybody can encrypt to a public key.
 //
-// The signing key is derived from the secret key of age and does not lead back to it. So the secret key checks what it has
-// signed, and a server that makes backups needs only the signing key and the public key: it can open none.
+// The signing key is derived from age's secret key and does not lead back to it. The holder of the secret key can thus check
+// the signatures, while a server that makes backups needs only the signing key and the public key, and cannot open any
+// backup.
 
 const (
 	signatureFile = sumsFile + ".sig"
-	serverSuffix  = ".server"          // of the file that holds what a server needs of a key
-	signingPrefix = "ONESERVER-SIGN-1" // of the line that holds the signing key
+	serverSuffix  = ".server"          // of the file with what a server needs of a key
+	signingPrefix = "ONESERVER-SIGN-1" // of the line with the signing key
 	ofSums        = "oneserver backup 1\n"
 	ofLogs        = "oneserver binary logs 1\n"
 )
@@ -41,7 +42,7 @@ func signingLine(key ed25519.PrivateKey) string {
 	return signingPrefix + base64.RawURLEncoding.EncodeToString(key.Seed())
 }
 
-// signedBy says whether one of the keys has signed a text.
+// signedBy reports whether one of the keys has signed a text.
 func signedBy(keys []ed25519.PrivateKey, text, signature string) bool {
 	code, err := base64.StdEncoding.DecodeString(strings.TrimSpace(signature))
 	if err != nil {
@@ -67,7 +68,7 @@ func withSigners(all []Backup, keys []ed25519.PrivateKey) []Backup {
 	return all
 }
 
-// signed says whether a backup has a signature, right or wrong.
+// signed reports whether a backup has a signature, valid or not.
 func (b Backup) signed() bool {
 	_, err := os.Stat(filepath.Join(b.Dir, signatureFile))
 	return err == nil
@@ -75,8 +76,8 @@ func (b Backup) signed() bool {
 
 var errUnsigned = errors.New("is not signed")
 
-// authenticate says why a backup, the list of its binary logs included, was not made by the holder of one of the keys. Only
-// if it was do its checksums say anything about the writer; verify and compare check the files themselves.
+// authenticate returns an error if a backup, the list of its binary logs included, was not made by the holder of one of the
+// keys. Without that, its checksums prove nothing about the writer; verify and compare check the files themselves.
 func (b Backup) authenticate(keys []ed25519.PrivateKey) error {
 	sums, err := os.ReadFile(filepath.Join(b.Dir, sumsFile))
 	if err != nil {
@@ -102,7 +103,7 @@ func (b Backup) authenticate(keys []ed25519.PrivateKey) error {
 	return err
 }
 
-// logsText is the part of a list of binary logs that is signed: it belongs to this backup and to no other.
+// logsText is the part of a list of binary logs that is signed. It is valid for this backup only.
 func (b Backup) logsText(logs Logs) (string, error) {
 	logs.Signature = ""
 	text, err := json.Marshal(logs)
@@ -116,7 +117,7 @@ func (b Backup) logsText(logs Logs) (string, error) {
 	return fmt.Sprintf("%s%x\n%s", ofLogs, sha256.Sum256(manifest), text), nil
 }
 
-// trusted returns those of the backups whose logs may continue another one: with a key, those that it has signed, ready
+// trusted returns those of the backups whose logs may continue another one: with a key, those that the key has signed, ready
 // to be extended. unsigned also accepts those without a signature.
 func (k key) trusted(all []Backup, unsigned bool, warn func(string, ...any)) (some []Backup) {
 	if k.file == "" {
@@ -132,7 +133,7 @@ func (k key) trusted(all []Backup, unsigned bool, warn func(string, ...any)) (so
 	return some
 }
 
-// trusts is authenticate for a restore that was given a key; unsigned accepts a backup without a signature, and says so.
+// trusts is authenticate for a restore that was given a key. unsigned accepts a backup without a signature, with a warning.
 func (k key) trusts(b Backup, unsigned bool, warn func(string, ...any)) error {
 	if k.file == "" {
 		return nil

@@ -37,7 +37,7 @@ func mustSigners(t *testing.T, file string) []ed25519.PrivateKey {
 	return mustKey(t, file).signers
 }
 
-// signedBackup is a backup with two binary logs, made with what a server has of a key.
+// signedBackup makes a backup with two binary logs, using the server's part of a key.
 func signedBackup(t *testing.T, dir, key string, taken time.Time) Backup {
 	t.Helper()
 	k := mustKey(t, key+serverSuffix)
@@ -68,7 +68,7 @@ func signedBackup(t *testing.T, dir, key string, taken time.Time) Backup {
 	return b
 }
 
-// whole is what a restore looks at of a backup before it takes anything from it.
+// whole makes the checks that a restore makes before it uses a backup.
 func whole(t *testing.T, dir string, keys []ed25519.PrivateKey) error {
 	b, err := open(dir)
 	if err != nil {
@@ -111,7 +111,7 @@ func TestABackupThatAnybodyChangedIsNotTheKeyHoldersAnyMore(t *testing.T) {
 			}
 		}
 	}
-	// sums makes the checksums right again, as whoever can change a file can
+	// sums recalculates the checksums, as anyone who can change a file can
 	sums := func(t *testing.T, b Backup) {
 		changed, err := open(b.Dir)
 		if err != nil {
@@ -166,7 +166,7 @@ func TestABackupThatAnybodyChangedIsNotTheKeyHoldersAnyMore(t *testing.T) {
 			t.Errorf("the other one: %v", err)
 		}
 	}
-	// without the last part of the list what it said is known no longer is, and a restore to then is refused
+	// if the list itself is missing, the backup covers nothing after its own moment, so a later one is refused
 	b := signedBackup(t, t.TempDir(), key, noon)
 	if err := os.Remove(filepath.Join(b.Dir, logsFile)); err != nil {
 		t.Fatal(err)
@@ -200,7 +200,7 @@ func TestOnlyASignedBackupIsRestoredWithAKey(t *testing.T) {
 	if err := mustKey(t, newKey(t)).trusts(signed, true, warn); err == nil {
 		t.Error("one that another key has signed is taken as one that nobody has")
 	}
-	// nor do the logs of one that nobody has signed continue one that is
+	// nor do the logs of an unsigned backup continue a signed one
 	all := []Backup{signed, unsigned}
 	warned = nil
 	if some := mine.trusted(all, false, warn); len(some) != 1 || some[0].name() != signed.name() || len(warned) != 1 {
@@ -215,7 +215,7 @@ func TestOnlyASignedBackupIsRestoredWithAKey(t *testing.T) {
 	if some := mine.trusted(all, false, warn); len(some) != 0 {
 		t.Errorf("with another manifest: %q", names(some))
 	}
-	// what is not signed is not made so by adding to it
+	// adding to an unsigned backup does not make it signed
 	unsigned.signers = mine.signers
 	if err := unsigned.writeLogs(Logs{Until: noon}); err != nil {
 		t.Fatal(err)

@@ -11,13 +11,13 @@ import (
 )
 
 // Words are the full-text indexes of tables, as their definitions write them. Building them takes many times as long as
-// everything else about a table, and nothing reads them in the throw-away: so a dump is loaded there without them, and they
+// everything else about a table, and nothing reads them in the throw-away. So a dump is loaded there without them, and they
 // return with the definition on the site's server.
 type words map[string][]string
 
 var (
 	tableBegins = regexp.MustCompile("^CREATE TABLE `(.+)` \\($")
-	fullText    = regexp.MustCompile("^  FULLTEXT KEY `[^`]+` \\(`[^`]+`(?:,`[^`]+`)*\\)(?: /\\*!50100 WITH PARSER `ngram` \\*/ )?$") // in these two forms; others stay
+	fullText    = regexp.MustCompile("^  FULLTEXT KEY `[^`]+` \\(`[^`]+`(?:,`[^`]+`)*\\)(?: /\\*!50100 WITH PARSER `ngram` \\*/ )?$") // only in these two forms; others stay
 )
 
 // without copies a dump and moves the full-text indexes from the definitions into the result.
@@ -38,7 +38,7 @@ func without(dump io.Reader, to io.Writer) (words, error) {
 // with copies a dump and puts full-text indexes back.
 func (w words) with(dump io.Reader, to io.Writer) error {
 	return rewrite(dump, to, func(table string, lines []string) []string {
-		at := len(lines) // MySQL names foreign keys and checks after the indexes
+		at := len(lines) // MySQL lists foreign keys and checks after the indexes
 		for at > 0 && bytes.HasPrefix([]byte(lines[at-1]), []byte("  CONSTRAINT ")) {
 			at--
 		}
@@ -47,7 +47,7 @@ func (w words) with(dump io.Reader, to io.Writer) error {
 }
 
 // rewrite copies a dump and changes the lines of each definition, without the commas between them. mysqldump writes each
-// INSERT in one line and a definition in many, and no other statement of many lines begins like one.
+// INSERT on one line and a definition on several; no other statement of several lines begins like a definition.
 func rewrite(dump io.Reader, to io.Writer, change func(table string, lines []string) []string) error {
 	in, out := bufio.NewReaderSize(dump, 256<<10), bufio.NewWriterSize(to, 256<<10)
 	for whole := true; ; {
@@ -83,11 +83,11 @@ func rewrite(dump io.Reader, to io.Writer, change func(table string, lines []str
 	}
 }
 
-// maxDefinition is more bytes than MySQL ever writes for one table's definition; it bounds the memory that a damaged dump
-// can take.
+// maxDefinition is more than the bytes that MySQL ever writes for one table's definition; it limits how much memory a
+// damaged dump can take.
 const maxDefinition = 16 << 20
 
-// definition reads the lines of one, up to its last line but without it.
+// definition reads the lines of one definition up to its last line, which it returns as end.
 func definition(in *bufio.Reader) (lines []string, end string, err error) {
 	var line []byte
 	for size := 0; size <= maxDefinition; {

@@ -31,7 +31,7 @@ func TestFullTextIndexesAreTakenOutAndPutBack(t *testing.T) {
 	if err := taken.with(&stripped, &back); err != nil {
 		t.Fatal(err)
 	}
-	// where there is another one that stayed, the order of the two may change, and nothing else
+	// beside an index that stayed in place, the order may change, but nothing else
 	if got, want := strings.Split(back.String(), "\n"), strings.Split(dump, "\n"); len(got) != len(want) || len(back.String()) != len(dump) {
 		t.Errorf("put back it is %q", strings.ReplaceAll(back.String(), rows, "..."))
 	}

@@ -1,5 +1,5 @@
-// Package bench measures the figures that this project promises, on a copy of the stack that nobody else uses. The
-// variants take turns on the same machine, behind the same Nginx and over the same data, except where one of these is
+// Package bench measures the figures that this project promises, on a copy of the stack that nobody else uses. The variants
+// take turns on the same machine, behind the same Nginx and with the same data, except where Nginx or the data is what is
 // compared.
 package bench
 
@@ -39,12 +39,12 @@ const (
 
 // Options say how much to measure.
 type Options struct {
-	Rows   int           // posts in the large table, from MinRows
+	Rows   int           // posts in the large table, at least MinRows
 	Rounds int           // each measures everything once
 	Each   time.Duration // how long each is measured
 }
 
-// patience is how long an answer that should come at once may take.
+// patience is how long an answer that should come immediately may take.
 const patience = 30 * time.Second
 
 // A variant is one thing that is measured.
@@ -57,12 +57,12 @@ type variant struct {
 	small   bool   // whether the table is the small one
 	speak   load.Protocol
 
-	method, body string // of a request that changes something, after which the tables are put back
-	accounts     bool   // whether each request is by another of the authors
+	method, body string // of a request that changes something; the tables are restored afterwards
+	accounts     bool   // whether each request is by a different author
 	compressed   bool   // whether the visitor takes compressed answers, as every browser does
 }
 
-// somebody is a session cookie, as far as Nginx can tell: it gives its visitor no kept answers.
+// somebody is a session cookie as far as Nginx can tell: its visitor gets no cached answers.
 const somebody = "session=0123456789012345678901234567890123456789012"
 
 func variants(rows int) []variant {
@@ -118,7 +118,7 @@ func (s sample) stackTime() time.Duration {
 	return sum
 }
 
-// Run starts the copy, fills it, measures, and removes it, whatever happens. It reports on progress.
+// Run starts the copy, fills it, measures, and removes it, whatever happens. It reports its progress.
 func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Options) (report *Report, err error) {
 	if options.Rows < MinRows || options.Rounds < 1 || options.Each < time.Second {
 		return nil, fmt.Errorf("at least %d rows (page 100,000 is then there), one round and one second", MinRows)
@@ -169,7 +169,7 @@ func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Option
 		if round == 0 {
 			each = time.Second // to warm up; not counted
 		} else if round%2 == 0 {
-			slices.Reverse(order) // A B B A: a drift meanwhile favours neither
+			slices.Reverse(order) // A B B A: a drift over time favours neither
 		}
 		for _, v := range order {
 			if round == 0 {
@@ -199,11 +199,11 @@ func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Option
 // bench is a copy that is ready to be measured.
 type bench struct {
 	site      *site
-	authority []byte // the PEM of the copy's own
+	authority []byte // the copy's own, as PEM
 	meters    docker.Meters
 	small     bool // which table is in place
 
-	stop    context.CancelFunc // ends the load at once
+	stop    context.CancelFunc // ends the load immediately
 	loadEnd func() error       // ends it gracefully
 	jobs    *json.Encoder
 	results *json.Decoder
@@ -235,7 +235,7 @@ func (s *site) open(ctx context.Context) (*bench, error) {
 		return nil, errors.Join(err, b.close())
 	}
 	b.authority = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Raw})
-	// The load's is among them, although Compose did not start it.
+	// The load's is among them, although it is not one of the services that Compose started.
 	containers, err := s.List(ctx, "--filter", "label=com.docker.compose.project="+project)
 	if err != nil {
 		return nil, errors.Join(err, b.close())
@@ -268,7 +268,7 @@ func (b *bench) close() error {
 
 // do makes the load do a job.
 func (b *bench) do(ctx context.Context, job load.Job) (load.Result, error) {
-	late := time.AfterFunc(job.For+patience, b.stop) // ends the container, and with it the reading below
+	late := time.AfterFunc(job.For+patience, b.stop) // ends the container, and with it the read below
 	defer late.Stop()
 	var result load.Result
 	if err := b.jobs.Encode(job); err != nil {
@@ -287,13 +287,13 @@ func (b *bench) do(ctx context.Context, job load.Job) (load.Result, error) {
 	return result, nil
 }
 
-// get requests a variant once.
+// get requests a variant's page once and returns the answer's body.
 func (b *bench) get(ctx context.Context, v variant) ([]byte, error) {
 	result, err := b.do(ctx, b.job(v))
 	return result.Body, err
 }
 
-// job requests a variant once.
+// job describes a single request for a variant's page.
 func (b *bench) job(v variant) load.Job {
 	scheme := "https://"
 	if v.speak == load.HTTP1 {
@@ -315,7 +315,7 @@ func (b *bench) job(v variant) load.Job {
 	return job
 }
 
-// register signs somebody up, for the hash of a password as app makes it.
+// register signs up one user, for a password hash that app has made.
 func (b *bench) register(ctx context.Context) error {
 	const email = "registered@example.com"
 	job := b.job(variant{web: "web", path: "/api/v1/accounts", method: "POST", body: `{"email":"` + email + `","name":"Registered","password":"` + password + `"}`})
@@ -325,8 +325,8 @@ func (b *bench) register(ctx context.Context) error {
 	return b.site.letIn(ctx, email)
 }
 
-// check makes sure that like is compared with like: bare and dial answer the same as app, page 100,000 is a whole page,
-// the static file equals the page, and the home page is the same from every server.
+// check makes sure that the comparisons are fair: bare and dial answer the same as app, page 100,000 is a full page, the
+// static file equals the page, and the home page is the same from every server.
 func (b *bench) check(ctx context.Context, all []variant) error {
 	of := map[string]variant{}
 	for _, v := range all {
@@ -393,7 +393,7 @@ func (b *bench) check(ctx context.Context, all []variant) error {
 	return nil
 }
 
-// settle waits until only health checks work: after the filling, the database goes on writing for a while.
+// settle waits until only health checks use the processor: once the copy is filled, the database keeps writing for a while.
 func (b *bench) settle(ctx context.Context) error {
 	const quiet = 0.15 // share of a processor
 	var before map[string]time.Duration
@@ -430,7 +430,7 @@ func (b *bench) place(ctx context.Context, small bool) error {
 	return nil
 }
 
-// ready prepares for a variant: with its table in place and open, and without what an earlier one has left.
+// ready prepares for a variant: its table is in place and open, and what an earlier variant has left is removed.
 func (b *bench) ready(ctx context.Context, v variant) error {
 	if err := b.place(ctx, v.small); err != nil {
 		return err

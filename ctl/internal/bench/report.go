@@ -16,7 +16,7 @@ import (
 	"oneserver/ctl/internal/terminal"
 )
 
-// A Report is what was measured, and whether it is good enough.
+// A Report holds what was measured, and whether the figures meet their targets.
 type Report struct {
 	Rows        int       `json:"rows"`
 	Rounds      int       `json:"rounds"`
@@ -75,10 +75,10 @@ func each(samples []sample, f func(sample) float64) Spread {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// services are the columns of CPU time. Each variant has at most one of those that take each other's place.
+// services are the columns of CPU time. Each variant uses at most one of those that replace each other.
 var services = []string{"web", "app", "db", "dns", "load"}
 
-// cpuOf is a service's CPU time for one request, including that of the services that take its place.
+// cpuOf is a service's CPU time for one request, including that of the services that replace it.
 func cpuOf(s sample, service string) time.Duration {
 	switch service {
 	case "app":
@@ -103,7 +103,7 @@ func newReport(options Options, all []variant, samples map[string][]sample) *Rep
 		report.Variants = append(report.Variants, one)
 	}
 
-	// ratio compares round by round, so that changes between rounds count for neither side. A goal of 0 is none.
+	// ratio compares round by round, so that changes between rounds do not favour either side. A goal of 0 means none.
 	ratio := func(name, a, b string, wanted float64, unit string) *Figure {
 		scale := 1.0
 		if unit == "%" {
@@ -197,7 +197,7 @@ func (r *Report) title() string {
 		thousands(r.Rows), r.Rounds, r.Seconds, r.Connections, r.Processors)
 }
 
-// measured is the table of what was measured, a row for each variant.
+// measured is the table of what was measured, one row for each variant.
 func (r *Report) measured() [][]string {
 	rows := [][]string{{"", "requests/s", "median, ms", "99th percentile", "CPU time for one, µs: web", "app", "db", "dns", "load"}}
 	for _, v := range r.Variants {

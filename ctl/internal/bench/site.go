@@ -23,10 +23,10 @@ const (
 // site is the copy of the stack that is measured.
 type site struct {
 	*stack.Stack
-	dir string // holds what it mounts besides the repository's files
+	dir string // holds what the copy mounts besides the repository's files
 }
 
-// describe describes the copy, and starts nothing.
+// describe describes the copy and starts nothing.
 func describe(of *stack.Stack) (*site, error) {
 	dir, err := os.MkdirTemp("", project)
 	if err != nil {
@@ -42,7 +42,7 @@ func describe(of *stack.Stack) (*site, error) {
 	return s, errors.Join(s.writeCompressed("site.js"), s.writeZone())
 }
 
-// writeCompressed puts a compressed copy of a file beside it, for the bare Nginx.
+// writeCompressed puts a compressed copy next to a file, for the bare Nginx.
 func (s *site) writeCompressed(name string) error {
 	content, err := os.ReadFile(filepath.Join(s.dir, "site", name))
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *site) writeCompressed(name string) error {
 	return s.writeStatic(name+".gz", compressed.Bytes())
 }
 
-// writeZone writes the site's zone as CoreDNS' own plugin can read it, for the outside.
+// writeZone writes the site's zone in the form that CoreDNS' own plugin can read, as seen from outside.
 func (s *site) writeZone() error {
 	zone, err := os.ReadFile(s.Path("services/dns/zone/site.zone"))
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *site) writeZone() error {
 	return os.WriteFile(filepath.Join(folder, "site.zone"), []byte(text), 0o644)
 }
 
-// writeStatic puts a file among those that web serves.
+// writeStatic adds a file to those that web serves.
 func (s *site) writeStatic(name string, content []byte) error {
 	return os.WriteFile(filepath.Join(s.dir, "site", name), content, 0o644)
 }
@@ -103,12 +103,12 @@ func (s *site) sql(ctx context.Context, statements string) error {
 // authors is how many authors have written the posts.
 const authors = 1_000
 
-// fill makes the two tables of posts and puts the large one in place. Each page of 20 has the same 20 lengths of text,
-// so that pages differ only in their places. Only the small one has the indexes for searches: building them takes many
-// times as long as everything else, and a page does not read them.
+// fill makes the two tables of posts and puts the large one in place. Each page of 20 has the same 20 text lengths, so pages
+// differ only in their position. Only the small table has the indexes for searches: building them takes many times as long
+// as everything else, and a page does not read them.
 func (s *site) fill(ctx context.Context, rows int, progress func(done int)) error {
-	// The variant that connects for each request leaves connections behind faster than the server closes them: it gets more
-	// connections here than app does, so that its rate is measured and not how soon it is refused.
+	// The variant that opens a connection for each request leaves connections behind faster than the server closes them. It
+	// gets more connections here than app does, so that its rate is measured rather than how soon it is refused.
 	if err := s.sql(ctx, fmt.Sprintf(`
 SET GLOBAL max_connections = 1000;
 INSERT INTO users (id, email, name, password_hash, created_at, unbounded)
@@ -171,10 +171,10 @@ func (s *site) swap(ctx context.Context, small bool) error {
 // signedIn is the session cookie of the first author (43 characters of base64, which stand for 32 bytes).
 const signedIn = "session=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE"
 
-// password is everybody's.
+// password is the same for all authors.
 const password = "correct horse battery staple"
 
-// letIn gives all authors the password of one whom the site has registered, and the first author a session.
+// letIn gives all authors the password of a user whom the site has registered, and the first author a session.
 func (s *site) letIn(ctx context.Context, registered string) error {
 	return s.sql(ctx, `
 UPDATE users JOIN users AS one ON one.email = '`+registered+`' SET users.password_hash = one.password_hash;
@@ -183,7 +183,7 @@ VALUES (UNHEX(SHA2('01234567890123456789012345678901', 256)), 1, UTC_TIMESTAMP(6
 `)
 }
 
-// forget removes what sign-ins and writes leave behind, so that each begins as the first did.
+// forget removes what sign-ins and writes leave behind, so that each variant begins as the first did.
 func (s *site) forget(ctx context.Context) error {
 	return s.sql(ctx, fmt.Sprintf(`
 DELETE FROM throttle;

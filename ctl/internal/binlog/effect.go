@@ -12,17 +12,17 @@ import (
 type Effect int
 
 const (
-	// None is of a transaction that changes nothing in the site's schema: accounts, other schemas.
+	// None means that the transaction changes nothing in the site's schema, only accounts or other schemas.
 	None Effect = iota
-	// Changes is of one that changes the site's schema. It may change rows of others too, which a filter keeps out.
+	// Changes means that it changes the site's schema. It may change rows of others too, which a filter keeps out.
 	Changes
-	// Moves is of one statement that changes the site's schema and another: tables that a restore has swapped.
+	// Moves means that one statement changes the site's schema and another: tables that a restore has swapped.
 	Moves
-	// Unclear is of one of which it cannot be said, or of which a part only could be carried out.
+	// Unclear means that the effect is unknown, or that only a part of the transaction could be carried out.
 	Unclear
 )
 
-// effects gathers what the events of one transaction touch.
+// effects collects what the events of one transaction touch.
 type effects struct {
 	site, moves, byStatement bool
 	why                      string
@@ -48,19 +48,20 @@ func (e *effects) sum() (Effect, string) {
 
 func (e *effects) rows(schema, site string) { e.site = e.site || schema == site }
 
-// table is a name in a statement, in its plainest forms; what it finds is the schema, if any.
+// table is a name in a statement, in its plainest forms; what it captures is the schema, if any.
 const table = "(?:(?:`([^`]+)`|([\\w$]+))\\s*\\.\\s*)?(?:`[^`]+`|[\\w$]+)"
 
 var (
-	// what comes before the first word: comments; of a comment with a version only its marks, since what is in it is carried out
+	// what comes before the first word: whole comments, but of a comment with a version only the marks, since its content is
+	// executed
 	before = regexp.MustCompile(`(?s)^(?:\s+|/\*!\d*|/\*[^!].*?\*/|/\*\*/|--[ \t][^\n]*(?:\n|$)|--\n|#[^\n]*(?:\n|$))+`)
-	// These change no table's rows and no table's definition.
+	// These change neither the rows nor the definition of any table.
 	apart = regexp.MustCompile(`(?i)^(grant|revoke|flush|analyze|optimize|repair|set|(install|uninstall)|` +
 		`(create|alter|drop|rename)\s+(or\s+replace\s+)?(user|role|server|tablespace|undo|logfile|resource|spatial\s+reference|instance)|do)\b`)
-	// Each of these belongs to a transaction whose other events say what it touches, or to one that is prepared.
+	// Each of these belongs to a transaction whose other events show what it touches, or to a prepared one.
 	bracket = regexp.MustCompile(`(?i)^(begin|commit|rollback|savepoint|release\s+savepoint|start\s+transaction|xa)\b`)
-	// Statements of which the log does not say whose tables they change: their own words do, and the session's schema. The
-	// first is how the server writes CREATE TABLE ... SELECT.
+	// The log does not say whose tables these statements change; their own words do, together with the session's schema. The
+	// first is the form in which the server writes CREATE TABLE ... SELECT.
 	telling = []*regexp.Regexp{
 		regexp.MustCompile(`^CREATE TABLE ` + table + ` \((?s:.*) START TRANSACTION$`),
 		regexp.MustCompile(`(?i)^create\s+table\s+(?:if\s+not\s+exists\s+)?` + table + `\s*\(?\s*like\s+` + table + `\s*\)?$`),
@@ -70,8 +71,8 @@ var (
 	renaming = regexp.MustCompile(`(?i)^(rename|alter)\s+table\b`)
 )
 
-// statement takes in a statement. The log says which schemas it changes; what it does not say so of is taken for nothing
-// but what it is known to be.
+// statement takes in a statement. The log usually says which schemas it changes. If it does not, only statements of known
+// kinds are accepted.
 func (e *effects) statement(q query, site string) {
 	text := before.ReplaceAllString(q.text, "")
 	if len(q.schemas) == 0 && !q.many {
@@ -89,7 +90,7 @@ func (e *effects) statement(q query, site string) {
 	switch {
 	case bracket.MatchString(text):
 		if strings.EqualFold(text[:2], "xa") {
-			e.site = true // harmless where it is not the site's: the filter keeps the rows out
+			e.site = true // harmless if it is not the site's: the filter keeps its rows out
 		}
 	case apart.MatchString(text):
 	case q.many:

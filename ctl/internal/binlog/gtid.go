@@ -13,13 +13,14 @@ import (
 
 // A GTID names a transaction: by the server that committed it first, an optional tag, and a number.
 type GTID struct {
-	Source string // the server's UUID, and the tag behind a colon where there is one
+	Source string // the server's UUID and, after a colon, the tag, if any
 	Number int64
 }
 
 func (g GTID) String() string { return g.Source + ":" + strconv.FormatInt(g.Number, 10) }
 
-// A Set is a set of GTIDs: of each source the intervals, in order, that neither touch nor overlap. The zero value is empty.
+// A Set is a set of GTIDs. For each source it has the intervals, in order, which neither touch nor overlap. The zero value
+// is empty.
 type Set struct{ of map[string][]interval }
 
 type interval struct{ first, last int64 }
@@ -29,11 +30,11 @@ var (
 	tag   = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,31}$`)
 )
 
-// ParseSet reads a set as MySQL writes it: uuid[:tag]:first[-last][:first[-last]]..., with commas between.
+// ParseSet reads a set as MySQL writes it: uuid[:tag]:first[-last][:first[-last]]..., separated by commas.
 func ParseSet(text string) (Set, error) {
 	var set Set
 	wrong := fmt.Errorf("%q is no set of GTIDs", text)
-	text = strings.TrimPrefix(text, "+") // as a dump has it
+	text = strings.TrimPrefix(text, "+") // as in a dump
 	for part := range strings.SplitSeq(text, ",") {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
@@ -68,7 +69,7 @@ func ParseSet(text string) (Set, error) {
 	return set, nil
 }
 
-// Add puts one into the set.
+// Add adds one to the set.
 func (s *Set) Add(g GTID) { s.add(g.Source, interval{g.Number, g.Number}) }
 
 func (s *Set) add(source string, new interval) {
@@ -93,7 +94,7 @@ func (s *Set) add(source string, new interval) {
 	s.of[source] = merged
 }
 
-// AddAll puts all of another set into this one.
+// AddAll adds all of another set to this one.
 func (s *Set) AddAll(other Set) {
 	for source, all := range other.of {
 		for _, one := range all {
@@ -102,29 +103,29 @@ func (s *Set) AddAll(other Set) {
 	}
 }
 
-// Clone returns a set that changes on its own.
+// Clone returns an independent copy.
 func (s Set) Clone() Set {
 	var copied Set
 	copied.AddAll(s)
 	return copied
 }
 
-// Has says whether one is in the set.
+// Has reports whether one is in the set.
 func (s Set) Has(g GTID) bool {
 	return slices.ContainsFunc(s.of[g.Source], func(one interval) bool { return one.first <= g.Number && g.Number <= one.last })
 }
 
-// Equal says whether both hold the same.
+// Equal reports whether both hold the same.
 func (s Set) Equal(other Set) bool { return s.String() == other.String() }
 
-// Subset says whether all of this set is in the other.
+// Subset reports whether all of this set is in the other.
 func (s Set) Subset(other Set) bool {
 	both := other.Clone()
 	both.AddAll(s)
 	return both.Equal(other)
 }
 
-// Count is how many it holds.
+// Count is the number of GTIDs in the set.
 func (s Set) Count() (n int64) {
 	for _, all := range s.of {
 		for _, one := range all {
@@ -134,7 +135,7 @@ func (s Set) Count() (n int64) {
 	return n
 }
 
-// String writes the set as MySQL takes it.
+// String writes the set in the form that MySQL accepts.
 func (s Set) String() string {
 	var parts []string
 	for _, source := range slices.Sorted(maps.Keys(s.of)) {

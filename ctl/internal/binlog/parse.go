@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// fields takes values off the front of an event's body. What is not there is zero, and failed says so at the end.
+// fields takes values off the front of an event's body. A value that is missing is zero, and failed is then set.
 type fields struct {
 	left   []byte
 	failed bool
@@ -44,8 +44,8 @@ func (f *fields) packed() uint64 {
 	}
 }
 
-// varlen takes an integer of MySQL's serialisation library: as many ones as the lowest bits of the first byte hold, so many
-// bytes follow it, and the value is in the bits after them.
+// varlen takes an integer of MySQL's serialisation library. The number of ones in the lowest bits of the first byte is the
+// number of bytes that follow it, and the value is in the bits after them.
 func (f *fields) varlen() uint64 {
 	first := byte(f.number(1))
 	more := bits.TrailingZeros8(^first)
@@ -55,7 +55,7 @@ func (f *fields) varlen() uint64 {
 	return f.number(more)<<(7-more) | uint64(first)>>(more+1)
 }
 
-// signed takes one that may be negative: its lowest bit says so.
+// signed takes an integer that may be negative, according to its lowest bit.
 func (f *fields) signed() int64 {
 	raw := f.varlen()
 	if raw&1 == 1 {
@@ -66,9 +66,9 @@ func (f *fields) signed() int64 {
 
 var errDamaged = errors.New("an event is shorter than what it should hold: this is damaged")
 
-const differs = uint64(1) << 55 // in a commit time: another server committed it first, at a time of its own, which follows
+const differs = uint64(1) << 55 // in a commit time: another server committed it first, at a different time, which follows
 
-// parseGTID reads a Gtid_event: flags, UUID, number, the two of the logical clock, and the time.
+// parseGTID reads a Gtid_event: flags, UUID, number, the two numbers of the logical clock, and the time.
 func parseGTID(body []byte) (GTID, time.Time, error) {
 	in := fields{left: body}
 	in.take(1)
@@ -81,8 +81,8 @@ func parseGTID(body []byte) (GTID, time.Time, error) {
 	return gtid, time.UnixMicro(int64(committed)).UTC(), nil
 }
 
-// parseTagged reads a Gtid_tagged_log_event, which is a message of MySQL's serialisation library: its version, its size,
-// the last field that a reader must know, and the fields, each after its number.
+// parseTagged reads a Gtid_tagged_log_event, which is a message of MySQL's serialisation library: its version, its size, the
+// last field that a reader must know, and the fields, each preceded by its number.
 func parseTagged(body []byte) (GTID, time.Time, error) {
 	in := fields{left: body}
 	if version := in.varlen(); version != 1 {
@@ -123,7 +123,8 @@ func parseTagged(body []byte) (GTID, time.Time, error) {
 	return gtid, time.UnixMicro(int64(committed)).UTC(), nil
 }
 
-// parsePrevious reads a Previous_gtids_event: the sources and their intervals, whose ends are the number after the last.
+// parsePrevious reads a Previous_gtids_event: the sources and their intervals, each of which ends with the number after the
+// last.
 func parsePrevious(body []byte) (Set, error) {
 	in := fields{left: body}
 	sources := in.number(8)
@@ -159,7 +160,7 @@ func parsePrevious(body []byte) (Set, error) {
 	return set, nil
 }
 
-// parseTableMap reads whose rows the next events change.
+// parseTableMap reads whose rows the following events change.
 func parseTableMap(body []byte) (schema string, err error) {
 	in := fields{left: body}
 	in.take(6 + 2) // the table's number and flags
@@ -173,12 +174,12 @@ func parseTableMap(body []byte) (schema string, err error) {
 // A query is a statement in the log.
 type query struct {
 	schema  string   // the session's
-	schemas []string // that the statement changes, as far as it says
-	many    bool     // more of them than it names
+	schemas []string // that the statement changes, as far as the log says
+	many    bool     // there are more of them than the log names
 	text    string
 }
 
-// The session's variables that come before a statement in the log, by their numbers, with their sizes.
+// The session's variables that come before a statement in the log, with their sizes, by number.
 var statusSizes = map[uint64]int{0: 4, 1: 8, 3: 4, 4: 6, 7: 2, 8: 2, 9: 8, 10: 4, 13: 3, 14: 8, 15: 8, 16: 1, 17: 8, 18: 2, 19: 1, 20: 1}
 
 func parseQuery(body []byte) (query, error) {
@@ -196,7 +197,7 @@ func parseQuery(body []byte) (query, error) {
 			status.take(int(status.number(1)) + 1)
 		case 5, 6: // time zone, catalogue
 			status.take(int(status.number(1)))
-		case 11: // the user and the host for whom
+		case 11: // on whose behalf: user and host
 			status.take(int(status.number(1)))
 			status.take(int(status.number(1)))
 		case 12:
@@ -214,7 +215,7 @@ func parseQuery(body []byte) (query, error) {
 			}
 		default:
 			size, known := statusSizes[kind]
-			if !known { // of a newer server: they come in the order of their numbers, so that what is wanted has been
+			if !known { // of a newer server; they come in the order of their numbers, so everything needed has been read
 				if kind < 12 {
 					return q, errDamaged
 				}

@@ -1,5 +1,5 @@
-// Package binlog reads the binary logs of MySQL as far as a restore must understand them: which transactions are in one, in
-// which order, when each was committed, and which schemas it changes. The rows themselves are MySQL's affair.
+// Package binlog reads MySQL's binary logs as far as a restore must understand them: which transactions are in a log, in
+// which order, when each was committed, and which schemas it changes. The rows themselves are left to MySQL.
 //
 // The format: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_replication_binlog_event.html, and the
 // classes of mysql::binlog::event in MySQL's libs/mysql/binlog/event.
@@ -18,7 +18,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// The events that are looked into, by their numbers in the log.
+// The events whose content is read, by their numbers in the log.
 const (
 	queryEvent       = 2
 	stopEvent        = 3
@@ -32,36 +32,36 @@ const (
 	previousEvent    = 35
 	xaPrepareEvent   = 38
 	payloadEvent     = 40
-	taggedEvent      = 42 // the last that is known
+	taggedEvent      = 42 // the last known event
 )
 
 const (
 	headerSize   = 19
 	checksumSize = 4
-	inUse        = 1 // a flag in the format event's header: the log was not closed; the checksum is taken without it
+	inUse        = 1 // a flag in the format event's header: the log was not closed. The checksum is calculated without it.
 	maxEvent     = 1 << 30
 )
 
-// A Transaction is what a log says of one.
+// A Transaction is what a log says about a transaction.
 type Transaction struct {
 	GTID      GTID
 	At        int64     // where its first event begins in the log
 	Committed time.Time // by the clock of the server, to the microsecond
 	Effect    Effect
-	Statement bool   // it changes the site's schema by a statement, its tables' definitions perhaps, and not by rows alone
-	Why       string // where Effect is Unclear: what of it is
+	Statement bool   // it changes the site's schema by a statement, perhaps its tables' definitions, and not by rows alone
+	Why       string // the reason if Effect is Unclear
 }
 
-// A Log is what is known of a log that was read to its end.
+// A Log is what is known about a log that was read to its end.
 type Log struct {
 	Began    time.Time // by the clock of the server, to the second
 	Previous Set       // what was committed before its first transaction
-	Closed   time.Time // when the server went on to another log, to the second; zero where it does not say that it did
+	Closed   time.Time // when the server continued in another log, to the second; zero if the log does not say so
 	Size     int64
 }
 
-// Read reads a log to its end and hands each transaction to each, in the log's order. Whatever is damaged, cut off or
-// unknown is an error, and so is what each returns.
+// Read reads a log to its end and passes each transaction to each, in the log's order. Anything damaged, cut off or unknown
+// is an error, and so is an error that each returns.
 func Read(log io.Reader, site string, each func(Transaction) error) (Log, error) {
 	r := &reader{in: bufio.NewReaderSize(log, 256<<10), site: site, each: each}
 	err := r.read()
@@ -76,7 +76,7 @@ type reader struct {
 	site     string
 	each     func(Transaction) error
 	log      Log
-	at       int64 // of the event that is being read
+	at       int64 // where the event begins that is being read
 	checksum bool
 	open     *Transaction // whose events are being read
 	found    effects
@@ -93,7 +93,7 @@ func (r *reader) read() error {
 		return errors.New("this is no binary log")
 	}
 	r.at = 4
-	r.checksum = false // the first event says
+	r.checksum = false // the first event says whether there are checksums
 	for first := true; ; first = false {
 		header := make([]byte, headerSize)
 		if _, err := io.ReadFull(r.in, header); errors.Is(err, io.EOF) && !first {
@@ -124,7 +124,8 @@ func (r *reader) read() error {
 	}
 }
 
-// body reads the rest of an event and compares it with its checksum. Of an event that is not looked into it keeps nothing.
+// body reads the rest of an event and compares it with its checksum. It returns nothing for an event whose content is not
+// read.
 func (r *reader) body(header []byte, size int64) ([]byte, error) {
 	left, kind := size-headerSize, header[4]
 	var body []byte
@@ -136,7 +137,7 @@ func (r *reader) body(header []byte, size int64) ([]byte, error) {
 	sum.Write(header)
 	switch kind {
 	case queryEvent, rotateEvent, formatEvent, executeLoadEvent, tableMapEvent, incidentEvent, gtidEvent, previousEvent, payloadEvent, taggedEvent:
-		buffer := bytes.NewBuffer(make([]byte, 0, min(left, 1<<20))) // what damage says of a size costs no memory
+		buffer := bytes.NewBuffer(make([]byte, 0, min(left, 1<<20))) // a damaged size must not cost memory
 		if _, err := io.CopyN(buffer, r.in, left); err != nil {
 			return nil, cutOff(err)
 		}
@@ -153,7 +154,7 @@ func (r *reader) body(header []byte, size int64) ([]byte, error) {
 				return nil, fmt.Errorf("checksums of a kind %d, which is not known", algorithm)
 			}
 		}
-		if !r.checksum && kind != formatEvent { // which has one in any case
+		if !r.checksum && kind != formatEvent { // which always has one
 			return body, nil
 		}
 		if len(body) < checksumSize {
@@ -192,7 +193,7 @@ func cutOff(err error) error {
 	return err
 }
 
-// event takes in one event of the log, or one of those within a compressed one.
+// event takes in one event, of the log or of a compressed event.
 func (r *reader) event(kind byte, when time.Time, body []byte) error {
 	switch kind {
 	case gtidEvent, taggedEvent:
@@ -238,7 +239,7 @@ func (r *reader) event(kind byte, when time.Time, body []byte) error {
 	case executeLoadEvent:
 		r.found.unclear("LOAD DATA, logged as a statement")
 	case xaPrepareEvent:
-		r.found.site = true // its tables were named before; another transaction commits it
+		r.found.site = true // its tables were named before, and another transaction commits it
 	case payloadEvent:
 		return r.payload(body)
 	default:
@@ -249,7 +250,7 @@ func (r *reader) event(kind byte, when time.Time, body []byte) error {
 	return nil
 }
 
-// end hands on the transaction whose last event has been read.
+// end passes on the transaction whose last event has been read.
 func (r *reader) end() error {
 	if r.open == nil {
 		return nil

@@ -1,4 +1,4 @@
-// Package ctxio lets what reads long be interrupted.
+// Package ctxio makes long reads interruptible.
 package ctxio
 
 import (
@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-// Reader reads from an io.Reader until its context ends, whose error it then returns.
+// Reader reads from an io.Reader until its context ends, and then returns the context's error.
 type Reader struct {
 	Context context.Context
 	io.Reader

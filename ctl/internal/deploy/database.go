@@ -20,27 +20,27 @@ import (
 )
 
 const (
-	// stopWithin is more than compose.yaml gives MySQL to stop; it starts in seconds.
+	// stopWithin is more than the time that compose.yaml allows MySQL to stop; it starts in seconds.
 	stopWithin  = 2 * time.Minute
 	flushWithin = 20 * time.Second
-	// replacedWithin is how long MySQL may take to stop when a Compose that was told to replace it still runs.
+	// replacedWithin is how long MySQL may take to stop while a Compose command that was to replace it is still running.
 	replacedWithin = 20 * time.Second
-	fewPages       = 64 // so few are written in no time
+	fewPages       = 64 // so few are written almost immediately
 )
 
-// ErrWentBack means that a restart of the database failed; what ran before runs again.
+// ErrWentBack means that a restart of the database failed and that the previous MySQL runs again.
 var ErrWentBack = errors.New("MySQL runs as before")
 
 // RestartOptions say when MySQL may be replaced by a release that cannot be undone.
 type RestartOptions struct {
 	Force bool
-	// Backed says why there is no fresh backup of the server with this UUID; nil if nobody can tell.
+	// Backed returns why there is no fresh backup of the server with this UUID. It is nil if that cannot be known.
 	Backed func(ctx context.Context, uuid string) error
 }
 
-// RestartDatabase restarts MySQL, and recreates it if compose.yaml or its image has changed. The application holds
-// requests meanwhile, for at most ten seconds, so everything possible is done beforehand. A MySQL that refuses its new
-// settings does not replace the running one; one that accepts them but does not become healthy makes way for it again.
+// RestartDatabase restarts MySQL, and recreates it if compose.yaml or its image has changed. The application holds requests
+// meanwhile, for at most ten seconds, so everything possible is done beforehand. If MySQL refuses its new settings, the
+// running one is not replaced. If it accepts them but does not become healthy, the previous one returns.
 func RestartDatabase(ctx context.Context, running *stack.Stack, out io.Writer, options RestartOptions) error {
 	s, err := open(ctx, running, out)
 	if err != nil {
@@ -61,7 +61,7 @@ func RestartDatabase(ctx context.Context, running *stack.Stack, out io.Writer, o
 }
 
 // ChangeDatabase calls RestartDatabase if the running MySQL differs from compose.yaml. It runs before Compose itself would
-// replace MySQL; if MySQL does not run, it only tries the new settings.
+// replace MySQL; if MySQL is not running, it only tries the new settings.
 func ChangeDatabase(ctx context.Context, running *stack.Stack, out io.Writer, options RestartOptions) error {
 	s, err := open(ctx, running, out)
 	if err != nil {
@@ -78,7 +78,7 @@ func ChangeDatabase(ctx context.Context, running *stack.Stack, out io.Writer, op
 	if err != nil || !changed {
 		return err
 	}
-	if !list[0].Running() { // Compose recreates it, and a person watches
+	if !list[0].Running() { // Compose recreates it, and its user is watching
 		if err := s.validate(ctx); err != nil {
 			return fmt.Errorf("%w; nothing was changed", err)
 		}
@@ -87,7 +87,7 @@ func ChangeDatabase(ctx context.Context, running *stack.Stack, out io.Writer, op
 	return s.restartDatabase(ctx, list[0], changed, options)
 }
 
-// databaseChanged says whether compose.yaml or the image differ from those that a container was made from.
+// databaseChanged reports whether compose.yaml or the image differs from what a container was made from.
 func (s *site) databaseChanged(ctx context.Context, db docker.Container) (bool, error) {
 	hashes, err := s.ConfigHashes(ctx)
 	if err != nil {
@@ -115,7 +115,7 @@ func (s *site) restartDatabase(ctx context.Context, db docker.Container, changed
 		}
 	}
 	if err := s.validate(ctx); err != nil {
-		return fmt.Errorf("nothing was changed: %w", err) // it ends with MySQL's own lines
+		return fmt.Errorf("nothing was changed: %w", err) // it ends with MySQL's own messages
 	}
 	again, did := []string{"restart", "--no-deps", "db"}, "restarted"
 	wayBack := false
@@ -156,12 +156,12 @@ func (s *site) restartDatabase(ctx context.Context, db docker.Container, changed
 	return errors.Join(err, s.goBack(ctx))
 }
 
-// recreate is the Compose command that recreates db as described.
+// recreate is the Compose command that recreates db as compose.yaml describes it.
 func (s *site) recreate() []string {
 	return []string{"up", "--detach", "--no-deps", "--no-build", "--pull", "never", "db"}
 }
 
-// awaitDatabase waits until MySQL is healthy. It gives up on one that was recreated and ends again and again.
+// awaitDatabase waits until MySQL is healthy. If it was recreated, awaitDatabase gives up once it has ended too often.
 func (s *site) awaitDatabase(ctx context.Context, anew bool) error {
 	return wait.Until(ctx, stopWithin, wait.Often, func(ctx context.Context) error {
 		list, err := s.Containers(ctx, "db")
@@ -179,7 +179,7 @@ func (s *site) awaitDatabase(ctx context.Context, anew bool) error {
 	})
 }
 
-// tooOften is how often a MySQL may end while it starts before it is given up: it needs everything a first time only.
+// tooOften is how often MySQL may end while starting before it is given up.
 const tooOften = 3
 
 // validate makes the MySQL that would be started read its settings, without touching the data or the running MySQL.
@@ -199,8 +199,8 @@ func (s *site) validate(ctx context.Context) error {
 	return nil
 }
 
-// firstError is the first error in mysqld's output, without its time and number: the others follow from it. If there is
-// none, it is the whole output.
+// firstError is the first error in mysqld's output, without its time and number, since the others follow from it. If there
+// is none, it is the whole output.
 func firstError(said string) string {
 	if match := errorLine.FindStringSubmatch(said); match != nil {
 		return match[1]
@@ -210,10 +210,10 @@ func firstError(said string) string {
 
 var errorLine = regexp.MustCompile(`(?m)^.*\[ERROR\](?: \[MY-\d+\])?(?: \[\w+\])? (.+)$`)
 
-// judge says whether there is a way back from the image that db would have next: MySQL can go back to an earlier release of
-// the same series, from 9.7.5 to 9.7.4, but not to another series, which would find the data changed.
+// judge reports whether there is a way back from the image that db would have next. MySQL can go back to an earlier release
+// of the same series, from 9.7.5 to 9.7.4, but not to an earlier series, since the newer one changes the data.
 func (s *site) judge(ctx context.Context, db docker.Container, options RestartOptions) (wayBack bool, err error) {
-	now, err := s.mysqlIn(ctx, db.Image) // one that runs but is not healthy cannot be asked
+	now, err := s.mysqlIn(ctx, db.Image) // one that is running but not healthy cannot be asked
 	if err != nil {
 		return false, err
 	}
@@ -244,7 +244,7 @@ func (s *site) judge(ctx context.Context, db docker.Container, options RestartOp
 	return false, nil
 }
 
-// mysqlRelease matches a release of MySQL, such as 9.7.4, and its series, such as 9.7.
+// mysqlRelease is a release of MySQL, such as 9.7.4, and its series, such as 9.7.
 type mysqlRelease struct {
 	text   string
 	series docker.Version
@@ -267,17 +267,18 @@ func (s *site) mysqlIn(ctx context.Context, image string) (r mysqlRelease, err e
 
 var version = regexp.MustCompile(`\d+\.\d+\.\d+`)
 
-// before names the note of how the last MySQL ran: a container that is created but never started, so that the image stays too.
+// before is the name of the record of how the previous MySQL ran: a container that is created but never started, so that the
+// image stays too.
 func (s *site) before() string { return s.project.Name + "-db-before" }
 
-// The labels of the note: which container it describes, and whether that one was healthy. If it was not, the new one only
+// The labels of the record: which container it describes, and whether that one was healthy. If it was not, the new one only
 // has to run.
 const (
 	wasID      = "oneserver.container"
 	wasHealthy = "oneserver.healthy"
 )
 
-// remember makes the note of how MySQL runs now, to be kept until the MySQL that replaces it is known to be healthy.
+// remember records how MySQL runs now. The record is kept until the MySQL that replaces it is known to be healthy.
 func (s *site) remember(ctx context.Context, db docker.Container) error {
 	if err := s.forget(ctx); err != nil {
 		return err
@@ -287,7 +288,7 @@ func (s *site) remember(ctx context.Context, db docker.Container) error {
 	return err
 }
 
-// forget removes the note, if there is one.
+// forget removes the record, if there is one.
 func (s *site) forget(ctx context.Context) error {
 	_, err := s.docker(context.WithoutCancel(ctx), "rm", "--force", "--volumes", s.before())
 	if docker.Gone(err) {
@@ -296,8 +297,8 @@ func (s *site) forget(ctx context.Context) error {
 	return err
 }
 
-// finishRestart does what an interrupted restart-db has left to do: if the MySQL that it made is not healthy, the one
-// before comes back.
+// finishRestart does what an interrupted restart-db has left to do: if the MySQL that it created is not healthy, the
+// previous one returns.
 func (s *site) finishRestart(ctx context.Context) error {
 	if cutOff, err := s.restartCutOff(ctx); err != nil || !cutOff {
 		return err
@@ -307,7 +308,7 @@ func (s *site) finishRestart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(list) == 0 { // it was removed meanwhile, perhaps with the data
+	if len(list) == 0 { // it has since been removed, perhaps with the data
 		return s.forget(ctx)
 	}
 	if len(list) == 1 && list[0].State.Status != "exited" && list[0].State.Status != "created" {
@@ -324,13 +325,14 @@ func (s *site) finishRestart(ctx context.Context) error {
 	}
 	err = s.goBack(ctx)
 	if errors.Is(err, ErrWentBack) && len(list) == 1 && list[0].ConfigHash() != hashes["db"] {
-		return nil // compose.yaml has been fixed since
+		return nil // compose.yaml has since been corrected
 	}
 	return err
 }
 
-// replaced returns the containers of db once the noted one is no longer among them: if restart-db was killed, the Compose
-// that was to replace it goes on. If no other container comes, Compose had not been told to replace it yet.
+// replaced returns the containers of db once the recorded one is no longer among them. If restart-db was killed, the Compose
+// command that was to replace it may still be running. If no other container appears in time, that command had not been
+// started.
 func (s *site) replaced(ctx context.Context) ([]docker.Container, error) {
 	note, err := s.note(ctx)
 	if err != nil {
@@ -347,14 +349,14 @@ func (s *site) replaced(ctx context.Context) ([]docker.Container, error) {
 	return s.Containers(ctx, "db")
 }
 
-// restartCutOff says whether a restart-db noted the previous MySQL but did not finish.
+// restartCutOff reports whether a restart-db recorded the previous MySQL but did not finish.
 func (s *site) restartCutOff(ctx context.Context) (bool, error) {
 	noted, err := s.docker(ctx, "ps", "--all", "--quiet", "--filter", "name=^/?"+regexp.QuoteMeta(s.before())+"$")
 	return strings.TrimSpace(noted) != "", err
 }
 
-// goBack recreates db as it is noted: its image, flags, user and memory; everything else follows the present compose.yaml.
-// If it succeeds, it returns ErrWentBack.
+// goBack recreates db as recorded: its image, flags, user and memory; everything else follows the present compose.yaml. If
+// it succeeds, it returns ErrWentBack.
 func (s *site) goBack(ctx context.Context) error {
 	s.tell.Say("going back to the MySQL before")
 	err := s.comeBack(ctx)
@@ -367,7 +369,7 @@ func (s *site) goBack(ctx context.Context) error {
 	return fmt.Errorf("%w, with its old image and flags, which compose.yaml does not say: mend it, or the next change of db fails in the same way", ErrWentBack)
 }
 
-// note is the note of how the last MySQL ran.
+// note is the record of how the previous MySQL ran.
 func (s *site) note(ctx context.Context) (docker.Container, error) {
 	list, err := s.Inspect(ctx, s.before())
 	if err != nil {
@@ -417,7 +419,7 @@ func (s *site) comeBack(ctx context.Context) error {
 	return s.awaitDatabase(ctx, true)
 }
 
-// flush makes MySQL write the pages now that it would otherwise write while it stops. The restart resets the setting.
+// flush makes MySQL write now the pages that it would otherwise write while it stops. The restart resets the setting.
 func (s *site) flush(ctx context.Context, db docker.Container) error {
 	mysql := s.DatabaseIn(db.ID)
 	if _, err := mysql.SQL(ctx, "SET GLOBAL innodb_max_dirty_pages_pct_lwm = 0, innodb_max_dirty_pages_pct = 0"); err != nil {

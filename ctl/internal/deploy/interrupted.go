@@ -12,28 +12,27 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// An interruption is what a killed command has left half-done of a deploy, a rollback, a reload or a restart of the
-// database.
+// An interruption is what a killed command has left half-done: a deploy, a rollback, a reload or a restart of the database.
 type interruption struct {
 	routing routing // set if web has addresses instead of app's name
 	reload  bool    // whether a configuration of Nginx was put in place, and perhaps never adopted
-	// kept are the replicas that serve, or will, and spare those beside them: not needed yet, or no longer
+	// kept are the replicas that serve or will serve. spare are those beside them: not needed yet, or no longer.
 	kept, spare []docker.Container
-	throwaways  []string // ids of containers that were to live for one command only
-	flushing    bool     // whether MySQL writes every page at once, ahead of a restart that has not happened
+	throwaways  []string // ids of containers that were to exist for one command only
+	flushing    bool     // whether MySQL writes every page immediately, ahead of a restart that has not happened
 	restart     bool     // whether MySQL was being recreated
-	locked      bool     // whether somebody holds the lock: then the command is not dead
+	locked      bool     // whether the lock is held, so the command is still running
 }
 
 func (i interruption) none() bool {
 	return !i.routing.pinned() && !i.reload && len(i.spare) == 0 && len(i.throwaways) == 0 && !i.flushing && !i.restart
 }
 
-// ours is the label, with the project's name, of containers that a command runs for a moment.
+// ours is the label, with the project's name as its value, of containers that a command runs briefly.
 const ours = "oneserver.deploy"
 
-// Recover repairs what a killed command has left. Every command that changes the site begins with it. If
-// something cannot be repaired, it prints that to out and returns no error, since the command that follows may repair it too.
+// Recover repairs what a killed command has left. Every command that changes the site begins with it. If something cannot be
+// repaired, it prints that to out and returns no error, since the command that follows may repair it too.
 func Recover(ctx context.Context, running *stack.Stack, out io.Writer) error {
 	err := recoverLocked(ctx, running, out)
 	switch {
@@ -55,7 +54,7 @@ func recoverLocked(ctx context.Context, running *stack.Stack, out io.Writer) err
 	if err != nil {
 		return err
 	}
-	if len(web) != 1 || !web[0].Running() { // and when it starts it knows of no deploy
+	if len(web) != 1 || !web[0].Running() { // once it starts, it knows of no deploy
 		return nil
 	}
 	s.web = web[0]
@@ -92,7 +91,7 @@ func (s *site) interruption(ctx context.Context) (found interruption, err error)
 	}
 	found.routing = parseRouting(conf)
 	found.locked, found.reload = strings.Contains(conf, "# locked\n"), strings.Contains(conf, "# next\n")
-	all, err := s.Containers(ctx) // of all services, for the cost of one
+	all, err := s.Containers(ctx) // of all services, which costs no more than one
 	if err != nil {
 		return found, err
 	}
@@ -122,8 +121,9 @@ func (s *site) interruption(ctx context.Context) (found interruption, err error)
 	return found, err
 }
 
-// tellApart tells the replicas that serve from those that a deploy has left beside them. If nothing is pinned, as after a
-// start of web, and there are two releases, the new one has passed its trial if it got its name as the release to serve.
+// tellApart separates the replicas that serve from those that a deploy has left beside them. If nothing is pinned, as after
+// a start of web, and there are two releases, the new one counts as serving if it has already been named as the release to
+// serve, after its trial.
 func tellApart(apps []docker.Container, to routing, decided string) (kept, spare []docker.Container) {
 	serving := to.servers
 	if to.onTrial() {
@@ -135,7 +135,7 @@ func tellApart(apps []docker.Container, to routing, decided string) (kept, spare
 			live = append(live, c)
 		}
 	}
-	if len(live) == 0 { // nothing gets in the way
+	if len(live) == 0 { // so none is in the way
 		return nil, nil
 	}
 	for _, c := range live {
@@ -210,7 +210,7 @@ func (s *site) putRight(ctx context.Context, found interruption) error {
 }
 
 // nameImages gives the images the names that they have when a deploy ends: the newest of the kept releases is the one that
-// serves, and so the one that the next start takes, unless another was built since.
+// serves, and so the one that the next start uses, unless another has been built since.
 func (s *site) nameImages(ctx context.Context, kept, spare []docker.Container) error {
 	serves, other := kept[len(kept)-1], spare[len(spare)-1]
 	if serves.Image == other.Image {
@@ -235,8 +235,8 @@ func (s *site) nameImages(ctx context.Context, kept, spare []docker.Container) e
 	return s.tag(ctx, serves.Image, s.image())
 }
 
-// isFlushing says whether a restart of the database was killed after it had told MySQL to write its pages ahead. A stopped
-// database needs no question: the setting does not survive it.
+// isFlushing reports whether a restart of the database was killed after it had told MySQL to write its pages ahead of time.
+// A stopped database need not be asked, since the setting does not survive a stop.
 func (s *site) isFlushing(ctx context.Context, db []docker.Container) (bool, error) {
 	if len(db) != 1 || !db[0].Healthy() {
 		return false, nil
@@ -261,7 +261,7 @@ func (s *site) drain(ctx context.Context, list []docker.Container) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, drainWithin)
 	defer cancel()
-	// if another command has removed one meanwhile, all the better
+	// if another command has removed one of them, that is fine
 	if _, err := s.Output(ctx, append([]string{"stop"}, ids(list)...)...); err != nil && !docker.Gone(err) {
 		return err
 	}

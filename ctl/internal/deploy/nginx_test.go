@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A decoded address holds line ends where a visitor wrote %0d%0a: it chooses between words of ours, and no part of it is
-// handed on.
+// A decoded address contains line breaks if a visitor wrote %0d%0a. It may select among fixed words of the configuration,
+// but no part of it may be passed on.
 func TestNothingOfADecodedAddressIsHandedOn(t *testing.T) {
 	t.Parallel()
 	decoded := regexp.MustCompile(`\$(\{)?(uri|document_uri|request_filename|query_string|args|arg_\w+)\b`)

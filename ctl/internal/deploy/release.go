@@ -21,14 +21,14 @@ import (
 // Bounds of a release.
 const (
 	readyWithin   = time.Minute      // from its start until it is healthy
-	drainWithin   = time.Minute      // compose.yaml gives each of them 20 s
+	drainWithin   = time.Minute      // compose.yaml gives each replica 20 s
 	migrateWithin = 31 * time.Minute // the application's own bound for all migrations, plus a little
-	maxReplicas   = 4                // services/app/mysql/db.go does the sum, including the previous ones beside them
+	maxReplicas   = 4                // services/app/mysql/db.go does the calculation, including the previous replicas beside them
 	backWithin    = 2 * time.Minute  // to leave the site as it was found, or to finish what cannot be undone
 )
 
-// Deploy builds the application and replaces the running release with it, with as many replicas or with another number.
-// A release that fails is removed again; the previous one never stops serving.
+// Deploy builds the application and replaces the running release with it, with the same or another number of replicas. A
+// release that fails is removed again; the previous one never stops serving.
 func Deploy(ctx context.Context, running *stack.Stack, out *os.File, replicas int) error {
 	if replicas < 0 || replicas > maxReplicas {
 		return fmt.Errorf("%d replicas: there can be 1 to %d", replicas, maxReplicas)
@@ -68,8 +68,8 @@ func Deploy(ctx context.Context, running *stack.Stack, out *os.File, replicas in
 	})
 }
 
-// Rollback returns to an earlier release: the one before this, or the one that to names. The tables stay as they are
-// now, since no migration is undone: if one has removed what the release uses, there is no way back.
+// Rollback returns to an earlier release: the previous one, or the one that to names. The tables stay as they are now, since
+// no migration is undone: if one has removed what the release uses, there is no way back.
 func Rollback(ctx context.Context, running *stack.Stack, out io.Writer, to string) error {
 	r, done, err := begin(ctx, running, out, 0)
 	if err != nil {
@@ -118,13 +118,13 @@ type release struct {
 	running  string             // the id of its image
 	before   []kept             // the existing releases
 	replicas int                // how many there will be
-	// oneShots says that secrets and migrate were recreated from the new image
+	// oneShots is set once secrets and migrate were recreated from the new image
 	oneShots bool
-	// serves says that the new release serves: from here on, only a rollback leads back
+	// serves is set once the new release serves: from here on, only a rollback leads back
 	serves bool
 }
 
-// begin repairs what a killed command has left, and looks at what runs. It holds the lock until done is called.
+// begin repairs what a killed command has left, and looks at what is running. It holds the lock until done is called.
 func begin(ctx context.Context, running *stack.Stack, out io.Writer, replicas int) (r *release, done func(), err error) {
 	s, err := find(ctx, running, out)
 	if err != nil {
@@ -168,7 +168,7 @@ func (r *release) look(ctx context.Context) error {
 	return nil
 }
 
-// isCurrent says whether the running release is the one that would be started.
+// isCurrent reports whether the running release is the one that would be started.
 func (r *release) isCurrent(ctx context.Context) (bool, error) {
 	here, err := r.Images(ctx, r.image())
 	if err != nil {
@@ -189,7 +189,8 @@ func (r *release) isCurrent(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// judgeMigrations refuses a release that would remove what the running one uses; otherwise it says what it would do.
+// judgeMigrations refuses a release that would remove what the running one uses; otherwise it reports what the release would
+// do.
 func (r *release) judgeMigrations(ctx context.Context) error {
 	pending, err := migration.Pending(ctx, r.Stack, ours+"="+r.project.Name)
 	if err != nil || len(pending) == 0 {
@@ -211,7 +212,7 @@ func (r *release) judgeMigrations(ctx context.Context) error {
 	return nil
 }
 
-// settle completes a release, and if it fails, leaves the images and the one-shots as they were.
+// settle completes a release. If that fails, it leaves the images and the one-shots as they were.
 func (r *release) settle(ctx context.Context, work func() error) error {
 	err := work()
 	if err == nil || r.serves {
@@ -264,7 +265,7 @@ func (r *release) runOneShots(ctx context.Context) error {
 	return nil
 }
 
-// replace migrates, starts app's present image beside what runs, and lets it take over.
+// replace migrates, starts app's present image beside the running one, and lets it take over.
 func (r *release) replace(ctx context.Context) error {
 	if err := r.runOneShots(ctx); err != nil {
 		return err
@@ -276,7 +277,7 @@ func (r *release) replace(ctx context.Context) error {
 	}
 	r.serves = true
 
-	// Stopping half-way would leave more behind than going on.
+	// Stopping half-way would leave more behind than finishing.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backWithin)
 	defer cancel()
 	r.tell.Say("the new release serves")
@@ -291,8 +292,8 @@ func (r *release) replace(ctx context.Context) error {
 	return nil
 }
 
-// takeOver starts the new release and sends visitors to it, with the old one behind it at first. It returns when the new
-// one alone serves.
+// takeOver starts the new release and sends visitors to it, at first with the old one behind it. It returns when only the
+// new one serves.
 func (r *release) takeOver(ctx context.Context) (fresh []docker.Container, err error) {
 	old, err := r.replicasOf(r.old)
 	if err != nil {
@@ -334,7 +335,7 @@ func (r *release) takeOver(ctx context.Context) (fresh []docker.Container, err e
 	}
 	r.tell.Say("it has passed its trial")
 	// Name it before it serves alone: a command that finds both releases, and no routing, then knows which one is to serve.
-	if fresh[0].Image != r.running { // if only the number of replicas has changed, the release before stays the same
+	if fresh[0].Image != r.running { // if only the number of replicas has changed, the previous release stays the same
 		if err := r.keep(ctx, r.running, unknown); err != nil {
 			return nil, err
 		}
@@ -354,7 +355,7 @@ func (r *release) fresh(ctx context.Context) ([]docker.Container, error) {
 	return fresh, err
 }
 
-// ready waits until all of the new release is healthy.
+// ready waits until every replica of the new release is healthy.
 func (r *release) ready(ctx context.Context, fresh []docker.Container) error {
 	var sick docker.Container
 	err := wait.Until(ctx, readyWithin, wait.Often, func(ctx context.Context) error {
@@ -380,7 +381,7 @@ func (r *release) ready(ctx context.Context, fresh []docker.Container) error {
 	return err
 }
 
-// giveUp removes the new release, even after Ctrl-C, and leaves the old one as it was found.
+// giveUp removes the new release, even after Ctrl-C, and leaves the old one as it was.
 func (r *release) giveUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backWithin)
 	defer cancel()

@@ -18,7 +18,7 @@ func TestATrialIsJudgedByWhatTheNewReleaseDoes(t *testing.T) {
 	both := well(first) + well(second)
 	for _, test := range []struct {
 		name, log string
-		missing   string // a part of what is not there yet
+		missing   string // a part of what is still missing
 		bad       string
 	}{
 		{"nobody came", "2026/11/25 [notice] signal process started\n", "GET /api/v1/posts at 172.28.0.131", ""},

@@ -19,24 +19,24 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// keptReleases is how many releases stay, including the one that serves.
+// keptReleases is how many releases are kept, including the one that serves.
 const keptReleases = 5
 
-// kept is an image that has served this project and stays. Its names in the application's repository have the form:
+// kept is an image that has served this project and is kept. Its names in the application's repository have the form:
 //
 //	oneserver-app:PROJECT.TIME.COMMIT
 //
-// with the moment when it last began to serve. So the newest is the one that serves, and a rollback goes to the one before
-// it. The project is in the name because several copies of the stack can share an engine.
+// TIME is when it last began to serve. So the newest is the one that serves, and a rollback goes to the one before it. The
+// project is in the name because several copies of the stack can share an engine.
 type kept struct {
 	ID     string
 	Since  time.Time
-	Commit string // that it was built from; unknown if nobody could say
+	Commit string // that it was built from; unknown if that could not be found out
 	names  []string
 }
 
 const (
-	sinceLayout = "20060102T150405.000" // the point is a hyphen in a name, which has points between its fields
+	sinceLayout = "20060102T150405.000" // the point is a hyphen in a name, where points separate the fields
 	unknown     = "unknown"
 )
 
@@ -67,7 +67,7 @@ func parseKept(listed, project string) []kept {
 			all = append(all, kept{ID: id})
 			i = len(all) - 1
 		}
-		if one := &all[i]; since.After(one.Since) { // the older name was left over when it got its newest
+		if one := &all[i]; since.After(one.Since) { // an older name was left over when it got its newest one
 			one.Since, one.Commit = since, fields[2]
 		}
 		all[i].names = append(all[i].names, tag)
@@ -76,7 +76,7 @@ func parseKept(listed, project string) []kept {
 	return all
 }
 
-// kept returns the releases that stay, the newest first.
+// kept returns the releases that are kept, the newest first.
 func (s *site) kept(ctx context.Context) ([]kept, error) {
 	out, err := s.docker(ctx, "image", "ls", "--no-trunc", "--format", "{{.ID}}\t{{.Tag}}", repository(s.image()))
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *site) decided(ctx context.Context) (string, error) {
 	return all[0].ID, nil
 }
 
-// keep notes that an image serves from now on. The commit counts if the image is new.
+// keep records that an image serves from now on. commit is used only if the image is new.
 func (s *site) keep(ctx context.Context, image, commit string) error {
 	all, err := s.kept(ctx)
 	if err != nil {
@@ -106,7 +106,7 @@ func (s *site) keep(ctx context.Context, image, commit string) error {
 		if all[0].ID == image {
 			return nil
 		}
-		if latest := all[0].Since; !now.After(latest) { // a clock that was set back
+		if latest := all[0].Since; !now.After(latest) { // the clock was set back
 			now = latest.Add(time.Millisecond)
 		}
 		if i := slices.IndexFunc(all, func(k kept) bool { return k.ID == image }); i >= 0 {
@@ -160,7 +160,7 @@ func (s *site) keepAsBefore(ctx context.Context, before []kept) error {
 	return nil
 }
 
-// KeepAsNow returns a function that restores the present kept releases, for a drill that replaces them with others.
+// KeepAsNow returns a function that restores the releases kept at present, for a drill that replaces them with others.
 func KeepAsNow(ctx context.Context, running *stack.Stack) (putBack func(context.Context) error, err error) {
 	s, err := open(ctx, running, io.Discard)
 	if err != nil {
@@ -170,7 +170,7 @@ func KeepAsNow(ctx context.Context, running *stack.Stack) (putBack func(context.
 	return func(ctx context.Context) error { return s.keepAsBefore(ctx, before) }, err
 }
 
-// Keep notes the release that `make up` has started, and removes what is no longer of use.
+// Keep records the release that `make up` has started, and removes what is no longer used.
 func Keep(ctx context.Context, running *stack.Stack, out io.Writer) error {
 	s, err := open(ctx, running, out)
 	if err != nil {
@@ -181,7 +181,7 @@ func Keep(ctx context.Context, running *stack.Stack, out io.Writer) error {
 		return err
 	}
 	image := apps[len(apps)-1].Image
-	if latest, err := s.decided(ctx); err != nil || latest == image { // nothing was built
+	if latest, err := s.decided(ctx); err != nil || latest == image { // nothing new was built
 		return err
 	}
 	if err := s.keep(ctx, image, s.commit(ctx)); err != nil {
@@ -203,8 +203,8 @@ func (s *site) commit(ctx context.Context) string {
 	return strings.TrimSpace(string(out))
 }
 
-// tidy removes the releases beyond those that stay, unnamed images that were built for this project, and the part of the
-// build cache beyond its bound. It only reports failures: the release serves, and the next one tries again.
+// tidy removes the releases beyond those that are kept, unnamed images that were built for this project, and the part of the
+// build cache beyond its limit. It only reports failures: the release serves, and the next one tries again.
 func (s *site) tidy(ctx context.Context) {
 	remove := func() error {
 		all, err := s.kept(ctx)
@@ -228,8 +228,8 @@ func (s *site) tidy(ctx context.Context) {
 	}
 }
 
-// removeUnnamed removes the images that Compose built for this project, as their label says, if they have lost their name to
-// a newer one and no container uses them.
+// removeUnnamed removes the images that Compose built for this project, according to their label, if they have lost their
+// name to a newer one and no container uses them.
 func (s *site) removeUnnamed(ctx context.Context) error {
 	_, err := s.docker(ctx, "image", "prune", "--force", "--filter", "label=com.docker.compose.project="+s.project.Name)
 	return err
@@ -260,7 +260,7 @@ func (s *site) migrationsOf(ctx context.Context, all []kept) (map[string][]migra
 // short is the release's name for people.
 func (k kept) short() string { return strings.TrimPrefix(k.ID, "sha256:")[:12] }
 
-// between are the migrations that a release lacks and another kept release has; all kept ones have served.
+// between are the migrations that a release lacks and another kept release has; every kept release has served.
 func between(k kept, all []kept, of map[string][]migration.Migration) (list []migration.Migration) {
 	seen := map[int64]bool{}
 	for _, m := range of[k.ID] {
@@ -278,7 +278,7 @@ func between(k kept, all []kept, of map[string][]migration.Migration) (list []mi
 	return list
 }
 
-// obstacle says why there is no way back to a release: what a later migration has removed.
+// obstacle returns why there is no way back to a release: what a later migration has removed.
 func obstacle(k kept, all []kept, of map[string][]migration.Migration) string {
 	for _, m := range between(k, all, of) {
 		if why := m.Contract(); why != "" {
@@ -333,7 +333,7 @@ func printReleases(out io.Writer, all []kept, of map[string][]migration.Migratio
 
 // migrated names the migrations that a release added to those of the releases before it.
 func migrated(k kept, all []kept, of map[string][]migration.Migration) string {
-	var fewer []kept // those with fewer
+	var fewer []kept // the releases with fewer migrations
 	for _, other := range all {
 		if len(of[other.ID]) < len(of[k.ID]) && len(of[other.ID]) > 0 {
 			fewer = append(fewer, other)
@@ -357,7 +357,7 @@ func migrated(k kept, all []kept, of map[string][]migration.Migration) string {
 	return strings.Join(files, ", ")
 }
 
-// goal is the release that a rollback goes to: the previous one, or the one whose name or commit begins as given.
+// goal is the release that a rollback goes to: the previous one, or the one whose name or commit begins with to.
 func goal(all []kept, running, to string) (kept, error) {
 	if to == "" {
 		i := slices.IndexFunc(all, func(k kept) bool { return k.ID != running })

@@ -10,7 +10,7 @@ import (
 const listed = "sha256:aaaaaaaaaaaaaaaa\tlatest\n" +
 	"sha256:aaaaaaaaaaaaaaaa\toneserver.20261129T100000-000.1111111\n" +
 	"sha256:bbbbbbbbbbbbbbbb\toneserver.20261129T120000-001.2222222\n" +
-	"sha256:aaaaaaaaaaaaaaaa\toneserver.20261129T120000-002.1111111\n" + // it serves again, and its older name was left
+	"sha256:aaaaaaaaaaaaaaaa\toneserver.20261129T120000-002.1111111\n" + // it serves again, and its older name was left over
 	"sha256:cccccccccccccccc\toneserver-test.20261129T130000-000.3333333\n" + // of another copy
 	"sha256:dddddddddddddddd\toneserver.20261128T120000-000.unknown\n" +
 	"sha256:eeeeeeeeeeeeeeee\t<none>\n" +
@@ -66,7 +66,7 @@ func TestThereIsNoWayBackBehindAContraction(t *testing.T) {
 	all := parseKept(listed, "oneserver")
 	one, two := migration.Migration{Version: 1, File: "1.sql"}, migration.Migration{Version: 2, File: "2.sql"}
 	three := migration.Migration{Version: 3, File: "3.sql", SQL: "-- contract: nobody reads it\nDROP TABLE it"}
-	of := map[string][]migration.Migration{all[0].ID: {one, two, three}, all[1].ID: {one, two}, all[2].ID: nil} // the last is too old to say
+	of := map[string][]migration.Migration{all[0].ID: {one, two, three}, all[1].ID: {one, two}, all[2].ID: nil} // the last one is too old to list them
 	for i, want := range []string{"", "3.sql", "3.sql"} {
 		if got := obstacle(all[i], all, of); (got == "") != (want == "") || !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", all[i].short(), got, want)

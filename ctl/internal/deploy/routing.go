@@ -14,14 +14,14 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// A routing says which replicas of the application Nginx passes requests to; the zero value means all that Docker's DNS
-// names, ready or not.
+// A routing says which replicas of the application Nginx passes requests to. The zero value means every replica that
+// Docker's DNS names, ready or not.
 type routing struct {
 	servers []replica
 	backups []replica // asked if the servers fail
 }
 
-// A replica is a container's id and its address: addresses change hands when containers restart.
+// A replica is a container's id and its address. The id is needed because addresses change hands when containers restart.
 type replica struct {
 	id      string
 	address netip.Addr
@@ -35,14 +35,15 @@ func (r replica) String() string { return netip.AddrPortFrom(r.address, 8080).St
 
 func (to routing) pinned() bool { return len(to.servers) > 0 }
 
-// onTrial says whether the servers are a new release and the backups the previous one.
+// onTrial reports whether the servers are a new release and the backups the previous one.
 func (to routing) onTrial() bool { return len(to.backups) > 0 }
 
 // String is routing.conf, which nginx.conf includes.
 //
-// Beside addresses the name stays, twice. Once as a server that is never asked ("down"): Nginx keeps the addresses of a
-// name across reloads only while that name is among the servers, and a name that returns without addresses causes a moment of
-// 503. And once as the last resort, so that the addresses of a killed deploy do not end the site when they go.
+// When there are addresses, the name is listed twice as well. The first time it is a server that is never asked ("down"):
+// Nginx keeps the addresses of a name across reloads only while the name is among the servers, and a name that returns
+// without addresses causes a moment of 503. The second time it is the last resort, so that the site survives the loss of the
+// addresses that a killed deploy has left.
 func (to routing) String() string {
 	if !to.pinned() {
 		return byName
@@ -78,16 +79,17 @@ func parseRouting(conf string) (to routing) {
 	return to
 }
 
-// whileOnTrial is trial.conf, in the application's location: the previous release answers what a release on trial cannot.
+// whileOnTrial is trial.conf, included in the application's location: the previous release answers what a release on trial
+// cannot.
 const whileOnTrial = "proxy_next_upstream http_500 http_502 http_503 http_504;\n"
 
-// candidate puts a file of Nginx's configuration beside those in use and makes Nginx check all of them.
+// candidate puts a file of Nginx's configuration beside those in use and makes Nginx check them together.
 func (s *site) candidate(ctx context.Context, file, text string, trial bool) error {
 	onTrial := ""
 	if trial {
 		onTrial = whileOnTrial
 	}
-	// Nginx's standard error is the answer here; docker's is not.
+	// Here Nginx's standard error is the result; docker's is not.
 	said, err := s.inWeb(ctx, text, `cd /run/nginx && rm -rf candidate && mkdir candidate && cp nginx.conf routing.conf candidate && cat >"candidate/$0" &&
 		{ [ -z "$1" ] || printf %s "$1" >candidate/trial.conf; } && nginx -t -q -c /run/nginx/candidate/nginx.conf 2>&1`, file, onTrial)
 	if err == nil {
@@ -102,8 +104,9 @@ func (s *site) candidate(ctx context.Context, file, text string, trial bool) err
 	return err
 }
 
-// adopt makes Nginx run with the candidate, and returns its previous workers, which may still be finishing something. The
-// folder next exists from the first change of a file until Nginx runs with all of them, so that an interruption shows.
+// adopt makes Nginx run with the candidate, and returns its previous workers, which may still be finishing requests. The
+// folder next exists from the first change of a file until Nginx runs with all of them, so that an interruption can be
+// noticed.
 func (s *site) adopt(ctx context.Context) (before []string, err error) {
 	before, _, err = s.workers(ctx)
 	if err != nil {
@@ -129,7 +132,7 @@ func (s *site) adopt(ctx context.Context) (before []string, err error) {
 	return before, err
 }
 
-// route makes Nginx pass requests on to these replicas. With alone it returns once no worker does anything else.
+// route makes Nginx pass requests on to these replicas. With alone it returns only once no worker passes them anywhere else.
 func (s *site) route(ctx context.Context, to routing, alone bool) error {
 	if err := s.candidate(ctx, "routing.conf", to.String(), to.onTrial()); err != nil {
 		return err
@@ -150,7 +153,7 @@ func (s *site) route(ctx context.Context, to routing, alone bool) error {
 
 // workers returns the ids of all of Nginx's workers, and of those that accept connections.
 func (s *site) workers(ctx context.Context) (all, serving []string, err error) {
-	// If a process ends meanwhile, that is no error.
+	// A process that ends meanwhile is no error.
 	out, err := s.inWeb(ctx, "", `for p in /proc/[0-9]*; do
 		if read -r title 2>/dev/null <"$p/cmdline" || [ -n "$title" ]; then echo "${p#/proc/} $title"; fi; title=; done 2>/dev/null | tr -d '\0'`)
 	if err != nil {
@@ -169,11 +172,11 @@ func (s *site) workers(ctx context.Context) (all, serving []string, err error) {
 	return all, serving, nil
 }
 
-// resolverKeeps is how long Nginx may believe an answer of Docker's DNS: it asks again every two seconds (valid=1s in
-// nginx.conf), and nothing outside shows that it has.
+// resolverKeeps is how long Nginx may use an answer of Docker's DNS. It asks again every two seconds (valid=1s in
+// nginx.conf), but nothing shows from outside that it has.
 const resolverKeeps = 2 * time.Second
 
-// routeByName lets Nginx find the application by its name again, once that name leads to these replicas and nowhere else.
+// routeByName lets Nginx find the application by its name again, once that name leads to exactly these replicas.
 func (s *site) routeByName(ctx context.Context, live []docker.Container) error {
 	err := wait.Until(ctx, stack.Brief, wait.Often, func(ctx context.Context) error {
 		out, err := s.inWeb(ctx, "", "getent ahostsv4 app | cut -d ' ' -f 1 | sort -u")
@@ -193,8 +196,8 @@ func (s *site) routeByName(ctx context.Context, live []docker.Container) error {
 	return s.route(ctx, routing{}, false)
 }
 
-// leadsTo returns an error if the addresses of a name leave out one of the containers or belong to another. A container
-// counts as itself in whichever of its networks it is found.
+// leadsTo returns an error unless a name's addresses lead to all of the containers and to nothing else. A container may be
+// found by its address in any of its networks.
 func leadsTo(found []string, live []docker.Container) error {
 	wrong := fmt.Errorf("the name app leads to %s, which is not what runs", strings.Join(found, ", "))
 	others := slices.Clone(found)

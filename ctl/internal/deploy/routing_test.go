@@ -10,7 +10,7 @@ import (
 	"oneserver/ctl/internal/docker"
 )
 
-// at are replicas at these addresses, whose ids are made of them.
+// at returns replicas at these addresses, with ids made from them.
 func at(texts ...string) (list []replica) {
 	for _, text := range texts {
 		list = append(list, replica{"id-" + text, netip.MustParseAddr(text)})
@@ -36,7 +36,7 @@ func TestARoutingCanBeReadBack(t *testing.T) {
 	}
 }
 
-// What a deploy ends with is what a start begins with, and nginx.conf includes both files from its own folder.
+// A deploy leaves the same routing that web starts with, and nginx.conf includes both files from its own folder.
 func TestARoutingIsWhereNginxLooksForIt(t *testing.T) {
 	t.Parallel()
 	script, err := os.ReadFile("../../../services/web-init/routing.sh")
@@ -49,7 +49,7 @@ func TestARoutingIsWhereNginxLooksForIt(t *testing.T) {
 	}
 }
 
-// oneOfApp is a container that runs, with addresses on networks before and behind its own.
+// oneOfApp is a running container, with addresses on networks sorted before and after the project's own.
 func oneOfApp(id, image, address string) docker.Container {
 	c := docker.Container{ID: id, Name: "/" + id, Image: image}
 	c.State.Status = "running"

@@ -10,7 +10,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// Docker's command prints a warning about its own configuration on its standard error.
+// The docker command prints a warning about its own configuration to its standard error.
 func TestAWarningOfDockersBecomesNoPartOfWhatIsRead(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the stand-in for docker is a shell script")

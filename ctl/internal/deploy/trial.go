@@ -23,8 +23,8 @@ const (
 	trialWithin = 30 * time.Second
 )
 
-// curl is the program in web that sends a request. No proxy: Docker passes on those of its user. A cookie: with one, Nginx asks
-// the application each time.
+// curl is the command in web that sends a request. It uses no proxy, though Docker passes on its user's proxy settings. It
+// sends a cookie, since Nginx then asks the application each time.
 func curl(p application.Request, address, options string) string {
 	data := ""
 	if p.Body != "" {
@@ -35,7 +35,7 @@ func curl(p application.Request, address, options string) string {
 		" http://" + address + p.Path
 }
 
-// ask asks each of the new replicas directly, before anybody else does. It asks a busy one again.
+// ask asks each of the new replicas directly, before any visitor does. It asks a busy one again.
 func (r *release) ask(ctx context.Context, fresh []docker.Container) error {
 	replicas, err := r.replicasOf(fresh)
 	if err != nil {
@@ -63,8 +63,8 @@ func (r *release) ask(ctx context.Context, fresh []docker.Container) error {
 	return nil
 }
 
-// try sends our own requests the way that visitors' go, and returns when Nginx has logged that each of the new replicas has
-// answered each of them, and that none fails what the previous release can answer.
+// try sends our own requests by the same path as visitors' requests. It returns when Nginx has logged that each new replica
+// has answered each of them, and that none has failed a request that the previous release can answer.
 func (r *release) try(ctx context.Context, fresh []docker.Container) error {
 	replicas, err := r.replicasOf(fresh)
 	if err != nil {
@@ -72,7 +72,7 @@ func (r *release) try(ctx context.Context, fresh []docker.Container) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, trialWithin)
 	defer cancel()
-	// It follows the log rather than asking for a time: the engine's clock may differ from ours.
+	// It follows the log rather than asking from a given time: the engine's clock may differ from ours.
 	follow := r.Command(ctx, "logs", "--follow", "--tail", "0", r.web.ID)
 	log, err := follow.StdoutPipe()
 	if err != nil {
@@ -96,7 +96,7 @@ func (r *release) try(ctx context.Context, fresh []docker.Container) error {
 	}()
 	defer func() {
 		cancel()
-		_ = follow.Wait() // it was told to end
+		_ = follow.Wait() // its end was intended
 	}()
 
 	v := verdict{agent: "oneserver-trial-" + rand.Text(), replicas: replicas}
@@ -139,7 +139,7 @@ func (r *release) try(ctx context.Context, fresh []docker.Container) error {
 	return nil
 }
 
-// A verdict is what Nginx's log says about a release on trial.
+// A verdict is what Nginx's log shows about a release on trial.
 type verdict struct {
 	agent    string    // the user agent of our requests
 	replicas []replica // of the release
@@ -154,7 +154,7 @@ type failure struct {
 
 func answer(r replica, p application.Request) string { return p.String() + " at " + r.String() }
 
-// missing are the answers that are still to come.
+// missing lists the answers that are still to come.
 func (v *verdict) missing() string {
 	var list []string
 	for _, replica := range v.replicas {
@@ -169,11 +169,11 @@ func (v *verdict) missing() string {
 
 func (v *verdict) complete() bool { return v.missing() == "" }
 
-// read takes a line of web's log, and returns the request that, by this line, a replica failed.
+// read takes a line of web's log, and returns the request that a replica has failed according to it.
 //
-// Our own requests must be answered as a healthy release would. Of a visitor's, only an error within the release counts, and
-// only if the previous release has answered the same request: errors that a visitor can cause, such as that a replica is
-// busy (503), say nothing about the release.
+// Our own requests must be answered as a healthy release would. Of visitors' requests, only errors within the release count,
+// and only if the previous release has answered the same request: errors that a visitor can cause, such as a busy replica
+// (503), say nothing about the release.
 func (v *verdict) read(line string) *failure {
 	var request struct {
 		Method, URI string
@@ -181,10 +181,10 @@ func (v *verdict) read(line string) *failure {
 		Addresses   string `json:"upstream_addr"`
 		Statuses    string `json:"upstream_status"`
 	}
-	if json.Unmarshal([]byte(line), &request) != nil { // a message of Nginx
+	if json.Unmarshal([]byte(line), &request) != nil { // one of Nginx's own messages
 		return nil
 	}
-	// a comma is between two tries of a request, a colon between two requests of one
+	// a comma separates two tries of a request, a colon two requests within one
 	split := func(list string) []string { return strings.Split(strings.ReplaceAll(list, " : ", ", "), ", ") }
 	addresses, statuses := split(request.Addresses), split(request.Statuses)
 	if len(addresses) != len(statuses) {

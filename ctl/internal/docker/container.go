@@ -74,7 +74,7 @@ func (c CLI) List(ctx context.Context, arguments ...string) ([]Container, error)
 	return parse(text)
 }
 
-// Gone says whether docker's error means that the thing to work on no longer exists.
+// Gone reports whether docker's error means that the thing to work on no longer exists.
 func Gone(err error) bool {
 	return err != nil && !errors.Is(err, context.DeadlineExceeded) && strings.Contains(strings.ToLower(err.Error()), "no such ")
 }
@@ -82,19 +82,19 @@ func Gone(err error) bool {
 // Title is the name as docker ps shows it.
 func (c Container) Title() string { return strings.TrimPrefix(c.Name, "/") }
 
-// Project and Service are Compose's; empty for a container that Compose has not made.
+// Project is the container's Compose project; empty if Compose did not create it.
 func (c Container) Project() string { return c.Config.Labels["com.docker.compose.project"] }
 
 // Service is its service in the project.
 func (c Container) Service() string { return c.Config.Labels["com.docker.compose.service"] }
 
-// ConfigHash is what Compose noted about the service as it was described then.
+// ConfigHash is the hash of the service's configuration that Compose recorded when it created the container.
 func (c Container) ConfigHash() string { return c.Config.Labels["com.docker.compose.config-hash"] }
 
-// Running says whether it runs and is not paused.
+// Running reports whether it is running and not paused.
 func (c Container) Running() bool { return c.State.Status == "running" }
 
-// Healthy says whether its health check passes.
+// Healthy reports whether its health check passes.
 func (c Container) Healthy() bool {
 	return c.Running() && c.State.Health != nil && c.State.Health.Status == "healthy"
 }
@@ -107,7 +107,7 @@ func (c Container) HealthCheckSaid() string {
 	return strings.TrimSpace(c.State.Health.Log[len(c.State.Health.Log)-1].Output)
 }
 
-// Failure says what went wrong with it; empty if it is well, or waits for another.
+// Failure describes what went wrong with it; empty if nothing did, or if it is waiting for another container.
 func (c Container) Failure() string {
 	switch state := c.State; {
 	case state.Error != "":

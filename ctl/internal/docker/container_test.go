@@ -33,7 +33,7 @@ func TestAnAddressIsThatInTheNetworkWhichIsAskedFor(t *testing.T) {
 		c.NetworkSettings.Networks = map[string]struct{ IPAddress string }{"aaa": {"10.0.0.7"}, "oneserver_default": {address}, "zzz": {"10.1.0.7"}}
 		return c
 	}
-	for range 100 { // a map has another order each time
+	for range 100 { // a map's order differs each time
 		if got, err := of("172.28.0.130").Address("oneserver_default"); err != nil || got != netip.MustParseAddr("172.28.0.130") {
 			t.Fatalf("its address is %s, %v", got, err)
 		}

@@ -14,7 +14,7 @@ import (
 	"oneserver/ctl/internal/server"
 )
 
-// fake puts a shell script in docker's place: what these tests look at is how a docker command is run, and ended.
+// fake puts a shell script in docker's place. These tests examine how a docker command is run and ended.
 func fake(t *testing.T, script string) CLI {
 	t.Helper()
 	if runtime.GOOS == "windows" {
@@ -43,7 +43,7 @@ func TestAMissingCommandIsTold(t *testing.T) {
 	}
 }
 
-// Compose leaves half a stack behind if it is killed; interrupted, it stops in good order.
+// Compose leaves half a stack behind if it is killed; if it is interrupted, it stops in good order.
 func TestAnEndedContextInterruptsAndDoesNotKill(t *testing.T) {
 	cli := fake(t, `trap 'echo cleaned up; exit 0' INT; echo ready; while :; do sleep 0.05; done`)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -18,7 +18,7 @@ type Image struct {
 	}
 }
 
-// Images returns those of the images that the engine has, by the names that were asked for.
+// Images returns those of the named images that the engine has, by the names given.
 func (c CLI) Images(ctx context.Context, names ...string) (map[string]Image, error) {
 	here := map[string]Image{}
 	for _, name := range names {
@@ -40,7 +40,7 @@ func (c CLI) Images(ctx context.Context, names ...string) (map[string]Image, err
 	return here, nil
 }
 
-// Absent returns those of the names that Images did not find, in their order.
+// Absent returns the names that Images did not find, in their order.
 func Absent(here map[string]Image, names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		_, is := here[name]

@@ -26,14 +26,14 @@ type Info struct {
 	}
 }
 
-// Patience is how long the engine may take to describe itself: long for a working one, as a busy machine needs a second.
+// Patience is how long the engine may take to describe itself. A working one needs a second on a busy machine.
 const Patience = 8 * time.Second
 
-// ErrSilent is an engine that accepts a connection but does not answer. Docker's command then prints nothing either.
+// ErrSilent means that the engine accepts a connection but does not answer. The docker command then prints nothing either.
 var ErrSilent = errors.New("it says nothing")
 
-// Info asks the engine and the client to describe themselves. An engine that answers with an error or cannot be reached is no
-// error: ServerErrors says why.
+// Info asks the engine and the client to describe themselves. If the engine answers with an error or cannot be reached, Info
+// returns no error; ServerErrors has the reason.
 func (c CLI) Info(ctx context.Context) (Info, error) {
 	limited, cancel := context.WithTimeoutCause(ctx, Patience, ErrSilent)
 	defer cancel()
@@ -62,14 +62,14 @@ type Plugin struct {
 }
 
 var (
-	// From 2.24 on, Compose knows that a one-shot may end while it waits.
+	// From 2.24 on, Compose accepts that a one-shot may end while it waits.
 	Compose = Plugin{"compose", Version{2, 24}}
 	// Compose builds with Buildx, and needs 0.17.
 	Buildx = Plugin{"buildx", Version{0, 17}}
 )
 
-// Plugin returns the version that a plugin reports, and in words why it will not do; nothing if it will. If its
-// version cannot be read, somebody built it who knows why.
+// Plugin returns the version that a plugin reports and, if it will not do, the reason in words. A version that cannot be
+// read is accepted, since only a custom build has one.
 func (i Info) Plugin(wanted Plugin) (version, wrong string) {
 	for _, plugin := range i.ClientInfo.Plugins {
 		if plugin.Name != wanted.Command || plugin.Err != "" {

@@ -32,7 +32,7 @@ func TestVersionsAreReadAsDockersPartsWriteThem(t *testing.T) {
 	}
 }
 
-// Each as a release of docker's command prints it that took another way than the others.
+// Each case imitates a release of the docker command that reports the failure in its own way.
 func TestAnEngineThatDoesNotAnswerIsTold(t *testing.T) {
 	const said = "Cannot connect to the Docker daemon"
 	for _, test := range []struct{ release, script string }{

@@ -16,8 +16,8 @@ import (
 )
 
 // A meter asks the engine for a figure that `docker stats` does not show: the CPU time that a container has used since it
-// started. It uses docker's own command to speak to the engine, and so reaches the same one; and the engine knows both
-// versions of control groups.
+// started. It speaks to the engine through the docker command, and so reaches the same engine, which knows both versions of
+// control groups.
 type meter struct {
 	id  string // of the container
 	cmd *exec.Cmd
@@ -67,7 +67,7 @@ func (m Meters) Read() (map[string]time.Duration, error) {
 	return used, reading.Wait()
 }
 
-// Close ends the conversations.
+// Close ends the connections.
 func (m Meters) Close() error {
 	var errs []error
 	for service, one := range m {
@@ -92,7 +92,7 @@ func StartPiped(cmd *exec.Cmd) (io.WriteCloser, io.Reader, error) {
 
 // read returns the CPU time so far. The engine takes a reading once a second, for all clients; one-shot avoids a second one.
 func (m *meter) read() (time.Duration, error) {
-	ended := time.AfterFunc(30*time.Second, func() { m.cmd.Process.Kill() }) // the reading below then ends too
+	ended := time.AfterFunc(30*time.Second, func() { m.cmd.Process.Kill() }) // the read below then ends too
 	defer ended.Stop()
 	request, err := http.NewRequest(http.MethodGet, "http://docker/containers/"+m.id+"/stats?stream=false&one-shot=true", nil)
 	if err != nil {

@@ -23,7 +23,7 @@ func ParseVersion(text string) (Version, error) {
 	return Version{major, minor}, errors.Join(errMajor, errMinor)
 }
 
-// Before says whether v is older than other.
+// Before reports whether v is older than other.
 func (v Version) Before(other Version) bool {
 	return v[0] < other[0] || v[0] == other[0] && v[1] < other[1]
 }

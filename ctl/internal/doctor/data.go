@@ -10,8 +10,9 @@ import (
 	"oneserver/ctl/internal/docker"
 )
 
-// readVolumes prints what a container sees of the two volumes: whether MySQL has begun to fill the data volume, and
-// the id that ties it to the secrets that it was made with, which the last step of its initialisation copies there.
+// readVolumes is a script that prints what a container sees in the two volumes: whether MySQL has begun to fill the data
+// volume, and the id that ties it to the secrets that it was made with. The last step of MySQL's initialisation copies the
+// id there.
 const readVolumes = `
 if [ -n "$(ls -A /data)" ]; then echo "begun yes"; fi
 if [ -f /data/stack_id ]; then echo "data $(cat /data/stack_id)"; fi
@@ -36,7 +37,7 @@ func checkData(ctx context.Context, f *facts) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	var ailing string // why db is not well, if it has been started on the volume
+	var ailing string // why db is not healthy, if it has been started on the volume
 	for _, container := range containers {
 		if container.Project() != project.Name || container.Service() != "db" {
 			continue
@@ -56,7 +57,7 @@ func checkData(ctx context.Context, f *facts) ([]Finding, error) {
 		return []Finding{{OK, "data", "none yet: the first start makes the volume " + data, ""}}, nil
 	}
 
-	// Any image with a shell will do. web's declares no volume of its own, so it is the first choice.
+	// Any image with a shell will do. The image of web is the first choice, since it declares no volume.
 	here, err := f.images()
 	if err != nil {
 		return nil, err

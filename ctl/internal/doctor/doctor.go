@@ -20,7 +20,7 @@ type Level int
 
 const (
 	OK      Level = iota
-	Note          // worth knowing: something was not checked, or will be repaired without help
+	Note          // worth knowing: something was not checked, or will be repaired automatically
 	Warning       // the stack starts, but perhaps not as intended
 	Error         // the stack would not start
 )
@@ -63,13 +63,14 @@ var checks = []struct {
 	{"data", checkData},
 }
 
-// limit is how long a check may take. A busy machine needs seconds to start a container; a check that takes longer hangs.
+// limit is how long a check may take. A busy machine needs seconds to start a container; a check that exceeds the limit is
+// stuck.
 const limit = 20 * time.Second
 
 // Examine runs all checks and returns what they found, in the order of the report.
 func Examine(ctx context.Context, s *stack.Stack) []Finding {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // nobody needs any more what a late check still waits for
+	defer cancel() // the result of a late check is no longer needed
 	facts := gather(ctx, s)
 	found := make([][]Finding, len(checks))
 	var running sync.WaitGroup
@@ -88,7 +89,7 @@ func Examine(ctx context.Context, s *stack.Stack) []Finding {
 	return all
 }
 
-// limited gives a check its time. It abandons a check that is late, so that it cannot make the report hang.
+// limited runs a check within a time limit. It abandons a check that is late, so that it cannot hold up the report.
 func limited(ctx context.Context, limit time.Duration, about string, run func(context.Context) ([]Finding, error)) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

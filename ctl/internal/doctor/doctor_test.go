@@ -20,8 +20,8 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// copyOf is a copy of the repository's stack under a project name of its own, which nothing has started, with the
-// settings given and none of this machine's.
+// copyOf returns a copy of the repository's stack, not started, with a different project name, the given settings and none
+// of this machine's.
 func copyOf(t *testing.T, project string, settings ...string) *stack.Stack {
 	t.Helper()
 	env := append(os.Environ(), "COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_PROJECT_NAME="+project, "DOMAIN=foobar.com", "SERVER_IP=8.8.8.8",
@@ -29,7 +29,7 @@ func copyOf(t *testing.T, project string, settings ...string) *stack.Stack {
 	return stack.New("../../..", append(env, settings...)...)
 }
 
-// needEngine leaves a test out where there is no engine to look at.
+// needEngine skips a test if there is no engine to examine.
 func needEngine(t *testing.T, cli *stack.Stack) *facts {
 	t.Helper()
 	facts := gather(t.Context(), cli)
@@ -93,8 +93,8 @@ func TestAPortInUseIsNamedWithWhoHoldsIt(t *testing.T) {
 	}
 }
 
-// quietPort returns a port that is free over TCP and UDP, and stays so when it is given back: it is below those that
-// systems give to outgoing connections, of which others on this machine make many.
+// quietPort returns a port that is free over TCP and UDP and stays free after it is released: it is below those that systems
+// assign to outgoing connections, of which others on this machine make many.
 func quietPort(t *testing.T) string {
 	t.Helper()
 	for number := uint16(20000); number < 30000; number++ {
@@ -148,7 +148,7 @@ func TestADataVolumeThatCannotServeIsTold(t *testing.T) {
 	)
 	tests := []struct {
 		name         string
-		volumes      []string // which are there
+		volumes      []string // which exist
 		content      string   // a shell script that fills them
 		level        Level
 		says, remedy string
@@ -197,10 +197,10 @@ func TestADataVolumeThatCannotServeIsTold(t *testing.T) {
 	}
 }
 
-// fresh takes away what a test makes, before it does, if a run that was killed has left it, and afterwards.
+// fresh removes what a test creates, both before the test, in case a killed run has left it, and afterwards.
 func fresh(t *testing.T, cli *stack.Stack, kind, name string) {
 	t.Helper()
-	_, _ = cli.Output(t.Context(), kind, "rm", name) // mostly it is not there
+	_, _ = cli.Output(t.Context(), kind, "rm", name) // usually it does not exist
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) // the test's own has ended
 		defer cancel()
@@ -215,7 +215,7 @@ func TestSettingsComeFromWhereComposeTakesThem(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "compose.yaml", "services: {web: {image: none, environment: {A: '${DOMAIN:-foobar.com}', B: '${HTTP_PORT:-80}', C: '${SERVER_IP:-8.8.8.8}', D: '${BIND:-127.0.0.1}', E: '${DNS_PORT:-1053}'}, ports: ['${HTTP_PORT:-80}:80']}}")
 	write(t, dir, ".env", "SERVER_IP='203.0.113.10' # with a comment\nHTTP_PORT=no-port\nBIND=\nDNS_PORT=53\n")
-	// This machine's own settings stay out of it.
+	// without this machine's own settings
 	env := slices.DeleteFunc(os.Environ(), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		return laptop[name] != "" || strings.HasPrefix(name, "COMPOSE_")
@@ -252,7 +252,7 @@ func TestNoDockerCommand(t *testing.T) {
 	}
 }
 
-// withoutEnvFile is a folder with the repository's compose.yaml and nobody's .env.
+// withoutEnvFile returns a folder with the repository's compose.yaml but no .env.
 func withoutEnvFile(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../../../compose.yaml")
@@ -264,7 +264,7 @@ func withoutEnvFile(t *testing.T) string {
 	return dir
 }
 
-// Only Compose reads .env. Guessing without it would refuse a port that .env has put right already.
+// Only Compose reads .env. Guessing without it would refuse a port that .env has already changed.
 func TestWithoutComposeAnEnvFileMakesTheSettingsUnknown(t *testing.T) {
 	dir := t.TempDir()
 	program(t, dir, "docker", infoPrints(`{"ServerVersion":"28.0.0","OSType":"linux"}`))
@@ -289,7 +289,7 @@ func TestWithoutComposeAnEnvFileMakesTheSettingsUnknown(t *testing.T) {
 	}
 }
 
-// A database that ends before its first probe has a health check and no log of it.
+// A database that ends before its first probe has a health check but no log of it.
 func TestWhatADatabaseThatIsNotWellSaysLast(t *testing.T) {
 	t.Parallel()
 	for state, want := range map[string]string{
@@ -307,7 +307,7 @@ func TestWhatADatabaseThatIsNotWellSaysLast(t *testing.T) {
 	}
 }
 
-// infoPrints is a docker command whose info is as given. Like one before 23.0 it knows no "--format json".
+// infoPrints is a docker command whose info prints the given text. Like those before 23.0, it does not know "--format json".
 func infoPrints(info string) string {
 	return "#!/bin/sh\n[ \"$3\" != json ] || { echo json; exit; }\nprintf '%s' '" + info + "'\n"
 }
@@ -336,7 +336,7 @@ func TestAnEngineThatDoesNotAnswer(t *testing.T) {
 func TestAnEngineThatHangs(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "docker.sock")
-	deaf, err := net.Listen("unix", socket) // the kernel takes connections, and nobody reads them
+	deaf, err := net.Listen("unix", socket) // the kernel accepts connections, but nobody reads from them
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,7 +353,7 @@ func TestAnEngineThatHangs(t *testing.T) {
 	}
 }
 
-// What this machine's own Docker cannot show is shown by one that is made up.
+// A fake Docker shows what this machine's own cannot.
 func TestPartsOfDockerThatWillNotDo(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the stand-in for docker is a shell script")

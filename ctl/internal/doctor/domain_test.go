@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The name server has the same rule, and the same table to hold it to.
+// The name server has the same rule and is tested against the same table.
 func TestDomainsAreJudgedAsTheSharedTableSays(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../../services/dns/testdata/domains.txt")

@@ -40,8 +40,8 @@ func checkEngine(_ context.Context, f *facts) ([]Finding, error) {
 	return []Finding{{OK, "Docker", fmt.Sprintf("engine %s on %s", info.ServerVersion, info.Architecture), ""}}, nil
 }
 
-// unreachable says why the engine does not answer. On Linux, people start and own it themselves; elsewhere, Docker
-// Desktop does.
+// unreachable returns why the engine does not answer. On Linux, users must start it and have access to it themselves;
+// elsewhere, Docker Desktop sees to both.
 func unreachable(info engine, goos, dockerHost string) Finding {
 	f := Finding{Level: Error, About: "Docker", Says: "the engine does not answer: " + oneLine(firstLine(info.failure))}
 	switch {
@@ -82,14 +82,14 @@ func checkBuildx(_ context.Context, f *facts) ([]Finding, error) {
 	return checkPlugin(f, "buildx", docker.Buildx, level, "https://github.com/docker/buildx#installing")
 }
 
-// checkPlugin examines a plugin of the docker command; the level says how bad it is to lack it. If the machine has apt,
-// `make up` installs one that is missing or too old (images.EnsurePlugin).
+// checkPlugin examines a plugin of the docker command; level is how bad its absence is. If the machine has apt, `make up`
+// installs one that is missing or too old (images.EnsurePlugin).
 func checkPlugin(f *facts, about string, plugin docker.Plugin, level Level, link string) ([]Finding, error) {
 	info, err := f.info()
 	if err != nil {
 		return nil, fmt.Errorf("%w: needs the docker command", errUnknown)
 	}
-	if info.failure == docker.ErrSilent.Error() { // then the command has not said which plugins it has
+	if info.failure == docker.ErrSilent.Error() { // the command then has not listed its plugins
 		return nil, fmt.Errorf("%w: needs a Docker Engine that answers", errUnknown)
 	}
 	version, wrong := info.Plugin(plugin)

@@ -26,12 +26,12 @@ type facts struct {
 	local      func() (bool, error)   // the engine's ports, disk and network are this machine's own
 	settings   func() (stack.Settings, error)
 	project    func() (stack.Project, error)
-	containers func() ([]docker.Container, error) // all that run, whoever owns them
+	containers func() ([]docker.Container, error) // all running ones, of any project
 	networks   func() ([]network, error)
 	images     func() (map[string]docker.Image, error) // those of the stack that are here
 }
 
-// engine is what is known about it and about the client.
+// engine is what is known about the engine and the client.
 type engine struct {
 	docker.Info
 	failure string // why the engine does not answer; empty if it does
@@ -150,14 +150,14 @@ type refusal struct {
 func (r refusal) Error() string { return errUnknown.Error() + ": needs " + r.needs }
 func (refusal) Unwrap() error   { return errUnknown }
 
-// inVM says whether the engine runs in its own virtual machine, as Docker Desktop's does: its disk and its
-// networks are then not this machine's.
+// inVM reports whether the engine runs in its own virtual machine, as Docker Desktop's does. Its disk and its networks are
+// then not this machine's.
 func (e engine) inVM() bool {
 	return runtime.GOOS != "linux" || strings.Contains(e.OperatingSystem, "Docker Desktop")
 }
 
-// hidesAddresses says in words why containers do not see where a connection comes from; empty if they do. `docker info` does
-// not show one more kind: an engine with "iptables": false.
+// hidesAddresses returns in words why containers do not see where a connection comes from; empty if they do. One more cause
+// does not show in `docker info`: an engine with "iptables": false.
 func (e engine) hidesAddresses() string {
 	switch {
 	case e.inVM():
@@ -168,7 +168,7 @@ func (e engine) hidesAddresses() string {
 	return ""
 }
 
-// isLocal says whether an engine's endpoint is on this machine.
+// isLocal reports whether an engine's endpoint is on this machine.
 func isLocal(endpoint string) bool {
 	at, err := url.Parse(endpoint)
 	if err != nil {

@@ -49,7 +49,7 @@ func checkHTTPS(ctx context.Context, f *facts) ([]Finding, error) {
 		}
 		findings = append(findings, judgeNginx(out)...)
 		if leaf, err := shownCertificate(ctx, settings); err == nil { // other checks report what keeps it from being shown
-			awaited := settings["ACME"] != "" && !failing // if certs is failing, it has said why none came
+			awaited := settings["ACME"] != "" && !failing // if certs is failing, its own message has the reason
 			findings = append(findings, judgeCertificate(leaf, awaited, time.Now())...)
 		}
 	}
@@ -78,7 +78,7 @@ func (f *facts) running() (map[string]docker.Container, error) {
 	return own, nil
 }
 
-// judgeHTTPS says what is wrong with the settings alone.
+// judgeHTTPS returns what is wrong with the settings alone.
 func judgeHTTPS(settings stack.Settings) []Finding {
 	var findings []Finding
 	warn := func(name, says, do string) {
@@ -153,7 +153,7 @@ func judgeNginx(says string) []Finding {
 	return nil
 }
 
-// older compares two versions of numbers with dots. Anything that is not a number is not older.
+// older reports whether the first of two dotted version numbers is lower. Anything that is not a number is not older.
 func older(a, b string) bool {
 	left, right := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range min(len(left), len(right)) {
@@ -177,7 +177,7 @@ func shownCertificate(ctx context.Context, settings stack.Settings) (*x509.Certi
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	dialer := tls.Dialer{Config: &tls.Config{ServerName: "www." + settings["DOMAIN"], InsecureSkipVerify: true}} // it is only examined, and nothing is sent
+	dialer := tls.Dialer{Config: &tls.Config{ServerName: "www." + settings["DOMAIN"], InsecureSkipVerify: true}} // the certificate is only examined, and nothing is sent
 	connection, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(address, settings["HTTPS_PORT"]))
 	if err != nil {
 		return nil, err
@@ -186,10 +186,10 @@ func shownCertificate(ctx context.Context, settings stack.Settings) (*x509.Certi
 	return connection.(*tls.Conn).ConnectionState().PeerCertificates[0], nil
 }
 
-// judgeCertificate warns of a certificate of the stack's own authority if one of ACME's is awaited, and of any in its last
-// week, or in the last quarter of its life if it is valid for days.
+// judgeCertificate warns of a certificate from the stack's own authority if one from ACME is expected, and of any
+// certificate in its last week, or in the last quarter of its lifetime if that is a matter of days.
 func judgeCertificate(leaf *x509.Certificate, awaited bool, now time.Time) []Finding {
-	if awaited && strings.HasPrefix(leaf.Issuer.CommonName, "oneserver of ") { // services/certs names its authority so
+	if awaited && strings.HasPrefix(leaf.Issuer.CommonName, "oneserver of ") { // the name that services/certs gives its authority
 		return []Finding{{Warning, "HTTPS", "visitors are shown a certificate of the stack's own authority: none of ACME's has come yet",
 			"the first one takes up to a minute; after that docker compose logs certs says why, and docker compose restart certs tries at once"}}
 	}

@@ -19,7 +19,7 @@ func TestTheSettingsOfHTTPSAreJudged(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		settings stack.Settings
-		says     string // empty where all is well
+		says     string // empty if all is well
 	}{
 		{"a laptop", stack.Settings{"BIND": "127.0.0.1", "HTTP_PORT": "8080"}, ""},
 		{"a server", stack.Settings{"BIND": "0.0.0.0", "HTTP_PORT": "80", "ACME": directory}, ""},

@@ -14,7 +14,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// checkClone checks that Docker and Compose can be given this folder's path, and that the stack is this folder's own.
+// checkClone checks that Docker and Compose can handle this folder's path, and that the stack belongs to this folder.
 func checkClone(ctx context.Context, f *facts) ([]Finding, error) {
 	if odd := oddCharacter(f.stack.Dir); odd != "" {
 		return []Finding{{Error, "folder", fmt.Sprintf("%s has %s in its name, which Docker takes for something else", f.stack.Dir, odd), "move this clone to a folder without"}}, nil
@@ -66,8 +66,8 @@ func oddCharacter(path string) string {
 	return ""
 }
 
-// checkFiles checks that the containers' users, whom this machine does not know, can read the files: a mount keeps its
-// permissions inside a container. A virtual machine that shares the files hides them.
+// checkFiles checks that the containers' users, who are unknown to this machine, can read the files: a mount keeps its
+// permissions inside a container. A virtual machine that shares the files hides the permissions.
 func checkFiles(_ context.Context, f *facts) ([]Finding, error) {
 	info, err := f.engine()
 	if err != nil {
@@ -109,7 +109,7 @@ func unreadable(project stack.Project) ([]string, error) {
 			}
 			err := filepath.WalkDir(mount.Source, func(path string, entry fs.DirEntry, err error) error {
 				if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
-					return nil // another user's, or gone: Compose says more about it
+					return nil // another user's, or gone; Compose reports more about it
 				}
 				if err != nil {
 					return err

@@ -34,7 +34,7 @@ func TestVariablesThatLeadElsewhereAreToldByName(t *testing.T) {
 		{"DOCKER_HOST=tcp://192.0.2.1:2375", "Docker"},
 	} {
 		f := gather(t.Context(), stack.New(dir, append(os.Environ(), "COMPOSE_PROJECT_NAME=ctl-test-machine", c.variable)...))
-		f.engine = func() (engine, error) { return engine{}, nil } // one that answers, wherever it is
+		f.engine = func() (engine, error) { return engine{}, nil } // an engine that answers, wherever it is
 		got, err := checkClone(t.Context(), f)
 		if err != nil || len(got) != 1 || got[0].About != c.about || (got[0].Level == Error) == (c.about == "folder") {
 			t.Errorf("with %s it finds %+v, %v; want something about %s", c.variable, got, err, c.about)

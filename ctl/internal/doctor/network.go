@@ -15,7 +15,7 @@ import (
 	"strings"
 )
 
-// inUsePrefix is a range of addresses that something uses already.
+// inUsePrefix is a range of addresses that is already in use.
 type inUsePrefix struct {
 	prefix netip.Prefix
 	by     string // what uses it, in words
@@ -37,7 +37,7 @@ func checkNetwork(_ context.Context, f *facts) ([]Finding, error) {
 		return nil, err
 	}
 	var used []inUsePrefix
-	ofDocker := map[netip.Prefix]bool{} // their bridges are also interfaces and routes of this machine, but reported only once
+	ofDocker := map[netip.Prefix]bool{} // their bridges are also interfaces and routes of this machine, but are reported only once
 	for _, network := range networks {
 		for _, config := range network.IPAM.Config {
 			prefix, err := netip.ParsePrefix(config.Subnet)
@@ -78,8 +78,8 @@ func checkNetwork(_ context.Context, f *facts) ([]Finding, error) {
 	return judgeSubnet(subnet, used), nil
 }
 
-// checkVisitors reports if every visitor seems to come from the gateway of the stack's network, because then nothing that
-// depends on a visitor's address can protect others from one of them.
+// checkVisitors reports if every visitor seems to come from the gateway of the stack's network. Nothing that depends on a
+// visitor's address can then protect the other visitors from one of them.
 func checkVisitors(_ context.Context, f *facts) ([]Finding, error) {
 	settings, err := f.settings()
 	if err != nil {
@@ -104,7 +104,8 @@ func checkVisitors(_ context.Context, f *facts) ([]Finding, error) {
 	return []Finding{judgeVisitors(bind, subnet.Addr().Next(), proxies, info.hidesAddresses())}, nil
 }
 
-// judgeVisitors gets the reason why the engine hides addresses behind the gateway, empty if it does not.
+// judgeVisitors is the judgement of checkVisitors. hides is why the engine hides addresses behind the gateway; empty if it
+// does not.
 func judgeVisitors(bind, gateway netip.Addr, proxies []netip.Prefix, hides string) Finding {
 	named := slices.ContainsFunc(proxies, func(proxy netip.Prefix) bool { return proxy.Contains(gateway) })
 	switch {
@@ -119,7 +120,7 @@ func judgeVisitors(bind, gateway netip.Addr, proxies []netip.Prefix, hides strin
 	return Finding{OK, "visitors", "their addresses can be seen, unless this engine has \"iptables\": false", ""}
 }
 
-// judgeSubnet says what the stack's network would collide with, and suggests a free one.
+// judgeSubnet reports what the stack's network would collide with, and suggests a free one.
 func judgeSubnet(subnet netip.Prefix, used []inUsePrefix) []Finding {
 	var findings []Finding
 	for _, other := range used {
@@ -159,7 +160,8 @@ func freeSubnet(used []inUsePrefix) (string, bool) {
 	return "", false
 }
 
-// hostPrefixes returns the networks that this machine's interfaces and, on Linux, its routes lead to. A VPN is one or both.
+// hostPrefixes returns the networks that this machine's interfaces and, on Linux, its routes lead to. A VPN shows as one or
+// both.
 func hostPrefixes() ([]inUsePrefix, error) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
@@ -212,8 +214,8 @@ func hostPrefixes() ([]inUsePrefix, error) {
 	return used, lines.Err()
 }
 
-// parseRoute reads a line of /proc/net/route (proc_net(5)): interface, destination and, as the eighth, the mask, each
-// four bytes as the processor stores them, in hexadecimal.
+// parseRoute reads a line of /proc/net/route (proc_net(5)): the first field is the interface, the second the destination and
+// the eighth the mask. The last two are four bytes each, in hexadecimal, as the processor stores them.
 func parseRoute(line string) (netip.Prefix, string, error) {
 	fields := strings.Fields(line)
 	if len(fields) < 8 {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Whoever looks up what the doctor said finds the heading of its check.
+// Every check has a heading on the page where its findings are looked up.
 func TestTroubleshootingHasEveryCheck(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../../docs/troubleshooting.md")

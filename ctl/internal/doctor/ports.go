@@ -52,14 +52,14 @@ func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
 	}
 	sockets, err := connections.ConnectionsWithoutUidsWithContext(ctx, "inet")
 	if err != nil {
-		sockets = nil // some systems cannot tell; trying to listen on the port can, but gives no name
+		sockets = nil // some systems cannot list them; trying to listen on the port still shows that it is taken, but not by what
 	}
 
 	var findings []Finding
 	ours := map[string]docker.Container{} // by service
 	for _, port := range wanted {
 		if slices.ContainsFunc(findings, func(f Finding) bool { return f.About == port.setting }) {
-			continue // the holder of DNS_PORT on UDP mostly holds it on TCP
+			continue // what holds DNS_PORT on UDP usually holds it on TCP as well
 		}
 		if container, held := containerOn(port, containers); held {
 			if container.Project() == f.projectName() {
@@ -115,7 +115,7 @@ func containerOn(port published, containers []docker.Container) (docker.Containe
 	return docker.Container{}, false
 }
 
-// overlaps says whether a program that listens on one address keeps another from listening on the other.
+// overlaps reports whether a program that listens on one address keeps another from listening on the other.
 func overlaps(wanted netip.Addr, held string) bool {
 	if held == "*" { // lsof writes it for all addresses
 		return true
@@ -125,14 +125,14 @@ func overlaps(wanted netip.Addr, held string) bool {
 		return false
 	}
 	address = address.Unmap()
-	// A socket on :: accepts IPv4 too, unless it was told not to; trying to listen then shows which.
+	// A socket on :: accepts IPv4 too, unless it is set not to; trying to listen then shows which.
 	return address.IsUnspecified() || address.Is4() && wanted.IsUnspecified() || address == wanted
 }
 
 // processOn names the process of this machine that holds the port; empty if the port is free.
 func processOn(ctx context.Context, port published, sockets []connections.ConnectionStat) string {
 	failed := listen(ctx, port)
-	if !inUse(failed) && !errors.Is(failed, os.ErrPermission) { // a user who may not try can only look at the sockets
+	if !inUse(failed) && !errors.Is(failed, os.ErrPermission) { // a user without the permission to try can only look at the sockets
 		return ""
 	}
 	for _, socket := range sockets {

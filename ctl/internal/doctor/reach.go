@@ -10,7 +10,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// Local says whether the engine's ports, disk and network are this machine's own.
+// Local reports whether the engine's ports, disk and network are this machine's own.
 func Local(ctx context.Context, s *stack.Stack) (bool, error) {
 	out, err := s.Output(ctx, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
 	if err != nil {
@@ -19,7 +19,8 @@ func Local(ctx context.Context, s *stack.Stack) (bool, error) {
 	return isLocal(strings.TrimSpace(out)), nil
 }
 
-// unanswered finds published ports of healthy containers that do not answer; publisher has those that run, by service.
+// unanswered finds published ports of healthy containers that do not answer; publisher has the running containers, by
+// service.
 func unanswered(ctx context.Context, settings stack.Settings, publisher map[string]docker.Container) ([]Finding, error) {
 	answers, err := reach.Ask(ctx, settings, reach.Patience)
 	if err != nil {

@@ -48,7 +48,7 @@ func checkMemory(_ context.Context, f *facts) ([]Finding, error) {
 	return []Finding{{OK, "memory", says, ""}}, nil
 }
 
-// checkRoom asks the running database how much room its disk has, which may be another disk than the engine's, and on another
+// checkRoom asks the running database how much space its disk has. That may not be the engine's disk, and may be on another
 // machine.
 func checkRoom(ctx context.Context, f *facts) ([]Finding, error) {
 	settings, err := f.settings()

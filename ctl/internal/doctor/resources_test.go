@@ -18,7 +18,7 @@ func TestADiskThatRunsLowIsWarnedOf(t *testing.T) {
 		{1000, 1000, Warning, "below 1000 MB"},
 		{999, 1000, Warning, "are refused until"},
 		{0, 1000, Warning, "are refused until"},
-		{0, 0, OK, "0 MB free"}, // no reserve is wanted
+		{0, 0, OK, "0 MB free"}, // no reserve is set
 	} {
 		got := judgeRoom(test.free, test.reserve)
 		if got.Level != test.level || !strings.Contains(got.Says, test.says) || (got.Do == "") != (test.level == OK) {

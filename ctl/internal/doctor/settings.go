@@ -46,7 +46,8 @@ func checkSettings(_ context.Context, f *facts) ([]Finding, error) {
 	return findings, nil
 }
 
-// judge says what is wrong with the settings on a machine that has these addresses; nil if they are not known.
+// judge returns what is wrong with the settings on a machine that has the addresses in here, which is nil if they are not
+// known.
 func judge(settings stack.Settings, here []netip.Addr) []Finding {
 	var findings []Finding
 	report := func(level Level, name, says, do string) {
@@ -58,7 +59,7 @@ func judge(settings stack.Settings, here []netip.Addr) []Finding {
 		report(Warning, "DOMAIN", "the site is then www."+settings["DOMAIN"], "leave www. out: the stack adds it")
 	}
 
-	loopback := true // no warning about what is unknown
+	loopback := true // no warning if this is unknown
 	switch bind, err := netip.ParseAddr(settings["BIND"]); {
 	case err != nil || !bind.Is4():
 		report(Error, "BIND", "that is not an IPv4 address", "write BIND=127.0.0.1 in .env for this machine only, BIND=0.0.0.0 for everybody")
@@ -125,7 +126,7 @@ func judge(settings stack.Settings, here []netip.Addr) []Finding {
 }
 
 // parseProxies reads addresses and networks, separated by spaces. services/web-init/trusted-proxies.sh and Nginx refuse the
-// same values, and a container of web then does not start.
+// same values, and web then does not start.
 func parseProxies(text string) ([]netip.Prefix, error) {
 	var proxies []netip.Prefix
 	for word := range strings.FieldsSeq(text) {
@@ -155,9 +156,9 @@ func parseProxies(text string) ([]netip.Prefix, error) {
 // fallback is the port to try if the default is taken.
 var fallback = map[string]string{"HTTP_PORT": "8080", "HTTPS_PORT": "8443", "DNS_PORT": "1053"}
 
-// checkDomain accepts a host name of at least two labels: letters, digits and hyphens (RFC 1123, section 2.1), each
-// label at most 63 octets (RFC 1035, section 2.3.4). The dns service wants the same; one
-// table, services/dns/testdata/domains.txt, holds both to it.
+// checkDomain accepts a host name of at least two labels: letters, digits and hyphens (RFC 1123, section 2.1), each label at
+// most 63 octets (RFC 1035, section 2.3.4). The dns service has the same rule, and both are tested against one table,
+// services/dns/testdata/domains.txt.
 func checkDomain(name string) error {
 	const room = 253 - len("hostmaster.") // the longest name that the zone puts before it
 	name = strings.ToLower(name)
@@ -203,8 +204,8 @@ func parseSubnet(text string) (netip.Prefix, error) {
 	return netip.PrefixFrom(address, 24), nil
 }
 
-// checkNames looks in .env for settings that nothing reads: a misspelt name would otherwise do nothing, silently.
-// It reads only names; Compose says what the values are.
+// checkNames looks in .env for settings that nothing reads: a misspelt name would otherwise be silently ignored. It reads
+// only the names; the values come from Compose.
 func checkNames(_ context.Context, f *facts) ([]Finding, error) {
 	file, err := os.Open(filepath.Join(f.stack.Dir, ".env"))
 	if errors.Is(err, os.ErrNotExist) {

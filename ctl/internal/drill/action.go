@@ -7,17 +7,17 @@ import (
 	"oneserver/ctl/internal/docker"
 )
 
-// An action is a fault, or a piece of maintenance, that a drill puts the stack through while visitors come.
+// An action is a fault, or a piece of maintenance, that a drill puts the stack through under load.
 type action struct {
 	name     string        // as the user names it
 	title    string        // in the report
 	note     string        // what a reader of the report must know
-	duration time.Duration // roughly, until the stack is as before; for the progress that is shown
-	// setUp makes what must exist before the load begins; nil if nothing must. Whatever it notes in the undo is undone
+	duration time.Duration // roughly, until the stack is as before; for the progress display
+	// setUp creates what must exist before the load begins; nil if nothing must. What it registers with the undo is undone
 	// when the load has ended.
 	setUp func(context.Context, *drill, *undo) error
-	// prepare does everything that must not count as part of the action. Whatever it notes in the undo is undone after the
-	// action, while the load goes on, so that the next action finds the stack as it was.
+	// prepare does everything that must not count as part of the action. What it registers with the undo is undone after the
+	// action, while the load continues, so that the next action finds the stack as it was.
 	prepare func(context.Context, *drill, *undo) (prepared, error)
 }
 

@@ -17,14 +17,14 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// author is the account that a drill writes with. It is made for one run and removed with everything that it wrote.
+// author is the account that a drill writes with. It is created for one run, and then removed with everything that it wrote.
 type author struct {
 	stack   *Stack
 	account site.Account
 	cookie  string // the session, as in the Cookie header
 }
 
-// signUp makes an account and signs it in.
+// signUp creates an account and signs it in.
 func (s *Stack) signUp(ctx context.Context) (*author, error) {
 	a := &author{stack: s, account: site.NewAccount(strings.ToLower(rand.Text()[:10]), rand.Text())}
 	if a.account.SignUp.Method == "" {
@@ -90,7 +90,7 @@ func (s *Stack) stored(ctx context.Context, tokenPrefix string) (check.Stored, e
 	return found, nil
 }
 
-// patience is how long the drill retries its own requests while the site says that it is down.
+// patience is how long the drill retries its own requests while the site reports that it is down.
 const patience = 30 * time.Second
 
 // direct sends to the one address that a drill knows: it uses no proxy and follows no redirect.
@@ -118,7 +118,6 @@ func (s *Stack) ask(ctx context.Context, r site.Request, cookie string) (http.He
 
 // host is the name that a drill uses for the site on this machine: web never redirects it to https, whatever names the
 // certificate has (nginx.conf).
-// (nginx.conf).
 const host = "localhost"
 
 func (s *Stack) askOnce(ctx context.Context, r site.Request, cookie, key string) (header http.Header, status int, err error) {

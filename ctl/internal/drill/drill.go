@@ -1,6 +1,6 @@
-// Package drill shows the limits of a design and the effect of a remedy: it puts a load on the running stack, does
-// something to it at a set moment, and shows what visitors met meanwhile and what became of their writes. It runs
-// beside the stack and needs only the published ports and Docker.
+// Package drill shows the limits of a design and the effect of a remedy: it puts a load on the running stack, takes an
+// action at a set moment, and shows what visitors met meanwhile and what became of their writes. It runs beside the stack
+// and needs only the published ports and Docker.
 package drill
 
 import (
@@ -26,7 +26,7 @@ import (
 // Options of a drill. A zero value is the default.
 type Options struct {
 	Project string  // the Compose project that it may touch; default this checkout's
-	Action  string  // the one action to hold; default all of the drill
+	Action  string  // the one action to take; default all of the drill's
 	Rate    float64 // requests a second; default 100. A drill of scale begins with it
 	Out     string  // the folder of the report; default a new one in drills/
 }
@@ -54,7 +54,7 @@ var plans = []plan{
 	{name: "scale", title: "A rate that goes up until the site no longer keeps up", run: scale},
 }
 
-// Names returns the names of the drills, and Actions those of a drill's actions.
+// Names returns the names of the drills.
 func Names() []string {
 	var names []string
 	for _, p := range plans {
@@ -98,8 +98,8 @@ type drill struct {
 	filled bool // whether the table that migrations change has its million rows yet
 }
 
-// Run runs the named drills, one after the other, shows each as it progresses, and writes one report. It leaves
-// the stack as it found it, even if ctx ends, which makes it return ErrInterrupted.
+// Run runs the named drills, one after the other, shows the progress of each, and writes one report. It leaves the stack as
+// it found it, even if ctx ends; it then returns ErrInterrupted.
 func Run(ctx context.Context, of *stack.Stack, out *os.File, names []string, o Options) error {
 	chosen, err := choose(names, o.Action)
 	if err != nil {
@@ -192,7 +192,7 @@ const (
 	healthyTime = 90 * time.Second // after which the stack counts as unable to recover by itself
 )
 
-// hold holds a load and takes the plan's actions, one after the other.
+// hold keeps up a load and takes the plan's actions, one after the other.
 func hold(ctx context.Context, d *drill) (section report.Section, err error) {
 	all := &undo{out: d.out}
 	defer func() { err = errors.Join(err, all.now(ctx)) }()
@@ -239,7 +239,7 @@ func hold(ctx context.Context, d *drill) (section report.Section, err error) {
 	return section, errors.Join(err, failed)
 }
 
-// perform takes one action under the load, and returns when the stack has recovered and is as before.
+// perform takes one action under the load, and returns when the stack has recovered and is as it was before.
 func (d *drill) perform(ctx context.Context, t *traffic, a action) (entry *history.Action, err error) {
 	back := &undo{out: d.out}
 	defer func() {
@@ -277,7 +277,7 @@ func (d *drill) perform(ctx context.Context, t *traffic, a action) (entry *histo
 	return entry, err
 }
 
-// judge looks up the writes, says what the history shows, and writes it down.
+// judge looks up the writes, works out what the history shows, and saves the history.
 func (d *drill) judge(ctx context.Context, h history.History, tokenPrefix string) (report.Section, error) {
 	stored, err := d.stack.stored(ctx, tokenPrefix)
 	section := report.Section{Result: check.Check(h, stored), History: h}

@@ -254,7 +254,8 @@ func TestTheKneeIsSaidInASentence(t *testing.T) {
 	}
 }
 
-// Two actions of one name could not be asked for, and a drill that changes a file has to know that it is there.
+// Two actions with the same name could not be asked for separately, and a drill that changes a file must know that it
+// exists.
 func TestActionsHaveNamesOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	for _, name := range Names() {

@@ -17,8 +17,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maintenance is the second of the three issues: the jobs that come up again and again, each done with the simplest command
-// that does it.
+// maintenance is the second of the three issues: jobs that recur, each done with the simplest command for it.
 var maintenance = []action{
 	{
 		name: "static", title: "a changed page", duration: 2 * time.Second,
@@ -65,11 +64,11 @@ var maintenance = []action{
 	migration("migrate-copy", "the same as a copy of the table", "COPY"),
 }
 
-// mark is in every line that a drill adds to a file, so that a line left behind by a drill that was killed can be found.
+// mark is in every line that a drill adds to a file, so that a line left behind by a killed drill can be found.
 const mark = "oneserver-drill"
 
-// edit prepares to add a line to the end of a file of the repository. The undo restores the file, byte for byte and with
-// its time to the second, and then calls after, if there is one.
+// edit prepares to add a line to the end of a file of the repository. The undo restores the file, byte for byte and with its
+// modification time to the second, and then calls after, if there is one.
 func (s *Stack) edit(u *undo, name, line string, after func(context.Context) error) (change func(context.Context) error, err error) {
 	path := filepath.Join(s.Dir, filepath.FromSlash(name))
 	info, err := os.Stat(path)
@@ -105,8 +104,8 @@ func (s *Stack) edit(u *undo, name, line string, after func(context.Context) err
 	}, nil
 }
 
-// overwrite writes a file in place with a single write: the file is mounted into a container, which would keep the old
-// one after a rename; and a single write never leaves it empty, as truncating it first would for a moment.
+// overwrite writes a file in place with a single write. The file is mounted into a container, which would keep the old one
+// after a rename. A single write never leaves it empty, whereas truncating it first would for a moment.
 func overwrite(path string, content []byte) (err error) {
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
@@ -132,7 +131,7 @@ func (s *Stack) answers(ctx context.Context, name string, rcode int) error {
 	})
 }
 
-// newImage rebuilds a service's image, with the same content under another id, and runs docker compose up.
+// newImage rebuilds a service's image, with the same content but a different id, and runs docker compose up.
 func newImage(name, title, service string) action {
 	return action{
 		name: name, title: title, note: "docker compose up --detach", duration: 10 * time.Second,
@@ -173,7 +172,7 @@ func newImage(name, title, service string) action {
 	}
 }
 
-// derive builds an image with the same content under another id, or with a line that changes it.
+// derive builds an image with the same content but a different id, or with a line that changes it.
 func (d *drill) derive(ctx context.Context, u *undo, tag, line string) (id string, err error) {
 	const next = mark + ":next"
 	build := d.stack.Command(ctx, "build", "--quiet", "--tag", next, "-")
@@ -195,8 +194,8 @@ const (
 )
 
 // unlogged keeps a drill's changes to the table out of the binary log, where they would stay for a week. It turns off the
-// checks of foreign keys, because with them a copy of a table that has one takes about 2.4 kB of memory a row (MySQL 9.7.4):
-// for a million rows that is more than db may have, and the kernel would kill it.
+// checks of foreign keys, because with them, copying a table that has one takes about 2.4 kB of memory per row (MySQL
+// 9.7.4). For a million rows that is more than db may have, and the kernel would kill it.
 const unlogged = "SET sql_log_bin=0, foreign_key_checks=0, cte_max_recursion_depth=1000000;\n"
 
 // migration adds a column to a table of a million rows, with one of MySQL's algorithms, while the site writes to it.

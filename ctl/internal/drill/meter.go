@@ -34,7 +34,7 @@ type meter struct {
 type reading struct {
 	at        time.Time
 	machine   float64 // seconds of work of its processors, all together
-	generator float64 // of this, the part of this process
+	generator float64 // of this, the share of this process
 }
 
 // A sample is one observation of one part.
@@ -42,7 +42,7 @@ type sample struct {
 	at    time.Time
 	name  string  // the name of the detail
 	of    string  // the container
-	value float64 // if the name is poolWait, of a counter, which only grows
+	value float64 // if the name is poolWait, that of a counter, which only grows
 }
 
 // meter begins to watch the containers that run now, until ctx ends.
@@ -79,8 +79,8 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 			}
 		})
 	})
-	// These shells answer each line that they get, and end with the last: a program that docker exec has started in a
-	// container would outlive docker exec.
+	// These shells answer each line that they get, and end when their input does; any other program that docker exec starts
+	// in a container would outlive docker exec.
 	m.watchers.Go(func() {
 		mysql := s.DatabaseIn(db)
 		ask := mysql.Bash(ctx, `while read -r go; do `+mysql.Client()+`--batch --skip-column-names -e "SHOW GLOBAL STATUS LIKE 'Threads_running'"; done`)
@@ -106,8 +106,8 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 	return m, nil
 }
 
-// watch runs a command until its context ends, and passes on each line that it prints. If end is given, it sends
-// the command a line each second until then. If something cannot be seen, the details lack it.
+// watch runs a command until its context ends, and passes on each line that it prints. If end is given, it sends the command
+// a line each second until then. What cannot be observed is missing from the details.
 func (m *meter) watch(cmd *exec.Cmd, end <-chan struct{}, line func(string)) {
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -134,7 +134,7 @@ func (m *meter) watch(cmd *exec.Cmd, end <-chan struct{}, line func(string)) {
 			}
 		}()
 	}
-	cmd.Cancel = func() error { return cmd.Process.Kill() } // it only looks, so nobody needs the rest of its output
+	cmd.Cancel = func() error { return cmd.Process.Kill() } // it changes nothing, and the rest of its output is not needed
 	if err := cmd.Start(); err != nil {
 		return
 	}
@@ -150,7 +150,7 @@ func (m *meter) add(name, of string, value float64) {
 	m.samples = append(m.samples, sample{time.Now(), name, of, value})
 }
 
-// read notes what the machine has done so far, when a step begins or the last one ends.
+// read records what the machine has done so far, when a step begins or the last one ends.
 func (m *meter) read(ctx context.Context) error {
 	busy, err := cpu.TimesWithContext(ctx, false)
 	if err != nil {
@@ -177,7 +177,7 @@ const (
 	poolWait     = "waiting for a connection" // of app's pool to the database: requests, on average
 )
 
-// details returns what was seen in each step, by name. The meter's context must have ended.
+// details returns what was observed in each step, by name. The meter's context must have ended.
 func (m *meter) details() []map[string]string {
 	m.watchers.Wait()
 	var steps []map[string]string
@@ -249,13 +249,13 @@ func counter(text, name string) (float64, error) {
 	return 0, fmt.Errorf("there is no metric %s", name)
 }
 
-// bottleneck says what was used up, as far as a step's details show it.
+// bottleneck names what was used up, as far as a step's details show it.
 func bottleneck(detail map[string]string) string {
 	value := func(name string) float64 {
 		text := strings.TrimSuffix(detail[name], "%")
 		number, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return 0 // it was not seen
+			return 0 // it was not observed
 		}
 		return number
 	}

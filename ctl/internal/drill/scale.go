@@ -16,8 +16,8 @@ import (
 	"oneserver/ctl/internal/drill/usl"
 )
 
-// The steps of a drill of scale: each is half as much again, until the site no longer keeps up. The last is more than
-// the generator is made for.
+// The steps of a drill of scale: each raises the rate by half, until the site no longer keeps up. The last is more than the
+// generator is made for.
 const (
 	stepTime  = 6 * time.Second
 	stepRatio = 1.5
@@ -27,8 +27,8 @@ const (
 // the numbers of replicas of app to try.
 var replicas = []int{1, 2, 4}
 
-// scale is the third of the three issues: one machine serves so many visitors and no more. It finds out how many, what
-// is used up then, and what more replicas of app change.
+// scale is the third of the three issues: one machine serves only so many visitors. It finds out how many, what is used up
+// then, and what more replicas of app change.
 func scale(ctx context.Context, d *drill) (section report.Section, err error) {
 	back := &undo{out: d.out}
 	defer func() { err = errors.Join(err, back.now(ctx)) }()
@@ -70,7 +70,7 @@ func scale(ctx context.Context, d *drill) (section report.Section, err error) {
 			w.Phantom = append(w.Phantom, climbed.Result.Writes.Phantom...)
 		}
 		scale := report.Scale{Name: plural(n, "replica"), Steps: climbed.Result.Steps}
-		if model, err := usl.Fit(points(scale.Steps)); err == nil { // otherwise the steps are shown without
+		if model, err := usl.Fit(points(scale.Steps)); err == nil { // otherwise the steps are shown without a model
 			scale.Model = &model
 		}
 		section.Scales = append(section.Scales, scale)
@@ -148,8 +148,8 @@ func (d *drill) climb(ctx context.Context, a *author, steps []history.Step) (rep
 	return section, d.stack.AwaitHealthy(ctx, healthyTime, nil)
 }
 
-// keptUp says whether the site served the requests of a part of the run as it was asked to. It is called at the end of
-// that part, so requests that are still under way count against it.
+// keptUp reports whether the site kept up with the requests of a part of the run. It is called at the end of that part, so
+// requests that are still under way count against it.
 func (t *traffic) keptUp(from, to time.Duration) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -180,7 +180,7 @@ func points(steps []check.Step) []usl.Point {
 	return list
 }
 
-// verdict says in a sentence where the knee is and what was used up there.
+// verdict states in a sentence where the knee is and what was used up there.
 func verdict(s report.Scale) string {
 	knee := 0 // the first step that was too much, as were all after it
 	for i, step := range s.Steps {

@@ -15,7 +15,8 @@ import (
 )
 
 // spof is the first of the three issues: any part that stops takes down the site, or a piece of it. If a part is killed
-// again within 10 s, the engine restarts it only after a pause; so the drill kills all at once at the end.
+// again within 10 s, the engine restarts it only after a pause; that is why the drill kills them all together only at the
+// end.
 var spof = []action{
 	kill("dns"), kill("web"), kill("app"), kill("db"),
 	freeze("dns"), freeze("web"), freeze("app"), freeze("db"),
@@ -42,7 +43,7 @@ var killAll = action{
 	},
 }
 
-// frozen is how long a part stands still: longer than a visitor likes to wait, but shorter than most limits of the others.
+// frozen is how long a part is frozen: longer than a visitor likes to wait, but shorter than most limits of the others.
 const frozen = 5 * time.Second
 
 func freeze(service string) action {

@@ -26,9 +26,8 @@ type Stack struct {
 	apps    int            // how many replicas of app it was found with
 }
 
-// Find finds the project that a drill was told to work on: this checkout's, or the named one. It refuses a project
-// on another machine or in another checkout, and one that differs from compose.yaml, because a drill
-// could not leave it as it was.
+// Find finds the project that a drill is to work on: this checkout's, or the named one. It refuses a project on another
+// machine or in another checkout, and one that differs from compose.yaml, because a drill could not leave it as it was.
 func Find(ctx context.Context, of *stack.Stack, name string) (*Stack, error) {
 	if name != "" {
 		of = of.As(of.With("COMPOSE_PROJECT_NAME=" + name))
@@ -48,7 +47,7 @@ func Find(ctx context.Context, of *stack.Stack, name string) (*Stack, error) {
 		return nil, err
 	}
 	s := &Stack{Stack: of, project: project}
-	if err := s.AwaitHealthy(ctx, 5*time.Second, nil); err != nil { // a busy machine can make a health check late
+	if err := s.AwaitHealthy(ctx, 5*time.Second, nil); err != nil { // a busy machine can delay a health check
 		return nil, fmt.Errorf("a drill needs %s to be up and healthy: make up; %w", project.Name, err)
 	}
 	all, err := s.Containers(ctx)
@@ -79,7 +78,7 @@ func Find(ctx context.Context, of *stack.Stack, name string) (*Stack, error) {
 	return s, nil
 }
 
-// asComposeSays returns an error if `docker compose up` would change something of its own accord.
+// asComposeSays returns an error if `docker compose up` would change anything by itself.
 func (s *Stack) asComposeSays(ctx context.Context, all []docker.Container) error {
 	want, err := s.ConfigHashes(ctx)
 	if err != nil {

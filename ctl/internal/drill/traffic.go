@@ -15,7 +15,7 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// everybody lists what visitors ask for: pages that Nginx may keep, and, for those signed in, pages that it may not.
+// everybody lists what visitors ask for: pages that Nginx may cache, and, for those signed in, pages that it may not.
 func everybody(a *author) []load.Request { return a.all(site.Reads, site.Kept) }
 
 // signedIn lists what always reaches the application and the database.
@@ -28,13 +28,13 @@ func (a *author) all(lists ...[]site.Request) (all []load.Request) {
 	return all
 }
 
-// traffic is a load in progress, and what is seen of it.
+// traffic is a load in progress, and what has been observed of it.
 type traffic struct {
 	run      history.Run
 	attack   *load.Attack
 	stop     context.CancelFunc // ends the load
 	tell     *terminal.Teller
-	expected int           // requests, about
+	expected int           // roughly how many requests
 	ended    chan struct{} // closed when the last request is in
 
 	mu       sync.Mutex
@@ -96,7 +96,8 @@ func (t *traffic) progress() string {
 
 func (t *traffic) since() time.Duration { return t.attack.Since() }
 
-// awaitSteadyState waits until, after a moment, no request has failed for steadyTime and some of each kind have succeeded.
+// awaitSteadyState waits until no request has failed for steadyTime and some of each kind have succeeded, all after the
+// moment since.
 func (t *traffic) awaitSteadyState(ctx context.Context, within time.Duration, since time.Time) error {
 	return wait.Until(ctx, within, 20*time.Millisecond, func(context.Context) error {
 		if t.isSteady(since) {

@@ -11,8 +11,8 @@ import (
 // undoWithin bounds the time to leave the stack as it was found; the slowest step makes a new container for each service.
 const undoWithin = 2 * time.Minute
 
-// undo holds the steps that leave the stack as it was found. Each can run in whatever state the stack is, so
-// that there is one way out of an action, whether it succeeded, failed or was interrupted.
+// undo holds the steps that leave the stack as it was found. Each can run whatever state the stack is in, so there is one
+// way out of an action, whether it succeeded, failed or was interrupted.
 type undo struct {
 	out   io.Writer
 	steps []undoStep
@@ -23,7 +23,7 @@ type undoStep struct {
 	do    func(context.Context) error
 }
 
-// later notes a step. A step must be noted before the change that it undoes begins.
+// later registers a step. A step must be registered before the change that it undoes begins.
 func (u *undo) later(title string, do func(context.Context) error) {
 	u.steps = append(u.steps, undoStep{title, do})
 }

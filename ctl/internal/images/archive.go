@@ -24,8 +24,8 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// Bundle writes every image that the stack runs, and this program, into one archive, for Load or, on any system, `docker load`. An empty
-// file name means oneserver-images-<os>-<arch>.tar.gz; a relative one starts at the repository.
+// Bundle writes every image that the stack runs, and this program, into one archive, for Load or, on any system, `docker
+// load`. An empty file name means oneserver-images-<os>-<arch>.tar.gz; a relative one is taken from the repository's root.
 func Bundle(ctx context.Context, s *stack.Stack, out *Runner, file string) error {
 	if err := Ensure(ctx, s, out); err != nil {
 		return err
@@ -39,7 +39,7 @@ func Bundle(ctx context.Context, s *stack.Stack, out *Runner, file string) error
 	if err != nil {
 		return err
 	}
-	var total int64 // a little more than the archive holds, as images share layers
+	var total int64 // a little more than the archive holds, since images share layers
 	for _, image := range here {
 		total += image.Size
 	}
@@ -51,7 +51,7 @@ func Bundle(ctx context.Context, s *stack.Stack, out *Runner, file string) error
 	}
 	defer os.Remove(temporary.Name())
 	defer temporary.Close()
-	// For these images it takes a third of the default level's time (6 s, 20 s) and 7% more bytes.
+	// For these images it takes a third of the default level's time (6 s instead of 20 s) and 7% more bytes.
 	compressor, err := gzip.NewWriterLevel(temporary, gzip.BestSpeed)
 	if err != nil {
 		return out.Fail(err)
@@ -86,8 +86,8 @@ func Bundle(ctx context.Context, s *stack.Stack, out *Runner, file string) error
 	return nil
 }
 
-// addTool begins an archive with this program, for a machine of the same system that cannot build it: make load finds it
-// there by the name that uname gives the system, and the engine ignores it.
+// addTool begins an archive with this program, for a machine with the same system that cannot build it. make load finds it
+// there by the system's name as uname gives it, and the engine ignores it.
 func addTool(archive io.Writer) error {
 	name := "oneserver-" + strings.ToUpper(runtime.GOOS[:1]) + runtime.GOOS[1:]
 	path, err := os.Executable()
@@ -227,7 +227,7 @@ func readArchive(r io.Reader) (map[string]archived, error) {
 	return describe(descriptions)
 }
 
-// unreadable says what to do about an archive that cannot be read to its end.
+// unreadable explains what to do about an archive that cannot be read to its end.
 func unreadable(err error) error {
 	var corrupt flate.CorruptInputError
 	switch {
@@ -275,7 +275,7 @@ func describe(descriptions map[string][]byte) (map[string]archived, error) {
 	return found, nil
 }
 
-// check says why the stack could not run from the images found on an engine of this platform.
+// check returns why the stack could not run from the images found on an engine of this platform.
 func check(found map[string]archived, names []string, system, arch string) error {
 	engine := system + "/" + arch
 	for _, name := range names {

@@ -21,7 +21,7 @@ const mark = "BUILT_FOR=oneserver "
 
 // TrimCache removes the oldest of our builds from the engine's build cache, beyond a bound. All builds of the engine share
 // one cache, and no filter of `docker builder prune` tells one project from another, so it removes only records whose ids
-// are known to be ours. It leaves the caches that Go keeps alone: other builds share them, and Go trims its own.
+// are known to be ours. It does not touch the caches that Go keeps: other builds share them, and Go trims them itself.
 func TrimCache(ctx context.Context, s *stack.Stack, bound int64) error {
 	cli, err := forBuilds(ctx, s)
 	if err != nil {
@@ -81,7 +81,7 @@ func parseSize(text string) int64 {
 	if parts == nil {
 		return 0
 	}
-	n, _ := strconv.ParseFloat(parts[1], 64) // the pattern lets nothing else through that matters
+	n, _ := strconv.ParseFloat(parts[1], 64) // the pattern admits nothing else that matters
 	return int64(n * map[string]float64{"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}[parts[2]])
 }
 
@@ -96,8 +96,8 @@ func beyond(all []record, bound int64) (ids []string) {
 		if !strings.Contains(compiled.description, mark) {
 			continue
 		}
-		// The builder does not say what a COPY has made. Ours is the only record of that size from that time, and if
-		// there are several, nobody knows which.
+		// The builder does not record what a COPY has made. Ours is the only record of that size from that time; if there
+		// are several, it is unknown which.
 		var copies []record
 		for _, r := range all {
 			near := r.size - compiled.size

@@ -30,7 +30,7 @@ func TestOfTheBuildCacheOnlyOurOldestBuildsAreRemoved(t *testing.T) {
 		{1e9, ""},
 		{80e6, "old old-copy"},
 		{60e6, "unsure old old-copy"},
-		{0, "new unsure old old-copy"}, // an image has the other one of the newest
+		{0, "new unsure old old-copy"}, // the newest one's other record is in use by an image
 	} {
 		if got := beyond(parseCache(listed), test.bound); !slices.Equal(got, strings.Fields(test.want)) {
 			t.Errorf("beyond %d: %q, want %q", test.bound, got, test.want)

@@ -18,24 +18,24 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// registryPatience: the engine gives a connection 15 s. Once the transfer runs it has its own limits, and without a
-// terminal a pull prints nothing while it fetches a layer.
+// registryPatience is more than the 15 s that the engine allows for a connection. Once a transfer is running it has its own
+// limits, and without a terminal a pull prints nothing while it fetches a layer.
 var registryPatience = patience{first: 20 * time.Second}
 
 // A plan is the set of images that a project needs.
 type plan struct {
-	pulled []string // services' images that others made
-	built  []string // services' images that we build
+	pulled []string // images of services that others publish
+	built  []string // images of services that we build
 	bases  []string // images that these are built from
 }
 
-// Ensure makes every image of the stack that is missing, and rebuilds ours if their sources have changed; with
-// services named, only the images of these.
+// Ensure provides every image of the stack that is missing, and rebuilds ours if their sources have changed. If services are
+// named, it does so only for their images.
 //
-// BuildKit decides whether they have: with everything cached `docker compose build` takes about a second, and it is
-// the same build that `docker compose up --build` does, so that nothing can be stale and nothing else needs to be kept.
-// If ours exist but their base images cannot be had, as after Load, they are left as they are. An existing image
-// is never exchanged for another: Renew does that.
+// BuildKit decides whether they have: with everything cached, `docker compose build` takes about a second. It is the same
+// build as that of `docker compose up --build`, so nothing can be stale and nothing else needs to be kept. If ours exist but
+// their base images cannot be obtained, as after Load, they are left as they are. An existing image is never exchanged for
+// another; Renew does that.
 func Ensure(ctx context.Context, s *stack.Stack, out *Runner, services ...string) error {
 	plan, err := readPlan(ctx, s, services...)
 	if err != nil {
@@ -122,12 +122,11 @@ func bases(dockerfile string) []string {
 	return names
 }
 
-// passing matches the words of a registry that could hand out an image later, but not now.
+// passing matches the words with which a registry refuses an image temporarily.
 var passing = regexp.MustCompile(`(?i)too\s?many\s?requests|\b429\b`)
 
 // pull gets images from their registry. If a registry does not answer, or does not have an image, that is no error: pull
-// returns the reason and asks for nothing else. A transfer that breaks off is an error, and so is a registry that answers
-// but refuses for now.
+// returns the reason and requests nothing else. A transfer that breaks off is an error, and so is a temporary refusal.
 func pull(ctx context.Context, s *stack.Stack, out *Runner, names []string) (unreachable string, err error) {
 	for _, name := range names {
 		out.Begin("pulling %s", name)
@@ -151,7 +150,7 @@ func pull(ctx context.Context, s *stack.Stack, out *Runner, names []string) (unr
 	return "", nil
 }
 
-// build builds our images, those of the named services or all, and says so if that changed any.
+// build builds our images, those of the named services or all, and reports if any of them changed.
 func build(ctx context.Context, s *stack.Stack, out *Runner, names []string, services ...string) error {
 	if _, err := EnsurePlugin(ctx, s, out, docker.Buildx); err != nil {
 		return err
@@ -188,7 +187,7 @@ func build(ctx context.Context, s *stack.Stack, out *Runner, names []string, ser
 	return nil
 }
 
-// forBuilds is docker with what a build must know about this machine.
+// forBuilds returns the docker command with what a build must know about this machine.
 func forBuilds(ctx context.Context, s *stack.Stack) (docker.CLI, error) {
 	add := []string{"DOCKER_BUILDKIT=1"} // it is off in the command line of Engine 20.10
 	if s.Getenv("GOPROXY") == "" {

@@ -15,7 +15,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// fake puts a shell script in docker's place, which notes each of its calls in the file that is returned.
+// fake puts a shell script in docker's place, which records each of its calls in the file that is returned.
 func fake(t *testing.T, script string) (*stack.Stack, string) {
 	t.Helper()
 	if runtime.GOOS == "windows" {
@@ -33,7 +33,7 @@ func fake(t *testing.T, script string) (*stack.Stack, string) {
 func TestARegistryThatRefusesForNowIsAnErrorAndOneThatIsAwayIsNot(t *testing.T) {
 	for _, c := range []struct {
 		says   string
-		reason string // to go on without the registry; empty: it is an error
+		reason string // for continuing without the registry; empty: it is an error
 	}{
 		{"Error response from daemon: toomanyrequests: You have reached your pull rate limit.", ""},
 		{"Error response from daemon: error parsing HTTP 429 response body: invalid character", ""},
@@ -51,8 +51,8 @@ func TestARegistryThatRefusesForNowIsAnErrorAndOneThatIsAwayIsNot(t *testing.T) 
 	}
 }
 
-// What an archive brings is enough to run where nothing can be pulled, and buildx is not asked for. Where it can, as
-// after a plain `docker compose up`, which keeps no base, ours are built anew.
+// The images from an archive are enough to run if nothing can be pulled, and buildx is then not needed. If pulling is
+// possible, as after a plain `docker compose up`, which keeps no base image, ours are rebuilt.
 func TestLoadedImagesAreTakenAsTheyAreWhereNothingCanBePulled(t *testing.T) {
 	for _, c := range []struct{ pull, says string }{
 		{"echo 'no such host' >&2; exit 1", "golang:1.26 is not here and cannot be pulled: oneserver-app stay"},

@@ -14,7 +14,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// standInLabel marks stand-ins, never official images: it holds the sum of the sources that one was built from.
+// standInLabel marks stand-ins, never official images. It holds the checksum of the sources that a stand-in was built from.
 const standInLabel = "org.oneserver.stand-in"
 
 // Origin is who made an image.
@@ -25,10 +25,11 @@ const (
 	StandIn  Origin = "a stand-in from Debian packages"
 )
 
-// beforeTheLabel are lines from the builds of the stand-ins that had no label yet; their images' histories contain them.
+// beforeTheLabel are lines from the builds of early stand-ins, which had no label; the histories of those images contain
+// them.
 var beforeTheLabel = []string{"mysql-server-core mysql-client-core", "curl gettext-base nginx", "cp -r /toolchain /usr/local/go"}
 
-// origin says who made an image, given its labels and the steps of its build.
+// origin returns who made an image, given its labels and the steps of its build.
 func origin(labels map[string]string, history string) Origin {
 	if labels[standInLabel] != "" || slices.ContainsFunc(beforeTheLabel, func(line string) bool { return strings.Contains(history, line) }) {
 		return StandIn
@@ -36,7 +37,7 @@ func origin(labels map[string]string, history string) Origin {
 	return Official
 }
 
-// originOf says who made an image that others publish.
+// originOf returns who made an image that others publish.
 func originOf(ctx context.Context, s *stack.Stack, image docker.Image) (Origin, error) {
 	history, err := s.Output(ctx, "image", "history", "--no-trunc", "--format", "{{.CreatedBy}}", image.ID)
 	return origin(image.Config.Labels, history), err
@@ -50,7 +51,7 @@ type Use struct {
 	Runs    Origin // of the image that it runs on, whose name another image may have now
 }
 
-// Uses returns the images of others that the services use, in the order of their names.
+// Uses returns the images of others that the services use, in order of name.
 func Uses(ctx context.Context, s *stack.Stack) ([]Use, error) {
 	project, err := s.Project(ctx)
 	if err != nil {
@@ -108,8 +109,8 @@ func published(ctx context.Context, s *stack.Stack, names []string) ([]Use, erro
 	return uses, nil
 }
 
-// Exchanged returns an error if a service runs on an image of one origin and the next start would use another's: the two
-// are alike in everything that the stack uses, but a running database is no place to find out how far that goes.
+// Exchanged returns an error if a service runs on an image of one origin and the next start would use one of another. Both
+// have everything that the stack uses, but a running database is no place to find out how alike they are.
 func Exchanged(uses []Use) error {
 	for _, use := range uses {
 		if use.Service != "" && use.Here != "" && use.Runs != use.Here {
@@ -119,7 +120,7 @@ func Exchanged(uses []Use) error {
 	return nil
 }
 
-// Describe says who made each image: mysql:9.7 and nginx:1.30 are the official images.
+// Describe puts in words who made each image: mysql:9.7 and nginx:1.30 are the official images.
 func Describe(uses []Use) string {
 	var official, standIns []string
 	for _, use := range uses {
@@ -150,7 +151,7 @@ func Describe(uses []Use) string {
 	return strings.Join(says, ", ")
 }
 
-// sources is the sum of the files that a stand-in is built from.
+// sources is the checksum of the files that a stand-in is built from.
 func sources(root, name string) (string, error) {
 	files := []string{keepOnly}
 	entries, err := os.ReadDir(filepath.Join(root, folders[name]))
@@ -172,7 +173,8 @@ func sources(root, name string) (string, error) {
 	return fmt.Sprintf("%x", sum.Sum(nil)), nil
 }
 
-// standInsAmong returns those of the images that are stand-ins here, and for each whether it has other sources than these.
+// standInsAmong returns those of the images that are stand-ins here, and for each whether it was built from other sources
+// than the present ones.
 func standInsAmong(ctx context.Context, s *stack.Stack, names []string) (outdated map[string]bool, err error) {
 	uses, err := published(ctx, s, names)
 	if err != nil {
@@ -196,7 +198,7 @@ func standInsAmong(ctx context.Context, s *stack.Stack, names []string) (outdate
 	return outdated, nil
 }
 
-// idle returns those of the images that no container uses, whoever owns it, and says that the others stay.
+// idle returns those of the images that no container of any project uses, and reports that the others stay.
 func idle(ctx context.Context, s *stack.Stack, out *Runner, names []string) ([]string, error) {
 	here, err := s.Images(ctx, names...)
 	if err != nil {

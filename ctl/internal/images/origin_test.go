@@ -11,8 +11,8 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// engine is a stand-in for docker that remembers images: a file for each has what `docker image inspect` prints. It pulls
-// where there is a file called registry, and says that a container runs on all of them where there is one called running.
+// engine is a fake docker that remembers images: a file for each contains what `docker image inspect` prints. It can pull if
+// there is a file called registry, and reports that a container runs on all of them if there is one called running.
 const engine = `case "$1 $2" in
 "compose config") echo '{"name":"some","services":{"db":{"image":"mysql:9.7"}}}' ;;
 "image inspect") [ -e "$3" ] && cat "$3" || { echo '[]'; echo "No such image: $3" >&2; exit 1; } ;;
@@ -36,7 +36,7 @@ func TestOnlyMakeImagesExchangesAStandInAndNotUnderAContainer(t *testing.T) {
 	for _, c := range []struct {
 		what     string
 		do       func(context.Context, *stack.Stack, *Runner) error
-		image    string // that is here; "current" is a stand-in of these sources
+		image    string // the one that is here; "current" is a stand-in of the present sources
 		history  string
 		registry bool
 		running  string
@@ -132,7 +132,7 @@ func TestAnArchiveExchangesNothing(t *testing.T) {
 	}
 }
 
-// What a stand-in is built from is its folder, the list of programs in it included, and what takes the others out.
+// A stand-in's sources are its folder, with the list of programs in it, and the script that removes all other programs.
 func TestASourceThatChangesChangesTheSumOfAStandIn(t *testing.T) {
 	t.Parallel()
 	seen := map[string]string{}
@@ -176,7 +176,7 @@ func TestTheImagesInUseAreSaidByName(t *testing.T) {
 	}
 }
 
-// On the real engine: a container that runs on an image that the name no longer leads to.
+// On the real engine, a container runs on an image that has lost its name to another.
 func TestTheImageOfARunningContainerIsToldFromTheOneOfItsName(t *testing.T) {
 	t.Parallel()
 	const name = "ctl-test-origin"

@@ -19,16 +19,16 @@ import (
 // tailLines is how much of a failed command's output is shown; the log has the rest.
 const tailLines = 20
 
-// patience is how long a command may print nothing: until its first output, and then between two. Zero means no limit.
+// patience is how long a command may print nothing: before its first output, and then between two. Zero means no limit.
 type patience struct{ first, later time.Duration }
 
-// silence is long enough for a slow machine that compiles and for a slow line that downloads.
+// silence is long enough for compiling on a slow machine and for downloading over a slow line.
 var silence = patience{10 * time.Minute, 10 * time.Minute}
 
 var errSilent = errors.New("gave up waiting for it")
 
-// A Runner reports progress, and runs the commands that make it: the last line of their output goes to the live line, and all
-// of it to a log file.
+// A Runner reports progress, and runs the commands that make it. The last line of their output is shown as the live line,
+// and all of it goes to a log file.
 type Runner struct {
 	*terminal.Teller
 	logPath string
@@ -53,7 +53,7 @@ func cacheDir() string {
 // buildStamp is the prefix of each line in BuildKit's plain output: the step's number and seconds.
 var buildStamp = regexp.MustCompile(`^#\d+ (\d+\.\d+ )?`)
 
-// said notes a sign of life from the running command.
+// said shows a line that the running command has printed, and takes it as a sign of life.
 func (r *Runner) said(line string) {
 	r.Show("%s", buildStamp.ReplaceAllString(line, ""))
 	r.alive()

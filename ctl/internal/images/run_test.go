@@ -53,7 +53,7 @@ func TestSilentCommandIsGivenUp(t *testing.T) {
 	}
 }
 
-// Without a terminal a pull names its layers and then says nothing until one of them is there.
+// Without a terminal a pull names its layers and then prints nothing until one of them is complete.
 func TestAPullThatHasBegunMayBeSilent(t *testing.T) {
 	t.Parallel()
 	r, _ := plain(t)

@@ -75,7 +75,7 @@ func standIns(ctx context.Context, s *stack.Stack, out *Runner, names []string, 
 			if err != nil {
 				return out.Fail(err)
 			}
-			// BuildKit does not look at a secret's content when it decides whether a step is cached.
+			// BuildKit ignores a secret's content when it decides whether a step is cached.
 			args = append(args, "--no-cache", "--secret", "id=certificates,src="+certificates(s),
 				"--secret", "id=keep-only,src="+keepOnly, "--secret", "id=programs,src="+filepath.Join(folders[name], "programs"), toolchain)
 		} else {
@@ -107,7 +107,7 @@ func makeBase(ctx context.Context, s *stack.Stack, out *Runner) error {
 	}
 	mirror := debianMirror(ctx)
 	args := slices.Concat(asRoot(ctx), []string{"mmdebstrap", "--variant=minbase", "--keyring=" + keys,
-		// A mirror's copy of sid may be past its own validity date; signatures are checked all the same.
+		// A mirror's copy of sid may be past its own validity date; signatures are still checked.
 		`--aptopt=Acquire::Check-Valid-Until "false"`,
 		`--aptopt=Acquire::Languages "none"`,
 		`--aptopt=APT::Sandbox::User "root"`, // the keys may be in a folder that is closed to apt's own user
@@ -140,8 +140,8 @@ func makeBase(ctx context.Context, s *stack.Stack, out *Runner) error {
 	return nil
 }
 
-// asRoot returns what to put before a command to run it as root: nothing if that is the case already, or is impossible
-// without asking. mmdebstrap can then try a user namespace.
+// asRoot returns what to put before a command to run it as root: nothing if we are root already, or cannot become root
+// without a password. mmdebstrap can then try a user namespace.
 func asRoot(ctx context.Context) []string {
 	if os.Geteuid() != 0 && command(ctx, "sudo", "-n", "true").Run() == nil {
 		return []string{"sudo", "-n"}
@@ -203,7 +203,7 @@ func debianKeys(ctx context.Context, out *Runner, dir string) (string, error) {
 
 // download fetches a package with apt and unpacks it into dir, installing nothing.
 func download(ctx context.Context, out *Runner, dir string, options []string, name string) error {
-	// It goes into the current folder; a private one is closed to the user _apt that apt would download as.
+	// The package goes into the current folder. A private one is closed to the user _apt, as whom apt would download.
 	fetch := slices.Concat([]string{"apt-get", "-o", "APT::Sandbox::User=root"}, options, []string{"download", name})
 	if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
 		cmd := command(ctx, fetch...)
@@ -301,7 +301,7 @@ func goEnv(ctx context.Context, name string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// command prepares a program of this machine; an interruption reaches it and everything that it has started.
+// command prepares a program of this machine. An interruption reaches it and everything that it has started.
 func command(ctx context.Context, args ...string) *exec.Cmd {
 	return server.OwnGroup(server.Local{}.Command(ctx, nil, args[0], args[1:]...))
 }

@@ -17,9 +17,9 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-const shellImage = "nginx:1.30" // any image with a shell would do; this one the stack has anyway
+const shellImage = "nginx:1.30" // any image with a shell would do; the stack needs this one anyway
 
-// project is a small Compose project of its own on the real engine; it is gone at the test's end.
+// project makes a small, separate Compose project on the real engine, which is removed when the test ends.
 func project(t *testing.T, name, composeFile string) *stack.Stack {
 	t.Helper()
 	dir := t.TempDir()
@@ -31,7 +31,7 @@ func project(t *testing.T, name, composeFile string) *stack.Stack {
 		t.Skip(err)
 	}
 	down := func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the test's own has ended at its cleanup
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the test's own context has ended by then
 		defer cancel()
 		if _, err := cli.Output(ctx, "compose", "down", "--volumes", "--timeout", "0"); err != nil {
 			t.Error(err)
@@ -137,7 +137,7 @@ next      make ps, make logs, make test, make down
 	}
 }
 
-// A certificate that does not come keeps nobody from being told that the rest is up; whatever else is wrong does.
+// If only the certificate is missing, the site is reported as up; any other fault prevents that.
 func TestASiteIsUpWithoutItsCertificate(t *testing.T) {
 	t.Parallel()
 	one := func(service, status, health string) docker.Container {
@@ -155,7 +155,7 @@ func TestASiteIsUpWithoutItsCertificate(t *testing.T) {
 	for _, test := range []struct {
 		name       string
 		containers []docker.Container
-		says       string // empty where only the certificate is lacking
+		says       string // empty if only the certificate is missing
 	}{
 		{"all else is well", []docker.Container{lacking, one("web", "running", "healthy"), one("migrate", "exited", "")}, ""},
 		{"another one is starting", []docker.Container{lacking, one("app", "running", "starting")}, "x-app-1 is not healthy yet"},

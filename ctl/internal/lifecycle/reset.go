@@ -18,7 +18,7 @@ import (
 // ErrDeclined means that the user did not confirm: by the answer, by Ctrl-C or because nobody could be asked.
 var ErrDeclined = errors.New("not confirmed, so nothing was done")
 
-// Reset removes the stack with its data, after asking for the project's name; yes answers beforehand.
+// Reset removes the stack with its data, after asking for the project's name. With yes, it does not ask.
 func Reset(ctx context.Context, s *stack.Stack, in *os.File, out *os.File, yes bool) error {
 	project, err := s.Project(ctx)
 	if err != nil {
@@ -63,8 +63,8 @@ func Reset(ctx context.Context, s *stack.Stack, in *os.File, out *os.File, yes b
 	return nil
 }
 
-// volumes returns the project's volumes to remove, and the one that stays: a public authority issues the same certificate only
-// five times a week, so issued certificates are not thrown away with the data.
+// volumes returns the project's volumes to remove, and the one that is kept: a public authority issues the same certificate
+// only five times a week, so issued certificates are not removed with the data.
 func volumes(ctx context.Context, s *stack.Stack, project stack.Project) (names []string, kept string, err error) {
 	out, err := s.Output(ctx, "volume", "ls", "--quiet", "--filter", "label=com.docker.compose.project="+project.Name)
 	if err != nil {
@@ -135,15 +135,16 @@ func list(ctx context.Context, s *stack.Stack, project stack.Project) ([]string,
 	return doomed, nil
 }
 
-// describeData prints how large the data is and, if it was ever complete, since when. The engine cannot be asked: the
-// creation time that it shows for a volume is its folder's last change, and to tell its size it measures all its layers and
-// volumes, which can take minutes and goes on when nobody waits for it.
+// describeData prints how large the data is and, if it was ever complete, since when. The engine cannot be asked. The
+// creation time that it shows for a volume is its folder's last change; and to find a volume's size, it measures all its
+// layers and volumes, which can take minutes and continues even if nobody waits for it.
 const describeData = `
 printf ', %s MB' "$(du -sm /data | cut -f 1)"
 if [ -f /data/stack_id ]; then date -u -r /data/stack_id '+, in use since %Y-%m-%d %H:%M UTC'; fi
 `
 
-// describe says what is known about the data volume: nothing, if web's image is not here to look with.
+// describe returns what is known about the data volume: nothing if web's image, which is needed to look into it, is not
+// here.
 func describe(ctx context.Context, s *stack.Stack, project stack.Project, volume string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

@@ -26,8 +26,8 @@ import (
 // a small machine with a slow disk; a service that takes longer will never be healthy.
 const healthyWithin = 3 * time.Minute
 
-// Up checks, repairs what a killed command has left, makes what is missing, starts the stack, waits until every
-// service is healthy and says where the site is. It leaves alone what already runs as compose.yaml describes.
+// Up checks, repairs what a killed command has left, makes what is missing, starts the stack, waits until every service is
+// healthy and prints where the site is. It does not touch what already runs as compose.yaml describes.
 func Up(ctx context.Context, s *stack.Stack, out *os.File) error {
 	if err := examine(ctx, s, out); err != nil {
 		return err
@@ -55,7 +55,7 @@ func Up(ctx context.Context, s *stack.Stack, out *os.File) error {
 	if err := images.Exchanged(uses); err != nil {
 		return err
 	}
-	// Compose would replace a running database by one that cannot start.
+	// Compose alone would replace a running database even with one that cannot start.
 	if err := deploy.ChangeDatabase(ctx, s, out, deploy.RestartOptions{}); err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func Up(ctx context.Context, s *stack.Stack, out *os.File) error {
 		if lacking != nil {
 			explain(ctx, s, out)
 		}
-		// Some problems show only now: a database that ends again and again, or why no certificate came.
+		// Some problems show only now: a database that keeps ending, or why no certificate came.
 		doctor.Print(out, doctor.Examine(ctx, s), doctor.Warning, terminal.Colour(out))
 		if lacking != nil {
 			return err
@@ -109,8 +109,8 @@ func start(ctx context.Context, s *stack.Stack, out *os.File) error {
 	return nil
 }
 
-// lacksCertificate has no objection if only the certificate is missing: a domain that does not lead here yet is no
-// reason for the site not to be up, and Compose stops waiting at the first container that is not healthy.
+// lacksCertificate returns no error if only the certificate is missing: a domain that does not lead here yet is no reason
+// for the site to be down, and Compose stops waiting at the first container that is not healthy.
 func lacksCertificate(ctx context.Context, s *stack.Stack) error {
 	containers, err := s.Containers(ctx)
 	if err != nil {
@@ -139,8 +139,8 @@ func judgeLack(containers []docker.Container) error {
 	return waits
 }
 
-// explain shows for each service at fault what the engine knows about it, the last output of its health check, and the end of
-// its log. It runs after something has failed, so if it cannot find something out, it says so and goes on.
+// explain shows for each service at fault what the engine knows about it, the last output of its health check, and the end
+// of its log. It runs after something has failed, so if it cannot find something out, it says so and continues.
 func explain(ctx context.Context, s *stack.Stack, out io.Writer) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -183,7 +183,7 @@ func indent(out io.Writer, heading, text string) {
 	fmt.Fprintf(out, "  %s\n    %s\n", heading, strings.ReplaceAll(text, "\n", "\n    "))
 }
 
-// printAddresses says where the site is, and what to type next.
+// printAddresses prints where the site is, and what to type next.
 func printAddresses(out io.Writer, settings stack.Settings) error {
 	bind, err := settings.Reach()
 	if err != nil {
@@ -197,7 +197,7 @@ func printAddresses(out io.Writer, settings stack.Settings) error {
 	site := fmt.Sprintf("curl --resolve %s:%s:%s http://%[1]s%[4]s/", www, settings["HTTP_PORT"], bind, port)
 	if settings["ACME"] != "" { // visitors find it there, and so does this machine
 		site = "https://" + www + "/ once its certificate has come: make doctor says why it has not"
-	} else if bind == netip.AddrFrom4([4]byte{127, 0, 0, 1}) { // web knows itself as localhost, for a browser whose name server knows nothing of this
+	} else if bind == netip.AddrFrom4([4]byte{127, 0, 0, 1}) { // web also answers as localhost, for a browser whose name server does not know the domain
 		site = "http://localhost" + port + "/\n          " + site
 	}
 	_, err = fmt.Fprintf(out, `

@@ -18,7 +18,7 @@ func Rebuilt(before, after Schema) (names []string) {
 	return names
 }
 
-// Compare says what the running release may use that existed before and does not after, or that no longer works.
+// Compare lists what the running release may use that no longer exists or no longer works.
 func Compare(before, after Schema) (objections []string) {
 	object := func(format string, args ...any) { objections = append(objections, fmt.Sprintf(format, args...)) }
 	if len(before.tables) > 0 && len(after.tables) == 0 {
@@ -47,7 +47,7 @@ func Compare(before, after Schema) (objections []string) {
 	return objections
 }
 
-// gone says what became of a table that no longer exists. A renamed table keeps its id.
+// gone returns what became of a table that no longer exists. A renamed table keeps its id.
 func gone(was *table, before, after Schema) string {
 	for name, is := range after.tables {
 		if _, old := before.tables[name]; !old && is.ID != 0 && is.ID == was.ID {
@@ -82,7 +82,7 @@ func compareColumns(was, is *table, object func(string, ...any)) {
 	}
 }
 
-// optional says whether an INSERT may leave a column out.
+// optional reports whether an INSERT may leave a column out.
 func (c *column) optional() bool {
 	return !c.undefined && (c.Nullable || c.Default != nil || c.computed() ||
 		strings.Contains(c.Extra, "auto_increment") || strings.Contains(c.Extra, "DEFAULT_GENERATED"))
@@ -90,7 +90,7 @@ func (c *column) optional() bool {
 
 func (c *column) computed() bool { return c.Expression != "" }
 
-// changed says what an existing column can no longer do.
+// changed lists what an existing column can no longer do.
 func changed(was, is *column) (all []string) {
 	object := func(is bool, what string) {
 		if is {
@@ -115,7 +115,7 @@ func changed(was, is *column) (all []string) {
 	return all
 }
 
-// narrower says which values of a column another type cannot hold.
+// narrower returns which values of a column another type cannot hold.
 func narrower(was, is *column) string {
 	misfit := "what it holds may not fit into " + is.Type
 	if was.Charset != is.Charset && was.Charset != "" && is.Charset != "" &&
@@ -195,7 +195,7 @@ func kindOf(c *column) kind {
 
 func (c *column) unsigned() bool { return strings.Contains(c.Type, "unsigned") }
 
-// covers says whether one type of whole numbers can hold all values of another.
+// covers reports whether one type of whole numbers can hold all values of another.
 func covers(is, was *column) bool {
 	bits := map[string]int{"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 	a, b := bits[was.Base], bits[is.Base]
@@ -208,8 +208,8 @@ func covers(is, was *column) bool {
 	return false
 }
 
-// holdsText says whether every text of one type fits into the other: char and varchar are measured in characters, the others
-// in bytes.
+// holdsText reports whether every text of one type fits into the other. char and varchar are measured in characters, the
+// others in bytes.
 func holdsText(was, is *column) bool {
 	sized := func(c *column) bool { return c.Base == "char" || c.Base == "varchar" }
 	needs := was.Bytes // characters, of one byte each
@@ -217,7 +217,7 @@ func holdsText(was, is *column) bool {
 		needs = was.Characters
 	}
 	switch {
-	case is.Base == "char" && was.Base != "char": // it drops spaces at the end
+	case is.Base == "char" && was.Base != "char": // it drops trailing spaces
 		return false
 	case sized(is):
 		return is.Characters >= needs
@@ -270,7 +270,7 @@ func (k *key) list() string {
 	return strings.Join(names, ", ")
 }
 
-// serves says whether a key does everything that another did: it is the same, or begins with its columns.
+// serves reports whether a key does everything that another did: it is the same, or begins with the other's columns.
 func (k *key) serves(was *key) bool {
 	if k.hidden || k.kind != was.kind || was.unique && (!k.unique || len(k.columns) != len(was.columns)) || len(k.columns) < len(was.columns) ||
 		was.name == "PRIMARY" && k.name != "PRIMARY" || was.kind != "BTREE" && len(k.columns) != len(was.columns) {
@@ -288,7 +288,7 @@ func (k *key) columnsGone(is *table) bool {
 	return slices.ContainsFunc(k.columns, func(p part) bool { return !strings.HasPrefix(p.column, "(") && is.column(p.column) == nil })
 }
 
-// implies says whether a previous unique key already refused everything that another refuses.
+// implies reports whether a previous unique key already refused everything that another refuses.
 func (k *key) implies(now *key, was, is *table) bool {
 	if !k.unique {
 		return false
@@ -308,7 +308,8 @@ func (k *key) implies(now *key, was, is *table) bool {
 	return true
 }
 
-// leftOut says whether the running release writes NULL into one of the columns because it does not know it: NULLs never clash.
+// leftOut reports whether the running release writes NULL into one of the columns because it does not know it: NULLs never
+// clash.
 func (k *key) leftOut(was, is *table) bool {
 	return slices.ContainsFunc(k.columns, func(p part) bool {
 		c := is.column(p.column)
@@ -354,8 +355,8 @@ func compareConstraints(was, is *table, object func(string, ...any)) {
 	}
 }
 
-// compareRows looks for losses that cannot be undone: rows that are gone, and values that have lost something or that can no
-// longer be told apart.
+// compareRows looks for losses that cannot be undone: missing rows, and values that have lost something or can no longer be
+// told apart.
 func compareRows(was, is *table, object func(string, ...any)) {
 	primary := was.keys["PRIMARY"]
 	if primary == nil {

@@ -13,8 +13,8 @@ import (
 	"oneserver/ctl/internal/throwaway"
 )
 
-// Bounds of the copy. A table with fewer rows is copied whole: the table of versions is one, and migrations look things up
-// in small tables.
+// Bounds of the copy. A table with few rows is copied whole: the table of versions is one, and migrations look things up in
+// small tables.
 const (
 	readWithin   = time.Minute
 	fewRows      = 1000
@@ -42,7 +42,7 @@ func (s size) String() string {
 type copied struct {
 	prepare string // statements: settings, the account and what it may do
 	dump    []byte
-	sizes   map[string]size // by the table's name in small letters
+	sizes   map[string]size // by the table's name in lower case
 }
 
 // settings are a server's settings that change the effect of a statement, and that a session can adopt.
@@ -131,7 +131,7 @@ func (l live) dump(ctx context.Context, definitions bool, tables []string) ([]by
 	}
 	if err != nil {
 		cancel()
-		_ = cmd.Wait() // it was told to end
+		_ = cmd.Wait() // its end was intended
 		return nil, err
 	}
 	if err := cmd.Wait(); err != nil {
@@ -140,8 +140,8 @@ func (l live) dump(ctx context.Context, definitions bool, tables []string) ([]by
 	return text, nil
 }
 
-// load puts the copy into the throw-away, with the rows that its rows refer to. If such a row is gone meanwhile, the row that
-// refers to it is left out.
+// load puts the copy into the throw-away, with the rows that its rows refer to. If such a row has gone meanwhile, the row
+// that refers to it is left out.
 func (c copied) load(ctx context.Context, l live, server *throwaway.Server, a account) error {
 	if _, err := server.SQL(ctx, string(c.dump)+"\n"+c.prepare); err != nil {
 		return err

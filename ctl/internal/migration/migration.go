@@ -44,7 +44,7 @@ var (
 	down     = regexp.MustCompile(`(?m)^\s*--\s*\+goose\s+Down\b[\s\S]*`) // the way back, which nothing here ever runs
 )
 
-// Contract is the reason that a migration's author gives for why nothing uses what it removes any more; empty if there is none.
+// Contract is the reason that a migration's author gives why what it removes is no longer used; empty if there is none.
 func (m Migration) Contract() string {
 	reason := contract.FindStringSubmatch(down.ReplaceAllString(m.SQL, ""))
 	if reason == nil {
@@ -73,7 +73,7 @@ func Pending(ctx context.Context, of *stack.Stack, labels ...string) ([]Migratio
 }
 
 // Judge tries the pending migrations of a release, given by the id of its image, and returns an error if the running release
-// would not survive them. It only reads the site's MySQL. It says what a migration costs at the real size of its tables.
+// would not survive them. It only reads the site's MySQL. It reports what a migration costs at the real size of its tables.
 func Judge(ctx context.Context, of *stack.Stack, image string, pending []Migration, say func(format string, args ...any)) (err error) {
 	project, err := of.Project(ctx)
 	if err != nil {
@@ -146,9 +146,9 @@ func Judge(ctx context.Context, of *stack.Stack, image string, pending []Migrati
 // account is the account that migrates.
 type account struct{ schema, user, password string }
 
-// run makes a release, as its image app, carry out one more of its migrations, in the throw-away's network, which leads
-// nowhere else, and with its service's settings in compose.yaml. The password goes to its standard input: it is in no
-// argument, no file and no log.
+// run makes a release, as its image app, carry out the next of its migrations. It does so in the throw-away's network, which
+// leads nowhere else, and with its service's settings in compose.yaml. The password goes to its standard input, and appears
+// in no argument, file or log.
 func run(ctx context.Context, of *stack.Stack, server *throwaway.Server, release stack.Service, app string, account account, m Migration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, runWithin, fmt.Errorf("it has not ended after %s", runWithin))
 	defer cancel()
@@ -172,7 +172,7 @@ func run(ctx context.Context, of *stack.Stack, server *throwaway.Server, release
 	cmd := of.Command(ctx, append(args, strconv.FormatInt(m.Version, 10))...)
 	cmd.Stdin = strings.NewReader(account.password)
 	var said bytes.Buffer
-	cmd.Stderr = &said // its log goes to the other one
+	cmd.Stderr = &said // its log goes to standard output
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// A Schema is the content of a database: its tables, by their names in small letters, with their definitions and rows, and
-// the names of everything else in it.
+// A Schema is the content of a database: its tables, by their names in lower case, with their definitions and rows, and the
+// names of everything else in it.
 type Schema struct {
 	tables map[string]*table
 	others []string // views, triggers, routines and events, such as "view v"
@@ -58,7 +58,7 @@ type key struct {
 }
 
 type part struct {
-	column string // in small letters; in parentheses, an expression instead of a column
+	column string // in lower case; in parentheses, an expression instead of a column
 	prefix int    // characters of it; 0 is all
 }
 
@@ -238,7 +238,8 @@ var inBytes = map[string]bool{
 	"geometry": true, "point": true, "linestring": true, "polygon": true, "multipoint": true, "multilinestring": true, "multipolygon": true, "geomcollection": true,
 }
 
-// hasDefault says whether SHOW CREATE TABLE names a nullable column's default: for these types it does not if it is NULL.
+// hasDefault reports whether SHOW CREATE TABLE shows a nullable column's default. For the types below it does not if the
+// default is NULL.
 func hasDefault(c *column) bool {
 	switch c.Base {
 	case "tinyblob", "blob", "mediumblob", "longblob", "tinytext", "text", "mediumtext", "longtext", "json", "geometry", "vector":

@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// images are those of others.
+// images are those that others publish.
 var images = []string{"mysql", "nginx", "golang"}
 
 // named are the parts of an image's name: the registry and the folder that Docker puts before it, and the tag or digest.
@@ -39,7 +39,7 @@ func List(path string) ([]string, error) {
 	return names, nil
 }
 
-// inScript returns what a script in a file calls in an image, beside what it was given to call.
+// inScript returns what a script in a file calls in an image, apart from the command that the script is given.
 func inScript(path, image string) ([]Call, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -121,7 +121,7 @@ func inCompose(path string, known map[string]string) ([]Call, error) {
 	return calls, nil
 }
 
-// inNode returns what a command calls that is written as a list or as a line of shell.
+// inNode returns what a command calls, whether it is written as a list or as a line of shell.
 func inNode(at, image string, node yaml.Node) ([]Call, error) {
 	var words []string
 	if node.Kind == yaml.ScalarNode && node.Value != "" {
@@ -145,8 +145,8 @@ func inNode(at, image string, node yaml.Node) ([]Call, error) {
 	return inWords(at, image, words)
 }
 
-// inWords returns what a command in words calls. A script of ours may be given a command of its own to start: that begins
-// with the first of its arguments that is neither a file nor an option.
+// inWords returns what a command calls that is given as a list of words. A script of ours may be given a command to start,
+// which begins with the first argument that is neither a file nor an option.
 func inWords(at, image string, words []string) ([]Call, error) {
 	if len(words) == 0 || ours(words[0]) || strings.HasPrefix(words[0], "-") {
 		return nil, nil
@@ -212,8 +212,8 @@ func inDockerfile(path string) ([]Call, error) {
 	return calls, nil
 }
 
-// steps joins the lines of a Dockerfile that go on in the next one, with the text that follows a step as its input, which RUN
-// takes for a script; comments are left out.
+// steps joins the lines of a Dockerfile that continue on the next one, and leaves out comments. A step includes the text
+// that follows it as its input, which RUN takes as a script.
 func steps(dockerfile string) []string {
 	var all []string
 	step := ""
@@ -233,7 +233,7 @@ func steps(dockerfile string) []string {
 				given.WriteString(lines.Text() + "\n")
 			}
 		}
-		if given.Len() > 0 { // RUN <<EOF alone carries it out; RUN program <<EOF hands it on
+		if given.Len() > 0 { // RUN <<EOF alone executes it; RUN program <<EOF passes it on
 			step = heredoc.ReplaceAllString(step, "")
 			step = strings.TrimRight(step, " ") + " \n" + given.String()
 		}
@@ -245,7 +245,7 @@ func steps(dockerfile string) []string {
 
 var composeLine = regexp.MustCompile(`docker compose[^|;&\n]*?\s(?:exec|run)(?:\s+-\S+)*\s+(web|db)\s+(\S+)([^\n|;&]*)`)
 
-// inText returns what the lines of docker compose that people or make type call in web and in db.
+// inText returns what the docker compose commands that people or make type call in web and in db.
 func inText(path string) ([]Call, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -302,7 +302,7 @@ func In(root string) ([]Call, error) {
 	return append(calls, found...), err
 }
 
-// Unknown returns those of the calls that are not on the list of the image, or not of each that it may be.
+// Unknown returns the calls that are not on the list of the image or, if it may be one of several, not on the list of each.
 func Unknown(calls []Call, lists map[string][]string) []string {
 	var unknown []string
 	for _, call := range calls {

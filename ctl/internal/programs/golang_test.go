@@ -19,18 +19,18 @@ import (
 type Call struct {
 	At      string // file and line
 	Program string
-	Images  []string // it may be any of these
+	Images  []string // the image may be any of these
 }
 
-// either is a container of which it cannot be seen what it runs, and it is always the same.
+// either stands for a container whose image cannot be determined, which is always one of these two.
 const either = "nginx or mysql"
 
-// A source is a module's Go files, as far as they start something in a container.
+// A source holds a module's Go files and what they start in containers.
 type source struct {
 	files    *token.FileSet
 	packages map[string]*pkg
 	calls    []Call
-	unseen   []string // where it cannot be seen what is called
+	unseen   []string // where it cannot be determined what is called
 }
 
 type pkg struct {
@@ -46,9 +46,9 @@ type carrier struct {
 	images        []string
 }
 
-// InGo returns what the Go files below dir call in the containers that they start or enter, through the docker command. It
-// follows the arguments of docker's exec and run, and a script through parameters, constants, variables and results.
-// What it cannot follow is an error, except in e2e. Other tests are left out: what is missing there, they miss themselves.
+// InGo returns what the Go files below dir call, through the docker command, in the containers that they start or enter. It
+// follows the arguments of docker's exec and run, and a script through parameters, constants, variables and results. What it
+// cannot follow is an error, except in e2e. Other tests are left out, since they fail by themselves if a program is missing.
 func InGo(dir string) ([]Call, error) {
 	s := &source{files: token.NewFileSet(), packages: map[string]*pkg{}}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -68,7 +68,7 @@ func InGo(dir string) ([]Call, error) {
 		return nil, err
 	}
 	carriers := []carrier{}
-	for known := -1; known < len(carriers); { // a script may be handed on several times
+	for known := -1; known < len(carriers); { // a script may be passed on several times
 		known = len(carriers)
 		s.calls, s.unseen = nil, nil
 		for _, p := range s.packages {
@@ -118,7 +118,7 @@ func (s *source) add(dir string, file *ast.File) error {
 	return nil
 }
 
-// embeds finds the one file of a text. A pattern is of many, of which no text is made.
+// embeds finds the single file that a text comes from. A pattern for many files never becomes a text.
 var embeds = regexp.MustCompile(`(?m)^//go:embed ([^\s*]+)$`)
 
 func comment(group *ast.CommentGroup) string {
@@ -131,7 +131,7 @@ func comment(group *ast.CommentGroup) string {
 	return lines.String()
 }
 
-// a scope is a function that is looked at.
+// a scope is a function that is being examined.
 type scope struct {
 	*source
 	pkg    *pkg
@@ -176,7 +176,7 @@ func (in scope) written(builder string, depth int) string {
 	return strings.Join(all, "\n")
 }
 
-// look finds the calls in one function, and returns the carriers with it, if it is one.
+// look finds the calls in one function, and returns the carriers, including this function if it is one.
 func (s *source) look(p *pkg, f *ast.FuncDecl, carriers []carrier) []carrier {
 	if f.Body == nil {
 		return carriers
@@ -224,7 +224,7 @@ func (s *source) look(p *pkg, f *ast.FuncDecl, carriers []carrier) []carrier {
 	return carriers
 }
 
-// mayCall says whether a call may be one of a carrier, by all that can be seen without types.
+// mayCall reports whether a call may be one of a carrier, as far as can be seen without types.
 func (in scope) mayCall(call *ast.CallExpr, c carrier) bool {
 	name, from := callee(call)
 	if name != c.name {
@@ -239,17 +239,17 @@ func (in scope) mayCall(call *ast.CallExpr, c carrier) bool {
 	switch {
 	case c.of == "": // a function of another package
 		return from == c.pkg
-	case on == "cli" || strings.HasSuffix(on, ".cli") || len(in.locals[on]) > 0 && strings.Contains(types.ExprString(in.locals[on][0]), "CLI"): // docker's command itself
+	case on == "cli" || strings.HasSuffix(on, ".cli") || len(in.locals[on]) > 0 && strings.Contains(types.ExprString(in.locals[on][0]), "CLI"): // the docker command itself
 		return false
 	case of != "" && slices.ContainsFunc(in.pkg.funcs, func(f *ast.FuncDecl) bool { return f.Name.Name == name && receiver(f) == of }):
 		return of == c.of && in.pkg.name == c.pkg
 	case in.pkg.name == c.pkg:
 		return true
 	}
-	return ast.IsExported(name) && (from == "" || of != "" || in.locals[from] != nil) // and of no package that is called so
+	return ast.IsExported(name) && (from == "" || of != "" || in.locals[from] != nil) // and not a function of a package with that name
 }
 
-// narrowed are the images that a carrier may run a script in, by what else it is given.
+// narrowed returns the images in which a carrier may run a script, judging by its other arguments.
 func narrowed(call *ast.CallExpr, c carrier) []string {
 	for _, arg := range call.Args[:c.index] {
 		if images := imagesOf(arg); slices.Equal(c.images, []string{either}) && mentions.MatchString(types.ExprString(arg)) {
@@ -291,7 +291,7 @@ func typeName(e ast.Expr) string {
 // switches are the options of docker's run and exec that take no value.
 var switches = strings.Fields("--rm --no-TTY -T --interactive -i --tty -t --no-deps --read-only --detach -d --init --privileged --quiet-pull --build")
 
-// docker looks at a list of arguments that may be those of docker exec, run or create, or the same of Compose.
+// docker examines a list of arguments that may be those of docker exec, run or create, or of the same commands of Compose.
 func (in scope) docker(at ast.Node, args []ast.Expr, run func(ast.Node, ast.Expr, []string)) {
 	i := slices.IndexFunc(args, func(e ast.Expr) bool { return text(e) == "exec" || text(e) == "run" || text(e) == "create" })
 	if i < 0 {
@@ -323,7 +323,7 @@ func (in scope) docker(at ast.Node, args []ast.Expr, run func(ast.Node, ast.Expr
 		return // the rest is added elsewhere
 	}
 	images, rest := imagesOf(args[i]), args[i+1:]
-	if len(images) == 0 || creates && entrypoint == nil { // what is only made, with a command as it came, is a note
+	if len(images) == 0 || creates && entrypoint == nil { // a container that is only created, with the image's own command, is a record
 		return
 	}
 	if entrypoint != nil {
@@ -346,20 +346,20 @@ func (in scope) docker(at ast.Node, args []ast.Expr, run func(ast.Node, ast.Expr
 	}
 }
 
-// ours says whether a program is a file that we put there: the binary of our own image, or one in a folder of ours.
+// ours reports whether a program is a file that we put there: the binary of our own image, or one in a folder of ours.
 func ours(program string) bool {
 	return strings.HasPrefix(program, "/") && !regexp.MustCompile(`^(/usr)?(/local)?/s?bin/`).MatchString(program)
 }
 
 var mentions = regexp.MustCompile(`(?i)\b(\w*web\w*|\w*nginx\S*)\b|\b(\w*db|\w*mysql\S*)\b|\b(dns|app|migrate|secrets|load|oneserver-\w+|\w*browser\w*|victim)\b`)
 
-// imagesOf says which images a container or an image that is named in an argument may be; none, if it is one of ours.
+// imagesOf returns which images an argument may mean that names a container or an image; none if it is one of ours.
 func imagesOf(target ast.Expr) []string {
 	written := types.ExprString(target)
 	switch match := mentions.FindStringSubmatch(written); {
 	case match == nil && strings.Contains(written, "."): // s.id
 		return []string{either}
-	case match == nil: // a variable, for now one and for now the other: both must have it
+	case match == nil: // a variable, which may be either: both must have the program
 		return []string{"nginx", "mysql"}
 	case match[1] != "":
 		return []string{"nginx"}
@@ -412,7 +412,7 @@ func (in scope) flat(list []ast.Expr, depth int) []ast.Expr {
 	return all
 }
 
-// named is the package of ours that something is selected of; nil for anything else.
+// named is the package of ours that something is selected from; nil for anything else.
 func (in scope) named(x *ast.SelectorExpr) *pkg {
 	from, is := x.X.(*ast.Ident)
 	for _, p := range in.packages {
@@ -443,7 +443,7 @@ func isList(e ast.Expr) bool {
 	return false
 }
 
-// texts returns what a string expression may be, with a hole for each part that is known only when it runs.
+// texts returns what a string expression may be, with a hole for each part that is known only at run time.
 func (in scope) texts(e ast.Expr, depth int) []string {
 	unknown := []string{hole}
 	if depth > 20 {
@@ -503,7 +503,7 @@ func (in scope) texts(e ast.Expr, depth int) []string {
 	return unknown
 }
 
-// returned is what a function of a package returns first.
+// returned is the first result of a function of a package.
 func (in scope) returned(p *pkg, name string, depth int) (all []string) {
 	for _, f := range p.funcs {
 		if f.Name.Name != name || f.Body == nil || f.Type.Results == nil || len(all) > 0 {
@@ -532,7 +532,7 @@ func (s *source) at(node ast.Node) string {
 	return fmt.Sprintf("%s:%d", position.Filename, position.Line)
 }
 
-// text is that of a string literal.
+// text is the value of a string literal.
 func text(e ast.Expr) string {
 	if literal, is := e.(*ast.BasicLit); is && literal.Kind == token.STRING {
 		value, _ := strconv.Unquote(literal.Value)
@@ -555,7 +555,7 @@ func callee(call *ast.CallExpr) (name, from string) {
 	return "", ""
 }
 
-// parameter is the place of a parameter, or -1.
+// parameter is the position of a parameter, or -1.
 func parameter(f *ast.FuncDecl, name string) int {
 	i := 0
 	for _, field := range f.Type.Params.List {

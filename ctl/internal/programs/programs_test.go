@@ -29,7 +29,7 @@ func TestOnlyProgramsThatTheOfficialImagesHaveAreCalled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Of each kind of place one that is there, so that a look that finds nothing is not taken for nothing found.
+	// One known call for each kind of place, so that a search that fails is not mistaken for one that finds nothing.
 	for _, want := range []struct{ at, program, image string }{
 		{"compose.yaml: web's healthcheck", "curl", "nginx"},
 		{"services/hold.sh", "sleep", "nginx"},
@@ -58,7 +58,7 @@ func TestOnlyProgramsThatTheOfficialImagesHaveAreCalled(t *testing.T) {
 	}
 }
 
-// Each is put into a repository of its own, where nothing else is.
+// Each is put into a repository that is otherwise empty.
 func TestACallOfAProgramThatIsNotOnTheListIsSeen(t *testing.T) {
 	t.Parallel()
 	inGo := func(body string) string {

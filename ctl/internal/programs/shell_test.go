@@ -10,15 +10,15 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// hole stands in a script for what is known only when it runs.
+// hole stands in a script for what is known only at run time.
 const hole = "_hole_"
 
-// builtins are what bash and dash do themselves. [ , echo, kill, printf, pwd, test and true are programs too, and nobody
-// can tell which of the two is meant.
+// builtins are what bash and dash do themselves. [ , echo, kill, printf, pwd, test and true are programs too, and which of
+// the two is meant cannot be told.
 var builtins = strings.Fields(". : alias bg break cd command continue eval exit export fg getopts hash jobs kill local read readonly " +
 	"return set shift shopt source times trap type ulimit umask unalias unset wait declare typeset builtin let mapfile printf echo pwd test [ true false")
 
-// before are the programs that start another one, and their options that take a value in a word of its own.
+// before are the programs that start another one, with those of their options that take a value as a separate word.
 var before = map[string][]string{
 	"exec": {"-a"}, "timeout": {"-k", "-s"}, "nice": {"-n"}, "env": {"-u", "-C"}, "xargs": {"-d", "-n", "-P", "-I", "-L", "-s", "-a"}, "nohup": nil,
 	"setsid": nil, "setpriv": nil, "gosu": nil, "chroot": nil, "command": nil, "builtin": nil, "flock": {"-w", "--timeout", "-E"}, "time": nil, "stdbuf": {"-i", "-o", "-e"},
@@ -26,18 +26,18 @@ var before = map[string][]string{
 
 var shells = []string{"sh", "bash", "dash"}
 
-// operands are words that some of them take before the program.
+// operands are how many words some of them take before the program.
 var operands = map[string]int{"timeout": 1, "gosu": 1, "chroot": 1, "flock": 1}
 
-// inShell returns the programs that a script calls. A word that is known only when it runs is an error, except the
-// script's own arguments where given says that these name a program.
+// inShell returns the programs that a script calls. A word that is known only at run time is an error, except the script's
+// own arguments if given says that these name a program.
 func inShell(script string, given bool) ([]string, error) {
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(script), "")
 	if err != nil {
 		return nil, err
 	}
 	functions := map[string]bool{}
-	arrays := map[string][]*syntax.Word{} // that a command may begin with: "${limit[@]}"
+	arrays := map[string][]*syntax.Word{} // with which a command may begin: "${limit[@]}"
 	syntax.Walk(file, func(node syntax.Node) bool {
 		switch n := node.(type) {
 		case *syntax.FuncDecl:
@@ -66,7 +66,7 @@ func inShell(script string, given bool) ([]string, error) {
 	return slices.Compact(found), err
 }
 
-// spread puts the words of an array in the place of the array.
+// spread replaces each array by its words.
 func spread(words []*syntax.Word, arrays map[string][]*syntax.Word) []*syntax.Word {
 	var all []*syntax.Word
 	for _, word := range words {
@@ -110,7 +110,7 @@ func inCall(words []*syntax.Word, functions map[string]bool, given bool) ([]stri
 		case name == "eval":
 			var script []string
 			for _, word := range words[1:] {
-				script = append(script, textOf(word, "9")) // a descriptor, as in exec 9>&-; where it is a program, it is unknown
+				script = append(script, textOf(word, "9")) // a descriptor, as in exec 9>&-; if it is a program, it is unknown
 			}
 			return inShell(strings.Join(script, " "), given)
 		case functions[name]:
@@ -131,7 +131,7 @@ func inCall(words []*syntax.Word, functions map[string]bool, given bool) ([]stri
 				if i := slices.IndexFunc(words, func(w *syntax.Word) bool { return commandOption(literal(w)) }); i > 0 {
 					script = i + 1
 				}
-			case name == "trap": // its first word is a script, except one that names a signal or says what to do with it
+			case name == "trap": // its first word is a script, unless it names a signal or says what to do with it
 				if script = 1; len(words) > 1 && literal(words[1]) == "--" {
 					script = 2
 				}
@@ -169,15 +169,15 @@ func inCall(words []*syntax.Word, functions map[string]bool, given bool) ([]stri
 	return found, nil
 }
 
-// commandOption says whether an option of a shell says that a script follows: -c, and -ec with others.
+// commandOption reports whether an option of a shell means that a script follows: -c, or -ec and the like.
 func commandOption(word string) bool {
 	return len(word) > 1 && word[0] == '-' && word[1] != '-' && strings.HasSuffix(word, "c")
 }
 
-// startsInAwk is what starts a program in awk.
+// startsInAwk matches what starts a program in awk.
 var startsInAwk = regexp.MustCompile(`\bsystem\s*\(|"\s*\|\s*getline|\|\s*"`)
 
-// inFind returns what find starts for what it finds.
+// inFind returns what find runs on what it finds.
 func inFind(words []*syntax.Word, functions map[string]bool, given bool) ([]string, error) {
 	var found []string
 	for i, word := range words {
@@ -196,10 +196,10 @@ func inFind(words []*syntax.Word, functions map[string]bool, given bool) ([]stri
 	return found, nil
 }
 
-// literal is a word as the shell takes it, or empty where that is known only when it runs.
+// literal is a word as the shell takes it, or empty if that is known only at run time.
 func literal(word *syntax.Word) string { return textOf(word, "") }
 
-// textOf is literal with something in place of what is known only when it runs, where that is not empty.
+// textOf is literal with unknown in place of what is known only at run time, if unknown is not empty.
 func textOf(word *syntax.Word, unknown string) string {
 	var text strings.Builder
 	var add func(parts []syntax.WordPart) bool
@@ -229,7 +229,7 @@ func textOf(word *syntax.Word, unknown string) string {
 	return text.String()
 }
 
-// isArgument says whether a word is one of the script's own arguments, or a file that a loop found: "$@", "$0", "$file".
+// isArgument reports whether a word is one of the script's own arguments, or a file that a loop found: "$@", "$0", "$file".
 func isArgument(word *syntax.Word) bool {
 	if len(word.Parts) != 1 {
 		return false

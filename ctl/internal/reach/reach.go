@@ -1,5 +1,5 @@
 // Package reach asks the running site what a visitor asks, at the ports that it publishes. A container's health check asks
-// inside, and says nothing of the way there: the engine's proxy for a port can end while everything behind it is well.
+// inside, and says nothing about the way there: the engine's proxy for a port can end while everything behind it is healthy.
 package reach
 
 import (
@@ -21,12 +21,12 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// An Answer is what came of one question.
+// An Answer is the outcome of one question.
 type Answer struct {
-	Service string // whose port it was
-	Setting string // which one the setting is of: HTTP_PORT
+	Service string // whose port was asked
+	Setting string // the port's setting: HTTP_PORT
 	Port    string // TCP 127.0.0.1:80
-	What    string // that was asked for: the page
+	What    string // what was asked for: the page
 	Err     error  // nil if it was answered as it should be
 	Dead    bool   // nothing at all came back
 }
@@ -34,8 +34,8 @@ type Answer struct {
 // Patience is how long one answer may take.
 const Patience = 2 * time.Second
 
-// Ask asks for the page over http and https, for the application and for the name over UDP and TCP, side by side, and again
-// what was not answered until the time is over.
+// Ask asks for the page over http and https, for the application, and for the name over UDP and TCP, all at the same time.
+// It repeats the unanswered questions until the time is over.
 func Ask(ctx context.Context, settings stack.Settings, within time.Duration) ([]Answer, error) {
 	bind, err := settings.Reach()
 	if err != nil {
@@ -57,12 +57,12 @@ func Ask(ctx context.Context, settings stack.Settings, within time.Duration) ([]
 	var asking sync.WaitGroup
 	for i, question := range questions {
 		asking.Go(func() {
-			// The last objection is the answer's own.
+			// The last error is the answer's own.
 			_ = wait.Until(ctx, within, wait.Often, func(ctx context.Context) error {
 				limited, cancel := context.WithTimeout(ctx, Patience)
 				defer cancel()
 				dead, err := question.ask(limited)
-				if !errors.Is(err, errLate) || question.Err == nil { // the end of all time says less than what was said before
+				if !errors.Is(err, errLate) || question.Err == nil { // a time limit says less than the error before it
 					question.Dead, question.Err = dead, err
 				}
 				return err
@@ -78,13 +78,14 @@ func at(bind netip.Addr, port string) string { return net.JoinHostPort(bind.Stri
 
 var errLate = fmt.Errorf("no answer within %s", Patience)
 
-// askWeb wants an answer of the site, under its name. What it answers is its owner's: a page may be gone, or moved to https.
+// askWeb expects an answer from the site, under its name. What the answer says is up to the site's owner: a page may be
+// gone, or moved to https.
 func askWeb(ctx context.Context, url, domain string) (dead bool, err error) {
 	www := "www." + domain
-	client := http.Client{ // goes to that address, whatever proxy the environment names, and wants the first answer
+	client := http.Client{ // connects to that address, whatever proxy the environment names, and takes the first answer
 		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
 			ServerName:         www,
-			InsecureSkipVerify: true, // nothing is told it that is not for everybody; who trusts the certificate is make trust's and the doctor's to say
+			InsecureSkipVerify: true, // it gets nothing that is not public; whether the certificate is trusted is for make trust and the doctor to say
 			VerifyConnection:   func(to tls.ConnectionState) error { return to.PeerCertificates[0].VerifyHostname(www) },
 		}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -108,14 +109,14 @@ func askWeb(ctx context.Context, url, domain string) (dead bool, err error) {
 	return false, nil
 }
 
-// silent: nothing came back. A refusal to speak TLS, or what is no HTTP, is an answer.
+// silent reports whether nothing came back. A refusal to speak TLS, or an answer that is not HTTP, is an answer.
 func silent(err error) bool {
 	var network *net.OpError
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(reason(err), errLate) ||
-		errors.As(err, &network) && network.Op != "remote error" // which is an alert of TLS
+		errors.As(err, &network) && network.Op != "remote error" // which is a TLS alert
 }
 
-// askName wants to be told of the zone by who has the authority over it.
+// askName expects an answer about the zone from a server with authority over it.
 func askName(ctx context.Context, network, server, domain string) (dead bool, err error) {
 	question := new(dns.Msg).SetQuestion(dns.Fqdn(domain), dns.TypeSOA)
 	answer, _, err := (&dns.Client{Net: network}).ExchangeContext(ctx, question, server)
@@ -128,7 +129,7 @@ func askName(ctx context.Context, network, server, domain string) (dead bool, er
 	return false, nil
 }
 
-// reason is the innermost of what the network says: where it was asked is said already.
+// reason is the innermost error of the network: the address asked is shown already.
 func reason(err error) error {
 	var late net.Error
 	if errors.As(err, &late) && late.Timeout() {

@@ -22,8 +22,8 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// site serves what the handlers say on ports of its own, and returns the settings that lead to it. One that is nil has its
-// port closed.
+// site runs the handlers on free ports, and returns the settings that lead to them. If a handler is nil, its ports are
+// closed.
 func site(t *testing.T, web http.HandlerFunc, name dns.HandlerFunc) stack.Settings {
 	t.Helper()
 	settings := stack.Settings{"BIND": "127.0.0.1", "DOMAIN": "example.org"}
@@ -46,7 +46,7 @@ func site(t *testing.T, web http.HandlerFunc, name dns.HandlerFunc) stack.Settin
 	_, settings["DNS_PORT"], _ = net.SplitHostPort(packets.LocalAddr().String())
 	connections, err := net.Listen("tcp", packets.LocalAddr().String())
 	if err != nil {
-		t.Skip(err) // somebody else's
+		t.Skip(err) // another program has the port
 	}
 	t.Cleanup(func() { connections.Close() })
 	if name == nil {
@@ -94,13 +94,13 @@ func authority(rcode int) dns.HandlerFunc {
 func TestWhatAVisitorIsNotAnsweredIsTold(t *testing.T) {
 	t.Parallel()
 	well := authority(dns.RcodeSuccess)
-	// a second question is for the application, which is away
+	// the second question is for the application, which is unavailable
 	away := func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/api/" {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	}
-	silent := func(w http.ResponseWriter, _ *http.Request) { // takes the connection and says nothing
+	silent := func(w http.ResponseWriter, _ *http.Request) { // accepts the connection and sends nothing
 		connection, _, _ := w.(http.Hijacker).Hijack()
 		connection.Close()
 	}
@@ -108,7 +108,7 @@ func TestWhatAVisitorIsNotAnsweredIsTold(t *testing.T) {
 		what string
 		web  http.HandlerFunc
 		name dns.HandlerFunc
-		want string // for each question how it was answered
+		want string // how each question was answered
 	}{
 		{"all is well", status(200), well, "ok, ok, ok, ok, ok"},
 		{"the page is gone", status(404), well, "ok, ok, ok, ok, ok"},
@@ -146,7 +146,7 @@ func TestWhatAVisitorIsNotAnsweredIsTold(t *testing.T) {
 	}
 }
 
-// What answers on the port for https and is not the site over TLS has another remedy than a port that is dead.
+// If what answers on the port for https is not the site over TLS, the remedy differs from that for a dead port.
 func TestAnAnswerThatIsNoTLSOfThisSiteIsTold(t *testing.T) {
 	t.Parallel()
 	for what, c := range map[string]struct {

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// OwnGroup keeps from a command what a terminal sends to all that runs on it, Ctrl-C and its own end: whether the command goes
-// on is this program's to say. What the command has started hears of it too, through the sudo that started it where there is
-// one (mmdebstrap, told alone, waits for its children).
+// OwnGroup shields a command from what a terminal sends to all programs on it, Ctrl-C and its own end: this program decides
+// whether the command continues. An interruption also reaches what the command has started, through sudo if that started it
+// (mmdebstrap, interrupted alone, waits for its children).
 func OwnGroup(cmd *exec.Cmd) *exec.Cmd {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error {

@@ -1,4 +1,4 @@
-// Package server says where the stack runs. Whatever this tool starts there, it starts through a Server.
+// Package server knows where the stack runs. Whatever this tool starts there, it starts through a Server.
 package server
 
 import (
@@ -11,14 +11,14 @@ import (
 
 // A Server is a machine that the stack runs on.
 type Server interface {
-	// Command prepares a program in the stack's folder there, with this environment; nil is the server's own. When ctx ends the
-	// program is interrupted as Ctrl-C would, so that it can clean up behind itself, and killed 10 s later.
+	// Command prepares a program in the stack's folder there, with this environment; nil is the server's own. When ctx ends,
+	// the program is interrupted as by Ctrl-C, so that it can clean up after itself, and killed 10 s later.
 	Command(ctx context.Context, env []string, name string, args ...string) *exec.Cmd
 }
 
 // Local is this machine.
 type Local struct {
-	Dir string // where programs run; empty for the folder of this one
+	Dir string // where programs run; empty for this program's folder
 }
 
 // Command implements Server.

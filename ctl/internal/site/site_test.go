@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// The tool is to serve another application after a change of this package alone: no other holds a path of the application,
-// the name of its database or that of a table. What compares with this very application may.
+// To serve another application, only this package needs to change: no other contains a path of the application, the name of
+// its database or that of a table, except those that compare with this very application.
 func TestNothingElseKnowsTheApplication(t *testing.T) {
 	t.Parallel()
 	known := regexp.MustCompile(`/api/|/readyz|\bfoobar(_|\W?$|\s)|\bposts\b|\bidempotency_keys\b|` + Versions)

@@ -13,11 +13,11 @@ import (
 	"oneserver/ctl/internal/docker"
 )
 
-// defaultName is the project's name in compose.yaml. A user who gives another one does so on purpose.
+// defaultName is the project's name in compose.yaml. Another name is a deliberate choice of the user.
 const defaultName = "oneserver"
 
-// folderLabel is on a volume of ours, beside the project's: it names the folder that the data belongs to. Compose notes that
-// only for containers.
+// folderLabel is on a volume of ours, beside the project's: it names the folder that the data belongs to. Compose records
+// the folder only for containers.
 const folderLabel = "oneserver.folder"
 
 // OtherCloneError means that the project's containers, or only its data, belong to another folder.
@@ -26,7 +26,7 @@ type OtherCloneError struct {
 	Data  bool // only the data: there are no containers
 }
 
-// Says says what is wrong.
+// Says describes what is wrong.
 func (e OtherCloneError) Says() string {
 	if e.Data {
 		return fmt.Sprintf("the data on this machine is that of %s, whose stack does not run now", e.There)
@@ -42,8 +42,8 @@ func (e OtherCloneError) Do() string {
 
 func (e OtherCloneError) Error() string { return e.Says() + ": " + e.Do() }
 
-// CheckOwn returns an OtherCloneError if the project, by its default name, has containers or data from another clone that still
-// exists: a user who has cloned twice would otherwise change or remove things without seeing them.
+// CheckOwn returns an OtherCloneError if the project, with its default name, has containers or data from another clone that
+// still exists: a user who has cloned twice would otherwise unknowingly change or remove things of the other clone.
 func (s *Stack) CheckOwn(ctx context.Context) error {
 	project, err := s.Project(ctx)
 	if err != nil || project.Name != defaultName {
@@ -77,7 +77,7 @@ func (s *Stack) checkOwn(ctx context.Context, project, data string) error {
 }
 
 // checkFolder returns an OtherCloneError if a folder is a clone, but not this one. It returns none if something was made by
-// hand, or if the folder is gone: then it was moved here, or removed.
+// hand, or if the folder is gone because it was moved here or removed.
 func (s *Stack) checkFolder(folder string, data bool) error {
 	if folder == "" {
 		return nil
@@ -94,7 +94,7 @@ func (s *Stack) checkFolder(folder string, data bool) error {
 
 func noteName(project string) string { return project + "_clone" }
 
-// notedFolder is the folder that the project's data belongs to; empty if nobody has noted it.
+// notedFolder is the folder that the project's data belongs to; empty if none is recorded.
 func (s *Stack) notedFolder(ctx context.Context, project string) (string, error) {
 	folder, err := s.Output(ctx, "volume", "inspect", "--format", `{{index .Labels "`+folderLabel+`"}}`, noteName(project))
 	if docker.Gone(err) {
@@ -103,7 +103,7 @@ func (s *Stack) notedFolder(ctx context.Context, project string) (string, error)
 	return strings.TrimSuffix(folder, "\n"), err
 }
 
-// Unclaimed says whether nobody has noted which folder the data of a project, by its default name, belongs to.
+// Unclaimed reports whether no folder is recorded for the data of a project with its default name.
 func (s *Stack) Unclaimed(ctx context.Context) (bool, error) {
 	project, err := s.Project(ctx)
 	if err != nil || project.Name != defaultName {
@@ -113,7 +113,7 @@ func (s *Stack) Unclaimed(ctx context.Context) (bool, error) {
 	return folder == "", err
 }
 
-// Claim notes that the data of the project, by its default name, belongs to this folder, where its containers were made.
+// Claim records that the data of the project, with its default name, belongs to this folder, where its containers were made.
 func (s *Stack) Claim(ctx context.Context) error {
 	project, err := s.Project(ctx)
 	if err != nil || project.Name != defaultName {
@@ -134,7 +134,7 @@ func (s *Stack) claim(ctx context.Context, project string) error {
 	return err
 }
 
-// Disclaim forgets it, with the data.
+// Disclaim removes that record, together with the data.
 func (s *Stack) Disclaim(ctx context.Context) error {
 	project, err := s.Project(ctx)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// On the real engine: a container whose label says which folder Compose made it from.
+// On the real engine, with a container whose label names the folder from which Compose made it.
 func TestTheContainersOfAnotherCloneAreNotTakenOver(t *testing.T) {
 	t.Parallel()
 	const name = "ctl-test-clone"
@@ -37,7 +37,7 @@ func TestTheContainersOfAnotherCloneAreNotTakenOver(t *testing.T) {
 		{there, true},
 		{here, false},
 		{link, false},
-		{filepath.Join(there, "moved"), false}, // it is not there any more
+		{filepath.Join(there, "moved"), false}, // it no longer exists
 	} {
 		remove()
 		if _, err := own.Output(t.Context(), "create", "--name", name, "--pull", "never", "--network", "none", "--label", "com.docker.compose.project="+name,
@@ -51,7 +51,7 @@ func TestTheContainersOfAnotherCloneAreNotTakenOver(t *testing.T) {
 	}
 }
 
-// After docker compose down nothing but volumes is left, of which Compose does not say where they were made.
+// After docker compose down only volumes are left, and Compose does not record where they were made.
 func TestTheDataOfAnotherCloneIsNotTakenOver(t *testing.T) {
 	t.Parallel()
 	const name = "ctl-test-data"

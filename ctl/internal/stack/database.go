@@ -11,7 +11,8 @@ import (
 	"oneserver/ctl/internal/docker"
 )
 
-// A Database is a MySQL in a container. It is used through the programs of its own image, as root, over the socket inside.
+// A Database is a MySQL in a container. It is used through the programs of its own image, as root, over the socket in the
+// container.
 type Database struct {
 	Login  string        // the options with which its programs sign in as root
 	Schema string        // the schema for statements; empty if they name it
@@ -22,7 +23,7 @@ type Database struct {
 }
 
 // RootLogin are the options for the site's MySQL, in bash. They read the password from its file through a pipe, so that it
-// appears in no argument, no environment and no log.
+// appears in no argument, environment or log.
 const RootLogin = `--defaults-extra-file=<(printf '[client]\nuser=root\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_root_password)")`
 
 // Database is the site's database.
@@ -37,7 +38,7 @@ func (s *Stack) DatabaseIn(container string) Database {
 	return d
 }
 
-// Client is the shell command, in bash, that runs the statements in its input. It has a time limit, in case nobody is left
+// Client is the shell command, in bash, that runs the statements in its input. It has a time limit, in case nothing is left
 // to end it.
 func (d Database) Client() string {
 	return `timeout --signal=KILL 12h mysql ` + d.Login + ` --default-character-set=utf8mb4 `
@@ -59,7 +60,7 @@ func (d Database) SQL(ctx context.Context, statements string) ([][]string, error
 	cmd.Stdin = strings.NewReader(statements)
 	out, err := docker.Output(cmd)
 	if err != nil {
-		return nil, fmt.Errorf("mysql: %w", errors.Unwrap(err)) // its own output, rather than the script that ran it
+		return nil, fmt.Errorf("mysql: %w", errors.Unwrap(err)) // the program's own output, rather than the script that ran it
 	}
 	var rows [][]string
 	for line := range strings.Lines(out) {
@@ -68,7 +69,7 @@ func (d Database) SQL(ctx context.Context, statements string) ([][]string, error
 	return rows, nil
 }
 
-// Row runs a statement that returns one row of so many columns.
+// Row runs a statement that returns one row with a given number of columns.
 func (d Database) Row(ctx context.Context, columns int, statement string) ([]string, error) {
 	rows, err := d.SQL(ctx, statement)
 	if err != nil {

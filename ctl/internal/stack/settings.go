@@ -17,7 +17,7 @@ type Settings map[string]string
 // inCompose finds ${NAME:-default}, the form that every setting has in compose.yaml.
 var inCompose = regexp.MustCompile(`\$\{([A-Z_]+):-([^}]*)\}`)
 
-// Defaults returns the settings that compose.yaml knows, with the values it gives them.
+// Defaults returns the settings in compose.yaml, with the default values that it gives them.
 func (s *Stack) Defaults() (Settings, error) {
 	text, err := os.ReadFile(filepath.Join(s.Dir, "compose.yaml"))
 	if err != nil {
@@ -78,7 +78,8 @@ func (s *Stack) EnvironmentSettings() (Settings, error) {
 	return settings, nil
 }
 
-// Reach is the address of this machine at which published ports can be reached: if they are on all addresses, the loopback.
+// Reach is the address of this machine at which published ports can be reached: the loopback address if they are published
+// on all addresses.
 func (s Settings) Reach() (netip.Addr, error) {
 	bind, err := netip.ParseAddr(s["BIND"])
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// Brief bounds a command that asks or tells the engine one thing, on a busy machine.
+// Brief is the time limit of a command that asks or tells the engine one thing, on a busy machine.
 const Brief = 30 * time.Second
 
 // Services are the parts of the site, in the order in which a request travels.
@@ -33,7 +33,7 @@ var Services = []string{"dns", "web", "app", "db"}
 type Stack struct {
 	docker.CLI
 	Dir string // the repository's root, with the files of the stack
-	// Inherited is held open by the commands of Compose, even if this program is killed.
+	// Inherited is kept open by the Compose commands, even if this program is killed.
 	Inherited *os.File
 
 	mu      sync.Mutex
@@ -45,7 +45,7 @@ func New(dir string, env ...string) *Stack {
 	return &Stack{CLI: docker.CLI{Server: server.Local{Dir: dir}, Env: env}, Dir: dir}
 }
 
-// As returns the same folder with another way to run docker: with other variables, it is another stack.
+// As returns the same folder with another way to run docker; with other variables, it is another stack.
 func (s *Stack) As(cli docker.CLI) *Stack { return &Stack{CLI: cli, Dir: s.Dir} }
 
 // Detached returns the same stack, with commands that ignore what a terminal sends to all programs on it: see server.OwnGroup.
@@ -57,7 +57,7 @@ func (s *Stack) Detached() *Stack {
 	return detached
 }
 
-// Path resolves a relative path from the repository's root, where make runs, and not from this program's folder.
+// Path resolves a relative path from the repository's root, where make runs, rather than from this program's folder.
 func (s *Stack) Path(path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path
@@ -65,7 +65,7 @@ func (s *Stack) Path(path string) string {
 	return filepath.Join(s.Dir, path)
 }
 
-// In says whether a path leads to the stack's folder, through whatever links.
+// In reports whether a path leads to the stack's folder, through whatever links.
 func (s *Stack) In(path string) bool {
 	there, err := os.Stat(path)
 	if err != nil {
@@ -107,7 +107,7 @@ type Service struct {
 	Image       string
 	Command     []string
 	Environment map[string]string
-	Build       *struct{ Context, Dockerfile string } // nil if others made the image
+	Build       *struct{ Context, Dockerfile string } // nil if the image is published by others
 	User        string
 	Restart     string
 	Volumes     []struct{ Type, Source string }
@@ -142,7 +142,7 @@ func (p Project) Images() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// ConfigHashes are what Compose would note about the services as they are described now.
+// ConfigHashes are what Compose would record about the services as they are described now.
 func (s *Stack) ConfigHashes(ctx context.Context) (map[string]string, error) {
 	text, err := s.Compose(ctx, "config", "--hash", "*")
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *Stack) ConfigHashes(ctx context.Context) (map[string]string, error) {
 // ComposeCommand prepares a command of Compose.
 func (s *Stack) ComposeCommand(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := s.Command(ctx, append([]string{"compose", "--progress", "quiet"}, args...)...)
-	if s.Inherited != nil && runtime.GOOS != "windows" { // a command there inherits only its input and outputs
+	if s.Inherited != nil && runtime.GOOS != "windows" { // a command there inherits only its standard input and outputs
 		cmd.ExtraFiles = []*os.File{s.Inherited}
 	}
 	return cmd
@@ -239,7 +239,7 @@ func (s *Stack) Exec(ctx context.Context, in docker.Container, stdin io.Reader, 
 	return out, nil
 }
 
-// Log returns the last lines that a container has printed, for a reader of its failure.
+// Log returns the last lines that a container has printed, to explain its failure.
 func (s *Stack) Log(ctx context.Context, c docker.Container) string {
 	ctx, cancel := context.WithTimeout(ctx, Brief)
 	defer cancel()

@@ -11,26 +11,26 @@ import (
 	"golang.org/x/term"
 )
 
-// quick is how long what is begun may take without being announced where there is no live line.
+// quick is how long a task may take before it is announced on an output without a live line.
 const quick = 3 * time.Second
 
-// A Teller tells a person what is done: on a terminal one live line for what is at hand, with the time it has taken and how far
-// it is, elsewhere plain lines. It may be used by several goroutines.
+// A Teller tells a person what is being done. On a terminal there is one live line for the current task, with the time that
+// it has taken and its progress; elsewhere there are plain lines. It may be used by several goroutines.
 type Teller struct {
 	out    io.Writer
-	width  func() int // of the terminal in columns; nil where nothing can be written over
+	width  func() int // of the terminal in columns; nil if nothing can be overwritten
 	colour bool
 
 	mu     sync.Mutex
-	since  time.Time // what lines that stay count their seconds from; zero for lines without
-	title  string    // of what is at hand; empty where nothing is
-	status string    // how far it is
+	since  time.Time // when the seconds before permanent lines count from; zero for lines without seconds
+	title  string    // of the current task; empty if there is none
+	status string    // its progress
 	begun  time.Time
 	stop   chan struct{} // closed when it ends
 	ended  sync.WaitGroup
 }
 
-// NewTeller tells out.
+// NewTeller returns a Teller that prints to out.
 func NewTeller(out io.Writer) *Teller {
 	t := &Teller{out: out}
 	if file, is := out.(*os.File); is && Is(file) {
@@ -46,16 +46,16 @@ func NewTeller(out io.Writer) *Teller {
 	return t
 }
 
-// Since puts before each line that stays how many seconds have gone since then.
+// Since makes each permanent line begin with the seconds that have passed since begun.
 func (t *Teller) Since(begun time.Time) *Teller {
 	t.since = begun
 	return t
 }
 
-// Live says whether there is a live line.
+// Live reports whether there is a live line.
 func (t *Teller) Live() bool { return t.width != nil }
 
-// Say says what stays.
+// Say prints a permanent line.
 func (t *Teller) Say(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
 	t.mu.Lock()
@@ -69,10 +69,10 @@ func (t *Teller) Say(format string, args ...any) {
 	fmt.Fprintln(t.out, line)
 }
 
-// Now says what is done now, until the next thing or End.
+// Now announces the current task, until the next one or End.
 func (t *Teller) Now(format string, args ...any) { t.begin(fmt.Sprintf(format, args...), 0) }
 
-// Begin is Now for what is announced only if it takes a while.
+// Begin is Now for a task that is announced only if it takes a while.
 func (t *Teller) Begin(format string, args ...any) { t.begin(fmt.Sprintf(format, args...), quick) }
 
 func (t *Teller) begin(title string, silent time.Duration) {
@@ -119,14 +119,14 @@ func (t *Teller) draw() {
 	}
 }
 
-// Show says on the live line how far it is.
+// Show puts the current task's progress on the live line.
 func (t *Teller) Show(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.status = fmt.Sprintf(format, args...)
 }
 
-// End ends what is at hand, of which nothing need be said.
+// End ends the current task without a message.
 func (t *Teller) End() {
 	if t.stop != nil {
 		close(t.stop)
@@ -135,7 +135,7 @@ func (t *Teller) End() {
 	}
 }
 
-// Done ends it with a line that says what there is now, and how long it took.
+// Done ends it with a line about its result and how long it took.
 func (t *Teller) Done(format string, args ...any) {
 	begun := t.begun
 	t.End()
@@ -149,7 +149,7 @@ func (t *Teller) Fail(err error) error {
 	return fmt.Errorf("%s: %w", title, err)
 }
 
-// paint puts an SGR code (ECMA-48, 8.3.117) around text where colour is wanted.
+// paint puts an SGR code (ECMA-48, 8.3.117) around text if colour is wanted.
 func (t *Teller) paint(code, text string) string {
 	if !t.colour {
 		return text

@@ -1,4 +1,4 @@
-// Package terminal says what the place that the tool prints to can show, and tells there what is being done.
+// Package terminal knows what the tool's output can show, and reports there what is being done.
 package terminal
 
 import (
@@ -7,9 +7,8 @@ import (
 	"golang.org/x/term"
 )
 
-// Is says whether a line on out can be written over.
+// Is reports whether a line on out can be overwritten.
 func Is(out *os.File) bool { return term.IsTerminal(int(out.Fd())) && os.Getenv("TERM") != "dumb" }
 
-// Colour says whether what is printed on out may have colours: on a terminal, and not where NO_COLOR is set
-// (https://no-color.org).
+// Colour reports whether output on out may have colours: on a terminal, unless NO_COLOR is set (https://no-color.org).
 func Colour(out *os.File) bool { return Is(out) && os.Getenv("NO_COLOR") == "" }

@@ -1,6 +1,6 @@
-// Package throwaway runs a MySQL that nobody else can reach, for what must not be done on the site's: to load a backup that
-// may hold anything, to carry out what a log says, to try a change of tables. It is of the image that the site runs, has
-// no network, no secret and nothing of the site's, and goes with the program that started it.
+// Package throwaway runs a MySQL that nobody else can reach, for what must not be done on the site's: load a backup that may
+// hold anything, replay a log, try a change of tables. It uses the image that the site runs, has no network, no secret and
+// nothing of the site's, and ends with the program that started it.
 package throwaway
 
 import (
@@ -18,21 +18,21 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// Label marks the containers and volumes with their project, so that what an engine that was killed has left is found.
+// Label marks the containers and volumes with their project, so that what a killed engine has left can be found.
 const Label = "oneserver.throwaway"
 
 const (
-	startWithin  = 5 * time.Minute  // a new data directory and a start, on a machine that is busy: seconds where it is not
-	leaveWithin  = 15 * time.Second // for one whose program was killed to end
-	justMade     = 3 * time.Second  // its program is about to start it
-	noticed      = 2 * time.Second  // until its end is known here
+	startWithin  = 5 * time.Minute  // to make a data directory and start, on a busy machine; otherwise this takes seconds
+	leaveWithin  = 15 * time.Second // for a throw-away whose program was killed to end
+	justMade     = 3 * time.Second  // so new that its program is about to start it
+	noticed      = 2 * time.Second  // until its end is noticed here
 	removeWithin = time.Minute
 	askWithin    = 10 * time.Minute // a statement over all rows
 	data         = "/var/lib/mysql"
 )
 
-// mysqld's settings. What it holds is made again if it is lost, so nothing waits for the disk. Its server_id differs from
-// the site's: a replica leaves out in silence whatever came from a server with its own.
+// mysqld's settings. Its data can be made again if it is lost, so nothing waits for the disk. Its server_id differs from the
+// site's, since a replica silently skips whatever came from a server with its own id.
 const settings = `--no-defaults --datadir=` + data + ` --socket=/var/run/mysqld/mysqld.sock --pid-file=/var/run/mysqld/mysqld.pid \
  --skip-networking --mysqlx=OFF --secure-file-priv=NULL --event-scheduler=OFF --default-time-zone=+00:00 --character-set-server=utf8mb4 \
  --server-id=4294967295 --gtid-mode=ON --enforce-gtid-consistency=ON --skip-log-bin --log-replica-updates=OFF \
@@ -41,10 +41,11 @@ const settings = `--no-defaults --datadir=` + data + ` --socket=/var/run/mysqld/
  --innodb-buffer-pool-size=128M --innodb-log-buffer-size=8M --temptable-max-ram=32M --performance-schema=OFF --max-connections=20 \
  --loose-innodb-numa-interleave=OFF`
 
-// memory is more than it needs with these settings, whatever the size of the data.
+// memory is more than the throw-away needs with these settings, whatever the size of the data.
 const memory = "512m"
 
-// The container ends with mysqld, and with its input: that ends when the program at the other end does, however it ends.
+// The container ends with mysqld or with its own input, which ends when the program at the other end does, for whatever
+// reason.
 const script = `set -eu
 { mysqld ` + settings + ` --initialize-insecure && exec mysqld ` + settings + ` "$@"; } </dev/null &
 cat <&0 >/dev/null &
@@ -62,8 +63,8 @@ type Server struct {
 	ended chan struct{}
 }
 
-// Start starts one for a purpose, of which there is one at a time in a project. options are further ones of mysqld. It
-// removes what an earlier one has left; where that still runs, somebody is at work.
+// Start starts a throw-away for a purpose; a project can have only one for each. options are additional ones of mysqld.
+// Start removes what an earlier one has left. If the earlier one is still running, it is in use, and Start fails.
 func Start(ctx context.Context, of *stack.Stack, purpose string, options ...string) (*Server, error) {
 	project, err := of.Project(ctx)
 	if err != nil {
@@ -88,7 +89,7 @@ func Start(ctx context.Context, of *stack.Stack, purpose string, options ...stri
 	}
 	s := &Server{Database: of.DatabaseIn(id), of: of, id: id, said: new(tail), ended: make(chan struct{})}
 	s.Login, s.Limit = Login, askWithin
-	attach := of.Detached().Command(context.WithoutCancel(ctx), "start", "--attach", "--interactive", id) // Ctrl-C is for this program, which ends it in its own time
+	attach := of.Detached().Command(context.WithoutCancel(ctx), "start", "--attach", "--interactive", id) // Ctrl-C is for this program, which then ends the throw-away itself
 	attach.Stdout, attach.Stderr = s.said, s.said
 	if s.hold, err = attach.StdinPipe(); err != nil {
 		return nil, err
@@ -97,7 +98,7 @@ func Start(ctx context.Context, of *stack.Stack, purpose string, options ...stri
 		return nil, fmt.Errorf("docker start: %w", err)
 	}
 	go func() {
-		attach.Wait() // what it has said tells why
+		attach.Wait() // its output shows why
 		close(s.ended)
 	}()
 	if err := s.await(ctx); err != nil {
@@ -108,7 +109,7 @@ func Start(ctx context.Context, of *stack.Stack, purpose string, options ...stri
 
 var errTaken = errors.New("another one is at work: wait until it has ended")
 
-// create makes the container, which does not run yet. Its name is taken while there is one.
+// create makes the container, which is not yet running. Its name can be used by only one at a time.
 func create(ctx context.Context, of *stack.Stack, purpose string, db stack.Service, options []string) (id string, err error) {
 	project, err := of.Project(ctx)
 	if err != nil {
@@ -116,13 +117,13 @@ func create(ctx context.Context, of *stack.Stack, purpose string, db stack.Servi
 	}
 	name := project.Name + "-" + purpose
 	mark := Label + "=" + project.Name
-	volume := ",volume-label=" + mark // without a name: it goes with the container
+	volume := ",volume-label=" + mark // without a name, so it is removed with the container
 	args := []string{"create", "--rm", "--interactive", "--name", name, "--label", mark, "--pull", "never",
 		"--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", db.User,
 		"--mount", "type=volume,destination=" + data + volume, "--mount", "type=volume,destination=/tmp" + volume,
 		"--tmpfs", "/var/run/mysqld:uid=999,gid=999,mode=0700,size=1m",
 		"--memory", memory, "--memory-swap", memory, "--pids-limit", "256",
-		"--cpu-shares", "512", // of 1024 that each of the site's containers has: it works in the time that they leave
+		"--cpu-shares", "512", // each of the site's containers has 1024, so this one works in the time that they leave
 		"--log-driver", "none",
 		"--entrypoint", "bash", db.Image, "-c", script, "bash"}
 	id, err = of.Output(ctx, append(args, options...)...)
@@ -132,10 +133,10 @@ func create(ctx context.Context, of *stack.Stack, purpose string, db stack.Servi
 	return strings.TrimSpace(id), err
 }
 
-// Network is what a container joins that is to reach it, where it listens. It leads nowhere else.
+// Network is the network that another container joins to reach the throw-away. It leads nowhere else.
 func (s *Server) Network() string { return "container:" + s.id }
 
-// await returns once it answers.
+// await returns once MySQL answers.
 func (s *Server) await(ctx context.Context) error {
 	return wait.Until(ctx, startWithin, wait.Often, func(ctx context.Context) error {
 		select {
@@ -143,7 +144,7 @@ func (s *Server) await(ctx context.Context) error {
 			return wait.Final(fmt.Errorf("it has ended: %s", s.said))
 		default:
 		}
-		// what it holds is made again if it is lost; without this log a load takes less time, and the disk is the site's
+		// its data can be made again if it is lost; without this log a load takes less time, and the disk is the site's
 		_, err := s.SQL(ctx, "ALTER INSTANCE DISABLE INNODB REDO_LOG")
 		return err
 	})
@@ -162,7 +163,8 @@ func (s *Server) WriteFile(ctx context.Context, name string, content io.Reader) 
 	return nil
 }
 
-// Explain adds to an error what mysqld has said, where it has ended by itself: what was asked of it fails in other words.
+// Explain adds to an error what mysqld has printed, if mysqld has ended by itself: the error of whatever was asked of it
+// does not say why.
 func (s *Server) Explain(err error) error {
 	select {
 	case <-s.ended:
@@ -172,7 +174,7 @@ func (s *Server) Explain(err error) error {
 	}
 }
 
-// Log is the end of what mysqld has said since its start.
+// Log is the end of what mysqld has printed since its start.
 func (s *Server) Log() string { return s.said.String() }
 
 // A tail keeps the end of what is written to it.
@@ -195,7 +197,7 @@ func (t *tail) String() string {
 	return strings.TrimSpace(string(t.text))
 }
 
-// Remove ends it, and it is gone with its data when Remove returns. It works too where the context of the caller has ended.
+// Remove ends the throw-away, and returns when it is gone with its data. It works even if the caller's context has ended.
 func (s *Server) Remove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), removeWithin)
 	defer cancel()
@@ -205,14 +207,14 @@ func (s *Server) Remove() error {
 		err = nil
 	}
 	select {
-	case <-s.ended: // docker run returns when the engine has removed it
+	case <-s.ended: // docker start returns once the engine has removed it
 	case <-ctx.Done():
 		err = errors.Join(err, fmt.Errorf("%s does not end", s.id))
 	}
-	return errors.Join(err, Clean(ctx, s.of)) // of volumes the engine takes leave a moment later
+	return errors.Join(err, Clean(ctx, s.of)) // the engine may remove the volumes a moment later
 }
 
-// Running says whether there is one for a purpose, and so somebody at work.
+// Running reports whether a throw-away for a purpose is running, and so in use.
 func Running(ctx context.Context, of *stack.Stack, purpose string) (bool, error) {
 	project, err := of.Project(ctx)
 	if err != nil {
@@ -222,8 +224,8 @@ func Running(ctx context.Context, of *stack.Stack, purpose string) (bool, error)
 	return strings.TrimSpace(ids) != "", err
 }
 
-// Clean removes what earlier throw-aways of the project have left: those that have ended, and volumes of which none is
-// left. One that runs ends with the program that started it, so it is waited for, and then somebody is at work.
+// Clean removes what earlier throw-aways of the project have left: containers that have ended, and volumes without a
+// container. It leaves running ones alone, since they end with the programs that started them.
 func Clean(ctx context.Context, of *stack.Stack) error {
 	project, err := of.Project(ctx)
 	if err != nil {
@@ -237,7 +239,7 @@ func Clean(ctx context.Context, of *stack.Stack) error {
 		return err
 	}
 	for _, c := range left {
-		// One that was just made is about to be started, or its program was killed before it could.
+		// A new one is either about to be started, or its program was killed before it could start it.
 		if young := justMade - time.Since(c.Created); c.State.Status == "created" && young > 0 {
 			started := wait.Until(ctx, young, wait.Often, func(ctx context.Context) error {
 				now, err := of.Inspect(ctx, c.ID)
@@ -272,7 +274,7 @@ func Clean(ctx context.Context, of *stack.Stack) error {
 	return nil
 }
 
-// gone says of an error that somebody was quicker.
+// gone reports whether an error means that someone else was quicker.
 func gone(err error) bool {
 	if err == nil {
 		return false

@@ -12,7 +12,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// A MySQL that the kernel ends for its memory is told from one that ends for another reason.
+// If the kernel ends MySQL for lack of memory, this is distinguished from other reasons.
 func TestAMySQLThatNeedsTooMuchMemorySaysSo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

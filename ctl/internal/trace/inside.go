@@ -31,10 +31,10 @@ type WebLog struct {
 	Upstream     string  `json:"upstream_addr"`
 	UpstreamSaid string  `json:"upstream_status"`
 	UpstreamTime string  `json:"upstream_response_time"` // seconds
-	Cache        string  `json:"cache"`                  // HIT, MISS, STALE; empty if nothing may be kept
+	Cache        string  `json:"cache"`                  // HIT, MISS, STALE; empty if nothing may be cached
 }
 
-// tail is how many lines of the log are read: more than a busy machine writes before we look.
+// tail is how many lines of the log are read: more than a busy machine writes before they are read.
 const tail = "5000"
 
 // readWebLog waits until the log has the request: Nginx writes the line after the answer, and the engine a bit later.
@@ -59,7 +59,7 @@ func findLine(log io.Reader, id string) *WebLog {
 	var found *WebLog
 	for lines := bufio.NewScanner(log); lines.Scan(); {
 		if !strings.Contains(lines.Text(), id) {
-			continue // this is most of them; no need to parse them as JSON
+			continue // most lines; they need not be parsed as JSON
 		}
 		line := new(WebLog)
 		if err := json.Unmarshal(lines.Bytes(), line); err == nil && line.RequestID == id {

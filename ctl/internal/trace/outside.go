@@ -34,8 +34,8 @@ type Record struct {
 	Data string `json:"data"`
 }
 
-// ask asks for the address of name as a visitor's resolver would. A missing answer is only shown: the
-// request does not need one, since it goes to this machine.
+// ask asks for the address of name as a visitor's resolver would. A missing answer is only reported: the request does not
+// need one, since it goes to this machine.
 func ask(ctx context.Context, server, name string) Lookup {
 	lookup := Lookup{Server: server, Question: name + " A", Flags: []string{}, Records: []Record{}}
 	ctx, cancel := context.WithTimeout(ctx, dnsLimit)
@@ -86,7 +86,7 @@ type Exchange struct {
 	TotalMS     float64 `json:"total_ms"`      // from the connect to the last byte
 }
 
-// TLS is what both sides agreed on, and what the certificate says.
+// TLS is what both sides agreed on, and what the certificate contains.
 type TLS struct {
 	HandshakeMS float64   `json:"handshake_ms"`
 	Version     string    `json:"version"`      // TLS 1.3
@@ -139,7 +139,7 @@ func (m Message) header(name string) string {
 	return ""
 }
 
-// shown are the fields of a response that say how it was made and who may keep it. No cookie is among them.
+// shown are the fields of a response that show how it was made and who may cache it. No cookie is among them.
 var shown = []string{"Content-Type", "Content-Encoding", "Content-Length", "Location", "Cache-Control", "ETag", "Last-Modified", "Retry-After", "Allow", "Server-Timing", "X-Request-ID"}
 
 // maxBody is how much of an answer is read, in bytes; a page of posts has a tenth of that.

@@ -110,10 +110,10 @@ func (t *Trace) printHTTP(p *page) {
 	p.row("", fmt.Sprintf("in all, with %d bytes of body", t.HTTP.Bytes), ms(t.HTTP.TotalMS))
 }
 
-// static says that Nginx answered by itself, from a file or with its own redirect or error.
+// static reports whether Nginx answered by itself, from a file or with its own redirect or error.
 func (w *WebLog) static() bool { return w.Upstream == "" && w.Cache == "" }
 
-// cached says that the answer came from Nginx's cache.
+// cached reports whether the answer came from Nginx's cache.
 func (w *WebLog) cached() bool {
 	return w.Cache == "HIT" || w.Cache == "STALE" || w.Cache == "UPDATING" || w.Cache == "REVALIDATED"
 }
@@ -121,7 +121,7 @@ func (w *WebLog) cached() bool {
 func (t *Trace) printWeb(p *page) {
 	web := t.Web
 	if web == nil {
-		return // a remark says why
+		return // a remark explains why
 	}
 	p.section("web")
 	took := ms(web.RequestTime * 1000)

@@ -30,10 +30,10 @@ const (
 type Trace struct {
 	URL       string     `json:"url"`
 	RequestID string     `json:"request_id"`
-	DNS       *Lookup    `json:"dns,omitempty"` // nil for a name that needs none
+	DNS       *Lookup    `json:"dns,omitempty"` // nil for a name that needs no lookup
 	HTTP      Exchange   `json:"http"`
 	Web       *WebLog    `json:"web,omitempty"` // nil if Nginx's log does not have the request
-	App       []AppEntry `json:"app"`           // of each replica that had the request
+	App       []AppEntry `json:"app"`           // of each replica that received the request
 	Remarks   []string   `json:"remarks,omitempty"`
 }
 
@@ -85,7 +85,7 @@ func Run(ctx context.Context, s *stack.Stack, address string) (*Trace, error) {
 	return t, nil
 }
 
-// aim checks that address is on this site, and returns where that is. This tool connects to this machine only.
+// aim checks that address is on this site, and returns where to send the request. This tool connects to this machine only.
 func aim(settings stack.Settings, address string) (target, error) {
 	www := "www." + strings.ToLower(settings["DOMAIN"])
 	base := &url.URL{Scheme: "http", Host: www, Path: "/"}
@@ -142,7 +142,7 @@ func printable(query string) string {
 	return b.String()
 }
 
-// replicas returns the names of the containers of app, or an error that says how to start the stack.
+// replicas returns the names of the containers of app, or an error with the command that starts the stack.
 func replicas(ctx context.Context, s *stack.Stack) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, insideLimit)
 	defer cancel()

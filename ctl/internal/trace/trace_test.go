@@ -147,7 +147,7 @@ func TestTLSIsRecordedAndTheCertificateVerified(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Request-ID", "0123456789abcdef") }))
 	server.EnableHTTP2 = true
-	server.Config.ErrorLog = stdlog.New(io.Discard, "", 0) // of the client that refuses it
+	server.Config.ErrorLog = stdlog.New(io.Discard, "", 0) // about the client that refuses it
 	server.StartTLS()
 	defer server.Close()
 	to, err := aim(settings("DOMAIN", "example.com"), "https://www.example.com/") // httptest's certificate is for *.example.com

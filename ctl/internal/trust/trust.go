@@ -1,4 +1,4 @@
-// Package trust tells how to make this machine trust the stack's own authority, and how to take that back.
+// Package trust explains how to make this machine trust the stack's own authority, and how to undo that.
 package trust
 
 import (
@@ -37,7 +37,7 @@ func Authority(ctx context.Context, s *stack.Stack) (*x509.Certificate, error) {
 	return authority, nil
 }
 
-// Pool trusts whom this machine trusts, and the running stack's own authority.
+// Pool trusts the authorities that this machine trusts, and the running stack's own.
 func Pool(ctx context.Context, s *stack.Stack) (*x509.CertPool, error) {
 	authority, err := Authority(ctx, s)
 	if err != nil {
@@ -52,7 +52,7 @@ func Pool(ctx context.Context, s *stack.Stack) (*x509.CertPool, error) {
 }
 
 // Tell fetches the authority's certificate from the running stack and prints the commands for this machine. It runs none of
-// them: they take privileges, and whom a machine trusts is its owner's to say.
+// them: they need privileges, and the machine's owner decides whom it trusts.
 func Tell(ctx context.Context, s *stack.Stack, out io.Writer, remove bool) error {
 	authority, err := Authority(ctx, s)
 	if err != nil {
@@ -77,7 +77,7 @@ func Tell(ctx context.Context, s *stack.Stack, out io.Writer, remove bool) error
 	return nil
 }
 
-// names are what the authority can vouch for.
+// names are the names and addresses that the authority can vouch for.
 func names(authority *x509.Certificate) []string {
 	all := append([]string{}, authority.PermittedDNSDomains...)
 	for _, network := range authority.PermittedIPRanges {
@@ -86,7 +86,7 @@ func names(authority *x509.Certificate) []string {
 	return all
 }
 
-// machine says which way of trusting this machine has.
+// machine returns the kind of this machine, by how it is told whom to trust.
 func machine() string {
 	if runtime.GOOS != "linux" {
 		return runtime.GOOS
@@ -100,12 +100,12 @@ func machine() string {
 	return "linux"
 }
 
-// step is a command and what it reaches.
+// step is a command and the programs that it affects.
 type step struct{ reach, command string }
 
-// steps are the commands for a kind of machine. path has no quote of a shell's in it that matters: it is quoted whole.
+// steps are the commands for a kind of machine. Quotes in path do no harm, since the shell gets it quoted as a whole.
 func steps(machine, path string, authority *x509.Certificate, remove bool) []step {
-	name := strings.Map(func(r rune) rune { // a name of a file and of an entry
+	name := strings.Map(func(r rune) rune { // part of a file's name and the name of an entry
 		if r == ' ' || r == ',' {
 			return '-'
 		}
@@ -137,7 +137,7 @@ func steps(machine, path string, authority *x509.Certificate, remove bool) []ste
 	}
 	first, known := system[machine]
 	switch {
-	case !known: // some other Unix: its browsers are the same
+	case !known: // another Unix, with the same browsers
 		return []step{chrome, firefox}
 	case machine == "debian" || machine == "linux":
 		return []step{first, chrome, firefox}

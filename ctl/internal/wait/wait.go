@@ -1,4 +1,4 @@
-// Package wait waits for what must come true.
+// Package wait waits until a condition holds.
 package wait
 
 import (
@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Often is how often the engine is asked: each look costs it some 40 ms of processor time.
+// Often is how often the engine is asked: each query costs it some 40 ms of processor time.
 const Often = 200 * time.Millisecond
 
-// Until asks every so often until holds has nothing to object, for as long as within. The error is the last objection, or why
-// ctx has ended. One of Final is not asked about again.
+// Until calls holds at intervals of every until it returns no error, for at most the time within. The error is the last one
+// that holds returned, or why ctx has ended. A Final error ends the waiting immediately.
 func Until(ctx context.Context, within, every time.Duration, holds func(context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -34,7 +34,7 @@ func Until(ctx context.Context, within, every time.Duration, holds func(context.
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-limited.Done():
-			if ctx.Err() != nil { // which ends both
+			if ctx.Err() != nil { // and that ended both
 				return context.Cause(ctx)
 			}
 			return fmt.Errorf("after %s: %w", within, wrong)
@@ -43,10 +43,10 @@ func Until(ctx context.Context, within, every time.Duration, holds func(context.
 	}
 }
 
-// final is an error that waiting does not mend.
+// final is an error that waiting cannot mend.
 type final struct{ error }
 
 func (e final) Unwrap() error { return e.error }
 
-// Final makes of an objection one that waiting does not mend.
+// Final marks an error as one that waiting cannot mend.
 func Final(err error) error { return final{err} }

@@ -20,7 +20,7 @@ type Abuse struct {
 	do   func(context.Context, *session)
 }
 
-// All are the abuses, in the order of a request's way: name server, connections, requests, accounts, posts.
+// All are the abuses, in the order in which a request travels: name server, connections, requests, accounts, posts.
 var All = []Abuse{
 	{"dns-idle", "16,000 TCP connections to dns that say nothing", func(ctx context.Context, s *session) { s.hold(ctx, s.DNS, 16_000, "", "", 0) }},
 	{"dns-half", "4,000 TCP connections to dns with half a query", func(ctx context.Context, s *session) { s.hold(ctx, s.DNS, 4_000, "\x00\xff\x12", "\x00", time.Second) }},
@@ -137,9 +137,9 @@ func (a Abuse) Play(ctx context.Context, target Target) Result {
 	return s.result(nil)
 }
 
-// hold keeps so many connections to an address open, and reopens each when it is closed: it sends first, and then more at
-// intervals of every. With nothing more to send, it reads until the other side closes or, if every is set, waits that long
-// without reading.
+// hold keeps many connections to an address open, and reopens any that is closed. On each it sends first, and then more at
+// intervals of every. If more is empty, it reads until the other side closes or, if every is set, waits that long without
+// reading.
 func (s *session) hold(ctx context.Context, address string, many int, first, more string, every time.Duration) {
 	loop(ctx, many, 1, func(int) {
 		connection, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", address)
@@ -154,7 +154,7 @@ func (s *session) hold(ctx context.Context, address string, many int, first, mor
 			return
 		}
 		switch {
-		case more == "" && every == 0: // until the other side ends it
+		case more == "" && every == 0: // until the other side closes
 			io.Copy(io.Discard, connection)
 			return
 		case more == "": // reading nothing

@@ -1,5 +1,5 @@
-// Package attack has the visitors of the copy of the stack that `oneserver abuse` starts: one who uses it, many who use it
-// more than others but within the limits, and those who abuse it. They send only to the two addresses that a Target names.
+// Package attack plays the visitors to the copy of the stack that `oneserver abuse` starts: one who uses it normally, many
+// who use it more but within the limits, and those who abuse it. They send only to the two addresses that a Target names.
 package attack
 
 import (
@@ -24,7 +24,7 @@ type Target struct {
 	Host     string // the site's name
 	Posts    int    // how many there are
 	From     string // the visitor's address, as a trusted proxy reports it
-	Victim   string // the address of the visitor who uses the site meanwhile; its account has the same name
+	Victim   string // the address of the visitor who uses the site meanwhile; the visitor's account is named for it
 }
 
 // Result is what happened to the requests.
@@ -61,7 +61,7 @@ func newSession(target Target) *session {
 	}}
 }
 
-// count notes the outcome of a request.
+// count records the outcome of a request.
 func (s *session) count(what string, failed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,13 +74,13 @@ func (s *session) count(what string, failed bool) {
 	}
 }
 
-// ask sends a request and reads its answer. edit may change it before; content, if any, is sent as JSON.
+// ask sends a request and reads its answer. edit may change the request first; content, if any, is sent as JSON.
 func (s *session) ask(ctx context.Context, method, path string, content any, edit func(*http.Request)) (status int, header http.Header) {
 	var body io.Reader
 	if content != nil {
 		text, err := json.Marshal(content)
 		if err != nil {
-			panic(err) // maps of strings
+			panic(err) // impossible: content is a map of strings
 		}
 		body = bytes.NewReader(text)
 	}
@@ -124,7 +124,7 @@ func reason(err error) string {
 	return "no answer"
 }
 
-// loop makes so many do the same again and again, each at most rate times a second (0 for as often as it can).
+// loop runs do again and again in many goroutines, each at most rate times a second (0: as often as it can).
 func loop(ctx context.Context, many int, rate float64, do func(i int)) {
 	var next atomic.Int64
 	var all sync.WaitGroup
@@ -200,11 +200,11 @@ func anywhere() string {
 	return fmt.Sprintf("198.%d.%d.%d", 18+rand.IntN(2), rand.IntN(256), 1+rand.IntN(254))
 }
 
-// account is the e-mail address of the visitor from that address. Each run uses another, so that none has a past.
+// account is the e-mail address of the visitor at an address. Each run uses new addresses, so no visitor has a history.
 func account(address string) string { return "visitor-" + address + "@example.com" }
 
-// Visit is what a visitor does, 20 requests a second: names, pages, posts, searches, and now and then signing in and writing. It does
-// not wait for an answer before it sends the next.
+// Visit is what a visitor does, 20 requests a second: names, pages, posts, searches, and now and then signing in and
+// writing. It does not wait for an answer before it sends the next request.
 func Visit(ctx context.Context, target Target) Result {
 	s := newSession(target)
 	email, password := account(target.From), "a visitor like any other"
@@ -257,7 +257,8 @@ func Visit(ctx context.Context, target Target) Result {
 	}
 }
 
-// Allowed sends what many visitors from everywhere send who keep within every limit: so many pages of posts a second.
+// Allowed acts as many visitors with different addresses who all stay within the limits: it asks for pages of posts at a
+// rate per second.
 func Allowed(ctx context.Context, target Target, rate float64) Result {
 	s := newSession(target)
 	slots := make(chan struct{}, 64)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// result sums up.
+// result sums up the session's requests.
 func (s *session) result(took []time.Duration) Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,5 +1,5 @@
-// Command attacker acts as one of the visitors of package attack, in a container of the copy's network. The container has
-// the address of a trusted proxy there, so that each visitor can have its own address.
+// Command attacker acts as one of the visitors of package attack, in a container on the copy's network. The container has
+// the address of a trusted proxy there, so each visitor can have its own address.
 package main
 
 import (

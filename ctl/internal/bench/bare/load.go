@@ -25,15 +25,15 @@ import (
 	"oneserver/ctl/internal/bench/load"
 )
 
-// visitors sends the requests that in describes, until in ends. Its client costs a fraction of net/http's, and that cost
-// reduces what is measured: both use the same processors.
+// visitors sends the requests that in describes, until in ends. Its client costs a fraction of net/http's, and that matters
+// because the load takes processor time from what is measured.
 func visitors(in io.Reader, out io.Writer) error {
 	client := &fasthttp.Client{
 		NoDefaultUserAgentHeader:  true,
 		ReadTimeout:               15 * time.Second,
 		WriteTimeout:              5 * time.Second,
 		MaxIdleConnDuration:       time.Minute, // Nginx closes after 65 s
-		MaxIdemponentCallAttempts: 1,           // a failure is reported, not tried again
+		MaxIdemponentCallAttempts: 1,           // a failure is reported, not retried
 	}
 	jobs, results := json.NewDecoder(in), json.NewEncoder(out)
 	for {
@@ -83,9 +83,9 @@ func do(client *fasthttp.Client, job load.Job) load.Result {
 	return total
 }
 
-// turns returns a function that waits until the next request is due, and says since when it is; at the end of the job there
-// is none. Without a rate, the loop is closed: each visitor asks again as soon as there is an answer. With one, requests are
-// due at regular times, whether or not the answers keep up.
+// turns returns a function that waits until the next request is due and returns the time since which it has been due; at the
+// end of the job there is no further one. Without a rate, the loop is closed: each visitor asks again as soon as there is an
+// answer. With a rate, requests are due at regular times, whether or not the answers keep up.
 func turns(job load.Job) (next func() (due time.Time, more bool)) {
 	begun := time.Now()
 	var asked atomic.Int64
@@ -139,7 +139,7 @@ func ask(client *fasthttp.Client, job load.Job, next func() (time.Time, bool)) (
 	}
 }
 
-// visit returns what a visitor does again and again, and what ends the visit. A body is valid until the next.
+// visit returns what a visitor does repeatedly, and what ends the visit. A body is valid until the next call.
 func visit(client *fasthttp.Client, job load.Job) (once func() (status int, body []byte, err error), leave func(), err error) {
 	url, err := url.Parse(job.URL)
 	if err != nil {
@@ -172,7 +172,8 @@ func visit(client *fasthttp.Client, job load.Job) (once func() (status int, body
 	return once, leave, nil
 }
 
-// numbered is the number of the latest request. It goes on from one job to the next, and from one container to the next.
+// numbered is the number of the latest request. The count continues from one job to the next, and from one container to the
+// next.
 var numbered = func() *atomic.Int64 {
 	var n atomic.Int64
 	n.Store(time.Now().UnixMicro())
@@ -213,7 +214,7 @@ func overHTTP1(client *fasthttp.Client, job load.Job) (once func() (int, []byte,
 		}
 }
 
-// overHTTP2 has its own connection, as a browser has.
+// overHTTP2 uses a connection of its own, as a browser does.
 func overHTTP2(job load.Job, config *tls.Config) (once func() (int, []byte, error), leave func()) {
 	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, DisableCompression: true}
 	visitor := &http.Client{Transport: transport, Timeout: 15 * time.Second}
@@ -238,7 +239,7 @@ func overHTTP2(job load.Job, config *tls.Config) (once func() (int, []byte, erro
 	}, transport.CloseIdleConnections
 }
 
-// overDNS has its own socket, as a resolver's query has, and reads no more of an answer than whether it is one.
+// overDNS uses a socket of its own, as a resolver does for a query, and reads of an answer only whether it is one.
 func overDNS(url *url.URL) (once func() (int, []byte, error), leave func(), err error) {
 	query, err := new(dns.Msg).SetQuestion(dns.Fqdn(strings.TrimPrefix(url.Path, "/")), dns.TypeA).Pack()
 	if err != nil {
@@ -250,7 +251,7 @@ func overDNS(url *url.URL) (once func() (int, []byte, error), leave func(), err 
 	}
 	answer := make([]byte, dns.MinMsgSize)
 	return func() (int, []byte, error) {
-		query[1]++ // the id (RFC 1035, section 4.1.1), so that a late answer to an earlier query is told from this one's
+		query[1]++ // the id (RFC 1035, section 4.1.1), so that a late answer to an earlier query is not taken for the answer to this one
 		if err := socket.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
 			return 0, nil, err
 		}

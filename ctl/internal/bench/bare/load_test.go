@@ -59,7 +59,7 @@ func TestTheLoadTellsWhatItGot(t *testing.T) {
 	}
 }
 
-// A job with a rate sends at that rate, and counts the time for which a request that was due had to wait for a connection.
+// A job with a rate sends at that rate, and includes the time for which a due request had to wait for a connection.
 func TestTheLoadKeepsToItsRate(t *testing.T) {
 	t.Parallel()
 	const delay = 40 * time.Millisecond
@@ -75,7 +75,7 @@ func TestTheLoadKeepsToItsRate(t *testing.T) {
 	}
 }
 
-// What changes something is sent with a number that no other request has, or one of a few.
+// A request that changes something is sent with a number that no other request has, or one of a few.
 func TestTheLoadNumbersItsRequests(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -103,7 +103,7 @@ func TestTheLoadNumbersItsRequests(t *testing.T) {
 	}
 }
 
-// The load asks for an address, and takes only an answer to its own query.
+// The load asks for an address, and accepts only an answer to its own query.
 func TestTheLoadAsksDNS(t *testing.T) {
 	t.Parallel()
 	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -153,7 +153,8 @@ func tell(t *testing.T, job load.Job) load.Result {
 	return result
 }
 
-// Over TLS the load verifies whom it speaks to; each visitor keeps a connection, or shakes hands again and again.
+// Over TLS the load verifies the server's certificate. A visitor either keeps its connection or shakes hands again and
+// again.
 func TestTheLoadSpeaksTLS(t *testing.T) {
 	t.Parallel()
 	var asked, connections atomic.Int64
@@ -164,7 +165,7 @@ func TestTheLoadSpeaksTLS(t *testing.T) {
 		w.Write([]byte("a page"))
 	}))
 	server.EnableHTTP2 = true
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of who goes without a request
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // about visitors that leave without a request
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			connections.Add(1)

@@ -1,4 +1,4 @@
-// Command bare is what app is measured against, and the load: what app does, with nothing but database/sql and net/http
+// Command bare holds what app is compared with, and the load: what app does, with nothing but database/sql and net/http
 // (bare), the page of posts with GORM opened for each request (dial), and the load on either (load).
 package main
 

@@ -18,7 +18,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// poolSize is the same as app's (services/app/mysql/db.go).
+// poolSize is the same as in app (services/app/mysql/db.go).
 const poolSize = 10
 
 // database reads the database's address from the same environment as app.
@@ -43,7 +43,7 @@ type row struct {
 	Cut                  bool
 }
 
-// A source reads posts, the newest first, and gives them one by one.
+// A source reads posts, the newest first, and passes them on one by one.
 type source func(ctx context.Context, before uint64, limit int, each func(row)) error
 
 // pool is set up like app's, and so is each of its connections.
@@ -66,7 +66,7 @@ func pool(config *mysql.Config) (*sql.DB, error) {
 	return db, nil
 }
 
-// fromPool has its statement prepared, as app has.
+// fromPool prepares its statement, as app does.
 func fromPool(db *sql.DB) (source, error) {
 	list, err := db.Prepare(listPosts)
 	if err != nil {
@@ -93,8 +93,8 @@ func scan(rows *sql.Rows, each func(row)) error {
 	return rows.Err()
 }
 
-// fromItsOwn opens and closes for each request, as docker/awesome-compose's nginx-golang-mysql does, by GORM as its
-// introduction has it: https://gorm.io/docs/connecting_to_the_database.html#MySQL.
+// fromItsOwn opens and closes a connection for each request, as docker/awesome-compose's nginx-golang-mysql does, using GORM
+// as in its introduction: https://gorm.io/docs/connecting_to_the_database.html#MySQL.
 func fromItsOwn(config *mysql.Config) source {
 	dsn := config.FormatDSN()
 	return func(ctx context.Context, before uint64, limit int, each func(row)) error {

@@ -18,8 +18,8 @@ import (
 	"github.com/alexedwards/argon2id"
 )
 
-// signIn checks a password and begins a session, and has no limit on guesses. It hashes as many at once as app does
-// (services/app/auth/password.go).
+// signIn checks a password and begins a session, without a limit on guesses. It hashes as many passwords at the same time as
+// app does (services/app/auth/password.go).
 func signIn(db *sql.DB) func(*http.Request) (any, error) {
 	hashing := make(chan struct{}, max(1, min(2, runtime.GOMAXPROCS(0)/2)))
 	return func(r *http.Request) (any, error) {
@@ -52,7 +52,7 @@ func signIn(db *sql.DB) func(*http.Request) (any, error) {
 }
 
 // write stores a post with the statements of app (services/app/mysql: Session, Create) and nothing around them: no check, no
-// second try, no quota.
+// retry, no quota.
 func write(db *sql.DB) func(*http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {
 		ctx, cancel := context.WithTimeout(r.Context(), handleLimit)
@@ -120,7 +120,7 @@ func inTransaction(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) erro
 	return tx.Commit()
 }
 
-// app's two statements (services/app/mysql/search.go): in its own index, and in that of the release before.
+// app's two statements (services/app/mysql/search.go): one for its own index, and one for the previous release's.
 const (
 	searchNow = `SELECT posts.id, COALESCE(posts.user_id, 0) AS author_id, COALESCE(users.name, '') AS author, title, posts.created_at,
  COALESCE(updated_at, posts.created_at) AS updated_at, LEFT(body, 500) AS body, CHAR_LENGTH(body) > 500 AS cut

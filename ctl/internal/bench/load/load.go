@@ -1,4 +1,4 @@
-// Package load is the protocol between `oneserver bench` and the container that makes the load: one Job per line on its
+// Package load is the protocol between `oneserver bench` and the container that generates the load: one Job per line on its
 // standard input, one Result per line on its standard output.
 package load
 
@@ -16,10 +16,11 @@ type Job struct {
 	Connections int               // kept alive, each with one request at a time
 	For         time.Duration     // 0 asks once and returns the body
 	Rate        float64           // requests a second; 0 sends each as soon as a connection is free
-	Numbers     int64             // how many numbers there are (see Number); 0 is without end
+	Numbers     int64             // how many numbers there are (see Number); 0: no limit
 }
 
-// Number stands in a Job's Header and Body for a number: from 1 to Numbers in turn, or one that no other request has.
+// Number is a placeholder in a Job's Header and Body for a number: from 1 to Numbers in turn, or one that no other request
+// has.
 const Number = "$n"
 
 // A Protocol is what a Job's connections speak.
@@ -28,15 +29,15 @@ type Protocol string
 const (
 	HTTP1     Protocol = ""
 	HTTP2     Protocol = "HTTP/2"    // over TLS, on a connection that each visitor keeps
-	Handshake Protocol = "handshake" // of TLS, again and again, and nothing else: no request is sent
+	Handshake Protocol = "handshake" // repeated TLS handshakes and nothing else: no request is sent
 	DNS       Protocol = "DNS"       // over UDP: the address of the URL's path, asked of the URL's host
 )
 
 // A Result is the outcome of a Job.
 type Result struct {
-	Requests int           // answered with success; those that only read, with the same length, every one
+	Requests int           // every one answered with success and, if requests only read, with the same length
 	Elapsed  time.Duration // from the first request to the last answer
-	Half     time.Duration // if the Job has a Rate: half of the answers came within this time of when the request was due
+	Half     time.Duration // if the Job has a Rate: half of the answers came within this time after the request was due
 	P99      time.Duration // and 99 of 100 within this time
 	Size     int           // of an answer's body in bytes
 	Body     []byte        // if the Job asked once

@@ -1,4 +1,4 @@
-// Package check says what a history shows: how long the site was down, what failed, and whether every acknowledged
+// Package check works out what a history shows: how long the site was down, what failed, and whether every acknowledged
 // write was stored, exactly once.
 package check
 
@@ -21,10 +21,10 @@ type Finding struct {
 	Writes Writes                  `json:"writes"`
 }
 
-// Outage is the longest outage that any of the visitors met, and of what: if a site can be read but not written to, it is
-// down for those who write. Of names the largest group of requests that was down together for nearly as long (the time
-// between two requests of a single route adds to what is measured): all visits, all of one kind, or a route's name. It is
-// empty if there was no outage.
+// Outage returns the longest outage that any of the visitors met, and what it affected: if a site can be read but not
+// written to, it is down for those who write. of names the largest group of requests that was down together for nearly as
+// long: all visits, all of one kind, or a single route. (The outage of a single route is measured longer, by the time
+// between two of its requests.) It is empty if there was no outage.
 func (f Finding) Outage() (longest time.Duration, of string) {
 	for _, name := range slices.Sorted(maps.Keys(f.Routes)) {
 		if o := f.Routes[name]; o.Longest > longest {
@@ -61,8 +61,8 @@ func (f Finding) Slowest() (slowest time.Duration) {
 	return slowest
 }
 
-// Recovery is how long it took from the action's start until all was well, for visitors and, if it was asked, for Docker;
-// ok is false if that did not happen within the action's window.
+// Recovery is how long it took from the action's start until all was well again, for visitors and, if it was asked,
+// according to Docker. ok is false if that did not happen within the action's window.
 func (f Finding) Recovery() (after time.Duration, ok bool) {
 	ok = true
 	outage, _ := f.Outage()
@@ -74,7 +74,7 @@ func (f Finding) Recovery() (after time.Duration, ok bool) {
 	return healthy - f.Action.Start, ok
 }
 
-// Step is the result of one step of a stepped load. Its first fifth is left out, because the previous step still shows in it.
+// Step is the result of one step of a stepped load. Its first fifth is left out, because the previous step still affects it.
 type Step struct {
 	Rate        float64       `json:"rate"`        // offered, requests a second
 	Throughput  float64       `json:"throughput"`  // successes a second
@@ -85,7 +85,7 @@ type Step struct {
 	P99         time.Duration `json:"p99_ns"`
 	LateP99     time.Duration `json:"late_p99_ns"` // of the generator
 	KeptUp      bool          `json:"kept_up"`     // at most 1% failed, and P99 of at most 1 s
-	// Detail is what the drill saw of the parts meanwhile, such as "cpu app": "97%". The drill fills it in.
+	// Detail is what the drill observed of the parts during the step, such as "cpu app": "97%". The drill fills it in.
 	Detail map[string]string `json:"detail,omitempty"`
 }
 
@@ -102,7 +102,8 @@ type Result struct {
 	Notes    []string      `json:"notes,omitempty"` // sentences for the report; the drill fills them in
 }
 
-// Check examines a whole history, which is in order. stored holds the tokens of this run only; nil if nobody looked.
+// Check examines a whole history, which is in order. stored holds the tokens of this run only; nil if the database was not
+// asked.
 func Check(h history.History, stored Stored) Result {
 	acknowledged := acknowledgements(h.Requests)
 	late := load.MeasureLateness(h.Requests)

@@ -11,7 +11,7 @@ import (
 
 const ms = time.Millisecond
 
-// steady is a history of n requests, one each 10 ms, each fourth a write, all answered within 2 ms.
+// steady is a history of n requests, one every 10 ms, every fourth a write, all answered within 2 ms.
 func steady(n int) history.History {
 	h := history.History{Run: history.Run{Name: "made up", Steps: []history.Step{{Rate: 100, For: time.Duration(n) * 10 * ms}}}}
 	for i := range n {
@@ -165,7 +165,7 @@ func TestOutageOfOneRouteIsNotHiddenByTheOthers(t *testing.T) {
 	if failed != 25 || of != 300 {
 		t.Errorf("%d of %d failed, want 25 of 300", failed, of)
 	}
-	if after != 1500*ms || !ok { // Docker's word came last
+	if after != 1500*ms || !ok { // Docker was the last to report health
 		t.Errorf("well after %s (%v), want 1.5 s", after, ok)
 	}
 }
@@ -217,7 +217,7 @@ func TestActionAnswersForItsOwnWindowOnly(t *testing.T) {
 
 func TestStepsSayWhereTheSiteStopsKeepingUp(t *testing.T) {
 	t.Parallel()
-	// A site that answers one request each 10 ms, one after the other.
+	// A site that answers one request every 10 ms, one after the other.
 	h := history.History{Run: history.Run{Steps: []history.Step{{Rate: 50, For: 5 * time.Second}, {Rate: 90, For: 5 * time.Second}, {Rate: 200, For: 5 * time.Second}}}}
 	var free, start time.Duration
 	for _, step := range h.Run.Steps {

@@ -12,7 +12,7 @@ import (
 	"oneserver/ctl/internal/drill/load"
 )
 
-// outage is a real server that can go away, by refusing or by hanging.
+// outage is a real server that can become unavailable, by refusing or by hanging.
 type outage struct {
 	t       *testing.T
 	address string
@@ -46,7 +46,7 @@ func (o *outage) listen() {
 	go o.server.Serve(listener)
 }
 
-// refuse refuses for that long, and returns for how long it really did.
+// refuse makes the server refuse connections for a time, and returns how long it really did.
 func (o *outage) refuse(length time.Duration) time.Duration {
 	o.server.Close()
 	began := time.Now()
@@ -55,7 +55,7 @@ func (o *outage) refuse(length time.Duration) time.Duration {
 	return time.Since(began)
 }
 
-// hang answers nobody for that long, and returns for how long it really did.
+// hang makes the server answer nobody for a time, and returns how long it really did.
 func (o *outage) hang(length time.Duration) time.Duration {
 	o.hangs.Lock()
 	began := time.Now()

@@ -13,7 +13,7 @@ import (
 // MinGap is the shortest time without an answer that is reported as a gap.
 const MinGap = 20 * time.Millisecond
 
-// hiccup is the longest gap of a site that is well: a busy machine stalls for that long now and then.
+// hiccup is the longest gap that a healthy site may have: a busy machine stalls for that long now and then.
 const hiccup = 50 * time.Millisecond
 
 // Span is a part of the run's time.
@@ -25,19 +25,19 @@ type Span struct {
 // Length of the span.
 func (s Span) Length() time.Duration { return s.To - s.From }
 
-// Outage is what visitors met in a part of the run. Its times are since the run's start.
+// Outage is what visitors met in a part of the run. Its times are measured from the run's start.
 type Outage struct {
 	Of     int            `json:"of"`
 	Failed int            `json:"failed"`
 	Why    map[string]int `json:"why,omitempty"` // failed requests by class, with the status: "refused", "status 502"
 	Span   Span           `json:"failed_span"`   // from the due time of the first failed request to that of the last
-	// Gaps are the times in which visitors came and nobody got an answer. A gap begins when the first of them came, that
-	// is, at the first due time after a success was complete, and ends when the next success is complete. So a server
-	// that refuses and one that hangs are measured alike, and a quiet time without visitors is no gap. A gap of less than
+	// Gaps are the periods in which visitors came and none got an answer. A gap begins when the first of them comes, that
+	// is, at the first due time after a success was complete, and ends when the next success is complete. So a server that
+	// refuses and one that hangs are measured alike, and a quiet period without visitors is no gap. A gap of less than
 	// MinGap, or with fewer than three visitors, is not listed: it says too little about what others would have met.
 	Gaps    []Span        `json:"gaps,omitempty"`
 	Longest time.Duration `json:"longest_ns"` // of the gaps: the outage
-	Slowest time.Duration `json:"slowest_ns"` // the longest wait for an answer, an error's too, from when the request was due
+	Slowest time.Duration `json:"slowest_ns"` // the longest wait for an answer, even an error, from when the request was due
 	P50     time.Duration `json:"p50_ns"`     // of the successful requests' latency
 	P99     time.Duration `json:"p99_ns"`
 	// Answered is the time after which no request failed: the due time of the first one after the last failure. Recovered
@@ -107,7 +107,7 @@ func why(r history.Request) string {
 	return string(r.Class)
 }
 
-// gaps finds the gaps in requests, which are in the order of Due; ended says whether the last gap ended within them.
+// gaps finds the gaps in requests, which are in the order of Due; ended reports whether the last gap ended within them.
 func gaps(requests []history.Request, from, to time.Duration) (gaps []Span, ended bool) {
 	successes := slices.DeleteFunc(slices.Clone(requests), func(r history.Request) bool { return !r.OK() })
 	slices.SortFunc(successes, func(a, b history.Request) int { return cmp.Compare(a.Done, b.Done) })

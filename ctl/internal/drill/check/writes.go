@@ -18,17 +18,17 @@ type Writes struct {
 	Duplicated   []string `json:"duplicated,omitempty"`  // in the database more than once, whatever was answered
 	Phantom      []string `json:"phantom,omitempty"`     // refused (4xx) or never sent, but in the database all the same
 	StaleReads   []string `json:"stale_reads,omitempty"` // acknowledged, but a read that was sent later did not find it
-	UnknownThere int      `json:"unknown_there"`         // no answer, or a 5xx: may or may not be stored, and is
-	UnknownGone  int      `json:"unknown_gone"`          // the same, but is not
+	UnknownThere int      `json:"unknown_there"`         // no answer, or a 5xx, so it may or may not be stored; it is
+	UnknownGone  int      `json:"unknown_gone"`          // the same, but it is not
 }
 
-// OK says whether the site kept its word.
+// OK reports whether the site kept its word.
 func (w Writes) OK() bool {
 	return len(w.Lost)+len(w.Duplicated)+len(w.Phantom)+len(w.StaleReads) == 0
 }
 
-// CheckWrites compares requests with what is stored. If Stored is nil, which says nothing, it only looks for StaleReads.
-// An acknowledged write that was then deleted, say, counts as lost: drills delete nothing.
+// CheckWrites compares requests with what is stored. If stored is nil, that is unknown, and only StaleReads are looked for.
+// An acknowledged write that was later deleted would count as lost, but drills delete nothing.
 func CheckWrites(requests []history.Request, stored Stored) Writes {
 	return checkWrites(requests, acknowledgements(requests), stored)
 }
@@ -44,7 +44,7 @@ func acknowledgements(requests []history.Request) map[string]time.Duration {
 	return done
 }
 
-// checkWrites checks a part of a run; acknowledged covers the whole run, as a read can be of something written earlier.
+// checkWrites checks a part of a run; acknowledged covers the whole run, since a read may be of something written earlier.
 func checkWrites(requests []history.Request, acknowledged map[string]time.Duration, stored Stored) Writes {
 	var w Writes
 	stale := make(map[string]bool)
@@ -84,7 +84,8 @@ func checkWrites(requests []history.Request, acknowledged map[string]time.Durati
 	return w
 }
 
-// notDone says whether a failed write cannot have had an effect: it never left, or the only answer to it was a refusal.
+// notDone reports whether a failed write cannot have had an effect: it was never sent, or the only answer to it was a
+// refusal.
 func notDone(r history.Request) bool {
 	switch r.Class {
 	case history.Refused, history.Overload:

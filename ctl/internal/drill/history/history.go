@@ -31,10 +31,10 @@ const (
 	Status   Class = "status"   // the answer is an HTTP error; Request.Status says which
 	Overload Class = "overload" // more in flight than the generator allows: nothing was sent
 	Other    Class = "other"    // anything else; Request.Error says what
-	Aborted  Class = "aborted"  // the run was stopped during the request: says nothing about the stack
+	Aborted  Class = "aborted"  // the run was stopped during the request, which says nothing about the stack
 )
 
-// Request is one request of the run. Times are since Run.Start.
+// Request is one request of the run. Times are measured from Run.Start.
 type Request struct {
 	Seq    uint64        `json:"seq"`
 	Kind   Kind          `json:"kind"`
@@ -52,21 +52,21 @@ type Request struct {
 	Tries  int           `json:"tries,omitempty"`  // how often it was sent; a client resends on a new connection what a kept one lost (RFC 9110, 9.2.2)
 }
 
-// OK says whether the request got the answer that it was sent for.
+// OK reports whether the request got the answer that it was sent to get.
 func (r Request) OK() bool { return r.Class == OK }
 
-// Latency is how long a visitor who came when the request was due waited, whenever it was sent.
+// Latency is how long a visitor waited who came when the request was due, no matter when it was sent.
 func (r Request) Latency() time.Duration { return r.Done - r.Due }
 
 // Lateness is how long after its due time the generator sent the request.
 func (r Request) Lateness() time.Duration { return r.Sent - r.Due }
 
-// Action is a fault or a piece of maintenance that the stack was put through. Times are since Run.Start.
+// Action is a fault or a piece of maintenance that the stack was put through. Times are measured from Run.Start.
 type Action struct {
 	Name  string        `json:"name"` // such as "kill -9 db"
 	Start time.Duration `json:"start_ns"`
 	End   time.Duration `json:"end_ns"` // when the command that did it had finished; the same as Start if it takes no time
-	// Healthy is when Docker said that every container of the stack is healthy again; 0 if nobody asked.
+	// Healthy is when Docker reported that every container of the stack was healthy again; 0 if it was not asked.
 	Healthy time.Duration `json:"healthy_ns,omitempty"`
 	// Until is the end of the time that counts as this action's; 0 for the next action's start, or the end of the run.
 	Until time.Duration `json:"until_ns,omitempty"`
@@ -105,7 +105,7 @@ type History struct {
 	Actions  []Action  // in the order of Start
 }
 
-// End is the end of what can be known: just after the last due time, as a run can be stopped early.
+// End is the end of what can be known: just after the last due time, since a run can be stopped early.
 func (h History) End() time.Duration {
 	if len(h.Requests) == 0 {
 		return 0

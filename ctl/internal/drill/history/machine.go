@@ -11,7 +11,7 @@ import (
 	"github.com/shirou/gopsutil/v4/mem"
 )
 
-// Machine describes in one line what the run ran on: processors, memory and system. It leaves out what the system hides.
+// Machine describes in one line the machine of a run: processors, memory and system. It leaves out what the system hides.
 func Machine(ctx context.Context) string {
 	processors := fmt.Sprintf("%d processors", runtime.NumCPU())
 	if info, err := cpu.InfoWithContext(ctx); err == nil && len(info) > 0 && info[0].ModelName != "" {

@@ -1,4 +1,4 @@
-// Package load holds a steady load on the site from outside, as its visitors do: a request is sent when it is due, whatever
+// Package load puts a steady load on the site from outside, as its visitors do: a request is sent when it is due, whatever
 // became of those before it (an open loop), so that an outage counts in full.
 //
 // Vegeta paces and sends. The http.RoundTripper that it sends through does what Vegeta does not: it finds out why
@@ -53,10 +53,10 @@ type Config struct {
 
 	NewConnShare float64       // of the requests go over a new connection, the others over kept ones; default 0.25, negative for none
 	Timeout      time.Duration // of one request, with its connection; default 15 s
-	InFlight     int           // the most requests at once; further ones that are due fail as history.Overload; default 4096
+	InFlight     int           // the most requests in progress; further ones that are due fail as history.Overload; default 4096
 }
 
-// The most that one load may ask for, so that a typing error ends in a refusal.
+// The most that one load may ask for, so that a typing error is refused.
 const (
 	maxRate   = 20_000
 	maxLength = time.Hour
@@ -170,7 +170,7 @@ func (a *Attack) record(result *vegeta.Result) history.Request {
 	return r
 }
 
-// Requests delivers each request once it is done, in the order of their ends; it is closed at the end of the last.
+// Requests delivers each request once it is done, in the order in which they end; it is closed after the last one.
 func (a *Attack) Requests() <-chan history.Request { return a.requests }
 
 // Began is the start of the run: all times of its requests count from it.

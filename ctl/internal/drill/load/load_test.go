@@ -19,7 +19,7 @@ import (
 	"oneserver/ctl/internal/drill/history"
 )
 
-// site is a fast server of posts, as far as the load needs one.
+// site is a fast server of posts that has only what the load needs.
 type site struct {
 	mu    sync.Mutex
 	posts []string
@@ -222,7 +222,7 @@ func TestFailuresSayWhy(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		handler http.HandlerFunc // nil where nobody listens
+		handler http.HandlerFunc // nil if nothing listens
 		class   history.Class
 		status  int
 	}{

@@ -14,8 +14,8 @@ import (
 	"oneserver/ctl/internal/drill/history"
 )
 
-// mix decides at random what each request is. Taking turns would be wrong: with two replicas in turn, strict alternation would
-// send all writes to one of them.
+// mix decides at random what each request is. With two replicas that take turns, a strict alternation of reads and writes
+// would send all writes to one of them.
 type mix struct {
 	config Config
 	prefix string // of the tokens
@@ -32,7 +32,7 @@ type mix struct {
 // made is the result of an acknowledged write.
 type made struct{ token, path string }
 
-// maxMade limits reading back to what was written in the last few seconds, which the stack could most easily forget.
+// maxMade limits reading back to what was written in the last few seconds, which the stack could most easily lose.
 const maxMade = 512
 
 // hit is a request under way. Vegeta's requests and results find their hit by the fragment of their URL, which
@@ -57,7 +57,7 @@ func (m *mix) target(target *vegeta.Target) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	h := &hit{fresh: m.random.Float64() < m.config.NewConnShare}
-	// Every request draws equally often, so that the mix does not depend on what the stack acknowledged.
+	// Every request draws the same number of random values, so that the mix does not depend on what the stack acknowledged.
 	kind, back, which := m.random.Float64(), m.random.Float64(), m.random.Uint64()
 	var request Request
 	u := &url.URL{Scheme: "http", Host: m.config.Address}
@@ -129,7 +129,7 @@ func (m *mix) take(resultURL string) *hit {
 func (m *mix) acknowledged(token, location string) {
 	u, err := url.Parse(location)
 	if err != nil || !strings.HasPrefix(u.Path, "/") {
-		return // the wire has noted it as a failure
+		return // the wire has recorded it as a failure
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -19,7 +19,7 @@ import (
 	"oneserver/ctl/internal/drill/history"
 )
 
-// maxAnswer bounds an answer's body.
+// maxAnswer limits the size of an answer's body.
 const maxAnswer = 4 << 20
 
 // lookupTimeout is how long a stub resolver waits for one answer (resolv.conf(5)).
@@ -30,7 +30,7 @@ var (
 	errTooLarge = fmt.Errorf("an answer of more than %d bytes", maxAnswer)
 )
 
-// wire sends vegeta's requests, reads their complete answers, and notes in their hits how they ended.
+// wire sends vegeta's requests, reads their complete answers, and records in their hits how they ended.
 type wire struct {
 	ctx         context.Context // of the run
 	mix         *mix
@@ -126,7 +126,7 @@ func (w *wire) http(request *http.Request, h *hit) (*http.Response, error) {
 	return response, nil
 }
 
-// judge says whether the answer is the one that the request was sent for.
+// judge decides whether the answer is the one that the request was sent to get.
 func (w *wire) judge(response *http.Response, body []byte, h *hit) {
 	switch {
 	case response.StatusCode >= 300: // nothing that visitors ask for has moved
@@ -161,7 +161,7 @@ func (w *wire) lookup(request *http.Request, h *hit) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: request}, nil
 }
 
-// classify says why a request had no answer. ctx is the run's.
+// classify returns why a request had no answer. ctx is the run's.
 func classify(ctx context.Context, err error) history.Class {
 	var network *net.OpError
 	isNetwork := errors.As(err, &network)
@@ -176,7 +176,7 @@ func classify(ctx context.Context, err error) history.Class {
 		return history.Refused
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
-		strings.Contains(err.Error(), "server closed idle connection"): // net/http has no value for it
+		strings.Contains(err.Error(), "server closed idle connection"): // net/http has no error value for it
 		return history.Reset
 	}
 	return history.Other

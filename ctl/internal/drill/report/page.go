@@ -40,7 +40,7 @@ func newPageSection(s Section, pictures []picture) pageSection {
 		p.Findings = findingTable(r.Findings)
 	}
 	for _, picture := range pictures {
-		p.Pictures = append(p.Pictures, template.HTML(picture.svg)) // ours, with every text in it escaped
+		p.Pictures = append(p.Pictures, template.HTML(picture.svg)) // generated here, with every text in it escaped
 	}
 	for _, scale := range scales(s) {
 		p.Scales = append(p.Scales, pageScale{scale.Name, meaning(scale), stepTable(scale.Steps)})

@@ -13,7 +13,8 @@ import (
 	"oneserver/ctl/internal/drill/history"
 )
 
-// The colours are those of Okabe and Ito (Color Universal Design, 2008), which people of any colour vision tell apart.
+// The colours are those of Okabe and Ito (Color Universal Design, 2008), which people with any kind of colour vision can
+// tell apart.
 const (
 	blue      = "#0072b2"
 	sky       = "#56b4e9"
@@ -50,7 +51,7 @@ func (p px) String() string {
 // textWidth is roughly the width of a text in the picture's font size.
 func textWidth(text string) float64 { return 6.4 * float64(len([]rune(text))) }
 
-// A picture holds what the common template of all pictures draws.
+// A picture holds what the template for all pictures draws.
 type picture struct {
 	Width, Height             px
 	Title, Below, Description string
@@ -104,7 +105,7 @@ func (a axis) at(value float64) float64 {
 	return a.from + (value-low)/(high-low)*(a.to-a.from)
 }
 
-// A tick is a value that an axis names.
+// A tick is a value that an axis labels.
 type tick struct {
 	value float64
 	label string
@@ -135,7 +136,7 @@ func newPlot(left, top, right, bottom float64, across, up string, x, y axis, xTi
 	return p
 }
 
-// rectangles collects areas between two values on either axis.
+// rectangles collects areas between two values on each axis.
 type rectangles struct {
 	strings.Builder
 	of *plot
@@ -146,7 +147,7 @@ func (r *rectangles) add(x0, x1, y0, y1 float64) {
 	fmt.Fprintf(r, "M%s %sh%sv%sh%sz", px(left), px(high), px(right-left), px(low-high), px(left-right))
 }
 
-// fill draws them, if there are any.
+// fill draws the rectangles, if there are any.
 func (p *plot) fill(r *rectangles, colour string, opacity float64) {
 	if r.Len() > 0 {
 		p.Shapes = append(p.Shapes, shape{Path: r.String(), Colour: colour, Opacity: opacity})
@@ -183,7 +184,7 @@ func drawSection(s Section) ([]picture, error) {
 	return pictures, nil
 }
 
-// legend lays out what the colours mean.
+// legend lays out the meanings of the colours.
 func legend(marks []mark) []mark {
 	at := margin
 	for i := range marks {
@@ -200,7 +201,7 @@ type outcome struct {
 	is     func(history.Request) bool
 }
 
-// The outcomes from the bottom of the picture to its top; a request has the first one that holds.
+// The outcomes from the bottom of the picture to its top; a request has the first one that applies.
 var outcomes = []outcome{
 	{"read answered", blue, func(r history.Request) bool { return r.OK() && r.Kind == history.Read }},
 	{"write answered", sky, func(r history.Request) bool { return r.OK() && r.Kind == history.Write }},
@@ -314,7 +315,7 @@ func pile(p *plot, counts [][]float64, bin float64) {
 	}
 }
 
-// heat draws how long requests took: the more there are, the darker is the cell.
+// heat draws how long requests took: the more there are, the darker the cell.
 func heat(p *plot, cells map[[3]int]int, bin float64) {
 	shade := func(at, level, what int) int {
 		n := cells[[3]int{at, level, what}]
@@ -424,7 +425,7 @@ func secondTicks(end float64) (ticks []tick) {
 	return ticks
 }
 
-// rates says how high the load of a run was.
+// rates describes how high the load of a run was.
 func rates(steps []history.Step) string {
 	switch len(steps) {
 	case 0:
@@ -435,7 +436,7 @@ func rates(steps []history.Step) string {
 	return fmt.Sprintf("%.0f to %.0f requests a second in %d steps", steps[0].Rate, steps[len(steps)-1].Rate, len(steps))
 }
 
-// describe says in words what the picture of a run shows, for readers who cannot see it.
+// describe puts in words what the picture of a run shows, for readers who cannot see it.
 func describe(s Section) string {
 	var d strings.Builder
 	fmt.Fprintf(&d, "Requests over time by what became of them, and how long they took, at %s. %d of %d visits failed.",

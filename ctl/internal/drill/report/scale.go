@@ -59,7 +59,7 @@ func drawScales(title string, curves []Scale) picture {
 	return picture{Width: width, Height: scaleHeight, Title: title, Below: below, Description: describeScales(curves), Legend: legend(meanings), Plots: []plot{answers, waits}}
 }
 
-// line is a function in even steps on a logarithmic axis, as far as it is within the plot.
+// line plots a function in even steps on a logarithmic axis, as far as it is within the plot.
 func line(p plot, f func(float64) float64, low, high float64) string {
 	const steps = 100
 	var path strings.Builder
@@ -88,7 +88,7 @@ func decadeTicks(low, high float64) (ticks []tick) {
 	return ticks
 }
 
-// describeScales says in words what the picture shows.
+// describeScales puts in words what the picture shows.
 func describeScales(curves []Scale) string {
 	var d strings.Builder
 	d.WriteString("Throughput by the number of requests at once, and the wait by the offered rate.")

@@ -44,7 +44,7 @@ func scales(s Section) []Scale {
 	return s.Scales
 }
 
-// meaning of a curve's model; empty if the steps support none.
+// meaning explains a curve's model; empty if the steps support none.
 func meaning(s Scale) string {
 	if s.Model == nil {
 		return ""
@@ -146,7 +146,7 @@ func examples(w check.Writes) string {
 	return " See " + strings.Join(some, ", ") + "."
 }
 
-// duration in the unit and precision that people read; – for none.
+// duration formats a time in the unit and precision that people read; – for none.
 func duration(d time.Duration) string {
 	switch {
 	case d <= 0:

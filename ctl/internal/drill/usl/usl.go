@@ -63,7 +63,7 @@ func Fit(points []Point) (Model, error) {
 	squares := func(v []float64) (sum float64) {
 		m := model(v)
 		for i := range n {
-			e := (m.At(n[i]) - x[i]) / x[i] // relative, or the slow steps would count for nothing
+			e := (m.At(n[i]) - x[i]) / x[i] // relative, since otherwise the slow steps would count for nothing
 			sum += e * e
 		}
 		return sum
@@ -117,7 +117,7 @@ func (m Model) Peak() (n, x float64) {
 	return math.Inf(1), math.Inf(1)
 }
 
-// String says in plain sentences what the model means.
+// String explains in plain sentences what the model means.
 func (m Model) String() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "One request at a time would get %.0f answers a second (λ). ", m.Lambda)
