@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// machine is a copy for what was saved from another: its database alone is enough.
+// machine is a copy to restore backups on; only its database runs.
 var machine = newCopy("oneserver-test-restore", "18082", "11055", "172.28.4")
 
-// empty is a new database that nothing was ever written to.
+// empty replaces the copy with a new database that nothing has been written to.
 func (c *copyOfStack) empty(t *testing.T) {
 	t.Helper()
 	if err := c.remove(); err != nil {
@@ -26,8 +26,8 @@ func (c *copyOfStack) empty(t *testing.T) {
 	}
 }
 
-// state is the CHECKSUM TABLE of each table of a schema, a line each; nothing where there is none. Two tables say what is
-// now, and come back from a restore empty: they are left out.
+// state returns the CHECKSUM TABLE of each table of a schema, one per line; nothing if there are no tables. It leaves out
+// the two tables that describe only the present and are empty after a restore.
 func (c *copyOfStack) state(t *testing.T, schema string) string {
 	t.Helper()
 	tables := c.mustSQL(t, "SELECT GROUP_CONCAT('"+schema+".', table_name ORDER BY table_name) FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_name NOT IN ('sessions', 'throttle')")
@@ -37,8 +37,8 @@ func (c *copyOfStack) state(t *testing.T, schema string) string {
 	return strings.ReplaceAll(c.mustSQL(t, "CHECKSUM TABLE "+tables), schema+".", "")
 }
 
-// steady does something while nobody writes, and returns the state of the site before it and after it. The application
-// removes old rows now and then, of its own accord: where it did in between, all is done once more.
+// steady calls do while nobody writes, and returns the site's state, which is the same before and after. The application
+// removes old rows now and then; if it did so in between, steady tries again.
 func (c *copyOfStack) steady(t *testing.T, do func()) string {
 	t.Helper()
 	before := c.state(t, "foobar")
@@ -50,7 +50,7 @@ func (c *copyOfStack) steady(t *testing.T, do func()) string {
 		}
 		before = after
 	}
-	t.Fatalf("the site is written to all the time: it is now\n%s", before)
+	t.Fatalf("the site keeps changing; it is now\n%s", before)
 	return ""
 }
 
@@ -63,7 +63,7 @@ func (c *copyOfStack) mustSQL(t *testing.T, statement string) string {
 	return out
 }
 
-// mustCtl runs the tool, which must work, and returns what it printed.
+// mustCtl runs the tool, which must succeed, and returns what it printed.
 func (c *copyOfStack) mustCtl(t *testing.T, args ...string) string {
 	t.Helper()
 	begun := time.Now()
@@ -83,7 +83,7 @@ func (c *copyOfStack) refuses(t *testing.T, says string, args ...string) {
 	}
 }
 
-// backups are the folders of the complete ones, the oldest first.
+// backups returns the folders of the complete backups, oldest first.
 func backups(t *testing.T, dir string) []string {
 	t.Helper()
 	all, err := filepath.Glob(filepath.Join(dir, "2*Z"))
@@ -93,14 +93,14 @@ func backups(t *testing.T, dir string) []string {
 	return all
 }
 
-// A backup that is made while the site is written to, alone and with the binary logs after it, brings an empty server to
-// the state that the site had.
+// A backup made while the site is being written to brings an empty server to the state that the site had, both by itself and
+// with the binary logs that follow it.
 func TestABackupRestoresOnAnEmptyServer(t *testing.T) {
 	dir, key, wrong := t.TempDir(), filepath.Join(t.TempDir(), "key"), filepath.Join(t.TempDir(), "wrong")
 	for _, file := range []string{key, wrong} {
 		site.mustCtl(t, "backup", "--new-key", file)
 	}
-	newScenario(t, site).Then(10*time.Second, reaches()) // where this test is the first, web may not know app yet
+	newScenario(t, site).Then(10*time.Second, reaches()) // if this test runs first, web may not know app yet
 	v := newMember(t, site)
 	v.withoutQuotas()
 	leaver := newMember(t, site)
@@ -108,7 +108,7 @@ func TestABackupRestoresOnAnEmptyServer(t *testing.T) {
 		v.want(http.StatusNoContent, v.ask("POST", "/api/v1/account/deletion", object{"password": v.password}))
 	}()
 
-	// under way: a backup, while somebody writes all the time
+	// a backup is made while somebody keeps writing
 	writing, stop := context.WithCancel(t.Context())
 	defer stop()
 	written, wrote := 0, make(chan error, 1)
@@ -128,7 +128,7 @@ func TestABackupRestoresOnAnEmptyServer(t *testing.T) {
 	}()
 	acknowledged := v.write("Before the backup")
 	site.mustCtl(t, "backup", "--dir", dir)
-	leaver.write("Of somebody who leaves") // and takes this along, by a foreign key
+	leaver.write("Of somebody who leaves") // which a foreign key removes with the account
 	leaver.want(http.StatusNoContent, leaver.ask("POST", "/api/v1/account/deletion", object{"password": leaver.password}))
 	stop()
 	if err := <-wrote; err != nil {
@@ -143,9 +143,9 @@ func TestABackupRestoresOnAnEmptyServer(t *testing.T) {
 		t.Fatalf("the backups are %q", all)
 	}
 	underWay, encrypted := all[0], all[len(all)-1]
-	t.Logf("%d posts were written beside the first backup", written)
+	t.Logf("%d posts were written around the first backup", written)
 
-	// refused, with nothing changed: no key, another key, a damaged file
+	// a missing key, another key and a damaged file are refused, and nothing is changed
 	machine.empty(t)
 	defer func() {
 		if err := machine.remove(); err != nil {
@@ -167,43 +167,44 @@ func TestABackupRestoresOnAnEmptyServer(t *testing.T) {
 	machine.refuses(t, "damaged", "restore", "--yes", "--key", key, damaged)
 	machine.refuses(t, "no terminal", "restore", "--key", key, encrypted)
 	if got := machine.state(t, "foobar") + machine.state(t, "foobar_restore"); got != "" {
-		t.Errorf("what was refused has changed the data:\n%s", got)
+		t.Errorf("a refused restore has changed the data:\n%s", got)
 	}
 
-	// the encrypted one
+	// the encrypted backup
 	machine.mustCtl(t, "restore", "--yes", "--key", key, encrypted)
 	if got := machine.state(t, "foobar"); got != now {
-		t.Errorf("restored is\n%s\nand the site is\n%s", got, now)
+		t.Errorf("the restored state is\n%s\nand the site's is\n%s", got, now)
 	}
 	if got := machine.mustSQL(t, "SELECT (SELECT COUNT(*) FROM foobar.sessions) + (SELECT COUNT(*) FROM foobar.throttle)"); got != "0" {
-		t.Errorf("%s sessions and limits of before are back", got)
+		t.Errorf("%s old sessions and limits are back", got)
 	}
 	if got := machine.mustSQL(t, "SELECT COUNT(*) FROM information_schema.referential_constraints WHERE constraint_schema = 'foobar' AND unique_constraint_schema = 'foobar'"); got != "5" {
 		t.Errorf("%s foreign keys lead to the site's own tables, want 5", got)
 	}
 
-	// the one that was made under way: what was acknowledged before it is in it
+	// the backup made during the writes contains what was acknowledged before it
 	machine.empty(t)
 	machine.mustCtl(t, "restore", "--yes", underWay)
 	if got := machine.mustSQL(t, fmt.Sprintf("SELECT title FROM foobar.posts WHERE id = %d", acknowledged.ID)); got != acknowledged.Title {
 		t.Errorf("post %d is %q", acknowledged.ID, got)
 	}
 
-	// and with the binary logs after it, on a server that never wrote them
+	// the same backup with the binary logs that follow it, on a server that never wrote them
 	machine.empty(t)
-	// (those that were kept once there was a key are encrypted, although this backup is not)
+	// (those kept once there was a key are encrypted, although this backup is not)
 	if sealed, err := filepath.Glob(filepath.Join(underWay, "binlog.*.zst.age")); err != nil || len(sealed) == 0 {
 		t.Errorf("no binary log is encrypted: %v", err)
 	}
-	machine.mustCtl(t, "restore", "--yes", "--dir", dir, "--key", key, "--unsigned", "--to", moment) // the backup is from before the key
+	machine.mustCtl(t, "restore", "--yes", "--dir", dir, "--key", key, "--unsigned", "--to", moment) // this backup was made before there was a key
 	if got := machine.state(t, "foobar"); got != then {
-		t.Errorf("restored is\n%s\nand at %s the site was\n%s", got, moment, then)
+		t.Errorf("the restored state is\n%s\nand at %s the site's was\n%s", got, moment, then)
 	}
 
 	theServersOwnHistory(t)
 }
 
-// theServersOwnHistory goes on where there is data: back to a second of the same server, and what can no longer be.
+// theServersOwnHistory continues on a server that has data: restores to a second of its own past, and those that are no
+// longer possible.
 func theServersOwnHistory(t *testing.T) {
 	dir := t.TempDir()
 	insert := func(title string) {
@@ -215,7 +216,7 @@ func theServersOwnHistory(t *testing.T) {
 	machine.mustCtl(t, "backup", "--dir", dir)
 	original := machine.state(t, "foobar")
 	insert("In time")
-	// On other schemas and on accounts, in the same log: a restore leaves alone what is not the site's.
+	// The same log also holds changes to other schemas and to accounts, which a restore leaves alone.
 	machine.mustSQL(t, `CREATE DATABASE aside; CREATE TABLE aside.notes (id int PRIMARY KEY); INSERT INTO aside.notes VALUES (1);
 BEGIN; INSERT INTO aside.notes VALUES (2); UPDATE foobar.posts SET title = 'In time, and beside another' ORDER BY id DESC LIMIT 1; COMMIT;
 CREATE USER 'visitor'@'localhost'; GRANT SELECT ON foobar.* TO 'visitor'@'localhost'; ALTER USER 'app'@'%' ACCOUNT LOCK;
@@ -237,28 +238,28 @@ SET SESSION sql_log_bin = 0; ALTER USER 'app'@'%' ACCOUNT UNLOCK`)
 	machine.refuses(t, "not come yet", "restore", "--yes", "--dir", dir, "--to", "2999-01-01 00:00:00")
 	machine.mustCtl(t, "restore", "--yes", "--dir", dir, "--to", second)
 	if got := machine.state(t, "foobar"); got != then {
-		t.Errorf("restored is\n%s\nand at %s it was\n%s", got, second, then)
+		t.Errorf("the restored state is\n%s\nand at %s it was\n%s", got, second, then)
 	}
 	if got := machine.state(t, "foobar_before"); got != late {
-		t.Errorf("moved away is\n%s\nand it was\n%s", got, late)
+		t.Errorf("the state of the data moved away is\n%s\nand it was\n%s", got, late)
 	}
 	if got := machine.mustSQL(t, others); got != outside {
-		t.Errorf("other schemas and accounts are %q and were %q", got, outside)
+		t.Errorf("other schemas and accounts are now %q and were %q", got, outside)
 	}
 	machine.mustSQL(t, "DROP DATABASE aside; DROP USER 'visitor'@'localhost'")
 	insert("In the restored one")
 	machine.refuses(t, "was restored", "restore", "--yes", "--dir", dir, "--to", machine.mustSQL(t, "SELECT UTC_TIMESTAMP(6)"))
 
-	machine.mustCtl(t, "restore", "--yes", "--dir", dir) // the newest backup, over data that is there
+	machine.mustCtl(t, "restore", "--yes", "--dir", dir) // the newest backup, over existing data
 	if got := machine.state(t, "foobar"); got != original {
-		t.Errorf("restored is\n%s\nand it was\n%s", got, original)
+		t.Errorf("the restored state is\n%s\nand it was\n%s", got, original)
 	}
 	machine.mustCtl(t, "restore", "--forget")
 	if got := machine.state(t, "foobar_before") + machine.state(t, "foobar_restore"); got != "" {
-		t.Errorf("left behind is\n%s", got)
+		t.Errorf("the restores left behind\n%s", got)
 	}
 
-	// one of a release that this one does not know
+	// a backup of a release that this one does not know
 	newer := t.TempDir()
 	machine.mustSQL(t, "INSERT INTO foobar.goose_db_version (version_id, is_applied) VALUES (99999, 1)")
 	machine.mustCtl(t, "backup", "--dir", newer)
@@ -266,7 +267,7 @@ SET SESSION sql_log_bin = 0; ALTER USER 'app'@'%' ACCOUNT UNLOCK`)
 	now := machine.state(t, "foobar")
 	machine.refuses(t, "of version 99999", "restore", "--yes", "--dir", newer)
 	if got := machine.state(t, "foobar"); got != now || machine.leftBehind(t) != "" {
-		t.Errorf("what was refused has left %q, and the data is\n%s\nand was\n%s", machine.leftBehind(t), got, now)
+		t.Errorf("the refused restore left %q; the data is\n%s\nand was\n%s", machine.leftBehind(t), got, now)
 	}
 
 	old := backups(t, dir)
@@ -276,10 +277,10 @@ SET SESSION sql_log_bin = 0; ALTER USER 'app'@'%' ACCOUNT UNLOCK`)
 	}
 	machine.mustCtl(t, "backup", "--dir", dir, "--keep", "1")
 	if kept := backups(t, dir); len(kept) != 1 || kept[0] == old[0] {
-		t.Errorf("kept are %q, before them were %q", kept, old)
+		t.Errorf("the backups are now %q and were %q", kept, old)
 	}
 	if _, err := os.Stat(aborted); !os.IsNotExist(err) {
-		t.Errorf("of an aborted run there still is %s: %v", aborted, err)
+		t.Errorf("the folder of an aborted run, %s, is still there: %v", aborted, err)
 	}
 	machine.refuses(t, "oldest backup", "restore", "--yes", "--dir", dir, "--to", second)
 }
