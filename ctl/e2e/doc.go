@@ -6,5 +6,6 @@
 //
 // A test is a sentence: its name says what must hold, its steps read as prose (scenario_test.go), and its checks come from
 // one small vocabulary (checks_test.go). Where a test plays a visitor, it does so over HTTP (visitor_test.go) or in a
-// browser (browser_test.go). Nothing sleeps: each check must come true within a time limit.
+// browser (browser_test.go). No test sleeps in the hope that something has happened by then: each check must come true
+// within a time limit.
 package e2e
