@@ -84,7 +84,7 @@ func TestLongABackupBesideALongSelectKeepsNobodyWaiting(t *testing.T) {
 	site.mustCtl(t, "backup", "--dir", dir)
 	end()
 
-	// of two backups at the same time, one is made and the other refused
+	// of two backups at the same time, at least one is made, and one that is refused leaves nothing
 	var both sync.WaitGroup
 	results := make([]error, 2)
 	for i := range results {

@@ -95,7 +95,7 @@ func TestOneAnswerIsKeptOnce(t *testing.T) {
 		repeat(func() (string, string, string) { return "GET", "www.foobar.com", path })
 	}
 	most := 0
-	for ctx.Err() == nil { // the most that the cache ever holds
+	for ctx.Err() == nil { // measure the most that the cache ever holds
 		kB, err := strconv.Atoi(site.inWeb(t, "du -sk /run/nginx-cache | cut -f 1"))
 		if err != nil {
 			t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 func TestManyReadersAreOneToTheApplication(t *testing.T) {
 	stranger := newVisitor(t, site)
 	const path = "/api/v1/posts"
-	// Lines of the log after this request are later than now.
+	// Only log lines after this request count.
 	mark := newMember(t, site).ask("GET", "/api/v1/session", nil).header.Get("X-Request-ID")
 	stranger.ask("GET", path, nil) // after a pause, every request before the first answer would reach app
 	const seconds, readers = 4, 16
@@ -77,7 +77,7 @@ func TestManyReadersAreOneToTheApplication(t *testing.T) {
 	}
 }
 
-// keptFor is how old an answer from Nginx's cache may be. The tests allow some seconds more, since other tests use the
+// keptFor is how old an answer from Nginx's cache may be. The tests allow a few seconds more, since other tests use the
 // machine at the same time.
 const keptFor = 3 * time.Second
 
@@ -121,8 +121,8 @@ func TestWhatIsKeptIsNeverOld(t *testing.T) {
 	}})
 }
 
-// newest returns the id of a page's first post. Its presence is not looked for: other tests write too, and may push it off a
-// short page.
+// newest returns the id of a page's first post. Tests compare ids instead of looking for a post, since other tests write
+// too, and may push a post off a short page.
 func newest(body string) (id int64) {
 	var page struct{ Posts []struct{ ID int64 } }
 	if json.Unmarshal([]byte(body), &page) == nil && len(page.Posts) > 0 {

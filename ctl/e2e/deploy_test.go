@@ -284,7 +284,7 @@ func releases(t *testing.T) (first string, from func(lines string) *copyOfStack)
 	}
 }
 
-// restartDatabase does what make restart-db does, and returns a good reason why visitors may notice it, if there is one.
+// restartDatabase runs restart-db, and returns a good reason why visitors may notice it, if there is one.
 func restartDatabase(t *testing.T, words ...string) (reason string) {
 	t.Helper()
 	printed := site.says(t, root, false, []string{"restart-db"}, append(words, "healthy again")...)

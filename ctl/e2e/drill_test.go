@@ -31,8 +31,8 @@ type drillResult struct {
 	}
 }
 
-// drill starts a drill on the shared copy, with its report in a folder of the test. While waiting for its end, wait calls
-// line with each line that it prints; then wait returns the whole output, and how the drill ended.
+// drill starts a drill on the shared copy, with its report in a folder of the test. While the drill runs, wait calls line
+// with each line printed; at the end, it returns the whole output and how the drill ended.
 func drill(t *testing.T, line func(string), args ...string) (dir string, process *os.Process, wait func() (string, error)) {
 	t.Helper()
 	dir = t.TempDir()

@@ -123,7 +123,7 @@ func TestFilesAreServedAsWhatTheyAre(t *testing.T) {
 				v.ask("GET", path, nil, "Accept-Encoding: "+encoding)
 				edited := strings.Repeat("edited, "+encoding, 1000)
 				write(path, edited)
-				time.Sleep(time.Second) // the time that is guaranteed
+				time.Sleep(time.Second) // the guaranteed time
 				if got := v.ask("GET", path, nil, "Accept-Encoding: "+encoding); decoded(t, got) != edited {
 					t.Errorf("%s, %s: it is %d bytes that begin with %.50q", path, encoding, len(got.body), got.body)
 				}

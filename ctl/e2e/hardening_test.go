@@ -17,7 +17,7 @@ type safety struct {
 	CapDrop      []string
 	CapAdd       []string
 	SecurityOpt  []string
-	Memory       string // with no swap on top
+	Memory       string // without any swap
 	Processes    int64
 	Log          map[string]string
 	Restart      string
@@ -165,7 +165,7 @@ func TestDatabaseRefusesWhatAccountsMayNotDo(t *testing.T) {
 			}
 		}
 	}
-	// root cannot be reached over the network
+	// root cannot sign in over the network
 	if out, err := site.compose(t.Context(), "exec", "--no-TTY", "db", "sh", "-c",
 		`MYSQL_PWD="$(cat /run/secrets/mysql_root_password)" exec mysql --host 127.0.0.1 --user root -e "SELECT 1"`); err == nil || !strings.Contains(out, "denied") {
 		t.Errorf("root over TCP: %q (%v); want it denied", out, err)

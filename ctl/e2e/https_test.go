@@ -17,7 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// authority returns the certificate of the copy's own authority, fetched in the way that people are told to.
+// authority returns the certificate of the copy's own authority, fetched the way that people are told to.
 func (c *copyOfStack) authority(ctx context.Context) (*x509.Certificate, error) {
 	out, err := c.compose(ctx, "exec", "--no-TTY", "web", "cat", "/tls/ca.crt")
 	if err != nil {
@@ -104,7 +104,7 @@ func TestHTTPSIsServedToThoseWhoTrustTheStacksOwnAuthority(t *testing.T) {
 		connection.Close()
 		t.Error("TLS 1.1 is accepted")
 	}
-	// Signing in works over TLS, and binds its cookie to TLS.
+	// Signing in works over TLS, and its cookie is for TLS only.
 	member := newMember(t, site)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "https://www.foobar.com:"+site.httpsPort+"/api/v1/session",
 		strings.NewReader(`{"email": "`+member.email+`", "password": "`+member.password+`"}`))

@@ -90,7 +90,7 @@ func TestAnIdempotencyKeyHoldsForManyAtOnce(t *testing.T) {
 	}
 }
 
-// Signing up needs a key as well. It counts for the public as a whole, since nobody is signed in.
+// Signing up needs a key as well. The key counts for the public as a whole, since nobody is signed in.
 func TestAnIdempotencyKeyMakesOneAccount(t *testing.T) {
 	t.Parallel()
 	v := newVisitor(t, site)

@@ -24,8 +24,8 @@ import (
 	"time"
 )
 
-// server is a copy that gets its certificates from the tests' own authority, Pebble, for which its domain leads to it. It
-// runs without app and db, which no certificate needs.
+// server is a copy that gets its certificates from the tests' own authority, Pebble, which reaches the copy under its
+// domain. It runs without app and db, which no certificate needs.
 var server = newCopy("oneserver-test-acme", "18097", "11068", "172.28.15")
 
 const controlPort = "14097" // the authority's, where tests inject faults
@@ -204,8 +204,8 @@ func unhealthy(words string) check {
 	}}
 }
 
-// The first certificate arrives without anybody asking for it. Then http redirects to https, except for the authority and
-// this machine, and neither a restart nor a lost volume makes certs order another one.
+// The first certificate is obtained automatically. Then http redirects to https, except for the authority and this machine,
+// and neither a restart nor a lost volume makes certs order another one.
 func TestLongACertificateComesByItselfAndIsKept(t *testing.T) {
 	c := startServer(t)
 	s := newScenario(t, c).
@@ -265,7 +265,7 @@ func TestLongACertificateComesByItselfAndIsKept(t *testing.T) {
 	if after := mustAsked(t); after["order-plz"] != before["order-plz"] || after["sign-me-up"] != before["sign-me-up"] {
 		t.Errorf("the authority was asked again: %v, before it was %v", after, before)
 	}
-	s.When("the authority is no longer set", func(ctx context.Context, c *copyOfStack) error {
+	s.When("ACME is no longer set", func(ctx context.Context, c *copyOfStack) error {
 		_, err := c.with("ACME=").compose(ctx, "up", "--detach", "--wait", "certs")
 		return err
 	}).

@@ -29,7 +29,7 @@ func (v *visitor) statements(id string) (count int, sql string) {
 		v.Fatalf("%v: %s", err, out)
 	}
 	if seen.ID != id || seen.Route == "" || len(seen.Statements) != seen.StatementCount {
-		v.Errorf("app reports of request %s: %s", id, out)
+		v.Errorf("app reports about the request %s: %s", id, out)
 	}
 	for _, one := range seen.Statements {
 		sql += one.SQL + "\n"
@@ -101,7 +101,7 @@ func TestMetricsAreKeptInside(t *testing.T) {
 	}
 }
 
-// A trace shows one request as every part that it passed saw it, both for people and for programs.
+// A trace shows how every part handled one request, in words or as JSON.
 func TestTraceTellsTheWholeWayOfARequest(t *testing.T) {
 	t.Parallel()
 	v := newMember(t, site)

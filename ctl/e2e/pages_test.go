@@ -419,7 +419,7 @@ func pagesSaySomethingWithoutScripts(t *testing.T, browser *tab) {
 			t.Errorf("%s without scripts: %+v", address, seen)
 		}
 	}
-	// the search form works without scripts, as far as the page that it leads to
+	// without scripts, the search form still leads to the search page
 	do(tab, chromedp.Navigate(tab.origin+"/search"))
 	if method := see(tab, chromedp.Evaluate[string](`document.querySelector("#search-form").method + " " + new URL(document.querySelector("#search-form").action).pathname`)); method != "get /search" {
 		t.Errorf("the search form is %q", method)

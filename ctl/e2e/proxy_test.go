@@ -30,7 +30,7 @@ func TestOnlyANamedProxySpeaksForItsVisitors(t *testing.T) {
 		{"the proxy for a visitor with IPv6", proxy, []string{"X-Forwarded-For: 2001:db8:7::1", "X-Forwarded-Proto: https"}, "2001:db8:7::1", "https", true},
 		{"the proxy with the visitor's port", proxy, []string{"X-Forwarded-For: [2001:db8:7::1]:1234"}, "2001:db8:7::1", "http", true},
 		{"a visitor who made up an address", proxy, []string{"X-Forwarded-For: 127.0.0.1, 192.0.2.88"}, "192.0.2.88", "http", true},
-		{"a visitor who made up a field", proxy, []string{"X-Forwarded-For: 127.0.0.1", "X-Forwarded-For: 192.0.2.88"}, "192.0.2.88", "http", true},
+		{"a visitor who added a field", proxy, []string{"X-Forwarded-For: 127.0.0.1", "X-Forwarded-For: 192.0.2.88"}, "192.0.2.88", "http", true},
 		{"a visitor who wrote nonsense", proxy, []string{"X-Forwarded-For: unknown, , 300.1.1.1, \xff, 192.0.2.88"}, "192.0.2.88", "http", true},
 		{"two proxies", proxy, []string{"X-Forwarded-For: 192.0.2.88, 198.51.100.4"}, "192.0.2.88", "http", true},
 		{"two proxies, the outer with IPv6", proxy, []string{"X-Forwarded-For: 203.0.113.9, 192.0.2.88, 2001:db8:1::4"}, "192.0.2.88", "http", true},

@@ -86,8 +86,8 @@ func TestCrossSiteRequestsAreRefused(t *testing.T) {
 	}
 }
 
-// The session cookie is sent only with this site's own requests, no script can read it, and it is sent only encrypted if the
-// visitor's connection is encrypted. Only a trusted proxy is believed about that.
+// The session cookie is sent only with this site's own requests, and no script can read it. If the visitor's connection is
+// encrypted, which only a trusted proxy is believed to report, the cookie is sent only over TLS.
 func TestTheSessionCookieIsGuarded(t *testing.T) {
 	t.Parallel()
 	v := newVisitor(t, site)

@@ -49,7 +49,7 @@ func (v *visitor) signUp() {
 	v.want(http.StatusCreated, v.ask("POST", "/api/v1/accounts", object{"email": v.email, "name": v.name, "password": v.password}, "Idempotency-Key: "+rand.Text()))
 }
 
-// withoutQuotas exempts the visitor's account from all quotas, as an operator may do.
+// withoutQuotas exempts the visitor's account from all quotas, as an operator can do.
 func (v *visitor) withoutQuotas() {
 	v.Helper()
 	if _, err := v.stack.sql(v.Context(), "root", "UPDATE foobar.users SET unbounded = 1 WHERE email = '"+v.email+"'"); err != nil {

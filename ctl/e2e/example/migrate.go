@@ -123,7 +123,7 @@ func pending(ctx context.Context) ([]migration, error) {
 	return left, err
 }
 
-// lock lets only one migration run at a time, which goose does not do for MySQL. It ends with its connection.
+// lock lets only one migration run at a time, which goose does not ensure on MySQL. The lock ends with its connection.
 type lock struct{}
 
 func (lock) SessionLock(ctx context.Context, conn *sql.Conn) error {

@@ -22,7 +22,7 @@ var Explain = []string{"/app", "request"}
 // Page is the path that a trace follows.
 const Page = "/api/bookmarks"
 
-// Prefix is how the paths that Nginx passes on begin.
+// Prefix is the beginning of the paths that Nginx passes on.
 const Prefix = "/api/"
 
 // Ready is the path where a replica reports whether it can serve.
