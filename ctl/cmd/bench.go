@@ -2,7 +2,9 @@ package cmd
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,11 +28,22 @@ func benchCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printed(asJSON, report, report.Print)
+			if err := printed(asJSON, report, report.Print); err != nil {
+				return err
+			}
+			file := s.Path(filepath.Join("drills", time.Now().Format("2006-01-02-150405")+"-bench.md"))
+			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+				return err
+			}
+			if err := os.WriteFile(file, report.Markdown(), 0o644); err != nil {
+				return err
+			}
+			fmt.Fprintf(os.Stderr, "the same as Markdown: %s\n", file)
+			return nil
 		}),
 	}
 	command.Flags().IntVar(&options.Rows, "rows", 2_500_000, "posts in the large table; a million take about half a gigabyte of disk")
-	command.Flags().IntVar(&options.Rounds, "rounds", 8, "how often everything is measured; every other round backwards")
+	command.Flags().IntVar(&options.Rounds, "rounds", 6, "how often everything is measured; every other round backwards")
 	command.Flags().IntVar(&seconds, "seconds", 4, "how long each time")
 	command.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return command

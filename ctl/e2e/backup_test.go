@@ -93,22 +93,9 @@ func backups(t *testing.T, dir string) []string {
 	return all
 }
 
-// A backup made while the site is being written to brings an empty server to the state that the site had, both by itself and
-// with the binary logs that follow it.
-func TestABackupRestoresOnAnEmptyServer(t *testing.T) {
-	dir, key, wrong := t.TempDir(), filepath.Join(t.TempDir(), "key"), filepath.Join(t.TempDir(), "wrong")
-	for _, file := range []string{key, wrong} {
-		site.mustCtl(t, "backup", "--new-key", file)
-	}
-	newScenario(t, site).Then(10*time.Second, reaches()) // if this test runs first, web may not know app yet
-	v := newMember(t, site)
-	v.withoutQuotas()
-	leaver := newMember(t, site)
-	defer func() {
-		v.want(http.StatusNoContent, v.ask("POST", "/api/v1/account/deletion", object{"password": v.password}))
-	}()
-
-	// a backup is made while somebody keeps writing
+// whileOthersWrite calls do while v writes post after post, each of which must be acknowledged.
+func whileOthersWrite(t *testing.T, v *visitor, do func()) {
+	t.Helper()
 	writing, stop := context.WithCancel(t.Context())
 	defer stop()
 	written, wrote := 0, make(chan error, 1)
@@ -126,32 +113,57 @@ func TestABackupRestoresOnAnEmptyServer(t *testing.T) {
 		}
 		wrote <- nil
 	}()
-	acknowledged := v.write("Before the backup")
-	site.mustCtl(t, "backup", "--dir", dir)
-	leaver.write("Of somebody who leaves") // which a foreign key removes with the account
-	leaver.want(http.StatusNoContent, leaver.ask("POST", "/api/v1/account/deletion", object{"password": leaver.password}))
+	do()
 	stop()
 	if err := <-wrote; err != nil {
 		t.Fatal(err)
 	}
-	var moment string
-	then := site.steady(t, func() { moment = site.mustSQL(t, "SELECT UTC_TIMESTAMP(6)") })
-	v.write("After the moment")
-	now := site.steady(t, func() { site.mustCtl(t, "backup", "--dir", dir, "--key", key) })
-	all := backups(t, dir)
-	if len(all) < 2 {
-		t.Fatalf("the backups are %q", all)
-	}
-	underWay, encrypted := all[0], all[len(all)-1]
-	t.Logf("%d posts were written around the first backup", written)
+	t.Logf("%d posts were written meanwhile", written)
+}
 
-	// a missing key, another key and a damaged file are refused, and nothing is changed
+// backupKey creates a key with which backups are encrypted.
+func backupKey(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "key")
+	site.mustCtl(t, "backup", "--new-key", file)
+	return file
+}
+
+// onEmpty starts machine with an empty database, and removes it at the end of the test.
+func onEmpty(t *testing.T) {
+	t.Helper()
 	machine.empty(t)
-	defer func() {
+	t.Cleanup(func() {
 		if err := machine.remove(); err != nil {
 			t.Error(err)
 		}
-	}()
+	})
+}
+
+// writer returns a member who may write any amount, and whose account is deleted at the end of the test.
+func writer(t *testing.T) *visitor {
+	t.Helper()
+	newScenario(t, site).Then(10*time.Second, reaches()) // if this test runs first, web may not know app yet
+	v := newMember(t, site)
+	v.withoutQuotas()
+	t.Cleanup(func() {
+		if got, err := v.try(context.Background(), "POST", "/api/v1/account/deletion", object{"password": v.password}); err != nil || got.status != http.StatusNoContent {
+			t.Errorf("deleting the writer's account: %+v, %v", got, err)
+		}
+	})
+	return v
+}
+
+// An encrypted backup brings an empty server to the state that the site had. Without its key, with another key or with a
+// damaged file, the restore is refused and changes nothing.
+func TestABackupRestoresOnAnEmptyServer(t *testing.T) {
+	dir, key, wrong := t.TempDir(), backupKey(t), backupKey(t)
+	writer(t).write("Before the backup")
+	now := site.steady(t, func() { site.mustCtl(t, "backup", "--dir", dir, "--key", key) })
+	all := backups(t, dir)
+	encrypted := all[len(all)-1]
+
+	onEmpty(t)
 	damaged := filepath.Join(t.TempDir(), filepath.Base(encrypted))
 	if err := os.CopyFS(damaged, os.DirFS(encrypted)); err != nil {
 		t.Fatal(err)
@@ -170,7 +182,6 @@ func TestABackupRestoresOnAnEmptyServer(t *testing.T) {
 		t.Errorf("a refused restore has changed the data:\n%s", got)
 	}
 
-	// the encrypted backup
 	machine.mustCtl(t, "restore", "--yes", "--key", key, encrypted)
 	if got := machine.state(t, "foobar"); got != now {
 		t.Errorf("the restored state is\n%s\nand the site's is\n%s", got, now)
@@ -181,32 +192,50 @@ func TestABackupRestoresOnAnEmptyServer(t *testing.T) {
 	if got := machine.mustSQL(t, "SELECT COUNT(*) FROM information_schema.referential_constraints WHERE constraint_schema = 'foobar' AND unique_constraint_schema = 'foobar'"); got != "5" {
 		t.Errorf("%s foreign keys lead to the site's own tables, want 5", got)
 	}
+}
 
-	// the backup made during the writes contains what was acknowledged before it
-	machine.empty(t)
+// A backup made while the site is being written to contains everything acknowledged before it. With the binary logs that
+// follow it, it brings a server that never wrote them to a moment, even if an account was deleted meanwhile and the logs
+// have been encrypted since there was a key.
+func TestLongABackupAndBinaryLogsBringAnotherServerToAMoment(t *testing.T) {
+	dir, key := t.TempDir(), backupKey(t)
+	v, leaver := writer(t), newMember(t, site)
+	var acknowledged post
+	whileOthersWrite(t, v, func() {
+		acknowledged = v.write("Before the backup")
+		site.mustCtl(t, "backup", "--dir", dir)
+		leaver.write("Of somebody who leaves") // which a foreign key removes with the account
+		leaver.want(http.StatusNoContent, leaver.ask("POST", "/api/v1/account/deletion", object{"password": leaver.password}))
+	})
+	underWay := backups(t, dir)[0]
+	var moment string
+	then := site.steady(t, func() { moment = site.mustSQL(t, "SELECT UTC_TIMESTAMP(6)") })
+	v.write("After the moment")
+	site.mustCtl(t, "backup", "--dir", dir, "--key", key)
+	if sealed, err := filepath.Glob(filepath.Join(underWay, "binlog.*.zst.age")); err != nil || len(sealed) == 0 {
+		t.Errorf("no binary log is encrypted: %v", err)
+	}
+
+	onEmpty(t)
 	machine.mustCtl(t, "restore", "--yes", underWay)
 	if got := machine.mustSQL(t, fmt.Sprintf("SELECT title FROM foobar.posts WHERE id = %d", acknowledged.ID)); got != acknowledged.Title {
 		t.Errorf("post %d is %q", acknowledged.ID, got)
 	}
-
-	// the same backup with the binary logs that follow it, on a server that never wrote them
 	machine.empty(t)
-	// (those kept once there was a key are encrypted, although this backup is not)
-	if sealed, err := filepath.Glob(filepath.Join(underWay, "binlog.*.zst.age")); err != nil || len(sealed) == 0 {
-		t.Errorf("no binary log is encrypted: %v", err)
-	}
 	machine.mustCtl(t, "restore", "--yes", "--dir", dir, "--key", key, "--unsigned", "--to", moment) // this backup was made before there was a key
 	if got := machine.state(t, "foobar"); got != then {
 		t.Errorf("the restored state is\n%s\nand at %s the site's was\n%s", got, moment, then)
 	}
-
-	theServersOwnHistory(t)
 }
 
-// theServersOwnHistory continues on a server that has data: restores to a second of its own past, and those that are no
-// longer possible.
-func theServersOwnHistory(t *testing.T) {
+// A restore takes a server back to a second of its own past, over existing data, and leaves alone what is not the
+// site's. A moment that can no longer be restored is refused.
+func TestLongARestoreGoesBackToASecondOfItsOwnServer(t *testing.T) {
 	dir := t.TempDir()
+	from := t.TempDir()
+	site.mustCtl(t, "backup", "--dir", from)
+	onEmpty(t)
+	machine.mustCtl(t, "restore", "--yes", "--dir", from)
 	insert := func(title string) {
 		t.Helper()
 		if err := insertPost(title)(t.Context(), machine); err != nil {

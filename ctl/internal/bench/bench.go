@@ -51,11 +51,15 @@ const patience = 30 * time.Second
 type variant struct {
 	key     string
 	title   string
-	web     string // the Nginx in front of it
+	web     string // the server that is asked
 	path    string
 	visitor string // the Cookie header
 	small   bool   // whether the table is the small one
 	speak   load.Protocol
+
+	method, body string // of a request that changes something, after which the tables are put back
+	accounts     bool   // whether each request is by another of the authors
+	compressed   bool   // whether the visitor takes compressed answers, as every browser does
 }
 
 // somebody is a session cookie, as far as Nginx can tell: it gives its visitor no kept answers.
@@ -63,22 +67,35 @@ const somebody = "session=0123456789012345678901234567890123456789012"
 
 func variants(rows int) []variant {
 	const (
-		first = "/api/v1/posts?limit=20"
+		first  = "/api/v1/posts?limit=20"
+		found  = "/api/v1/search?q=00000042&limit=20"
+		signIn = `{"email":"author` + load.Number + `@example.com","password":"` + password + `"}`
+		draft  = `{"title":"A title of the usual length","body":"What is written here is as long as what people write, and means as much."}`
 	)
 	deep := fmt.Sprintf("%s&before=%d", first, rows+1-(deepPage-1)*pageSize)
 	return []variant{
 		{key: "bare", title: "bare database/sql and net/http", web: "web-bare", path: first, visitor: somebody},
-		{key: "app", title: "app", web: "web", path: first, visitor: somebody},
+		{key: "app", title: "a page of 20 posts", web: "web", path: first, visitor: somebody},
 		{key: "dial", title: "a stack that connects for each request", web: "web-dial", path: first, visitor: somebody},
-		{key: "deep", title: "app, page 100,000", web: "web", path: deep, visitor: somebody},
-		{key: "small", title: "app, 1,000 posts", web: "web", path: first, visitor: somebody, small: true},
-		{key: "anonymous", title: "app, as anonymous visitors get it", web: "web", path: first},
+		{key: "deep", title: "page 100,000", web: "web", path: deep, visitor: somebody},
+		{key: "small", title: "the page, of 1,000 posts", web: "web", path: first, visitor: somebody, small: true},
+		{key: "anonymous", title: "the page, kept for anonymous visitors", web: "web", path: first},
 		{key: "static", title: "a static file of the same size", web: "web", path: "/page.json"},
+		{key: "script", title: "site.js, compressed", web: "web", path: "/site.js", compressed: true},
+		{key: "script-bare", title: "bare Nginx, gzip_static", web: "web-nginx", path: "/site.js", compressed: true},
+		{key: "search", title: "a search", web: "web", path: found, small: true},
+		{key: "search-bare", title: "the same two statements, bare", web: "web-bare", path: found, small: true},
+		{key: "write", title: "a new post", web: "web", path: "/api/v1/posts", visitor: signedIn, small: true, method: "POST", body: draft},
+		{key: "write-bare", title: "the same statements, bare", web: "web-bare", path: "/api/v1/posts", visitor: signedIn, small: true, method: "POST", body: draft},
+		{key: "sign-in", title: "a sign-in", web: "web", path: "/api/v1/session", small: true, method: "PUT", body: signIn, accounts: true},
+		{key: "sign-in-bare", title: "the hash and two statements, bare", web: "web-bare", path: "/api/v1/session", small: true, method: "PUT", body: signIn, accounts: true},
+		{key: "dns", title: "an address from dns", web: "dns", path: "/" + domain, speak: load.DNS},
+		{key: "dns-file", title: "CoreDNS with its plugin file", web: "dns-file", path: "/" + domain, speak: load.DNS},
 		{key: "http", title: "the home page over http", web: "web", path: "/"},
 		{key: "https", title: "the home page over https, HTTP/2", web: "web", path: "/", speak: load.HTTP2},
-		{key: "https-bare", title: "the same from a bare Nginx", web: "web-tls", path: "/", speak: load.HTTP2},
+		{key: "https-bare", title: "bare Nginx, HTTP/2", web: "web-nginx", path: "/", speak: load.HTTP2},
 		{key: "handshake", title: "handshakes of TLS", web: "web", speak: load.Handshake},
-		{key: "handshake-bare", title: "the same by a bare Nginx", web: "web-tls", speak: load.Handshake},
+		{key: "handshake-bare", title: "bare Nginx, handshakes", web: "web-nginx", speak: load.Handshake},
 	}
 }
 
@@ -140,6 +157,9 @@ func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Option
 		return nil, err
 	}
 	all := variants(options.Rows)
+	if err := b.register(ctx); err != nil {
+		return nil, err
+	}
 	if err := b.check(ctx, all); err != nil {
 		return nil, err
 	}
@@ -166,7 +186,14 @@ func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Option
 			}
 		}
 	}
-	return newReport(options, all, samples), nil
+	report = newReport(options, all, samples)
+	for i, v := range all {
+		say.Now("how long an answer takes at half that rate: %s", v.title)
+		if err := b.waits(ctx, v, options.Each, &report.Variants[i]); err != nil {
+			return nil, fmt.Errorf("%s: %w", v.title, err)
+		}
+	}
+	return report, nil
 }
 
 // bench is a copy that is ready to be measured.
@@ -272,7 +299,30 @@ func (b *bench) job(v variant) load.Job {
 	if v.speak == load.HTTP1 {
 		scheme = "http://"
 	}
-	return load.Job{URL: scheme + v.web + v.path, Host: "www." + domain, Cookie: v.visitor, Speak: v.speak, Authority: b.authority}
+	job := load.Job{Method: v.method, URL: scheme + v.web + v.path, Host: "www." + domain, Body: v.body, Header: map[string]string{}, Speak: v.speak, Authority: b.authority}
+	if v.visitor != "" {
+		job.Header["Cookie"] = v.visitor
+	}
+	if v.method != "" {
+		job.Header["Idempotency-Key"] = "bench-" + load.Number
+	}
+	if v.accounts {
+		job.Numbers = authors
+	}
+	if v.compressed {
+		job.Header["Accept-Encoding"] = "gzip"
+	}
+	return job
+}
+
+// register signs somebody up, for the hash of a password as app makes it.
+func (b *bench) register(ctx context.Context) error {
+	const email = "registered@example.com"
+	job := b.job(variant{web: "web", path: "/api/v1/accounts", method: "POST", body: `{"email":"` + email + `","name":"Registered","password":"` + password + `"}`})
+	if _, err := b.do(ctx, job); err != nil {
+		return fmt.Errorf("sign up: %w", err)
+	}
+	return b.site.letIn(ctx, email)
 }
 
 // check makes sure that like is compared with like: bare and dial answer the same as app, page 100,000 is a whole page,
@@ -310,6 +360,22 @@ func (b *bench) check(ctx context.Context, all []variant) error {
 			return fmt.Errorf("%s and %s (%s) do not answer the same %d posts: %.300v and %.300v",
 				pair[0].title, pair[1].title, pair[0].path, pageSize, answers[0], answers[1])
 		}
+	}
+	if err := b.place(ctx, true); err != nil {
+		return err
+	}
+	var hits [2]struct{ Posts []map[string]any }
+	for i, key := range []string{"search", "search-bare"} {
+		body, err := b.get(ctx, of[key])
+		if err != nil {
+			return fmt.Errorf("%s: %w", of[key].title, err)
+		}
+		if err := json.Unmarshal(body, &hits[i]); err != nil {
+			return fmt.Errorf("%s: %w", of[key].title, err)
+		}
+	}
+	if len(hits[0].Posts) != 1 || !reflect.DeepEqual(hits[0], hits[1]) {
+		return fmt.Errorf("the searches do not find the same post: %.300v and %.300v", hits[0], hits[1])
 	}
 	home, err := b.get(ctx, of["http"])
 	if err != nil {
@@ -352,16 +418,54 @@ func (b *bench) settle(ctx context.Context) error {
 	})
 }
 
+// place puts the small or the large table in place.
+func (b *bench) place(ctx context.Context, small bool) error {
+	if small == b.small {
+		return nil
+	}
+	if err := b.site.swap(ctx, small); err != nil {
+		return err
+	}
+	b.small = small
+	return nil
+}
+
+// ready prepares for a variant: with its table in place and open, and without what an earlier one has left.
+func (b *bench) ready(ctx context.Context, v variant) error {
+	if err := b.place(ctx, v.small); err != nil {
+		return err
+	}
+	if v.method != "" {
+		if err := b.site.forget(ctx); err != nil {
+			return err
+		}
+	}
+	_, err := b.get(ctx, v)
+	return err
+}
+
+// waits measures how long an answer takes at half of the variant's rate.
+func (b *bench) waits(ctx context.Context, v variant, each time.Duration, into *Variant) error {
+	if err := b.ready(ctx, v); err != nil {
+		return err
+	}
+	job := b.job(v)
+	job.Connections, job.For, job.Rate = connections, each, into.Rate.Median/2
+	result, err := b.do(ctx, job)
+	if err != nil {
+		return err
+	}
+	into.Half, into.P99 = milliseconds(result.Half), milliseconds(result.P99)
+	if v.method != "" {
+		return b.site.forget(ctx)
+	}
+	return nil
+}
+
 // measure makes the load request one variant.
 func (b *bench) measure(ctx context.Context, v variant, each time.Duration) (sample, error) {
-	if v.small != b.small {
-		if err := b.site.swap(ctx, v.small); err != nil {
-			return sample{}, err
-		}
-		b.small = v.small
-		if _, err := b.get(ctx, v); err != nil { // opens the table
-			return sample{}, err
-		}
+	if err := b.ready(ctx, v); err != nil {
+		return sample{}, err
 	}
 	reachedBefore, err := b.reached(ctx)
 	if err != nil {
@@ -385,7 +489,12 @@ func (b *bench) measure(ctx context.Context, v variant, each time.Duration) (sam
 	if err != nil {
 		return sample{}, err
 	}
-	one := sample{rate: result.Rate(), cpu: map[string]time.Duration{}, seconds: result.Elapsed.Seconds(),
+	if v.method != "" {
+		if err := b.site.forget(ctx); err != nil {
+			return sample{}, err
+		}
+	}
+	one := sample{rate: result.PerSecond(), cpu: map[string]time.Duration{}, seconds: result.Elapsed.Seconds(),
 		reached: (reachedAfter - reachedBefore) / float64(result.Requests)}
 	for service := range after {
 		one.cpu[service] = (after[service] - before[service]) / time.Duration(result.Requests)

@@ -1,7 +1,10 @@
 package bench
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,10 +33,49 @@ func describe(of *stack.Stack) (*site, error) {
 		return nil, err
 	}
 	s := &site{of.Copy(project, "ctl/internal/bench/compose.yaml", "SUBNET=172.28.7", "BENCH_DIR="+dir), dir}
-	if err := os.Chmod(dir, 0o755); err != nil { // Nginx reads it as another user
+	if err := os.Chmod(dir, 0o755); err != nil { // Nginx and CoreDNS read it as other users
 		return nil, err
 	}
-	return s, os.CopyFS(filepath.Join(dir, "site"), os.DirFS(filepath.Join(s.Dir, "services/web")))
+	if err := os.CopyFS(filepath.Join(dir, "site"), os.DirFS(filepath.Join(s.Dir, "services/web"))); err != nil {
+		return nil, err
+	}
+	return s, errors.Join(s.writeCompressed("site.js"), s.writeZone())
+}
+
+// writeCompressed puts a compressed copy of a file beside it, for the bare Nginx.
+func (s *site) writeCompressed(name string) error {
+	content, err := os.ReadFile(filepath.Join(s.dir, "site", name))
+	if err != nil {
+		return err
+	}
+	const level = 5 // as gzip_comp_level in nginx.conf
+	var compressed bytes.Buffer
+	w, err := gzip.NewWriterLevel(&compressed, level)
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(content); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return s.writeStatic(name+".gz", compressed.Bytes())
+}
+
+// writeZone writes the site's zone as CoreDNS' own plugin can read it, for the outside.
+func (s *site) writeZone() error {
+	zone, err := os.ReadFile(s.Path("services/dns/zone/site.zone"))
+	if err != nil {
+		return err
+	}
+	const address = "8.8.8.8"
+	text := strings.NewReplacer("{$WEB}", address, "{$DNS}", address, "{$SERIAL}", "1").Replace(string(zone))
+	folder := filepath.Join(s.dir, "zone")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, "site.zone"), []byte(text), 0o644)
 }
 
 // writeStatic puts a file among those that web serves.
@@ -46,7 +88,7 @@ func (s *site) writeStatic(name string, content []byte) error {
 func (s *site) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	defer cancel()
-	_, err := s.Compose(ctx, "up", "--detach", "app", "web", "bare", "web-bare", "dial", "web-dial", "certs", "web-tls")
+	_, err := s.Compose(ctx, "up", "--detach", "app", "web", "bare", "web-bare", "dial", "web-dial", "certs", "web-nginx", "dns", "dns-file")
 	return err
 }
 
@@ -62,25 +104,29 @@ func (s *site) sql(ctx context.Context, statements string) error {
 const authors = 1_000
 
 // fill makes the two tables of posts and puts the large one in place. Each page of 20 has the same 20 lengths of text,
-// so that pages differ only in their places. The index for searches is left out: building it takes many times as long as
-// everything else, and a page does not read it.
+// so that pages differ only in their places. Only the small one has the indexes for searches: building them takes many
+// times as long as everything else, and a page does not read them.
 func (s *site) fill(ctx context.Context, rows int, progress func(done int)) error {
 	// The variant that connects for each request leaves connections behind faster than the server closes them: it gets more
 	// connections here than app does, so that its rate is measured and not how soon it is refused.
 	if err := s.sql(ctx, fmt.Sprintf(`
 SET GLOBAL max_connections = 1000;
-INSERT INTO users (id, email, name, password_hash, created_at)
+INSERT INTO users (id, email, name, password_hash, created_at, unbounded)
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
-SELECT i, CONCAT('author', i, '@example.com'), CONCAT('Author ', LPAD(i, 4, '0')), '', UTC_TIMESTAMP(6) FROM n;
+SELECT i, CONCAT('author', i, '@example.com'), CONCAT('Author ', LPAD(i, 4, '0')), '', UTC_TIMESTAMP(6), 1 FROM n;
+CREATE TABLE post_search_small LIKE post_search;
 DROP TABLE post_search;
+CREATE TABLE posts_small LIKE posts;
 CREATE TABLE posts_large LIKE posts;
 ALTER TABLE posts_large DROP KEY words, DROP KEY user_id;
-CREATE TABLE posts_small LIKE posts_large;
 `, authors)); err != nil {
 		return fmt.Errorf("make the tables: %w", err)
 	}
 	if err := s.insert(ctx, "posts_small", 0, smallRows); err != nil {
 		return err
+	}
+	if err := s.sql(ctx, "INSERT INTO post_search_small (post_id, words, grams, as_of) SELECT id, CONCAT(title, ' ', body), '', updated_at FROM posts_small"); err != nil {
+		return fmt.Errorf("index the small table: %w", err)
 	}
 	const step = 250_000
 	for done := 0; done < rows; done += step {
@@ -91,7 +137,6 @@ CREATE TABLE posts_small LIKE posts_large;
 	}
 	progress(rows)
 	if err := s.sql(ctx, `
-ALTER TABLE posts_small ADD KEY user_id (user_id);
 ALTER TABLE posts_large ADD KEY user_id (user_id);
 ANALYZE TABLE posts_small, posts_large;
 RENAME TABLE posts TO posts_original, posts_large TO posts;
@@ -117,9 +162,35 @@ FROM n;`))
 
 // swap puts the small or the large table in place.
 func (s *site) swap(ctx context.Context, small bool) error {
-	out, in := "posts_small", "posts_large"
 	if small {
-		out, in = in, out
+		return s.sql(ctx, "RENAME TABLE posts TO posts_large, posts_small TO posts, post_search_small TO post_search")
 	}
-	return s.sql(ctx, "RENAME TABLE posts TO "+out+", "+in+" TO posts;")
+	return s.sql(ctx, "RENAME TABLE posts TO posts_small, posts_large TO posts, post_search TO post_search_small")
+}
+
+// signedIn is the session cookie of the first author (43 characters of base64, which stand for 32 bytes).
+const signedIn = "session=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE"
+
+// password is everybody's.
+const password = "correct horse battery staple"
+
+// letIn gives all authors the password of one whom the site has registered, and the first author a session.
+func (s *site) letIn(ctx context.Context, registered string) error {
+	return s.sql(ctx, `
+UPDATE users JOIN users AS one ON one.email = '`+registered+`' SET users.password_hash = one.password_hash;
+INSERT INTO sessions (token, user_id, created_at, used_at, expires_at)
+VALUES (UNHEX(SHA2('01234567890123456789012345678901', 256)), 1, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) + INTERVAL 1 DAY);
+`)
+}
+
+// forget removes what sign-ins and writes leave behind, so that each begins as the first did.
+func (s *site) forget(ctx context.Context) error {
+	return s.sql(ctx, fmt.Sprintf(`
+DELETE FROM throttle;
+DELETE FROM devices;
+DELETE FROM sessions WHERE user_id <> 1;
+DELETE FROM idempotency_keys;
+DELETE FROM post_search WHERE post_id > %[1]d;
+DELETE FROM posts WHERE id > %[1]d;
+`, smallRows))
 }

@@ -12,9 +12,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/miekg/dns"
 	"github.com/valyala/fasthttp"
 
 	"oneserver/ctl/internal/bench/load"
@@ -44,73 +49,108 @@ func visitors(in io.Reader, out io.Writer) error {
 	}
 }
 
-// do is a closed loop: each connection asks again as soon as it has its answer.
+// do makes as many visitors as the job has connections, and adds up what they got.
 func do(client *fasthttp.Client, job load.Job) load.Result {
 	var (
 		mu       sync.Mutex // guards the variables below
 		total    load.Result
+		waits    []time.Duration
 		visitors sync.WaitGroup
 	)
+	next := turns(job)
 	begun := time.Now()
 	for range max(job.Connections, 1) {
 		visitors.Go(func() {
-			one, err := ask(client, job, begun.Add(job.For))
+			one, waited, err := ask(client, job, next)
 			mu.Lock()
 			defer mu.Unlock()
-			if err == nil && total.Size > 0 && one.Size != total.Size {
+			if err == nil && job.Method == "" && total.Size > 0 && one.Requests > 0 && one.Size != total.Size {
 				err = fmt.Errorf("answers of %d and of %d bytes", total.Size, one.Size)
 			}
 			if err != nil {
 				total.Error = err.Error()
 			}
 			total.Requests += one.Requests
-			total.Size, total.Body = one.Size, one.Body
+			total.Size, total.Body = max(total.Size, one.Size), one.Body
+			waits = append(waits, waited...)
 		})
 	}
 	visitors.Wait()
 	total.Elapsed = time.Since(begun)
+	if slices.Sort(waits); len(waits) > 0 {
+		total.Half, total.P99 = waits[len(waits)/2], waits[len(waits)*99/100]
+	}
 	return total
 }
 
-// ask acts as one visitor, until the deadline and at least once.
-func ask(client *fasthttp.Client, job load.Job, deadline time.Time) (load.Result, error) {
-	var result load.Result
+// turns returns a function that waits until the next request is due, and says since when it is; at the end of the job there
+// is none. Without a rate, the loop is closed: each visitor asks again as soon as there is an answer. With one, requests are
+// due at regular times, whether or not the answers keep up.
+func turns(job load.Job) (next func() (due time.Time, more bool)) {
+	begun := time.Now()
+	var asked atomic.Int64
+	if job.Rate == 0 {
+		return func() (time.Time, bool) {
+			now := time.Now()
+			return now, asked.Add(1) <= int64(max(job.Connections, 1)) || now.Before(begun.Add(job.For))
+		}
+	}
+	return func() (time.Time, bool) {
+		after := time.Duration(float64(asked.Add(1)) / job.Rate * float64(time.Second))
+		due := begun.Add(after)
+		if early := time.Until(due); early > 0 {
+			time.Sleep(early)
+			due = time.Now() // waking up too late is not the server's delay
+		}
+		return due, after < job.For
+	}
+}
+
+// ask acts as one visitor. waited is how long each answer took, if the job has a rate.
+func ask(client *fasthttp.Client, job load.Job, next func() (time.Time, bool)) (result load.Result, waited []time.Duration, err error) {
 	once, leave, err := visit(client, job)
 	if err != nil {
-		return result, err
+		return result, nil, err
 	}
 	defer leave()
 	for {
+		due, more := next()
+		if !more {
+			return result, waited, nil
+		}
 		status, body, err := once()
 		if err != nil {
-			return result, err
+			return result, nil, err
 		}
 		switch {
-		case status != http.StatusOK:
-			return result, fmt.Errorf("answered with %d: %.200s", status, body)
-		case result.Requests > 0 && len(body) != result.Size:
-			return result, fmt.Errorf("answers of %d and of %d bytes", result.Size, len(body))
+		case status != http.StatusOK && status != http.StatusCreated:
+			return result, nil, fmt.Errorf("answered with %d: %.200s", status, body)
+		case job.Method == "" && result.Requests > 0 && len(body) != result.Size:
+			return result, nil, fmt.Errorf("answers of %d and of %d bytes", result.Size, len(body))
 		}
 		result.Requests++
 		result.Size = len(body)
+		if job.Rate > 0 {
+			waited = append(waited, time.Since(due))
+		}
 		if job.For == 0 {
 			result.Body = append(result.Body, body...)
-		}
-		if !time.Now().Before(deadline) {
-			return result, nil
 		}
 	}
 }
 
 // visit returns what a visitor does again and again, and what ends the visit. A body is valid until the next.
 func visit(client *fasthttp.Client, job load.Job) (once func() (status int, body []byte, err error), leave func(), err error) {
-	if job.Speak == load.HTTP1 {
-		once, leave = overHTTP1(client, job)
-		return once, leave, nil
-	}
 	url, err := url.Parse(job.URL)
 	if err != nil {
 		return nil, nil, err
+	}
+	switch job.Speak {
+	case load.HTTP1:
+		once, leave = overHTTP1(client, job)
+		return once, leave, nil
+	case load.DNS:
+		return overDNS(url)
 	}
 	trusted := x509.NewCertPool()
 	if !trusted.AppendCertsFromPEM(job.Authority) {
@@ -132,17 +172,39 @@ func visit(client *fasthttp.Client, job load.Job) (once func() (status int, body
 	return once, leave, nil
 }
 
+// numbered is the number of the latest request. It goes on from one job to the next, and from one container to the next.
+var numbered = func() *atomic.Int64 {
+	var n atomic.Int64
+	n.Store(time.Now().UnixMicro())
+	return &n
+}()
+
 func overHTTP1(client *fasthttp.Client, job load.Job) (once func() (int, []byte, error), leave func()) {
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	request.SetRequestURI(job.URL)
+	request.Header.SetMethod(cmp.Or(job.Method, http.MethodGet))
 	if job.Host != "" {
 		request.UseHostHeader = true
 		request.Header.SetHost(job.Host)
 	}
-	if job.Cookie != "" {
-		request.Header.Set(fasthttp.HeaderCookie, job.Cookie)
+	if job.Body != "" {
+		request.Header.SetContentType("application/json")
 	}
+	set := func(numbering *strings.Replacer) {
+		for name, value := range job.Header {
+			request.Header.Set(name, numbering.Replace(value))
+		}
+		request.SetBodyString(numbering.Replace(job.Body))
+	}
+	set(strings.NewReplacer())
 	return func() (int, []byte, error) {
+			if job.Method != "" {
+				n := numbered.Add(1)
+				if job.Numbers > 0 {
+					n = n%job.Numbers + 1
+				}
+				set(strings.NewReplacer(load.Number, strconv.FormatInt(n, 10)))
+			}
 			err := client.Do(request, response)
 			return response.StatusCode(), response.Body(), err
 		}, func() {
@@ -174,4 +236,35 @@ func overHTTP2(job load.Job, config *tls.Config) (once func() (int, []byte, erro
 		_, err = body.ReadFrom(response.Body)
 		return response.StatusCode, body.Bytes(), err
 	}, transport.CloseIdleConnections
+}
+
+// overDNS has its own socket, as a resolver's query has, and reads no more of an answer than whether it is one.
+func overDNS(url *url.URL) (once func() (int, []byte, error), leave func(), err error) {
+	query, err := new(dns.Msg).SetQuestion(dns.Fqdn(strings.TrimPrefix(url.Path, "/")), dns.TypeA).Pack()
+	if err != nil {
+		return nil, nil, err
+	}
+	socket, err := net.Dial("udp", net.JoinHostPort(url.Hostname(), cmp.Or(url.Port(), "53")))
+	if err != nil {
+		return nil, nil, err
+	}
+	answer := make([]byte, dns.MinMsgSize)
+	return func() (int, []byte, error) {
+		query[1]++ // the id (RFC 1035, section 4.1.1), so that a late answer to an earlier query is told from this one's
+		if err := socket.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+			return 0, nil, err
+		}
+		if _, err := socket.Write(query); err != nil {
+			return 0, nil, err
+		}
+		n, err := socket.Read(answer)
+		if err != nil {
+			return 0, nil, err
+		}
+		const header, rcode = 12, 0x0f
+		if n < header || answer[1] != query[1] || answer[3]&rcode != dns.RcodeSuccess || answer[7] == 0 {
+			return 0, nil, fmt.Errorf("not the answer to the query: % x", answer[:n])
+		}
+		return http.StatusOK, answer[:n], nil
+	}, func() { socket.Close() }, nil
 }

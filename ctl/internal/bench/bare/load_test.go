@@ -10,9 +10,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 
 	"oneserver/ctl/internal/bench/load"
 )
@@ -36,7 +39,7 @@ func TestTheLoadTellsWhatItGot(t *testing.T) {
 		job.URL = server.URL + job.URL
 		return tell(t, job)
 	}
-	once := load.Job{URL: "/page", Host: "www.foobar.com", Cookie: "session=x"}
+	once := load.Job{URL: "/page", Host: "www.foobar.com", Header: map[string]string{"Cookie": "session=x"}}
 	if got := do(once); got.Requests != 1 || string(got.Body) != "a page" || got.Error != "" {
 		t.Errorf("asked once: %+v", got)
 	}
@@ -53,6 +56,82 @@ func TestTheLoadTellsWhatItGot(t *testing.T) {
 	}
 	if got := do(grows); !strings.Contains(got.Error, "bytes") {
 		t.Errorf("answers of different lengths: %+v", got)
+	}
+}
+
+// A job with a rate sends at that rate, and counts the time for which a request that was due had to wait for a connection.
+func TestTheLoadKeepsToItsRate(t *testing.T) {
+	t.Parallel()
+	const delay = 40 * time.Millisecond
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(delay) }))
+	t.Cleanup(server.Close)
+	got := tell(t, load.Job{URL: server.URL, Connections: 8, For: 500 * time.Millisecond, Rate: 100})
+	if got.Error != "" || got.Requests != 49 || got.Half < delay || got.P99 < got.Half {
+		t.Errorf("at 100 a second for half a second: %+v", got)
+	}
+	late := tell(t, load.Job{URL: server.URL, Connections: 1, For: 500 * time.Millisecond, Rate: 100})
+	if late.Error != "" || late.Requests != 49 || late.P99 < 10*delay {
+		t.Errorf("over one connection, which answers 25 a second: %+v", late)
+	}
+}
+
+// What changes something is sent with a number that no other request has, or one of a few.
+func TestTheLoadNumbersItsRequests(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	keys, bodies := map[string]int{}, map[string]int{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || r.Method != "POST" || r.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s %s, %v", r.Method, r.Header, err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		keys[r.Header.Get("Idempotency-Key")]++
+		bodies[string(body)]++
+		w.WriteHeader(http.StatusCreated)
+	}))
+	t.Cleanup(server.Close)
+	job := load.Job{Method: "POST", URL: server.URL, Header: map[string]string{"Idempotency-Key": "k" + load.Number}, Body: `{"by":` + load.Number + `}`, Connections: 3, For: 50 * time.Millisecond}
+	if got := tell(t, job); got.Error != "" || len(keys) != got.Requests || len(bodies) != got.Requests {
+		t.Errorf("%d keys and %d bodies in %+v", len(keys), len(bodies), got)
+	}
+	clear(bodies)
+	job.Numbers = 2
+	if got := tell(t, job); got.Error != "" || len(bodies) != 2 || bodies[`{"by":1}`] == 0 || bodies[`{"by":2}`] == 0 {
+		t.Errorf("%v in %+v", bodies, got)
+	}
+}
+
+// The load asks for an address, and takes only an answer to its own query.
+func TestTheLoadAsksDNS(t *testing.T) {
+	t.Parallel()
+	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &dns.Server{PacketConn: socket, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, query *dns.Msg) {
+		answer := new(dns.Msg).SetReply(query)
+		if name := query.Question[0].Name; name == "foobar.com." {
+			record, err := dns.NewRR(name + " A 8.8.8.8")
+			if err != nil {
+				t.Error(err)
+			}
+			answer.Answer = append(answer.Answer, record)
+		}
+		if err := w.WriteMsg(answer); err != nil {
+			t.Error(err)
+		}
+	})}
+	go server.ActivateAndServe()
+	t.Cleanup(func() { server.Shutdown() })
+	job := load.Job{URL: "dns://" + socket.LocalAddr().String() + "/foobar.com", Speak: load.DNS, Connections: 3, For: 50 * time.Millisecond}
+	if got := tell(t, job); got.Error != "" || got.Requests < 3 {
+		t.Errorf("%+v", got)
+	}
+	job.URL = "dns://" + socket.LocalAddr().String() + "/nothing.example"
+	if got := tell(t, job); !strings.Contains(got.Error, "not the answer") {
+		t.Errorf("without an address: %+v", got)
 	}
 }
 

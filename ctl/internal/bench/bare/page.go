@@ -46,9 +46,9 @@ type row struct {
 // A source reads posts, the newest first, and gives them one by one.
 type source func(ctx context.Context, before uint64, limit int, each func(row)) error
 
-// fromPool keeps connections for the next request, each set up like app's, with the statement prepared.
-func fromPool(config *mysql.Config) (source, error) {
-	config.ClientFoundRows, config.RejectReadOnly = true, true
+// pool is set up like app's, and so is each of its connections.
+func pool(config *mysql.Config) (*sql.DB, error) {
+	config.ClientFoundRows, config.RejectReadOnly, config.InterpolateParams = true, true, true
 	config.Timeout, config.ReadTimeout, config.WriteTimeout = 2*time.Second, 5*time.Second, 5*time.Second
 	config.Params = map[string]string{"time_zone": "'+00:00'", "max_execution_time": "4000",
 		"innodb_lock_wait_timeout": "4", "transaction_isolation": "'READ-COMMITTED'"}
@@ -63,6 +63,11 @@ func fromPool(config *mysql.Config) (source, error) {
 	db.SetMaxOpenConns(poolSize)
 	db.SetMaxIdleConns(poolSize)
 	db.SetConnMaxLifetime(3 * time.Minute)
+	return db, nil
+}
+
+// fromPool has its statement prepared, as app has.
+func fromPool(db *sql.DB) (source, error) {
 	list, err := db.Prepare(listPosts)
 	if err != nil {
 		return nil, err
@@ -72,21 +77,25 @@ func fromPool(config *mysql.Config) (source, error) {
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var r row
-			if err := rows.Scan(&r.ID, &r.AuthorID, &r.Author, &r.Title, &r.CreatedAt, &r.UpdatedAt, &r.Body, &r.Cut); err != nil {
-				return err
-			}
-			each(r)
-		}
-		return rows.Err()
+		return scan(rows, each)
 	}, nil
+}
+
+func scan(rows *sql.Rows, each func(row)) error {
+	defer rows.Close()
+	for rows.Next() {
+		var r row
+		if err := rows.Scan(&r.ID, &r.AuthorID, &r.Author, &r.Title, &r.CreatedAt, &r.UpdatedAt, &r.Body, &r.Cut); err != nil {
+			return err
+		}
+		each(r)
+	}
+	return rows.Err()
 }
 
 // fromItsOwn opens and closes for each request, as docker/awesome-compose's nginx-golang-mysql does, by GORM as its
 // introduction has it: https://gorm.io/docs/connecting_to_the_database.html#MySQL.
-func fromItsOwn(config *mysql.Config) (source, error) {
+func fromItsOwn(config *mysql.Config) source {
 	dsn := config.FormatDSN()
 	return func(ctx context.Context, before uint64, limit int, each func(row)) error {
 		db, err := gorm.Open(gormmysql.Open(dsn), &gorm.Config{})
@@ -106,30 +115,31 @@ func fromItsOwn(config *mysql.Config) (source, error) {
 			each(r)
 		}
 		return nil
-	}, nil
+	}
 }
 
-// serve answers for the page of posts on app's port, and either keeps connections for the next request or closes each.
-func serve(from func(*mysql.Config) (source, error), keepAlive bool) error {
-	config, err := database()
-	if err != nil {
-		return err
-	}
-	source, err := from(config)
-	if err != nil {
-		return err
-	}
-	http.HandleFunc("GET /api/v1/posts", func(w http.ResponseWriter, r *http.Request) {
-		answer, err := page(r, source)
+// answer writes the JSON that a handler returns.
+func answer(status int, handle func(*http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		content, err := handle(r)
+		var text []byte
+		if err == nil {
+			text, err = json.Marshal(content)
+		}
 		if err != nil {
 			log.Print(err)
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
-		w.Write(answer)
-	})
+		w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+		w.WriteHeader(status)
+		w.Write(text)
+	}
+}
+
+// serve answers on app's port, and either keeps connections for the next request or closes each.
+func serve(keepAlive bool) error {
 	server := http.Server{
 		Addr:              os.Getenv("LISTEN"),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -169,35 +179,41 @@ const listPosts = `SELECT id, COALESCE(user_id, 0) AS author_id,
 
 const timeFormat = "2006-01-02T15:04:05.000000Z07:00"
 
-// page is the answer to GET /api/v1/posts?limit=20&before=<id>. `oneserver bench` checks that app answers the same.
-func page(r *http.Request, source source) ([]byte, error) {
-	limit, err := strconv.Atoi(r.FormValue("limit"))
-	if err != nil {
-		return nil, fmt.Errorf("limit: %w", err)
-	}
-	before := uint64(math.MaxUint64)
-	if text := r.FormValue("before"); text != "" {
-		if before, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return nil, fmt.Errorf("before: %w", err)
+// pageOf answers GET /api/v1/posts?limit=20&before=<id>. `oneserver bench` checks that app answers the same.
+func pageOf(source source) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		limit, err := strconv.Atoi(r.FormValue("limit"))
+		if err != nil {
+			return nil, fmt.Errorf("limit: %w", err)
 		}
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
-	defer cancel()
-	answer := posts{Posts: make([]post, 0, limit)}
-	err = source(ctx, before, limit+1, func(r row) {
-		if len(answer.Posts) == limit {
-			answer.Next = fmt.Sprintf("/api/v1/posts?limit=%d&before=%d", limit, answer.Posts[limit-1].ID)
-			return
+		before := uint64(math.MaxUint64)
+		if text := r.FormValue("before"); text != "" {
+			if before, err = strconv.ParseUint(text, 10, 64); err != nil {
+				return nil, fmt.Errorf("before: %w", err)
+			}
 		}
-		one := post{ID: r.ID, Title: r.Title, Body: r.Body, Excerpt: r.Cut,
-			CreatedAt: r.CreatedAt.Format(timeFormat), UpdatedAt: r.UpdatedAt.Format(timeFormat)}
-		if r.AuthorID != 0 {
-			one.Author = &author{ID: r.AuthorID, Name: r.Author}
-		}
-		answer.Posts = append(answer.Posts, one)
-	})
-	if err != nil {
-		return nil, err
+		ctx, cancel := context.WithTimeout(r.Context(), handleLimit)
+		defer cancel()
+		answer := posts{Posts: make([]post, 0, limit)}
+		err = source(ctx, before, limit+1, func(r row) {
+			if len(answer.Posts) == limit {
+				answer.Next = fmt.Sprintf("/api/v1/posts?limit=%d&before=%d", limit, answer.Posts[limit-1].ID)
+				return
+			}
+			answer.Posts = append(answer.Posts, show(r))
+		})
+		return answer, err
 	}
-	return json.Marshal(answer)
+}
+
+// handleLimit is how long one request may take.
+const handleLimit = 10 * time.Second
+
+func show(r row) post {
+	one := post{ID: r.ID, Title: r.Title, Body: r.Body, Excerpt: r.Cut,
+		CreatedAt: r.CreatedAt.Format(timeFormat), UpdatedAt: r.UpdatedAt.Format(timeFormat)}
+	if r.AuthorID != 0 {
+		one.Author = &author{ID: r.AuthorID, Name: r.Author}
+	}
+	return one
 }

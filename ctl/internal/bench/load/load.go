@@ -4,16 +4,23 @@ package load
 
 import "time"
 
-// A Job is an address to request: once, or over a number of connections for some time.
+// A Job is a request to send: once, or over a number of connections for some time.
 type Job struct {
-	URL         string        // what to request, and from which server
-	Host        string        // the name to request it under; that of the URL if empty
-	Cookie      string        // the Cookie header; none if empty
-	Speak       Protocol      // HTTP1 if empty
-	Authority   []byte        // over TLS: the PEM of the authority to trust
-	Connections int           // kept alive, each with one request at a time
-	For         time.Duration // 0 asks once and returns the body
+	Method      string            // GET if empty
+	URL         string            // what to request, and from which server
+	Host        string            // the name to request it under; that of the URL if empty
+	Header      map[string]string // the other fields
+	Body        string            // as JSON
+	Speak       Protocol          // HTTP1 if empty
+	Authority   []byte            // over TLS: the PEM of the authority to trust
+	Connections int               // kept alive, each with one request at a time
+	For         time.Duration     // 0 asks once and returns the body
+	Rate        float64           // requests a second; 0 sends each as soon as a connection is free
+	Numbers     int64             // how many numbers there are (see Number); 0 is without end
 }
+
+// Number stands in a Job's Header and Body for a number: from 1 to Numbers in turn, or one that no other request has.
+const Number = "$n"
 
 // A Protocol is what a Job's connections speak.
 type Protocol string
@@ -22,16 +29,19 @@ const (
 	HTTP1     Protocol = ""
 	HTTP2     Protocol = "HTTP/2"    // over TLS, on a connection that each visitor keeps
 	Handshake Protocol = "handshake" // of TLS, again and again, and nothing else: no request is sent
+	DNS       Protocol = "DNS"       // over UDP: the address of the URL's path, asked of the URL's host
 )
 
 // A Result is the outcome of a Job.
 type Result struct {
-	Requests int           // answered with 200 and with the same length, every one
+	Requests int           // answered with success; those that only read, with the same length, every one
 	Elapsed  time.Duration // from the first request to the last answer
+	Half     time.Duration // if the Job has a Rate: half of the answers came within this time of when the request was due
+	P99      time.Duration // and 99 of 100 within this time
 	Size     int           // of an answer's body in bytes
 	Body     []byte        // if the Job asked once
 	Error    string        // why it ended early; empty if it did not
 }
 
-// Rate is how many requests were answered per second.
-func (r Result) Rate() float64 { return float64(r.Requests) / r.Elapsed.Seconds() }
+// PerSecond is how many requests were answered per second.
+func (r Result) PerSecond() float64 { return float64(r.Requests) / r.Elapsed.Seconds() }
