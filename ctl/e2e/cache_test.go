@@ -176,7 +176,7 @@ func TestMissingPostsAreNotQueuedFor(t *testing.T) {
 	}
 	all.Wait()
 	if took := time.Since(begun); took >= 5*time.Second {
-		t.Errorf("20 at once took %s", took)
+		t.Errorf("20 requests at the same time took %s", took)
 	}
 }
 

@@ -96,7 +96,7 @@ func TestFilesAreServedAsWhatTheyAre(t *testing.T) {
 	}
 	got := v.ask("GET", "/kinds/a.mp4", nil, "Range: bytes=10000-")
 	if got.status != http.StatusRequestedRangeNotSatisfiable || got.header.Get("Content-Range") != "bytes */10000" {
-		t.Errorf("a part that a film does not have: %d %v", got.status, got.header)
+		t.Errorf("a part beyond the end of a film: %d %v", got.status, got.header)
 	}
 	for name, values := range got.header {
 		if len(values) > 1 {

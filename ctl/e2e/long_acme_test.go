@@ -417,7 +417,7 @@ func TestLongAnAuthorityThatRefusesIsExplained(t *testing.T) {
 		Then(time.Minute, isPublic())
 
 	// While the authority is down, the existing certificate is still served.
-	s.When("the authority is away", compose("stop", "authority")).
+	s.When("the authority is stopped", compose("stop", "authority")).
 		When("certs starts again", compose("restart", "certs")).
 		Then(time.Minute, isPublic(), healthy("certs"))
 }

@@ -56,7 +56,7 @@ func TestPeopleUseTheSite(t *testing.T) {
 		people[i] = newVisitor(t, site)
 		tabs[i].signUp(people[i])
 	}
-	paths := make([]string, len(tabs)) // of the post that each wrote
+	paths := make([]string, len(tabs)) // of each person's post
 	t.Run("post, edit, search", func(t *testing.T) {
 		for i, me := range people {
 			t.Run(fmt.Sprintf("browser %d", i+1), func(t *testing.T) {
@@ -367,7 +367,7 @@ func everyPageIsForEveryone(t *testing.T, browser *tab) {
 				}
 			}
 		}
-		_ = tab.console() // which tells of the answers 404
+		_ = tab.console() // which reports the answers 404
 	}
 }
 

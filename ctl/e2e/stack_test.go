@@ -24,7 +24,7 @@ var keep = flag.Bool("keep", false, "leave the test copy of the stack standing")
 type copyOfStack struct {
 	project   string
 	httpPort  string
-	httpsPort string // the HTTP port with 4 for its third digit
+	httpsPort string // the HTTP port with 4 as its third digit
 	dnsPort   string
 	subnet    string // the first three numbers of its /24
 	env       []string
