@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The whole life of an account over the API, from the first visit to the last trace.
+// The whole life of an account over the API, from the first visit until nothing of it is left.
 func TestTheLifeOfAnAccountAndItsPosts(t *testing.T) {
 	t.Parallel()
 	ada := newVisitor(t, site)
@@ -39,7 +39,7 @@ func TestTheLifeOfAnAccountAndItsPosts(t *testing.T) {
 		t.Error(err)
 	}
 	if got := ada.ask("GET", path, nil); got.status != http.StatusOK || got.body != created.body {
-		t.Errorf("read again: %d %s, was written as %s", got.status, got.body, created.body)
+		t.Errorf("read back: %d %s; it was written as %s", got.status, got.body, created.body)
 	}
 	if got := ada.found(); len(got) != 1 || got[0].ID != first.ID {
 		t.Errorf("the search for %s finds %+v", ada.word, got)
@@ -52,7 +52,7 @@ func TestTheLifeOfAnAccountAndItsPosts(t *testing.T) {
 	}
 	second := ada.write("Second")
 
-	// somebody else may read it and nothing more
+	// others may read it, but nothing more
 	eve := newMember(t, site)
 	eves := eve.write("By somebody else")
 	for _, attempt := range []reply{eve.ask("PUT", path, object{"title": "Mine", "body": "Mine."}), eve.ask("DELETE", path, nil)} {
@@ -67,10 +67,10 @@ func TestTheLifeOfAnAccountAndItsPosts(t *testing.T) {
 		stranger.want(http.StatusUnauthorized, attempt)
 	}
 	if got := decode[post](ada, http.StatusOK, ada.ask("GET", path, nil)); got != edited {
-		t.Errorf("after others tried it is %+v, was %+v", got, edited)
+		t.Errorf("after others tried to change it, the post is %+v; it was %+v", got, edited)
 	}
 
-	// she takes another name, and her posts have it
+	// she changes her name, and her posts show it
 	if got := decode[struct{ Name string }](ada, http.StatusOK, ada.ask("PATCH", "/api/v1/account", object{"name": "Countess " + ada.word})); got.Name != "Countess "+ada.word {
 		t.Errorf("renamed: %+v", got)
 	}
@@ -90,10 +90,10 @@ func TestTheLifeOfAnAccountAndItsPosts(t *testing.T) {
 		ada.want(http.StatusNotFound, ada.ask(method, path, body))
 	}
 	if got := ada.found(); len(got) != 1 || got[0].ID != second.ID {
-		t.Errorf("after one of two posts was removed the search finds %+v", got)
+		t.Errorf("after one of two posts was removed, the search finds %+v", got)
 	}
 
-	// another password ends what is signed in elsewhere, and only that
+	// a new password ends her sessions elsewhere, and only those
 	phone := ada.elsewhere()
 	phone.signIn()
 	wrong := decode[problem](ada, http.StatusUnprocessableEntity, ada.ask("PUT", "/api/v1/account/password", object{"current": "not her password", "new": "another password"}))
@@ -107,16 +107,16 @@ func TestTheLifeOfAnAccountAndItsPosts(t *testing.T) {
 	ada.password = "another password, " + ada.word
 	ada.want(http.StatusNoContent, ada.ask("PUT", "/api/v1/account/password", object{"current": old, "new": ada.password}))
 	if ada.signedIn() == nil {
-		t.Error("changing the password signed her out where she did it")
+		t.Error("changing the password signed her out in the browser where she changed it")
 	}
 	if who := phone.signedIn(); who != nil {
-		t.Errorf("after the password was changed the phone still is signed in as %+v", who)
+		t.Errorf("after the password was changed, the phone is still signed in as %+v", who)
 	}
 	phone.want(http.StatusUnauthorized, phone.ask("PUT", "/api/v1/session", object{"email": ada.email, "password": old}))
 	phone.password = ada.password
 	phone.signIn()
 
-	// she sees where she is signed in, and ends what she does not know; others cannot
+	// she sees where she is signed in and ends a session that she does not recognize; others cannot
 	type listed struct {
 		ID, Browser string
 		Current     bool
@@ -128,18 +128,18 @@ func TestTheLifeOfAnAccountAndItsPosts(t *testing.T) {
 	lost.want(http.StatusOK, lost.ask("PUT", "/api/v1/session", object{"email": ada.email, "password": ada.password}, "User-Agent: Mozilla/5.0 (Android 16) Firefox/150.0"))
 	all := list(ada)
 	if len(all) != 3 || all[0].Browser != "Firefox on Android" || all[0].Current {
-		t.Fatalf("of three browsers the list is %+v", all)
+		t.Fatalf("the list of three browsers is %+v", all)
 	}
 	eve.want(http.StatusNotFound, eve.ask("DELETE", "/api/v1/sessions/"+all[0].ID, nil))
 	ada.want(http.StatusNoContent, ada.ask("DELETE", "/api/v1/sessions/"+all[0].ID, nil))
 	if who := lost.signedIn(); who != nil {
-		t.Errorf("the session that was ended is %+v", who)
+		t.Errorf("the session that was ended is still signed in as %+v", who)
 	}
 	if left := list(ada); len(left) != 2 || phone.signedIn() == nil {
-		t.Errorf("left are %+v", left)
+		t.Errorf("the sessions left are %+v", left)
 	}
 
-	// she signs out, and the cookie that she had is worth nothing
+	// she signs out, and her old cookie is worthless
 	had := phone.cookie
 	phone.want(http.StatusNoContent, phone.ask("DELETE", "/api/v1/session", nil))
 	if phone.cookie != "" {
@@ -147,17 +147,17 @@ func TestTheLifeOfAnAccountAndItsPosts(t *testing.T) {
 	}
 	phone.cookie = had
 	if who := phone.signedIn(); who != nil {
-		t.Errorf("after signing out the cookie still is %+v", who)
+		t.Errorf("after signing out, the old cookie is still signed in as %+v", who)
 	}
 
-	// she goes, and nothing of her stays
+	// she deletes her account, and nothing of her is left
 	refused := decode[problem](ada, http.StatusUnprocessableEntity, ada.ask("POST", "/api/v1/account/deletion", object{"password": old}))
 	if !refused.names("password") || ada.signedIn() == nil {
 		t.Errorf("deletion with a wrong password: %+v", refused)
 	}
 	ada.want(http.StatusNoContent, ada.ask("POST", "/api/v1/account/deletion", object{"password": ada.password}))
 	if ada.cookie != "" || ada.device != "" {
-		t.Errorf("after the deletion the cookies are %s and %s", ada.cookie, ada.device)
+		t.Errorf("after the deletion, the cookies are %s and %s", ada.cookie, ada.device)
 	}
 	ada.want(http.StatusUnauthorized, ada.ask("PUT", "/api/v1/session", object{"email": ada.email, "password": ada.password}))
 	if got := ada.found(); len(got) > 0 {
@@ -178,7 +178,7 @@ func TestTheLifeOfAnAccountAndItsPosts(t *testing.T) {
 	}
 }
 
-// A page ends where the next one begins, whoever writes meanwhile.
+// Each page ends where the next one begins, even while others write.
 func TestPagesJoinWithoutGapOrOverlap(t *testing.T) {
 	t.Parallel()
 	v := newMember(t, site)
@@ -210,25 +210,25 @@ func TestPagesJoinWithoutGapOrOverlap(t *testing.T) {
 					}
 				}
 				if strings.Contains(first, "search") && page.Next != "" && !strings.Contains(page.Next, v.word) {
-					t.Fatalf("the page after %s is %q, which has lost what was searched for", next, page.Next)
+					t.Fatalf("the page after %s is %q, which has lost the search terms", next, page.Next)
 				}
 				next = page.Next
 			}
 			if fmt.Sprint(seen) != fmt.Sprint(written) {
-				t.Errorf("the pages hold %v, written were %v", seen, written)
+				t.Errorf("the pages hold %v; %v were written", seen, written)
 			}
 		})
 	}
 }
 
-// A list shows the beginning of a long post and says so; the post itself is whole, with every character.
+// A list shows the beginning of a long post and marks it as an excerpt; the post itself is complete, to the last character.
 func TestAPostThatIsLongIsCutInLists(t *testing.T) {
 	t.Parallel()
 	v := newMember(t, site)
 	long := v.word + " " + strings.Repeat("ü👩", 9000)
 	created := decode[post](v, http.StatusCreated, v.ask("POST", "/api/v1/posts", object{"title": strings.Repeat("é", 200), "body": long}))
 	if created.Body != long || created.Excerpt {
-		t.Errorf("the answer to writing holds %d of %d bytes, excerpt %t", len(created.Body), len(long), created.Excerpt)
+		t.Errorf("the answer to the write holds %d of %d bytes, excerpt %t", len(created.Body), len(long), created.Excerpt)
 	}
 	whole := decode[post](v, http.StatusOK, v.ask("GET", fmt.Sprintf("/api/v1/posts/%d", created.ID), nil))
 	if whole.Body != long || whole.Excerpt {
@@ -240,7 +240,8 @@ func TestAPostThatIsLongIsCutInLists(t *testing.T) {
 	}
 }
 
-// All words must be in a post, in title or body, in any case; what MySQL takes for an operator is text like any other.
+// A search finds the posts with all its words in the title or the body, in upper or lower case. Characters that are
+// operators to MySQL count as ordinary text.
 func TestSearchFindsWords(t *testing.T) {
 	t.Parallel()
 	v := newMember(t, site)
@@ -251,10 +252,10 @@ func TestSearchFindsWords(t *testing.T) {
 		v.word + "+engines":               "Engines alone, Engines and flowers",
 		v.word + "+FLOWERS":               "Engines and flowers",
 		v.word + "+nothinglikethis":       "",
-		v.word + "+-flowers":              "Engines and flowers", // and not: all but flowers
+		v.word + "+-flowers":              "Engines and flowers", // not "all but flowers"
 		`%22` + v.word + `%22`:            "Engines alone, Engines and flowers",
 		`%2B%28` + v.word + `%29+%3C%3E~`: "Engines alone, Engines and flowers",
-		v.word[:12]:                       "Engines alone, Engines and flowers", // who is still typing finds it too
+		v.word[:12]:                       "Engines alone, Engines and flowers", // an unfinished word finds it too
 	} {
 		page := decode[struct{ Posts []post }](v, http.StatusOK, v.ask("GET", "/api/v1/search?q="+query, nil))
 		var titles []string

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// The application's own tests of what it says to MySQL (migrations, pages, text, times) want a real one: they are
-// compiled for the engine and run on the stack's network, against a database and an account that exist for them only.
+// The application's own tests of its SQL (migrations, pages, text, times) need a real MySQL. They are compiled for the
+// engine's platform and run on the stack's network, with a database and an account that exist only for them.
 func TestTheApplicationsSQLAgainstMySQL(t *testing.T) { runAdapter(t, 3*time.Minute) }
 
-// An author of 100,000 posts deletes the account, and whoever removes them is killed on the way.
+// An author of 100,000 posts deletes the account, and the process that removes the posts is killed on the way.
 func TestLongAProlificAuthorIsRemovedInPieces(t *testing.T) {
 	runAdapter(t, 5*time.Minute, "--env", "MYSQL_TEST_PROLIFIC=100000")
 }

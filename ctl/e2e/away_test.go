@@ -13,24 +13,24 @@ import (
 	"time"
 )
 
-// stream is several people who write one post after the other, each once and with a key of its own.
+// stream is several people who write one post after another, each sent once and with its own key.
 type stream struct {
-	word  string // in the body of each
+	word  string // in the body of each post
 	stop  func() // lets everybody finish, and returns when they have
 	ended chan struct{}
 
 	mutex   sync.Mutex
-	answers map[string]reply // by title, which is the key too
-	longest time.Duration    // that one of them waited for an answer
-	hasty   []string         // what was refused without having waited for the database
+	answers map[string]reply // by title, which is also the key
+	longest time.Duration    // wait for an answer
+	hasty   []string         // posts refused without waiting for the database
 	err     error
 }
 
-// patience is less than how long a request waits for the database (mysql.waitLimit, 10 s). Who is refused has waited so
-// long: on a slow machine a database takes more than that to come back.
+// patience is a little less than a request waits for the database (mysql.waitLimit, 10 s). A request may be refused only
+// after waiting this long, since on a slow machine the database may take longer to come back.
 const patience = 9 * time.Second
 
-// startStream begins to write as v. It ends with the test.
+// startStream starts writing as v. The stream ends with the test.
 func startStream(v *visitor, writers int) *stream {
 	v.withoutQuotas()
 	ctx, stop := context.WithCancel(v.Context())
@@ -64,12 +64,12 @@ func startStream(v *visitor, writers int) *stream {
 	return s
 }
 
-// written: this many posts more have been acknowledged than when the check was made.
+// written: this many more posts have been acknowledged since the check was created.
 func (s *stream) written(more int) check {
 	before := s.acknowledged()
-	return check{strconv.Itoa(more) + " posts more are acknowledged", []string{"web", "app", "db"}, func(context.Context, *copyOfStack) error {
+	return check{strconv.Itoa(more) + " more posts are acknowledged", []string{"web", "app", "db"}, func(context.Context, *copyOfStack) error {
 		if now := s.acknowledged(); now < before+more {
-			return fmt.Errorf("it were %d and are %d", before, now)
+			return fmt.Errorf("there were %d and are now %d", before, now)
 		}
 		return nil
 	}}
@@ -87,7 +87,7 @@ func (s *stream) acknowledged() int {
 	return count
 }
 
-// settle stops the stream, sends what got no 201 once more with its key, and compares everything with MySQL.
+// settle stops the stream, sends every post that got no 201 once more with its key, and compares everything with MySQL.
 func (s *stream) settle(v *visitor) {
 	v.Helper()
 	s.stop()
@@ -113,7 +113,7 @@ func (s *stream) settle(v *visitor) {
 	}
 	for title, got := range s.answers {
 		if times[title] != 1 {
-			v.Errorf("%s was answered with %d and is there %d times", title, got.status, times[title])
+			v.Errorf("%s was answered with %d and is stored %d times", title, got.status, times[title])
 		}
 	}
 	if len(stored) != len(s.answers) {
@@ -126,8 +126,8 @@ func (s *stream) stored(v *visitor) ([]string, error) {
 	return strings.Split(out, "\n"), err
 }
 
-// MySQL goes and comes back in the middle of writes. Everybody waits for it, nobody sends anything twice, and what was
-// acknowledged is there, once.
+// MySQL stops and comes back in the middle of writes. Requests wait for it instead of being refused, and every post is
+// stored exactly once.
 func TestWritesOutliveTheDatabaseOnTheirWay(t *testing.T) {
 	tests := []struct {
 		name string
@@ -148,14 +148,14 @@ func TestWritesOutliveTheDatabaseOnTheirWay(t *testing.T) {
 				Then(20*time.Second, writes.written(20))
 			writes.settle(v)
 			if len(writes.hasty) > 0 {
-				t.Errorf("%d posts were refused at once, such as %s", len(writes.hasty), writes.hasty[0])
+				t.Errorf("%d posts were refused without waiting, such as %s", len(writes.hasty), writes.hasty[0])
 			}
 		})
 	}
 }
 
-// The application goes in the middle of writes. What it was at fails; the same request with the same key then has the
-// one effect that it was to have.
+// The application is killed in the middle of writes. The requests that it was handling fail; sent again with the same key,
+// each takes effect exactly once.
 func TestWritesOutliveTheApplicationOnTheirWay(t *testing.T) {
 	v := newMember(t, site)
 	writes := startStream(v, 4)
@@ -168,8 +168,8 @@ func TestWritesOutliveTheApplicationOnTheirWay(t *testing.T) {
 	writes.settle(v)
 }
 
-// Requests that come while MySQL is away wait for it, reads and writes, and succeed when it comes. Past the bound they
-// are told to come again, and nothing is left half-written.
+// Requests that arrive while MySQL is down, reads and writes alike, wait for it and succeed once it is back. Past a time
+// limit they get 503 with Retry-After, and nothing is left half-written.
 func TestRequestsWaitForTheDatabase(t *testing.T) {
 	v := newMember(t, site)
 	kept := v.write("Written before")
@@ -198,7 +198,7 @@ func TestRequestsWaitForTheDatabase(t *testing.T) {
 		after time.Duration
 		err   error
 	}
-	// send sends all of them at once; the channel has the outcomes when the last one has its answer.
+	// send sends all requests at the same time; the channel delivers the outcomes once the last one is answered.
 	send := func() <-chan []outcome {
 		done := make(chan []outcome, 1)
 		outcomes := make([]outcome, len(requests))

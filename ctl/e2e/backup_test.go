@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// machine is a copy for what was saved from another: its database alone is enough.
+// machine is a copy to restore backups on; only its database runs.
 var machine = newCopy("oneserver-test-restore", "18082", "11055", "172.28.4")
 
-// empty is a new database that nothing was ever written to.
+// empty replaces the copy with a new database that nothing has been written to.
 func (c *copyOfStack) empty(t *testing.T) {
 	t.Helper()
 	if err := c.remove(); err != nil {
@@ -26,8 +26,8 @@ func (c *copyOfStack) empty(t *testing.T) {
 	}
 }
 
-// state is the CHECKSUM TABLE of each table of a schema, a line each; nothing where there is none. Two tables say what is
-// now, and come back from a restore empty: they are left out.
+// state returns the CHECKSUM TABLE of each table of a schema, one per line; nothing if there are no tables. It leaves out
+// the two tables that describe only the present and are empty after a restore.
 func (c *copyOfStack) state(t *testing.T, schema string) string {
 	t.Helper()
 	tables := c.mustSQL(t, "SELECT GROUP_CONCAT('"+schema+".', table_name ORDER BY table_name) FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_name NOT IN ('sessions', 'throttle')")
@@ -37,8 +37,8 @@ func (c *copyOfStack) state(t *testing.T, schema string) string {
 	return strings.ReplaceAll(c.mustSQL(t, "CHECKSUM TABLE "+tables), schema+".", "")
 }
 
-// steady does something while nobody writes, and returns the state of the site before it and after it. The application
-// removes old rows now and then, of its own accord: where it did in between, all is done once more.
+// steady calls do while nobody writes, and returns the site's state, which is the same before and after. The application
+// removes old rows now and then; if it did so in between, steady tries again.
 func (c *copyOfStack) steady(t *testing.T, do func()) string {
 	t.Helper()
 	before := c.state(t, "foobar")
@@ -50,7 +50,7 @@ func (c *copyOfStack) steady(t *testing.T, do func()) string {
 		}
 		before = after
 	}
-	t.Fatalf("the site is written to all the time: it is now\n%s", before)
+	t.Fatalf("the site keeps changing; it is now\n%s", before)
 	return ""
 }
 
@@ -63,7 +63,7 @@ func (c *copyOfStack) mustSQL(t *testing.T, statement string) string {
 	return out
 }
 
-// mustCtl runs the tool, which must work, and returns what it printed.
+// mustCtl runs the tool, which must succeed, and returns what it printed.
 func (c *copyOfStack) mustCtl(t *testing.T, args ...string) string {
 	t.Helper()
 	begun := time.Now()
@@ -83,7 +83,7 @@ func (c *copyOfStack) refuses(t *testing.T, says string, args ...string) {
 	}
 }
 
-// backups are the folders of the complete ones, the oldest first.
+// backups returns the folders of the complete backups, oldest first.
 func backups(t *testing.T, dir string) []string {
 	t.Helper()
 	all, err := filepath.Glob(filepath.Join(dir, "2*Z"))
@@ -93,7 +93,7 @@ func backups(t *testing.T, dir string) []string {
 	return all
 }
 
-// whileOthersWrite does something while v writes post after post, each of which must be acknowledged.
+// whileOthersWrite calls do while v writes post after post, each of which must be acknowledged.
 func whileOthersWrite(t *testing.T, v *visitor, do func()) {
 	t.Helper()
 	writing, stop := context.WithCancel(t.Context())
@@ -121,7 +121,7 @@ func whileOthersWrite(t *testing.T, v *visitor, do func()) {
 	t.Logf("%d posts were written meanwhile", written)
 }
 
-// backupKey makes a key that encrypts backups.
+// backupKey creates a key with which backups are encrypted.
 func backupKey(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "key")
@@ -129,7 +129,7 @@ func backupKey(t *testing.T) string {
 	return file
 }
 
-// onEmpty empties the second machine, now and at the end of the test.
+// onEmpty starts machine with an empty database, and removes it at the end of the test.
 func onEmpty(t *testing.T) {
 	t.Helper()
 	machine.empty(t)
@@ -140,10 +140,10 @@ func onEmpty(t *testing.T) {
 	})
 }
 
-// writer is a member who may write as much as they like, and whose account is deleted at the end of the test.
+// writer returns a member who may write any amount, and whose account is deleted at the end of the test.
 func writer(t *testing.T) *visitor {
 	t.Helper()
-	newScenario(t, site).Then(10*time.Second, reaches()) // where this test is the first, web may not know app yet
+	newScenario(t, site).Then(10*time.Second, reaches()) // if this test runs first, web may not know app yet
 	v := newMember(t, site)
 	v.withoutQuotas()
 	t.Cleanup(func() {
@@ -154,8 +154,8 @@ func writer(t *testing.T) *visitor {
 	return v
 }
 
-// An encrypted backup brings an empty server to the state that the site had; with no key, with another key or with a
-// damaged file, it is refused and changes nothing.
+// An encrypted backup brings an empty server to the state that the site had. Without its key, with another key or with a
+// damaged file, the restore is refused and changes nothing.
 func TestABackupRestoresOnAnEmptyServer(t *testing.T) {
 	dir, key, wrong := t.TempDir(), backupKey(t), backupKey(t)
 	writer(t).write("Before the backup")
@@ -179,24 +179,24 @@ func TestABackupRestoresOnAnEmptyServer(t *testing.T) {
 	machine.refuses(t, "damaged", "restore", "--yes", "--key", key, damaged)
 	machine.refuses(t, "no terminal", "restore", "--key", key, encrypted)
 	if got := machine.state(t, "foobar") + machine.state(t, "foobar_restore"); got != "" {
-		t.Errorf("what was refused has changed the data:\n%s", got)
+		t.Errorf("a refused restore has changed the data:\n%s", got)
 	}
 
 	machine.mustCtl(t, "restore", "--yes", "--key", key, encrypted)
 	if got := machine.state(t, "foobar"); got != now {
-		t.Errorf("restored is\n%s\nand the site is\n%s", got, now)
+		t.Errorf("the restored state is\n%s\nand the site's is\n%s", got, now)
 	}
 	if got := machine.mustSQL(t, "SELECT (SELECT COUNT(*) FROM foobar.sessions) + (SELECT COUNT(*) FROM foobar.throttle)"); got != "0" {
-		t.Errorf("%s sessions and limits of before are back", got)
+		t.Errorf("%s old sessions and limits are back", got)
 	}
 	if got := machine.mustSQL(t, "SELECT COUNT(*) FROM information_schema.referential_constraints WHERE constraint_schema = 'foobar' AND unique_constraint_schema = 'foobar'"); got != "5" {
 		t.Errorf("%s foreign keys lead to the site's own tables, want 5", got)
 	}
 }
 
-// A backup that is made while the site is written to holds what was acknowledged before it. With the binary logs after it,
-// it brings a server that never wrote them to a moment, although an account was deleted meanwhile, and although the logs
-// were kept encrypted since there was a key.
+// A backup made while the site is being written to contains everything acknowledged before it. With the binary logs that
+// follow it, it brings a server that never wrote them to a moment, even if an account was deleted meanwhile and the logs
+// have been encrypted since there was a key.
 func TestLongABackupAndBinaryLogsBringAnotherServerToAMoment(t *testing.T) {
 	dir, key := t.TempDir(), backupKey(t)
 	v, leaver := writer(t), newMember(t, site)
@@ -204,7 +204,7 @@ func TestLongABackupAndBinaryLogsBringAnotherServerToAMoment(t *testing.T) {
 	whileOthersWrite(t, v, func() {
 		acknowledged = v.write("Before the backup")
 		site.mustCtl(t, "backup", "--dir", dir)
-		leaver.write("Of somebody who leaves") // and takes this along, by a foreign key
+		leaver.write("Of somebody who leaves") // which a foreign key removes with the account
 		leaver.want(http.StatusNoContent, leaver.ask("POST", "/api/v1/account/deletion", object{"password": leaver.password}))
 	})
 	underWay := backups(t, dir)[0]
@@ -222,14 +222,14 @@ func TestLongABackupAndBinaryLogsBringAnotherServerToAMoment(t *testing.T) {
 		t.Errorf("post %d is %q", acknowledged.ID, got)
 	}
 	machine.empty(t)
-	machine.mustCtl(t, "restore", "--yes", "--dir", dir, "--key", key, "--unsigned", "--to", moment) // the backup is from before the key
+	machine.mustCtl(t, "restore", "--yes", "--dir", dir, "--key", key, "--unsigned", "--to", moment) // this backup was made before there was a key
 	if got := machine.state(t, "foobar"); got != then {
-		t.Errorf("restored is\n%s\nand at %s the site was\n%s", got, moment, then)
+		t.Errorf("the restored state is\n%s\nand at %s the site's was\n%s", got, moment, then)
 	}
 }
 
-// A restore goes back to a second of the same server, over data that is there, and leaves alone what is not the site's. A
-// moment that can no longer be had is refused.
+// A restore takes a server back to a second of its own past, over existing data, and leaves alone what is not the
+// site's. A moment that can no longer be restored is refused.
 func TestLongARestoreGoesBackToASecondOfItsOwnServer(t *testing.T) {
 	dir := t.TempDir()
 	from := t.TempDir()
@@ -245,7 +245,7 @@ func TestLongARestoreGoesBackToASecondOfItsOwnServer(t *testing.T) {
 	machine.mustCtl(t, "backup", "--dir", dir)
 	original := machine.state(t, "foobar")
 	insert("In time")
-	// On other schemas and on accounts, in the same log: a restore leaves alone what is not the site's.
+	// The same log also holds changes to other schemas and to accounts, which a restore leaves alone.
 	machine.mustSQL(t, `CREATE DATABASE aside; CREATE TABLE aside.notes (id int PRIMARY KEY); INSERT INTO aside.notes VALUES (1);
 BEGIN; INSERT INTO aside.notes VALUES (2); UPDATE foobar.posts SET title = 'In time, and beside another' ORDER BY id DESC LIMIT 1; COMMIT;
 CREATE USER 'visitor'@'localhost'; GRANT SELECT ON foobar.* TO 'visitor'@'localhost'; ALTER USER 'app'@'%' ACCOUNT LOCK;
@@ -267,28 +267,28 @@ SET SESSION sql_log_bin = 0; ALTER USER 'app'@'%' ACCOUNT UNLOCK`)
 	machine.refuses(t, "not come yet", "restore", "--yes", "--dir", dir, "--to", "2999-01-01 00:00:00")
 	machine.mustCtl(t, "restore", "--yes", "--dir", dir, "--to", second)
 	if got := machine.state(t, "foobar"); got != then {
-		t.Errorf("restored is\n%s\nand at %s it was\n%s", got, second, then)
+		t.Errorf("the restored state is\n%s\nand at %s it was\n%s", got, second, then)
 	}
 	if got := machine.state(t, "foobar_before"); got != late {
-		t.Errorf("moved away is\n%s\nand it was\n%s", got, late)
+		t.Errorf("the state of the data moved away is\n%s\nand it was\n%s", got, late)
 	}
 	if got := machine.mustSQL(t, others); got != outside {
-		t.Errorf("other schemas and accounts are %q and were %q", got, outside)
+		t.Errorf("other schemas and accounts are now %q and were %q", got, outside)
 	}
 	machine.mustSQL(t, "DROP DATABASE aside; DROP USER 'visitor'@'localhost'")
 	insert("In the restored one")
 	machine.refuses(t, "was restored", "restore", "--yes", "--dir", dir, "--to", machine.mustSQL(t, "SELECT UTC_TIMESTAMP(6)"))
 
-	machine.mustCtl(t, "restore", "--yes", "--dir", dir) // the newest backup, over data that is there
+	machine.mustCtl(t, "restore", "--yes", "--dir", dir) // the newest backup, over existing data
 	if got := machine.state(t, "foobar"); got != original {
-		t.Errorf("restored is\n%s\nand it was\n%s", got, original)
+		t.Errorf("the restored state is\n%s\nand it was\n%s", got, original)
 	}
 	machine.mustCtl(t, "restore", "--forget")
 	if got := machine.state(t, "foobar_before") + machine.state(t, "foobar_restore"); got != "" {
-		t.Errorf("left behind is\n%s", got)
+		t.Errorf("the restores left behind\n%s", got)
 	}
 
-	// one of a release that this one does not know
+	// a backup of a release that this one does not know
 	newer := t.TempDir()
 	machine.mustSQL(t, "INSERT INTO foobar.goose_db_version (version_id, is_applied) VALUES (99999, 1)")
 	machine.mustCtl(t, "backup", "--dir", newer)
@@ -296,7 +296,7 @@ SET SESSION sql_log_bin = 0; ALTER USER 'app'@'%' ACCOUNT UNLOCK`)
 	now := machine.state(t, "foobar")
 	machine.refuses(t, "of version 99999", "restore", "--yes", "--dir", newer)
 	if got := machine.state(t, "foobar"); got != now || machine.leftBehind(t) != "" {
-		t.Errorf("what was refused has left %q, and the data is\n%s\nand was\n%s", machine.leftBehind(t), got, now)
+		t.Errorf("the refused restore left %q; the data is\n%s\nand was\n%s", machine.leftBehind(t), got, now)
 	}
 
 	old := backups(t, dir)
@@ -306,10 +306,10 @@ SET SESSION sql_log_bin = 0; ALTER USER 'app'@'%' ACCOUNT UNLOCK`)
 	}
 	machine.mustCtl(t, "backup", "--dir", dir, "--keep", "1")
 	if kept := backups(t, dir); len(kept) != 1 || kept[0] == old[0] {
-		t.Errorf("kept are %q, before them were %q", kept, old)
+		t.Errorf("the backups are now %q and were %q", kept, old)
 	}
 	if _, err := os.Stat(aborted); !os.IsNotExist(err) {
-		t.Errorf("of an aborted run there still is %s: %v", aborted, err)
+		t.Errorf("the folder of an aborted run, %s, is still there: %v", aborted, err)
 	}
 	machine.refuses(t, "oldest backup", "restore", "--yes", "--dir", dir, "--to", second)
 }

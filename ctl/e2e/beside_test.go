@@ -13,20 +13,20 @@ import (
 	"time"
 )
 
-// busy holds a statement with a SLEEP in MySQL until the function that it returns is called.
+// busy keeps a statement that contains SLEEP running in MySQL until the returned function is called.
 func (c *copyOfStack) busy(t *testing.T, mark, statement string) (end func()) {
 	t.Helper()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		statement := strings.Replace(statement, "SLEEP", "/* "+mark+" */ SLEEP", 1)
-		c.sql(context.WithoutCancel(t.Context()), "root", statement) // it is killed in the end
+		c.sql(context.WithoutCancel(t.Context()), "root", statement) // it fails, being killed in the end
 	}()
 	find := "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND info LIKE '%" + mark + "%'"
 	newScenario(t, c).Then(10*time.Second, check{"the statement runs", []string{"db"}, func(ctx context.Context, c *copyOfStack) error {
 		out, err := c.sql(ctx, "root", find)
 		if err == nil && out == "" {
-			err = fmt.Errorf("MySQL does not have it")
+			err = fmt.Errorf("it is not in the process list")
 		}
 		return err
 	}})
@@ -40,15 +40,15 @@ func (c *copyOfStack) busy(t *testing.T, mark, statement string) (end func()) {
 	return end
 }
 
-// A backup takes its place in the binary log without a flush of the tables, which would wait for the longest SELECT and
-// have every reader wait behind it.
+// A backup finds its position in the binary log without FLUSH TABLES, which would wait for the longest SELECT and make every
+// reader wait behind it.
 func TestLongABackupBesideALongSelectKeepsNobodyWaiting(t *testing.T) {
 	dir := t.TempDir()
 	v := newMember(t, site)
 	v.write("Before the backup")
 	end := site.busy(t, "a long SELECT", "SELECT SLEEP(60) FROM foobar.posts LIMIT 1")
 
-	// readers and writers go straight to app's pages of posts, none of which is the one before
+	// each request goes through to app and asks for another page size than the one before
 	var slowest time.Duration
 	ctx, stop := context.WithCancel(t.Context())
 	asked, over := 0, make(chan struct{})
@@ -73,18 +73,18 @@ func TestLongABackupBesideALongSelectKeepsNobodyWaiting(t *testing.T) {
 	end()
 	t.Logf("%d readers, the slowest waited %s", asked, slowest)
 	if asked < 10 || slowest > 2*time.Second {
-		t.Errorf("of %d readers beside the backup the slowest waited %s", asked, slowest)
+		t.Errorf("of %d readers during the backup, the slowest waited %s", asked, slowest)
 	}
 	if all := backups(t, dir); len(all) != 1 {
 		t.Errorf("the backups are %q", all)
 	}
 
-	// a transaction that has written, and ends in time, is waited for
+	// a backup waits for a transaction that has written, if it ends in time
 	end = site.busy(t, "a writer", "START TRANSACTION; UPDATE foobar.posts SET title = title LIMIT 1; SELECT SLEEP(8)")
 	site.mustCtl(t, "backup", "--dir", dir)
 	end()
 
-	// two at once: one is made, the other refused
+	// of two backups at the same time, at least one is made, and one that is refused leaves nothing
 	var both sync.WaitGroup
 	results := make([]error, 2)
 	for i := range results {
@@ -95,18 +95,18 @@ func TestLongABackupBesideALongSelectKeepsNobodyWaiting(t *testing.T) {
 	both.Wait()
 	for i, err := range results {
 		if err != nil && !strings.Contains(err.Error(), "another backup") {
-			t.Errorf("of two at once: %v", err)
+			t.Errorf("of two backups at the same time: %v", err)
 		}
 		if made := backups(t, filepath.Join(dir, fmt.Sprint("other", i))); len(made) != 1 && err == nil || len(made) != 0 && err != nil {
-			t.Errorf("ended with %v, it left %q", err, made)
+			t.Errorf("a backup that ended with %v left %q", err, made)
 		}
 	}
 	if results[0] != nil && results[1] != nil {
-		t.Error("of two at once none was made")
+		t.Error("of two backups at the same time, neither was made")
 	}
 }
 
-// What a backup leaves out is said when it is made, by name.
+// A backup lists by name what it leaves out.
 func TestABackupSaysWhatIsNotInIt(t *testing.T) {
 	dir := t.TempDir()
 	site.mustSQL(t, `SET NAMES utf8mb4; CREATE VIEW foobar.a_view AS SELECT 1; CREATE PROCEDURE foobar.a_procedure() SELECT 1;
@@ -126,7 +126,7 @@ CREATE LIBRARY foobar.a_library LANGUAGE JAVASCRIPT AS 'export function f(n) { r
 	site.refuses(t, "a_memory.f", "backup", "--dir", dir)
 }
 
-// flagged is the copy with more flags for MySQL, as a changed compose.yaml would have them.
+// flagged returns the copy with more flags for MySQL, as a changed compose.yaml would set them.
 func (c *copyOfStack) flagged(t *testing.T, flags ...string) *copyOfStack {
 	t.Helper()
 	text, err := c.compose(t.Context(), "config", "--format", "json")
@@ -142,7 +142,7 @@ func (c *copyOfStack) flagged(t *testing.T, flags ...string) *copyOfStack {
 	return c.overridden(t, object{"command": append(project.Services["db"].Command, flags...)})
 }
 
-// overridden is the copy with something else said of db.
+// overridden returns the copy with some of db's settings overridden.
 func (c *copyOfStack) overridden(t *testing.T, db object) *copyOfStack {
 	t.Helper()
 	text, err := json.Marshal(object{"services": object{"db": db}})
@@ -156,7 +156,7 @@ func (c *copyOfStack) overridden(t *testing.T, db object) *copyOfStack {
 	return c.with("COMPOSE_FILE=" + filepath.Join(root, "compose.yaml") + string(os.PathListSeparator) + file)
 }
 
-// A MySQL that refuses its settings is refused before the one that runs is touched, in its own words.
+// Settings that MySQL rejects are reported in MySQL's own words, before the running server is touched.
 func TestAMySQLThatRefusesItsSettingsReplacesNothing(t *testing.T) {
 	before := mainProcess(t, "db")
 	for flag, says := range map[string]string{

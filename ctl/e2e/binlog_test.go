@@ -14,8 +14,8 @@ import (
 	"oneserver/ctl/internal/throwaway"
 )
 
-// What MySQL itself writes into its binary log is read as what it is: each transaction at its place, with its GTID, and with
-// what it means to the site.
+// A binary log that MySQL itself has written is read correctly: each transaction with its position, its GTID and its effect
+// on the site.
 func TestABinaryLogIsReadAsMySQLWritesIt(t *testing.T) {
 	t.Parallel()
 	cli := stack.New(root, site.env...)
@@ -42,7 +42,7 @@ func TestABinaryLogIsReadAsMySQLWritesIt(t *testing.T) {
 	}
 	var list []container
 	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != 1 {
-		t.Fatalf("%d throw-aways, %v", len(list), err)
+		t.Fatalf("%d throwaway containers, %v", len(list), err)
 	}
 	host := list[0].HostConfig
 	if list[0].Config.User != "999:999" || !host.ReadonlyRootfs || host.Privileged || !slices.Equal(host.CapDrop, []string{"ALL"}) || len(host.CapAdd) > 0 ||
@@ -109,7 +109,7 @@ CREATE TABLE other.notes (id int PRIMARY KEY, title text); CREATE VIEW foobar.se
 	}
 	log := ask("SHOW BINARY LOG STATUS")[0][0]
 	events := ask("FLUSH BINARY LOGS; SHOW BINLOG EVENTS IN '" + log + "'")
-	var at []string // where MySQL itself says that transactions begin
+	var at []string // where transactions begin, according to MySQL
 	for _, event := range events {
 		if strings.HasPrefix(event[2], "Gtid") {
 			at = append(at, event[1])
@@ -138,7 +138,7 @@ CREATE TABLE other.notes (id int PRIMARY KEY, title text); CREATE VIEW foobar.se
 		t.Fatal(err)
 	}
 	if !end.Previous.Equal(all) || end.Size != int64(len(content)) || end.Closed.IsZero() || end.Began.IsZero() {
-		t.Errorf("%+v; want it to go on from %s", end, earlier)
+		t.Errorf("%+v; want it to continue from %s", end, earlier)
 	}
 	if len(found) != len(at) || len(found) != len(steps) {
 		t.Fatalf("%d transactions, and MySQL shows %d of %d statements: %+v\n%q", len(found), len(at), len(steps), found, events)
@@ -163,12 +163,12 @@ CREATE TABLE other.notes (id int PRIMARY KEY, title text); CREATE VIEW foobar.se
 		t.Errorf("the log after it: %+v, %v", next, err)
 	}
 
-	// another bit anywhere, and an end anywhere but between two events, is noticed
+	// a flipped bit anywhere is detected, and so is an end anywhere but between two events
 	for i := 0; i < len(content); i += 7 {
 		damaged := bytes.Clone(content)
 		damaged[i] ^= 1 << (i % 8)
-		if _, err := read(damaged); err == nil && i != 4+17 { // the flag that says whether it is in use is in no checksum
-			t.Fatalf("with another bit in byte %d it is read", i)
+		if _, err := read(damaged); err == nil && i != 4+17 { // no checksum covers the flag for a log in use
+			t.Fatalf("with a flipped bit in byte %d, it is read without an error", i)
 		}
 	}
 	for i := 5; i < len(content); i += 11 {

@@ -26,8 +26,9 @@ func (c *copyOfStack) inWeb(t *testing.T, script string) string {
 	return strings.TrimSpace(out)
 }
 
-// Whatever of the newest posts and in whatever spelling strangers read, what Nginx keeps of it has a bound and a name
-// for each answer, and all others are served. (Each spelling was an entry of its own, 42 MB of them for the longest posts.)
+// However strangers spell their requests for the newest posts, Nginx caches each answer under one name, within a fixed
+// limit, and serves all other requests meanwhile. (Each spelling used to be a separate entry, 42 MB in all for the longest
+// posts.)
 func TestOneAnswerIsKeptOnce(t *testing.T) {
 	const longest = 100
 	insert := fmt.Sprintf("INSERT INTO foobar.posts (title, body, created_at, updated_at) "+
@@ -61,7 +62,7 @@ func TestOneAnswerIsKeptOnce(t *testing.T) {
 			return err
 		}
 		defer response.Body.Close()
-		if _, err := io.Copy(io.Discard, response.Body); err != nil { // what is cut off is noticed here
+		if _, err := io.Copy(io.Discard, response.Body); err != nil { // a truncated answer fails here
 			return err
 		}
 		if response.StatusCode >= 500 {
@@ -94,7 +95,7 @@ func TestOneAnswerIsKeptOnce(t *testing.T) {
 		repeat(func() (string, string, string) { return "GET", "www.foobar.com", path })
 	}
 	most := 0
-	for ctx.Err() == nil { // how much there ever is
+	for ctx.Err() == nil { // measure the most that the cache ever holds
 		kB, err := strconv.Atoi(site.inWeb(t, "du -sk /run/nginx-cache | cut -f 1"))
 		if err != nil {
 			t.Fatal(err)
@@ -106,20 +107,20 @@ func TestOneAnswerIsKeptOnce(t *testing.T) {
 	seen := map[string]bool{}
 	for _, name := range names {
 		if seen[name] {
-			t.Errorf("%s is kept twice", name)
+			t.Errorf("%s is cached twice", name)
 		}
 		seen[name] = true
 	}
-	t.Logf("at most %d kB were kept, at last %d answers", most, len(names))
+	t.Logf("at most %d kB were cached; at the end, %d answers", most, len(names))
 	if len(names) == 0 || !seen["app/newest"] {
-		t.Errorf("what is kept at last is %v", names)
+		t.Errorf("at the end, the cache holds %v", names)
 	}
 	if most > 27<<10 {
-		t.Errorf("%d kB were kept, more than nginx.conf says", most)
+		t.Errorf("%d kB were cached, more than nginx.conf allows", most)
 	}
 }
 
-// Uploads that do not come to their end take the room of other uploads and of nothing else, and no more than there is.
+// Unfinished uploads take room from other uploads but from nothing else, and never more than there is.
 func TestUnfinishedUploadsAreInNobodysWay(t *testing.T) {
 	const most, more = 200, 20 // nginx.conf's "limit_conn uploads"
 	ctx, cancel := context.WithCancel(t.Context())
@@ -140,10 +141,10 @@ func TestUnfinishedUploadsAreInNobodysWay(t *testing.T) {
 			if i%2 == 1 {
 				length = "Transfer-Encoding: chunked\r\n\r\n1fc00\r\n"
 			}
-			// Who is refused may not get this far.
+			// A refused upload may not get this far.
 			_, err = io.WriteString(connection, "POST /api/v1/posts HTTP/1.1\r\nHost: www.foobar.com\r\nContent-Type: application/json\r\n"+length+strings.Repeat("x", 129_000))
 			sent.Add(1)
-			for ctx.Err() == nil && err == nil { // a byte every half second, so that it is no pause
+			for ctx.Err() == nil && err == nil { // a byte every half second, so that the upload never pauses
 				if err := connection.SetReadDeadline(time.Now().Add(500 * time.Millisecond)); err != nil {
 					t.Error(err)
 				}
@@ -159,7 +160,7 @@ func TestUnfinishedUploadsAreInNobodysWay(t *testing.T) {
 			}
 		})
 	}
-	newScenario(t, site).Then(10*time.Second, check{"those beyond the bound are refused", []string{"web"}, func(context.Context, *copyOfStack) error {
+	newScenario(t, site).Then(10*time.Second, check{"the uploads beyond the limit are refused", []string{"web"}, func(context.Context, *copyOfStack) error {
 		if sent, ended := sent.Load(), ended.Load(); sent < most+more || ended < more {
 			return fmt.Errorf("of %d uploads %d have sent nearly all, and %d have ended", most+more, sent, ended)
 		}
@@ -173,7 +174,7 @@ func TestUnfinishedUploadsAreInNobodysWay(t *testing.T) {
 		v.want(http.StatusOK, v.ask("GET", "/", nil))
 		v.want(http.StatusOK, v.ask("GET", "/api/v1/posts", nil))
 	}
-	newMember(t, site).write("While others upload") // short, so it needs no room there
+	newMember(t, site).write("While others upload") // short enough to need none of that room
 	if out, err := site.ctl(t.Context(), nil, "reload"); err != nil {
 		t.Errorf("no reload while uploads are under way: %v\n%s", err, out)
 	}
@@ -189,7 +190,7 @@ func TestUnfinishedUploadsAreInNobodysWay(t *testing.T) {
 	}})
 }
 
-// Who sends half a request holds a connection for five seconds, however slowly the half arrives, and nobody else waits.
+// Half a request holds a connection for five seconds, however slowly it arrives, and nobody else has to wait.
 func TestHalfARequestIsHeldForFiveSeconds(t *testing.T) {
 	t.Parallel()
 	const each = 15
@@ -219,7 +220,7 @@ func TestHalfARequestIsHeldForFiveSeconds(t *testing.T) {
 				ended := make(chan struct{})
 				go func() {
 					defer close(ended)
-					_, _ = io.Copy(io.Discard, connection) // until Nginx ends it, in whatever way
+					_, _ = io.Copy(io.Discard, connection) // until Nginx closes it, in whatever way
 				}()
 				for {
 					select {
@@ -229,7 +230,7 @@ func TestHalfARequestIsHeldForFiveSeconds(t *testing.T) {
 						}
 						return
 					case <-time.After(time.Second):
-						if time.Since(begun) > 12*time.Second { // what is granted to a busy machine included
+						if time.Since(begun) > 12*time.Second { // with some allowance for a busy machine
 							t.Errorf("%s is still held after 12 s", name)
 							return
 						}

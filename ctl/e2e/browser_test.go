@@ -28,7 +28,7 @@ func TestAPersonTypesTheNameIntoABrowser(t *testing.T) {
 
 	response := see(tab, chromedp.NavigateResponse("http://www.foobar.com/"))
 	if response.Status != 200 || response.RemoteIPAddress != site.subnet+".80" {
-		t.Errorf("the page came from %s with status %d; want web's address, as dns tells it", response.RemoteIPAddress, response.Status)
+		t.Errorf("the page came from %s with status %d; want web's address, as dns gives it", response.RemoteIPAddress, response.Status)
 	}
 	do(tab, chromedp.WaitVisible(chromedp.CSS("#posts article")))
 	if address := see(tab, chromedp.Location()); address != "http://www.foobar.com/" {
@@ -48,7 +48,7 @@ func TestAPersonTypesTheNameIntoABrowser(t *testing.T) {
 	}
 }
 
-// With the application away, the page still comes and says what is wrong.
+// With the application down, the page still loads and says what is wrong.
 func TestTheBrowserIsToldWhenTheApplicationIsAway(t *testing.T) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -59,7 +59,7 @@ func TestTheBrowserIsToldWhenTheApplicationIsAway(t *testing.T) {
 	})
 	newScenario(t, site).
 		When("app is stopped", compose("stop", "app")).
-		Then(10*time.Second, check{"Nginx has nothing left that it kept", []string{"web"}, func(ctx context.Context, c *copyOfStack) error {
+		Then(10*time.Second, check{"Nginx has no cached posts left", []string{"web"}, func(ctx context.Context, c *copyOfStack) error {
 			got, err := newVisitor(t, c).try(ctx, "GET", "/api/v1/posts", nil)
 			if err == nil && got.status != http.StatusServiceUnavailable {
 				err = fmt.Errorf("it answers %d", got.status)
@@ -89,24 +89,24 @@ func TestTheBrowserShowsErrorPages(t *testing.T) {
 	}
 }
 
-// tab is a page of a real browser, in a container of its own on the stack's network.
+// tab is a page of a real browser, which runs in its own container on the stack's network.
 type tab struct {
 	*testing.T
 	stack   *copyOfStack
-	origin  string // of the site: https where the machine trusts the stack's own authority
+	origin  string // the site's; https if the machine trusts the stack's own authority
 	context context.Context
-	console func() []string // errors and warnings since it was last asked
+	console func() []string // errors and warnings since the last call
 }
 
 var browsers, screenshots atomic.Int32 // started so far, and left by tests that failed
 
-// browserImage makes what browsers run in; the first run installs Chromium.
+// browserImage builds the image that browsers run in; the first run installs Chromium.
 var browserImage = sync.OnceValue(func() error {
 	_, err := site.output(running, "docker", "build", "--quiet", "--tag", "oneserver-browser", "ctl/e2e/browser")
 	return err
 })
 
-// newBrowser starts the browser, on a machine that trusts these authorities too; it is gone at the test's end.
+// newBrowser starts a browser on a machine that also trusts these authorities; it is removed when the test ends.
 func newBrowser(t *testing.T, stack *copyOfStack, trusted ...*x509.Certificate) *tab {
 	t.Helper()
 	if err := browserImage(); err != nil {
@@ -114,14 +114,14 @@ func newBrowser(t *testing.T, stack *copyOfStack, trusted ...*x509.Certificate) 
 	}
 	policies := trusting(t, trusted)
 	name := fmt.Sprintf("%s-browser-%d-%d", stack.project, os.Getpid(), browsers.Add(1))
-	inContainer := func(cmd *exec.Cmd) { // chromedp's pipe, which it would hand over as descriptors 3 and 4
+	inContainer := func(cmd *exec.Cmd) { // chromedp would pass its pipe as descriptors 3 and 4, which docker does not forward
 		docker := stack.command(context.Background(), "docker", append([]string{"run", "--rm", "--interactive", "--name", name,
 			"--network", stack.project + "_default", "--dns", stack.subnet + ".53", "--cap-drop", "ALL", "--shm-size", "256m",
 			"--volume", policies + ":/etc/chromium/policies/managed:ro", "oneserver-browser"}, cmd.Args[1:]...)...)
 		cmd.Path, cmd.Args, cmd.Env = docker.Path, docker.Args, docker.Env
 		cmd.Stdin, cmd.Stdout, cmd.ExtraFiles = cmd.ExtraFiles[0], cmd.ExtraFiles[1], nil
 	}
-	t.Cleanup(func() { // it goes by itself when the pipe closes, unless it hangs
+	t.Cleanup(func() { // it exits by itself when the pipe closes, unless it hangs
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		_ = stack.command(ctx, "docker", "rm", "--force", name).Run()
@@ -130,7 +130,7 @@ func newBrowser(t *testing.T, stack *copyOfStack, trusted ...*x509.Certificate) 
 	allocator, cancelAllocator := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath("docker"), chromedp.ModifyCmdFunc(inContainer),
 		chromedp.NoSandbox, // the container is the sandbox; it has no capability left to build another
-		chromedp.Flag("force-prefers-reduced-motion", true), // what moves is where it was when it is clicked on
+		chromedp.Flag("force-prefers-reduced-motion", true), // nothing moves away from under a click
 		chromedp.UserDataDir("/tmp/profile"))...)
 	t.Cleanup(cancelAllocator)
 	origin := "http://www.foobar.com"
@@ -140,11 +140,12 @@ func newBrowser(t *testing.T, stack *copyOfStack, trusted ...*x509.Certificate) 
 	return openTab(t, stack, origin, allocator)
 }
 
-// trusting is a folder of Chromium's policies: what an owner of a machine says to every browser on it.
+// trusting returns a folder of Chromium policies, with which the owner of a machine makes every browser on it trust these
+// authorities.
 func trusting(t *testing.T, authorities []*x509.Certificate) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil { // the browser is another user
+	if err := os.Chmod(dir, 0o755); err != nil { // the browser runs as another user
 		t.Fatal(err)
 	}
 	if len(authorities) == 0 {
@@ -164,7 +165,7 @@ func trusting(t *testing.T, authorities []*x509.Certificate) string {
 	return dir
 }
 
-// stranger is a tab of the same browser for somebody else: it shares no cookie and no cache with any other.
+// stranger opens a tab for somebody else in the same browser; it shares no cookies and no cache with any other.
 func (t *tab) stranger(of *testing.T) *tab {
 	of.Helper()
 	return openTab(of, t.stack, t.origin, t.context, chromedp.WithNewBrowserContext())
@@ -178,7 +179,7 @@ func openTab(t *testing.T, stack *copyOfStack, origin string, parent context.Con
 	leaveEvidence(t, stack)
 	t.Cleanup(one.leaveScreenshot)
 
-	messages := chromedp.Console(page) // which starts the browser too
+	messages := chromedp.Console(page) // this also starts the browser
 	heard := make(chan string, 1000)
 	go func() {
 		defer close(heard)
@@ -199,7 +200,7 @@ func openTab(t *testing.T, stack *copyOfStack, origin string, parent context.Con
 			return []string{err.Error()}
 		}
 		var said []string
-		for message := range heard { // the browser delivers in order, so what was said before has come when this has
+		for message := range heard { // messages arrive in order, so once this one has arrived, all earlier ones have
 			if strings.Contains(message, end) {
 				return said
 			}
@@ -210,7 +211,7 @@ func openTab(t *testing.T, stack *copyOfStack, origin string, parent context.Con
 	return one
 }
 
-// becomes waits until an expression is true, over any number of pages that come and go meanwhile.
+// becomes waits until an expression is true, however many pages the tab visits meanwhile.
 func (t *tab) becomes(expression string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.context, time.Minute)
@@ -241,8 +242,8 @@ func (t *tab) open(path string) {
 	t.becomes(settled)
 }
 
-// usable: the first element of a selector can be seen, is enabled, and stands where it stood a moment ago, with nothing
-// on top of it.
+// usable: the first element that matches the selector is visible, enabled, where it was a moment ago, and not covered by
+// anything.
 func usable(selector string) string {
 	return fmt.Sprintf(`(() => {
 		const element = document.querySelector(%q);
@@ -256,7 +257,7 @@ func usable(selector string) string {
 	})()`, selector)
 }
 
-// fill types a text into a field, in place of what is there.
+// fill replaces the content of a field by typing a text.
 func (t *tab) fill(selector, text string) {
 	t.Helper()
 	t.becomes(usable(selector))
@@ -266,20 +267,20 @@ func (t *tab) fill(selector, text string) {
 	}
 }
 
-// press clicks on what it names.
+// press clicks on the first element that matches the selector.
 func (t *tab) press(selector string) {
 	t.Helper()
 	t.becomes(usable(selector))
 	do(t, chromedp.Click(chromedp.CSS(selector)))
 }
 
-// text is what can be read in the first element of a selector; empty if there is none.
+// text returns the visible text of the first element that matches the selector; empty if there is none.
 func (t *tab) text(selector string) string {
 	t.Helper()
 	return see(t, chromedp.Evaluate[string](fmt.Sprintf("document.querySelector(%q)?.innerText.trim() ?? ''", selector)))
 }
 
-// do runs steps in the tab, and see runs one that has a value. A failure shows the console and the services' logs.
+// do runs steps in the tab; see runs one step and returns its value. A failure shows the console and the services' logs.
 func do(t *tab, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
 	see(t, chromedp.Steps(steps...))
@@ -296,7 +297,7 @@ func see[Value any](t *tab, step chromedp.Action[Value]) Value {
 	return value
 }
 
-// leaveScreenshot keeps what the tab shows at the end of a test that failed.
+// leaveScreenshot saves what the tab shows at the end of a failed test.
 func (t *tab) leaveScreenshot() {
 	if !t.Failed() {
 		return
@@ -317,8 +318,8 @@ func (t *tab) leaveScreenshot() {
 	}
 }
 
-// screenshot keeps pictures of the page in the folder SCREENSHOTS, if that is set, for people to look at: as a phone
-// and as a desktop show it, light and dark.
+// screenshot saves pictures of the page for people to look at, if SCREENSHOTS names a folder for them: as a phone and as a
+// desktop show it, light and dark.
 func (t *tab) screenshot(name string) {
 	t.Helper()
 	dir := os.Getenv("SCREENSHOTS")

@@ -16,9 +16,9 @@ import (
 func TestManyReadersAreOneToTheApplication(t *testing.T) {
 	stranger := newVisitor(t, site)
 	const path = "/api/v1/posts"
-	// Lines of the log after this one are from now on.
+	// Only log lines after this request count.
 	mark := newMember(t, site).ask("GET", "/api/v1/session", nil).header.Get("X-Request-ID")
-	stranger.ask("GET", path, nil) // after a pause, those who come before the first answer would all be asked for
+	stranger.ask("GET", path, nil) // after a pause, every request before the first answer would reach app
 	const seconds, readers = 4, 16
 	ctx, cancel := context.WithTimeout(t.Context(), seconds*time.Second)
 	defer cancel()
@@ -58,7 +58,7 @@ func TestManyReadersAreOneToTheApplication(t *testing.T) {
 	}
 	_, log, found := strings.Cut(log, mark)
 	if !found {
-		t.Fatal("the log does not have the request from before")
+		t.Fatal("the log does not have the request that marks the beginning")
 	}
 	asked := 0
 	for line := range strings.Lines(log) {
@@ -67,7 +67,7 @@ func TestManyReadersAreOneToTheApplication(t *testing.T) {
 			asked++
 		}
 	}
-	t.Logf("%d readers got %d answers in %.1f s, for which app was asked %d times", readers, read, took.Seconds(), asked)
+	t.Logf("%d readers got %d answers in %.1f s; app was asked %d times", readers, read, took.Seconds(), asked)
 	// One at first, then one each second.
 	if most := int(took.Seconds()) + 2; asked < 1 || asked > most {
 		t.Errorf("app was asked %d times in %.1f s, want at most %d", asked, took.Seconds(), most)
@@ -77,19 +77,19 @@ func TestManyReadersAreOneToTheApplication(t *testing.T) {
 	}
 }
 
-// keptFor is how old an answer that Nginx has kept may be. The tests that run beside these need the machine too, hence
-// what they grant on top.
+// keptFor is how old an answer from Nginx's cache may be. The tests allow a few seconds more, since other tests use the
+// machine at the same time.
 const keptFor = 3 * time.Second
 
-// What is new is seen by strangers within three seconds, by who is signed in at once.
+// Strangers see a change within three seconds; visitors who are signed in see it immediately.
 func TestWhatIsKeptIsNeverOld(t *testing.T) {
 	t.Parallel()
 	author, stranger := newMember(t, site), newVisitor(t, site)
 	for _, path := range []string{"/api/v1/posts", "/api/v1/posts?limit=5"} {
-		stranger.ask("GET", path, nil) // now it is kept
+		stranger.ask("GET", path, nil) // now it is cached
 		created := author.write("New")
 		if got := author.ask("GET", path, nil); newest(got.body) < created.ID {
-			t.Errorf("%s does not show the author the post of a moment ago: %.300s", path, got.body)
+			t.Errorf("%s does not show the author the post just written: %.300s", path, got.body)
 		}
 		newScenario(t, site).Then(keptFor+5*time.Second, check{"a stranger sees it at " + path, []string{"web"}, func(ctx context.Context, c *copyOfStack) error {
 			got, err := stranger.try(ctx, "GET", path, nil)
@@ -121,7 +121,8 @@ func TestWhatIsKeptIsNeverOld(t *testing.T) {
 	}})
 }
 
-// newest is the id of a page's first post: other tests write too, and may push a post off a short page.
+// newest returns the id of a page's first post. Tests compare ids instead of looking for a post, since other tests write
+// too, and may push a post off a short page.
 func newest(body string) (id int64) {
 	var page struct{ Posts []struct{ ID int64 } }
 	if json.Unmarshal([]byte(body), &page) == nil && len(page.Posts) > 0 {
@@ -130,7 +131,7 @@ func newest(body string) (id int64) {
 	return id
 }
 
-// Who is signed in gets nothing that was kept, and nothing that is for them is kept for others.
+// Signed-in visitors get nothing from the cache, and their answers are not cached for others.
 func TestNothingIsKeptForWhoIsSignedIn(t *testing.T) {
 	t.Parallel()
 	member, stranger := newMember(t, site), newVisitor(t, site)
@@ -140,17 +141,17 @@ func TestNothingIsKeptForWhoIsSignedIn(t *testing.T) {
 			got := member.ask("GET", path, nil)
 			member.want(http.StatusOK, got)
 			if _, did := got.timed("web"); did != "passed" && did != "BYPASS" {
-				t.Errorf("%s for who is signed in: Nginx says %q", path, did)
+				t.Errorf("%s for a signed-in visitor: Nginx says %q", path, did)
 			}
 			if said := got.header.Get("Cache-Control"); !strings.Contains(said, "no-store") || !strings.Contains(said, "private") {
-				t.Errorf("%s for who is signed in: Cache-Control %q", path, said)
+				t.Errorf("%s for a signed-in visitor: Cache-Control %q", path, said)
 			}
 		}
 	}
 	if got := stranger.ask("GET", "/api/v1/session", nil); strings.Contains(got.body, member.word) || strings.Contains(got.header.Get("Cache-Control"), "max-age") {
-		t.Errorf("a stranger is told %s, Cache-Control %q", got.body, got.header.Get("Cache-Control"))
+		t.Errorf("a stranger gets %s, Cache-Control %q", got.body, got.header.Get("Cache-Control"))
 	}
-	// A cookie that names no session is enough not to be served what was kept.
+	// Even a cookie that names no session bypasses the cache.
 	for _, cookie := range []string{"session=nobody", "a=b;  session=nobody", "a=b;\tsession=nobody", "session =nobody", "a=b;session\t=nobody", "__Host-session=nobody"} {
 		stranger.cookie = cookie
 		if _, did := stranger.ask("GET", "/api/v1/posts", nil).timed("web"); did != "passed" && did != "BYPASS" {
@@ -159,7 +160,7 @@ func TestNothingIsKeptForWhoIsSignedIn(t *testing.T) {
 	}
 }
 
-// An answer that may not be kept is waited for by nobody but who asked.
+// Requests do not queue for an answer that may not be cached.
 func TestMissingPostsAreNotQueuedFor(t *testing.T) {
 	t.Parallel()
 	stranger := newVisitor(t, site)
@@ -175,12 +176,13 @@ func TestMissingPostsAreNotQueuedFor(t *testing.T) {
 	}
 	all.Wait()
 	if took := time.Since(begun); took >= 5*time.Second {
-		t.Errorf("20 at once took %s", took)
+		t.Errorf("20 requests at the same time took %s", took)
 	}
 }
 
-// Visitors who come at the same moment for what is not kept yet share one answer, and have it soon after it is there. (They
-// looked again after 100 ms only.) What else the machine has to do must not count, so one of a few tries is enough.
+// Visitors who ask at the same moment for a page that is not cached yet share one answer, and get it soon after it is ready.
+// (They used to look again only after 100 ms.) Other work on the machine must not matter, so one successful try of several
+// is enough.
 func TestManyAtTheSameMomentAreAnsweredAtOnce(t *testing.T) {
 	const visitors, tries, enough = 50, 5, 80 * time.Millisecond
 	author, stranger := newMember(t, site), newVisitor(t, site)

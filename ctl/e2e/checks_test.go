@@ -20,12 +20,12 @@ type action func(context.Context, *copyOfStack) error
 
 // A check is a state that must come true.
 type check struct {
-	says     string   // the state in words
-	services []string // whose logs explain it when it does not come true
+	says     string   // the state, in words
+	services []string // those whose logs may explain a failure
 	holds    func(context.Context, *copyOfStack) error
 }
 
-// compose is a docker compose command.
+// compose runs a docker compose command.
 func compose(args ...string) action {
 	return func(ctx context.Context, c *copyOfStack) error {
 		_, err := c.compose(ctx, args...)
@@ -33,9 +33,9 @@ func compose(args ...string) action {
 	}
 }
 
-// killNine ends the main process of a service as the kernel would: the signal comes from outside the container, and
-// the engine does not know that anybody meant it (after `docker kill` it would not start the container again). It
-// returns at the moment of the kill.
+// killNine kills the main process of a service as the kernel would. The signal comes from outside the container, so the
+// engine takes it for a crash; after `docker kill` it would not restart the container. The action returns at the moment of
+// the kill.
 func killNine(service string) action {
 	return func(ctx context.Context, c *copyOfStack) error {
 		containers, err := c.containers(ctx)
@@ -59,12 +59,12 @@ func killNine(service string) action {
 		if err != nil || said != "killed\n" {
 			return fmt.Errorf("kill -9 %d: %q, %w", pid, said, errors.Join(err, killer.Wait()))
 		}
-		go func() { _ = killer.Wait() }() // its container's end is nobody's concern
+		go func() { _ = killer.Wait() }() // how its container ends does not matter
 		return nil
 	}
 }
 
-// insertPost writes a row as the application's account.
+// insertPost inserts a post through the application's database account.
 func insertPost(title string) action {
 	return func(ctx context.Context, c *copyOfStack) error {
 		_, err := c.sql(ctx, "app", "INSERT INTO foobar.posts (title, body, created_at) VALUES ('"+title+"', 'Written by a test.', UTC_TIMESTAMP(6))")
@@ -72,7 +72,7 @@ func insertPost(title string) action {
 	}
 }
 
-// healthy: the service's own health check is satisfied.
+// healthy: the service passes its own health check.
 func healthy(service string) check {
 	return check{service + " is healthy", []string{service}, func(ctx context.Context, c *copyOfStack) error {
 		containers, err := c.containers(ctx)
@@ -87,7 +87,7 @@ func healthy(service string) check {
 	}}
 }
 
-// resolves: the site's name leads to its address over UDP and over TCP.
+// resolves: the site's name resolves to its address, over UDP and over TCP.
 func resolves() check {
 	return check{"www.foobar.com resolves", []string{"dns"}, func(ctx context.Context, c *copyOfStack) error {
 		for _, network := range []string{"udp", "tcp"} {
@@ -103,7 +103,7 @@ func resolves() check {
 	}}
 }
 
-// servesPage: the home page comes from Nginx.
+// servesPage: Nginx serves the home page.
 func servesPage() check {
 	return check{"the home page is served", []string{"web"}, func(ctx context.Context, c *copyOfStack) error {
 		_, err := c.get(ctx, "/")
@@ -111,16 +111,16 @@ func servesPage() check {
 	}}
 }
 
-// reaches: requests get as far as the application and the database. Nginx may learn of an application that has started
-// anew two seconds after it is healthy.
+// reaches: requests get through to the application and the database. Once a restarted application is healthy, Nginx may need
+// two more seconds to find it.
 func reaches() check {
-	return check{"the application is reached", []string{"web", "app"}, func(ctx context.Context, c *copyOfStack) error {
-		_, err := c.get(ctx, "/api/v1/posts?before=2&limit=1") // which Nginx does not keep
+	return check{"the application can be reached", []string{"web", "app"}, func(ctx context.Context, c *copyOfStack) error {
+		_, err := c.get(ctx, "/api/v1/posts?before=2&limit=1") // which Nginx does not cache
 		return err
 	}}
 }
 
-// showsPost: the post is among the newest, so that name, web server, application and database all work together.
+// showsPost: the post is among the newest ones on the site, so web server, application and database work together.
 func showsPost(title string) check {
 	return check{"the post " + strconv.Quote(title) + " is shown", []string{"web", "app", "db"}, func(ctx context.Context, c *copyOfStack) error {
 		body, err := c.get(ctx, "/api/v1/posts")
@@ -140,8 +140,8 @@ func showsPost(title string) check {
 	}}
 }
 
-// client opens a connection for each request, as a new visitor does, and follows nothing: a redirect would lead away
-// from this machine.
+// client opens a new connection for each request, as a new visitor would, and follows no redirects, since they would lead
+// away from this machine.
 var client = &http.Client{
 	Transport:     &http.Transport{DisableKeepAlives: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -169,7 +169,7 @@ func (c *copyOfStack) get(ctx context.Context, path string) (string, error) {
 	return string(body), nil
 }
 
-// question makes a DNS question as a stub resolver asks it, with recursion desired.
+// question builds a DNS query as a stub resolver would, with recursion desired.
 func question(name string, kind uint16) *dns.Msg {
 	return new(dns.Msg).SetQuestion(name, kind)
 }
@@ -184,7 +184,7 @@ func (c *copyOfStack) ask(ctx context.Context, network string, message *dns.Msg)
 	return answer, nil
 }
 
-// records writes records the way the tests compare them: owner, type and data, without the TTL.
+// records formats records for comparison: owner, type and data, without the TTL.
 func records(list []dns.RR) string {
 	lines := make([]string, len(list))
 	for i, record := range list {
@@ -214,6 +214,6 @@ func logsRequest(service, id, client string) check {
 			}
 			return nil
 		}
-		return errors.New("no line has it")
+		return errors.New("no line contains it")
 	}}
 }

@@ -20,10 +20,10 @@ import (
 	"oneserver/ctl/internal/drill/load"
 )
 
-// visits is a steady load on the shared copy, a fifth of it writes, over kept and over new connections.
+// visits is a steady load on the shared copy, one fifth of it writes, over both reused and new connections.
 type visits struct {
 	*testing.T
-	rate   float64 // a second
+	rate   float64 // requests per second
 	attack *load.Attack
 	stop   context.CancelFunc
 	over   chan struct{}
@@ -71,24 +71,24 @@ func startVisits(t *testing.T, rate float64) *visits {
 	return visits
 }
 
-// during does something and then says what visitors met meanwhile: nothing that failed.
+// during calls do, and then fails the test if a visitor's request failed or took too long meanwhile.
 func (v *visits) during(what string, do func()) {
 	v.Helper()
 	v.unless(what, func() string { do(); return "" })
 }
 
-// unless is during for what may have a good reason why visitors noticed it.
+// unless is during for an action that may return a good reason why visitors noticed it.
 func (v *visits) unless(what string, do func() (reason string)) {
 	v.Helper()
 	from := v.attack.Since()
 	reason := do()
 	until := v.attack.Since()
-	// A request that was due meanwhile is answered or has failed within its own limit of 15 s.
+	// Each request that was due meanwhile is answered or fails within its own limit of 15 s.
 	deadline := time.After(20 * time.Second)
 	for !v.answered(until) {
 		select {
 		case <-deadline:
-			v.Fatalf("%s: visitors' requests have no end", what)
+			v.Fatalf("%s: some visitors' requests do not end", what)
 		case <-v.over:
 			v.Fatalf("%s: the load has ended", what)
 		case <-time.After(50 * time.Millisecond):
@@ -106,7 +106,7 @@ func (v *visits) unless(what string, do func() (reason string)) {
 		slowest = max(slowest, r.Latency())
 		if !r.OK() {
 			if failed++; failed < 10 && reason == "" {
-				v.Errorf("%s: %s, due %.1f s after its begin, failed: %s %d %s", what, r.Name, (r.Due - from).Seconds(), r.Class, r.Status, r.Error)
+				v.Errorf("%s: %s, due %.1f s after it began, failed: %s %d %s", what, r.Name, (r.Due - from).Seconds(), r.Class, r.Status, r.Error)
 			}
 		}
 	}
@@ -116,7 +116,7 @@ func (v *visits) unless(what string, do func() (reason string)) {
 	}
 }
 
-// answered says whether the ends of all requests that were due until then are known.
+// answered reports whether the outcomes of all requests that were due by then are known.
 func (v *visits) answered(until time.Duration) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -126,10 +126,10 @@ func (v *visits) answered(until time.Duration) bool {
 			known++
 		}
 	}
-	return known > int(v.rate*until.Seconds()) // the first is due at once
+	return known > int(v.rate*until.Seconds()) // the first is due immediately
 }
 
-// end ends the load and compares what was acknowledged with what is there.
+// end ends the load and compares the acknowledged writes with the stored ones.
 func (v *visits) end() {
 	v.Helper()
 	v.stop()
@@ -145,12 +145,12 @@ func (v *visits) end() {
 	writes := written.CheckWrites(v.requests, stored)
 	v.Logf("%d writes were acknowledged", writes.Acknowledged)
 	if 10*writes.Acknowledged < len(v.requests) || !writes.OK() {
-		v.Errorf("of %d requests %d are writes that were acknowledged; lost %q, there twice %q, refused and there %q, not shown %q",
+		v.Errorf("of %d requests, %d are acknowledged writes; lost %q, stored twice %q, refused but stored %q, not shown %q",
 			len(v.requests), writes.Acknowledged, writes.Lost, writes.Duplicated, writes.Phantom, writes.StaleReads)
 	}
 }
 
-// releaseOf is the shared copy with another place that app is built from.
+// releaseOf returns the shared copy with app built from another context and Dockerfile.
 func releaseOf(t *testing.T, context, dockerfile string) *copyOfStack {
 	t.Helper()
 	build, err := json.Marshal(object{"services": object{"app": object{"build": object{"context": context, "dockerfile": dockerfile}}}})
@@ -172,7 +172,8 @@ func write(t *testing.T, file, text string) {
 	}
 }
 
-// says runs a command of the tool that must end well, or with the exit code 1 where it is to be refused, and say something.
+// says runs a command of the tool, which must succeed, or exit with code 1 if it is to be refused, and must print these
+// words.
 func (c *copyOfStack) says(t *testing.T, dir string, refused bool, args []string, words ...string) (printed string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
@@ -194,7 +195,7 @@ func (c *copyOfStack) says(t *testing.T, dir string, refused bool, args []string
 	return printed
 }
 
-// cutOff runs a command of the tool, sends it a signal as soon as it has printed something, and returns when it has ended.
+// cutOff runs a command of the tool, sends it a signal as soon as it prints these words, and returns when it has ended.
 func (c *copyOfStack) cutOff(t *testing.T, signal os.Signal, at string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -222,7 +223,7 @@ func (c *copyOfStack) cutOff(t *testing.T, signal os.Signal, at string, args ...
 	}
 }
 
-// replicas returns the id of the image that app runs, and how many of it there are.
+// replicas returns the id of the image that app runs, and the number of its replicas.
 func replicas(t *testing.T) (image string, n int) {
 	t.Helper()
 	ids, err := site.output(t.Context(), "docker", "ps", "--all", "--quiet", "--filter", "label=com.docker.compose.project="+site.project, "--filter", "label=com.docker.compose.service=app")
@@ -241,10 +242,10 @@ func replicas(t *testing.T) (image string, n int) {
 	return image, len(strings.Fields(images))
 }
 
-// byName is what web has where no deploy is at work.
+// byName is web's routing while no deploy is running.
 const byName = "server app:8080 resolve max_fails=0;"
 
-// routing is what web passes the application's requests to.
+// routing returns where web sends the requests for the application.
 func routing(t *testing.T) string {
 	t.Helper()
 	conf, err := site.compose(t.Context(), "exec", "--no-TTY", "web", "cat", "/run/nginx/routing.conf")
@@ -254,8 +255,8 @@ func routing(t *testing.T) string {
 	return strings.TrimSpace(conf)
 }
 
-// releases returns the image that app runs, and makes others of it, each with some more lines of Dockerfile. At the test's
-// end images and containers are those of compose.yaml again.
+// releases returns the image that app runs, and a function that makes other releases from it by adding lines to a
+// Dockerfile. When the test ends, images and containers are those of compose.yaml again.
 func releases(t *testing.T) (first string, from func(lines string) *copyOfStack) {
 	t.Helper()
 	const good = "oneserver-app:e2e"
@@ -283,7 +284,7 @@ func releases(t *testing.T) (first string, from func(lines string) *copyOfStack)
 	}
 }
 
-// restartDatabase is make restart-db, and returns the reason why visitors noticed it where there was one.
+// restartDatabase runs restart-db, and returns a good reason why visitors may notice it, if there is one.
 func restartDatabase(t *testing.T, words ...string) (reason string) {
 	t.Helper()
 	printed := site.says(t, root, false, []string{"restart-db"}, append(words, "healthy again")...)
@@ -292,8 +293,8 @@ func restartDatabase(t *testing.T, words ...string) (reason string) {
 	if _, err := fmt.Sscanf(after, "%f s", &took); err != nil {
 		t.Fatalf("it does not say how long it took: %v", err)
 	}
-	if took > 9 { // requests wait for ten, and health is seen a moment late
-		return fmt.Sprintf("MySQL took %.1f s, longer than requests wait on any machine", took)
+	if took > 9 { // requests wait ten seconds, and health is seen a moment late
+		return fmt.Sprintf("MySQL took %.1f s, longer than requests wait for it", took)
 	}
 	return ""
 }
@@ -305,27 +306,27 @@ func TestLongMaintenanceIsNoticedByNobody(t *testing.T) {
 	release := from(`LABEL release="next"`)
 	visits.during("a deploy and Ctrl-C", func() { release.cutOff(t, os.Interrupt, "beside the old one", "deploy") })
 	if image, n := replicas(t); image != first || n != 1 {
-		t.Errorf("after Ctrl-C there are %d of %s", n, image)
+		t.Errorf("after Ctrl-C, %d replicas run %s", n, image)
 	}
 	visits.during("a deploy and kill -9 while Nginx has addresses, and make up", func() {
 		release.cutOff(t, os.Kill, "beside the old one", "deploy")
 		site.says(t, root, false, []string{"up"}, "a command was killed here")
 	})
 	if image, n := replicas(t); image != first || n != 1 || routing(t) != byName {
-		t.Errorf("after kill -9 and make up there are %d of %s, found by %q", n, image, routing(t))
+		t.Errorf("after kill -9 and make up, %d replicas run %s, found by %q", n, image, routing(t))
 	}
 	visits.during("make deploy REPLICAS=2", func() {
 		release.says(t, root, false, []string{"deploy", "--replicas", "2"}, "it has passed its trial", "done")
 	})
 	next, n := replicas(t)
 	if next == first || n != 2 {
-		t.Errorf("after a deploy there are %d of %s", n, next)
+		t.Errorf("after a deploy, %d replicas run %s", n, next)
 	}
 	visits.during("make rollback", func() { site.says(t, root, false, []string{"rollback"}, "done") })
 	stays := func(after string) {
 		t.Helper()
 		if image, n := replicas(t); image != first || n != 2 {
-			t.Errorf("after %s there are %d of %s", after, n, image)
+			t.Errorf("after %s, %d replicas run %s", after, n, image)
 		}
 	}
 	stays("a rollback")
@@ -363,7 +364,7 @@ func TestLongMaintenanceIsNoticedByNobody(t *testing.T) {
 	})
 	stays("a release that drops a column")
 
-	// Each file is another one, as an editor makes it that saves by renaming.
+	// Each file is a new one, as if edited in an editor that saves by renaming.
 	dir := t.TempDir()
 	files := []string{"compose.yaml", "nginx.conf", "corefile", "services/dns/zone/site.zone"}
 	restore := func() {
@@ -390,13 +391,13 @@ func TestLongMaintenanceIsNoticedByNobody(t *testing.T) {
 		edited.says(t, dir, false, []string{"reload"}, "has taken nginx.conf and the words", "dns serves this corefile")
 	})
 	if got := newVisitor(t, site).ask("GET", "/", nil).header.Get("X-Reloaded"); got != "foobar.com" {
-		t.Errorf("what was added to nginx.conf is %q", got)
+		t.Errorf("the header added to nginx.conf is %q", got)
 	}
 	write(t, filepath.Join(dir, "corefile"), strings.ReplaceAll(read(t, filepath.Join(root, "corefile")), "bufsize 1232", "bufsize 900"))
 	visits.during("a corefile that was replaced", func() {
 		edited.says(t, dir, true, []string{"reload"}, "docker compose restart dns")
 	})
-	visits.during("make reload, back", func() { site.says(t, root, false, []string{"reload"}, "dns serves this corefile") })
+	visits.during("make reload with the original files", func() { site.says(t, root, false, []string{"reload"}, "dns serves this corefile") })
 	visits.unless("make restart-db", func() string { return restartDatabase(t) })
 	visits.end()
 }

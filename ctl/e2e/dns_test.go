@@ -25,9 +25,9 @@ func TestDNSAnswersAsAnAuthoritativeServerShould(t *testing.T) {
 		{"the domain has the server's address", question("foobar.com.", dns.TypeA), dns.RcodeSuccess, "foobar.com. A 8.8.8.8", "", true},
 		{"the CNAME itself can be asked for", question("www.foobar.com.", dns.TypeCNAME), dns.RcodeSuccess, "www.foobar.com. CNAME foobar.com.", "", true},
 		{"names keep the case they were asked in", question("wWw.FoObAr.CoM.", dns.TypeCNAME), dns.RcodeSuccess, "wWw.FoObAr.CoM. CNAME foobar.com.", "", true},
-		{"a name that is not there: NXDOMAIN with the SOA", question("nothing.foobar.com.", dns.TypeA), dns.RcodeNameError, "", "SOA", true},
-		{"a type that is not there: NODATA with the SOA", question("foobar.com.", dns.TypeAAAA), dns.RcodeSuccess, "", "SOA", true},
-		{"AAAA of www: the CNAME and NODATA behind it", question("www.foobar.com.", dns.TypeAAAA), dns.RcodeSuccess, "www.foobar.com. CNAME foobar.com.", "SOA", true},
+		{"a name that does not exist gets NXDOMAIN with the SOA", question("nothing.foobar.com.", dns.TypeA), dns.RcodeNameError, "", "SOA", true},
+		{"a type that does not exist gets NODATA with the SOA", question("foobar.com.", dns.TypeAAAA), dns.RcodeSuccess, "", "SOA", true},
+		{"AAAA of www gets the CNAME and NODATA", question("www.foobar.com.", dns.TypeAAAA), dns.RcodeSuccess, "www.foobar.com. CNAME foobar.com.", "SOA", true},
 		{"another domain is refused, not looked up", question("example.com.", dns.TypeA), dns.RcodeRefused, "", "", false},
 		{"the root is refused", question(".", dns.TypeNS), dns.RcodeRefused, "", "", false},
 	}
@@ -70,7 +70,7 @@ func TestDNSNamesItsOwnServer(t *testing.T) {
 	}
 }
 
-// The SOA record's own TTL bounds how long a resolver may remember that something is not there (RFC 2308, section 5).
+// The SOA record's own TTL limits how long a resolver may remember that something does not exist (RFC 2308, section 5).
 func TestDNSIsNotForgottenLongAsAbsent(t *testing.T) {
 	t.Parallel()
 	for _, ask := range []*dns.Msg{question("nothing.foobar.com.", dns.TypeA), question("foobar.com.", dns.TypeMX)} {
@@ -80,7 +80,7 @@ func TestDNSIsNotForgottenLongAsAbsent(t *testing.T) {
 		}
 		soa, isSOA := got.Ns[0].(*dns.SOA)
 		if !isSOA || min(soa.Hdr.Ttl, soa.Minttl) > 60 {
-			t.Errorf("%s is denied by %v; want a SOA that lets it be remembered for at most 60 s", ask.Question[0].String(), got.Ns[0])
+			t.Errorf("%s is denied by %v; want a SOA that lets resolvers remember this for at most 60 s", ask.Question[0].String(), got.Ns[0])
 		}
 	}
 }
@@ -104,7 +104,7 @@ func TestDNSAnswersANYSparingly(t *testing.T) {
 	}
 }
 
-// An answer must fit a datagram that no network needs to fragment, whatever size the client says it can take.
+// An answer must fit a datagram that no network needs to fragment, whatever size the client claims to accept.
 func TestDNSLimitsItsDatagrams(t *testing.T) {
 	t.Parallel()
 	ask := question("www.foobar.com.", dns.TypeA).SetEdns0(4096, false)
@@ -126,13 +126,13 @@ func TestDNSKeepsItsVersionToItself(t *testing.T) {
 func TestDNSSurvivesMalformedPackets(t *testing.T) {
 	process := mainProcess(t, "dns")
 	packets := map[string]string{
-		"empty":                      "",
-		"one byte":                   "\x00",
-		"a header that counts lies":  "\x12\x34\x01\x00\xff\xff\xff\xff\xff\xff\xff\xff",
-		"a name that points to self": "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\xc0\x0c\x00\x01\x00\x01",
-		"a label that runs out":      "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x3fabc",
-		"an answer":                  "\x12\x34\x81\x80\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x06foobar\x03com\x00\x00\x01\x00\x01",
-		"noise":                      strings.Repeat("\xa5\x5a", 256),
+		"empty":                        "",
+		"one byte":                     "\x00",
+		"a header with false counts":   "\x12\x34\x01\x00\xff\xff\xff\xff\xff\xff\xff\xff",
+		"a name that points to itself": "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\xc0\x0c\x00\x01\x00\x01",
+		"a label that is cut short":    "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x3fabc",
+		"an answer":                    "\x12\x34\x81\x80\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x06foobar\x03com\x00\x00\x01\x00\x01",
+		"noise":                        strings.Repeat("\xa5\x5a", 256),
 	}
 	for name, packet := range packets {
 		for _, network := range []string{"udp", "tcp"} {
@@ -153,12 +153,12 @@ func TestDNSSurvivesMalformedPackets(t *testing.T) {
 		}
 	}
 	if now := mainProcess(t, "dns"); now != process {
-		t.Errorf("dns was process %d and is %d: it died of a packet and was started again", process, now)
+		t.Errorf("dns was process %d and is %d: a packet killed it, and it was restarted", process, now)
 	}
 }
 
-// From inside the network the same name leads to web itself, so a container whose DNS server is dns lives through
-// the whole story: it asks for www.foobar.com, is told where that is, and gets the page.
+// Inside the network, the same name leads to web itself, so a container that uses dns as its name server goes all the way:
+// it looks up www.foobar.com, connects to the address, and gets the page.
 func TestDNSLeadsContainersToWeb(t *testing.T) {
 	t.Parallel()
 	out, err := site.output(t.Context(), "docker", "run", "--rm", "--network", site.project+"_default", "--dns", site.subnet+".53",
@@ -172,7 +172,8 @@ func TestDNSLeadsContainersToWeb(t *testing.T) {
 	}
 }
 
-// mainProcess is the engine's process id of a service: another one means that it was started anew.
+// mainProcess returns the id of a service's main process, according to the engine; a different one means that the service
+// was restarted.
 func mainProcess(t *testing.T, service string) int {
 	t.Helper()
 	containers, err := site.containers(t.Context())
@@ -182,7 +183,7 @@ func mainProcess(t *testing.T, service string) int {
 	return containers[service].State.Pid
 }
 
-// mustAsk asks until there is an answer: on a busy machine a datagram can be late or lost.
+// mustAsk repeats a question until it is answered, since a datagram can be late or lost on a busy machine.
 func mustAsk(t *testing.T, network string, message *dns.Msg) *dns.Msg {
 	t.Helper()
 	var answer *dns.Msg

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// Each ```console block of the README and of docs/ is run as it stands there, line by line, and what it prints is compared
-// with what the page shows. There, … stands for what differs from run to run: within a line for any text, alone on a line
-// for any lines. The test copy's ports take the place of the default ones.
+// Each ```console block of the README and of docs/ is run unchanged, line by line, and its output is compared with what the
+// page shows. There, … stands for what differs from run to run: any text within a line, or any lines if it is alone on a
+// line. The test copy's ports replace the default ones.
 func TestThePagesTellTheTruth(t *testing.T) {
 	ran := 0
 	for _, page := range markdown(t) {
@@ -22,11 +22,11 @@ func TestThePagesTellTheTruth(t *testing.T) {
 	}
 }
 
-// learner is the stack of a reader who follows the pages in a clone of their own: backups/ and drills/ of this one are
-// somebody's.
+// learner is the stack of a reader who follows the pages in a separate clone, since backups/ and drills/ in this one may
+// hold somebody's files.
 var learner = newCopy("oneserver-test-pages", "18096", "11067", "172.28.14")
 
-// Blocks that take long or change more than they show (```console long).
+// The same for blocks that take long or change more than they show (```console long).
 func TestLongThePagesTellTheTruth(t *testing.T) {
 	clone := t.TempDir()
 	copyWorkingTree(t, clone)
@@ -48,7 +48,7 @@ func TestLongThePagesTellTheTruth(t *testing.T) {
 	}
 }
 
-// copyWorkingTree copies what is in Git or could be: a clone, with what is not committed yet.
+// copyWorkingTree makes a clone that includes uncommitted changes: it copies every file that Git tracks or would add.
 func copyWorkingTree(t *testing.T, to string) {
 	t.Helper()
 	files, err := site.output(t.Context(), "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
@@ -89,7 +89,7 @@ func markdown(t *testing.T) []string {
 	return all
 }
 
-// follow runs the blocks of a kind that a page shows, in the folder dir, and returns how many commands they hold.
+// follow runs a page's blocks of one kind in the folder dir, and returns how many commands they contain.
 func follow(t *testing.T, stack *copyOfStack, dir, page, kind string) int {
 	t.Helper()
 	text := read(t, filepath.Join(root, page))
@@ -101,7 +101,7 @@ func follow(t *testing.T, stack *copyOfStack, dir, page, kind string) int {
 	if len(steps) == 0 {
 		return 0
 	}
-	curlHome := t.TempDir() // as on a terminal, curl shows no progress
+	curlHome := t.TempDir() // no progress meter, which curl does not show on a terminal either
 	if err := os.WriteFile(filepath.Join(curlHome, ".curlrc"), []byte("silent\nshow-error\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,8 @@ type pageStep struct {
 	shows   *regexp.Regexp
 }
 
-// pageSteps takes the commands (after "$ ", continued after a backslash) and what follows each out of the blocks of a kind.
+// pageSteps extracts the commands (after "$ ", continued after a backslash) and the output shown below each from the blocks
+// of one kind.
 func pageSteps(page, kind string) []pageStep {
 	var steps []pageStep
 	for _, block := range regexp.MustCompile("(?ms)^```"+kind+"\n(.*?)^```").FindAllStringSubmatch(page, -1) {
@@ -142,11 +143,11 @@ func pageSteps(page, kind string) []pageStep {
 	return steps
 }
 
-// blanks are as many as a table's columns need, which differs with what stands in them.
+// blanks matches the space between a table's columns, whose width depends on their contents.
 var blanks = regexp.MustCompile(`[ \t]+`)
 
-// pattern matches what a command prints against what a page shows of it: … alone on a line is any lines or none, and
-// elsewhere any text in its line. Where nothing is shown anything may be printed.
+// pattern returns an expression for the output that a page shows. An … alone on a line matches any number of lines, and
+// elsewhere any text within its line. If the page shows nothing, any output matches.
 func pattern(shown string) *regexp.Regexp {
 	if shown == "" {
 		return regexp.MustCompile("")

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// drillResult is what the tests read of a drill's summary.json.
+// drillResult is the part of a drill's summary.json that the tests read.
 type drillResult struct {
 	Result struct {
 		Findings []struct {
@@ -31,8 +31,8 @@ type drillResult struct {
 	}
 }
 
-// drill begins a drill on the shared copy, with its report in a folder of the test. What it prints is called out line
-// by line; wait returns what it printed in all, and how it ended.
+// drill starts a drill on the shared copy, with its report in a folder of the test. While the drill runs, wait calls line
+// with each line printed; at the end, it returns the whole output and how the drill ended.
 func drill(t *testing.T, line func(string), args ...string) (dir string, process *os.Process, wait func() (string, error)) {
 	t.Helper()
 	dir = t.TempDir()
@@ -68,8 +68,8 @@ func readDrill(t *testing.T, dir string) drillResult {
 	return results[0]
 }
 
-// traces is what a drill could leave behind: its account, its posts, its containers and its lines in files. Images
-// and containers of the copy are there too, so that it can be compared with what was before.
+// traces returns what a drill could leave behind: its account, its posts, its containers and its lines in files. It includes
+// the copy's images and containers, so that two results show what has changed.
 func traces(t *testing.T) string {
 	t.Helper()
 	rows, err := site.sql(t.Context(), "root", `SELECT COUNT(*) FROM foobar.users WHERE email LIKE '%@drill.invalid';
@@ -121,7 +121,7 @@ func TestADrillMeasuresAKillAndLeavesTheStackAsItWas(t *testing.T) {
 		t.Fatalf("it found %+v", result.Findings)
 	}
 	if writes := result.Writes; writes.Acknowledged < 20 || len(writes.Lost)+len(writes.Duplicated) != 0 {
-		t.Errorf("%d writes were acknowledged; lost %q, there twice %q", writes.Acknowledged, writes.Lost, writes.Duplicated)
+		t.Errorf("%d writes were acknowledged; lost %q, stored twice %q", writes.Acknowledged, writes.Lost, writes.Duplicated)
 	}
 	if lookups := result.Findings[0].Kinds["lookup"]; lookups.Of == 0 || lookups.Failed*10 > lookups.Of { // a busy machine may lose a datagram
 		t.Errorf("dns, which nobody killed: %+v", lookups)
@@ -132,18 +132,18 @@ func TestADrillMeasuresAKillAndLeavesTheStackAsItWas(t *testing.T) {
 		}
 	}
 	if after := traces(t); after != before {
-		t.Errorf("before it there was\n%s\nand after it\n%s", before, after)
+		t.Errorf("before the drill there was\n%s\nand after it\n%s", before, after)
 	}
 }
 
-// A database that acknowledges before it writes loses what it had in memory. Were this drill content, it could not be
-// believed about any other. The kill can come just after the database has written all the same, for reasons of its own,
-// and then nothing is lost; four times in a row it does not.
+// A database that acknowledges before it writes loses what it had in memory. A drill that missed this could not be trusted
+// about any other database. The database may happen to write just before it is killed, and then nothing is lost, but not
+// four times in a row.
 func TestADrillCatchesADatabaseThatForgets(t *testing.T) {
 	for attempt := range 4 {
 		forgetful := false
 		dir, _, wait := drill(t, func(line string) {
-			if forgetful || !strings.Contains(line, "the load is on") { // only now, as its account must be remembered
+			if forgetful || !strings.Contains(line, "the load is on") { // not before, as the drill's account must not be lost
 				return
 			}
 			forgetful = true // until db starts again, with the settings of compose.yaml
@@ -157,7 +157,7 @@ func TestADrillCatchesADatabaseThatForgets(t *testing.T) {
 			t.Fatalf("it never said that its load is on: %v\n%s", err, printed)
 		}
 		writes := readDrill(t, dir).Result.Writes
-		t.Logf("attempt %d: of %d acknowledged writes it misses %d", attempt+1, writes.Acknowledged, len(writes.Lost))
+		t.Logf("attempt %d: of %d acknowledged writes, the drill found %d lost", attempt+1, writes.Acknowledged, len(writes.Lost))
 		if len(writes.Lost) == 0 {
 			continue
 		}
@@ -169,7 +169,7 @@ func TestADrillCatchesADatabaseThatForgets(t *testing.T) {
 		}
 		return
 	}
-	t.Error("it has missed no write")
+	t.Error("the drill never found a lost write")
 }
 
 func TestAnInterruptedDrillLeavesTheStackAsItWas(t *testing.T) {
@@ -181,7 +181,7 @@ func TestAnInterruptedDrillLeavesTheStackAsItWas(t *testing.T) {
 			before := traces(t)
 			var process *os.Process
 			dir, process, wait := drill(t, func(line string) {
-				if strings.Contains(line, "s  "+test.says) { // it happens now
+				if strings.Contains(line, "s  "+test.says) { // the action has begun
 					if err := process.Signal(os.Interrupt); err != nil {
 						t.Error(err)
 					}
@@ -195,10 +195,10 @@ func TestAnInterruptedDrillLeavesTheStackAsItWas(t *testing.T) {
 				t.Errorf("it says\n%s", printed)
 			}
 			if _, err := os.Stat(filepath.Join(dir, "report.html")); err == nil {
-				t.Error("it has written a report of what it did not see")
+				t.Error("it has written a report although it was interrupted")
 			}
 			if after := traces(t); after != before {
-				t.Errorf("before it there was\n%s\nand after it\n%s", before, after)
+				t.Errorf("before the drill there was\n%s\nand after it\n%s", before, after)
 			}
 			newScenario(t, site).Then(30*time.Second, healthy("dns"), healthy("web"), healthy("app"), healthy("db"))
 		})

@@ -13,13 +13,14 @@ import (
 	"time"
 )
 
-// evidence is the folder in which tests that fail leave what they saw; it is made for the first of them.
+// evidence is the folder where failed tests leave their evidence; it is created for the first of them.
 var evidence = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "oneserver-e2e-") })
 
-// left is what each failed test has left evidence of: the test and the copy of the stack.
+// left records which failed tests have already left evidence of which copy of the stack.
 var left sync.Map
 
-// leaveEvidence has a test leave, should it fail, the logs and the state of every container of a copy, as they are at its end.
+// leaveEvidence saves, if the test fails, the logs and the state of every container of a copy, as they are when the test
+// ends.
 func leaveEvidence(t *testing.T, stack *copyOfStack) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -47,7 +48,7 @@ func leaveEvidence(t *testing.T, stack *copyOfStack) {
 	})
 }
 
-// evidenceOf returns the folder of one test.
+// evidenceOf returns the evidence folder of one test.
 func evidenceOf(t *testing.T) (string, error) {
 	all, err := evidence()
 	if err != nil {
@@ -58,11 +59,11 @@ func evidenceOf(t *testing.T) (string, error) {
 	return dir, os.MkdirAll(dir, 0o700)
 }
 
-// sayWhereEvidenceIs ends a run in which something failed.
+// sayWhereEvidenceIs prints where the evidence is, if any test has left some.
 func sayWhereEvidenceIs() {
 	left.Range(func(any, any) bool {
 		if dir, err := evidence(); err == nil {
-			fmt.Printf("what failed left its logs, its screenshots and the state of every container in %s\n", dir)
+			fmt.Printf("the failed tests left their logs, their screenshots and the state of every container in %s\n", dir)
 		}
 		return false
 	})

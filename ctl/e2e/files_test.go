@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// another is a copy of which only web runs, with files of a test's own.
+// another is a copy in which only web runs, with files that the test provides.
 var another = newCopy("oneserver-test-files", "18091", "11064", "172.28.13")
 
-// Files of the kinds that a site has are served as what they are, and none whose name begins with a dot but in /.well-known/.
+// Files of the usual kinds are served with the right type. No file is served if a part of its path begins with a dot, except
+// in /.well-known/.
 func TestFilesAreServedAsWhatTheyAre(t *testing.T) {
 	t.Parallel()
 	files := t.TempDir()
@@ -31,7 +32,7 @@ func TestFilesAreServedAsWhatTheyAre(t *testing.T) {
 	if err := os.CopyFS(files, os.DirFS(filepath.Join(root, "services/web"))); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(files, 0o755); err != nil { // the container's user reads it
+	if err := os.Chmod(files, 0o755); err != nil { // the container's user must be able to read it
 		t.Fatal(err)
 	}
 	const utf8 = "; charset=utf-8"
@@ -95,11 +96,11 @@ func TestFilesAreServedAsWhatTheyAre(t *testing.T) {
 	}
 	got := v.ask("GET", "/kinds/a.mp4", nil, "Range: bytes=10000-")
 	if got.status != http.StatusRequestedRangeNotSatisfiable || got.header.Get("Content-Range") != "bytes */10000" {
-		t.Errorf("a part that a film does not have: %d %v", got.status, got.header)
+		t.Errorf("a part beyond the end of a film: %d %v", got.status, got.header)
 	}
 	for name, values := range got.header {
 		if len(values) > 1 {
-			t.Errorf("and %s comes %d times", name, len(values))
+			t.Errorf("and the header %s comes %d times", name, len(values))
 		}
 	}
 	for _, path := range found {
@@ -122,14 +123,14 @@ func TestFilesAreServedAsWhatTheyAre(t *testing.T) {
 				v.ask("GET", path, nil, "Accept-Encoding: "+encoding)
 				edited := strings.Repeat("edited, "+encoding, 1000)
 				write(path, edited)
-				time.Sleep(time.Second) // the promise
+				time.Sleep(time.Second) // the guaranteed time
 				if got := v.ask("GET", path, nil, "Accept-Encoding: "+encoding); decoded(t, got) != edited {
 					t.Errorf("%s, %s: it is %d bytes that begin with %.50q", path, encoding, len(got.body), got.body)
 				}
 			}
 		}
 	})
-	t.Run("who takes no gzip gets none", func(t *testing.T) {
+	t.Run("clients that do not accept gzip get none", func(t *testing.T) {
 		for accepts, zipped := range map[string]bool{"gzip": true, "br, GZIP;q=0.5": true, "deflate,gzip ; q=1": true, "gzip;q=0": false, "gzip;q=0.000, *": false, "xgzip": false, "gzipx": false, "": false} {
 			if got := v.ask("GET", "/kinds/a.css", nil, "Accept-Encoding: "+accepts); (got.header.Get("Content-Encoding") == "gzip") != zipped || got.header.Get("Vary") != "Accept-Encoding" {
 				t.Errorf("%q gets %v, want it compressed: %t", accepts, got.header, zipped)
@@ -147,7 +148,7 @@ func TestFilesAreServedAsWhatTheyAre(t *testing.T) {
 	}
 }
 
-// decoded is the body of an answer without its Content-Encoding.
+// decoded returns the body of an answer with its Content-Encoding undone.
 func decoded(t *testing.T, got reply) string {
 	t.Helper()
 	if got.header.Get("Content-Encoding") != "gzip" {

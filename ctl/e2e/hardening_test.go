@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// safety is what the engine says of a container, as far as it concerns what the container may do.
+// safety is the part of the engine's description of a container that limits what the container may do.
 type safety struct {
 	User         string
 	ReadOnlyRoot bool
@@ -17,16 +17,16 @@ type safety struct {
 	CapDrop      []string
 	CapAdd       []string
 	SecurityOpt  []string
-	Memory       string // and no swap beyond it
+	Memory       string // without any swap
 	Processes    int64
 	Log          map[string]string
 	Restart      string
-	Networks     []string // with the address where it is a fixed one
+	Networks     []string // with the address, if it is fixed
 	Published    []string
 	Writable     []string // volumes
 }
 
-// What a container may do is a promise: it is read from the engine, not from compose.yaml, and compared.
+// What each container may do is checked as the engine reports it, not as compose.yaml states it.
 func TestContainersAreHardened(t *testing.T) {
 	t.Parallel()
 	network := site.project + "_default"
@@ -55,7 +55,7 @@ func TestContainersAreHardened(t *testing.T) {
 	}
 }
 
-// hardened fills in what is the same for all.
+// hardened fills in the values that most containers share.
 func hardened(s safety) safety {
 	s.ReadOnlyRoot = true
 	s.CapDrop = []string{"ALL"}
@@ -82,7 +82,7 @@ func safetyOf(c container) safety {
 		Restart:      c.HostConfig.RestartPolicy.Name,
 	}
 	for _, capability := range c.HostConfig.CapAdd {
-		s.CapAdd = append(s.CapAdd, strings.TrimPrefix(capability, "CAP_")) // newer engines spell it out
+		s.CapAdd = append(s.CapAdd, strings.TrimPrefix(capability, "CAP_")) // newer engines report the full name
 	}
 	if c.HostConfig.Memory != c.HostConfig.MemorySwap {
 		s.Memory += fmt.Sprint(", of which memory ", c.HostConfig.Memory>>20)
@@ -111,8 +111,8 @@ func safetyOf(c container) safety {
 	return s
 }
 
-// Every account of the database, its grants as MySQL says them. An account that is not listed here fails
-// the test too.
+// Every database account has exactly these grants, as MySQL reports them. An account that is not listed here also fails the
+// test.
 func TestDatabaseAccountsHaveLeastPrivilege(t *testing.T) {
 	t.Parallel()
 	want := map[string][]string{
@@ -150,7 +150,7 @@ func TestDatabaseAccountsHaveLeastPrivilege(t *testing.T) {
 	}
 }
 
-// What an account must not do is tried, too.
+// Accounts also try what they may not do, and are refused.
 func TestDatabaseRefusesWhatAccountsMayNotDo(t *testing.T) {
 	t.Parallel()
 	for account, statements := range map[string][]string{
@@ -165,14 +165,14 @@ func TestDatabaseRefusesWhatAccountsMayNotDo(t *testing.T) {
 			}
 		}
 	}
-	// root has no account that a network could reach
+	// root cannot sign in over the network
 	if out, err := site.compose(t.Context(), "exec", "--no-TTY", "db", "sh", "-c",
 		`MYSQL_PWD="$(cat /run/secrets/mysql_root_password)" exec mysql --host 127.0.0.1 --user root -e "SELECT 1"`); err == nil || !strings.Contains(out, "denied") {
 		t.Errorf("root over TCP: %q (%v); want it denied", out, err)
 	}
 }
 
-// The settings that durability rests on are in force, wherever they were written.
+// The settings that durability depends on are in effect, wherever they are set.
 func TestDatabaseIsDurable(t *testing.T) {
 	t.Parallel()
 	for setting, want := range map[string]string{
@@ -188,7 +188,7 @@ func TestDatabaseIsDurable(t *testing.T) {
 	}
 }
 
-// Only who needs a password can read it.
+// Each password is readable only by the users that need it.
 func TestSecretsAreReadableByTheirOwnersOnly(t *testing.T) {
 	t.Parallel()
 	for _, forbidden := range []struct{ user, file string }{
@@ -203,7 +203,7 @@ func TestSecretsAreReadableByTheirOwnersOnly(t *testing.T) {
 	}
 }
 
-// A password must not stand in a log, in the environment or on a command line.
+// A password must not appear in a log, in the environment or on a command line.
 func TestSecretsAreNotShownAnywhere(t *testing.T) {
 	t.Parallel()
 	shown, err := site.compose(t.Context(), "logs", "--no-color")
@@ -234,7 +234,7 @@ func TestSecretsAreNotShownAnywhere(t *testing.T) {
 			t.Errorf("a password of %d characters", len(word))
 		}
 		if strings.Contains(shown, word) {
-			t.Errorf("a password is in a log or in what docker inspect says")
+			t.Errorf("a password is in a log or in the output of docker inspect")
 		}
 	}
 }

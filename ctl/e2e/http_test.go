@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// reply is what the real curl received.
+// reply is the response that a visitor or curl received.
 type reply struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// curl asks the copy for a URL (or a path of www.foobar.com) with the real curl, and --resolve in the place of DNS.
+// curl fetches a URL (or a path of www.foobar.com) from the copy with the real curl, using --resolve in place of DNS.
 func curl(t *testing.T, address string, args ...string) reply {
 	t.Helper()
 	if strings.HasPrefix(address, "/") {
@@ -48,7 +48,7 @@ func curl(t *testing.T, address string, args ...string) reply {
 
 func parseHeaders(t *testing.T, file string) http.Header {
 	t.Helper()
-	_, fields, _ := strings.Cut(read(t, file), "\r\n") // the status line is curl's to read
+	_, fields, _ := strings.Cut(read(t, file), "\r\n") // without the status line, which curl evaluates
 	header, err := textproto.NewReader(bufio.NewReader(strings.NewReader(fields))).ReadMIMEHeader()
 	if err != nil {
 		t.Fatalf("header fields %q: %v", fields, err)
@@ -78,7 +78,7 @@ func TestStaticFilesAreServedAndRevalidated(t *testing.T) {
 				t.Fatalf("status %d, ETag %q, %d bytes", first.status, etag, len(first.body))
 			}
 			if got := first.header.Get("Cache-Control"); got != "no-cache" {
-				t.Errorf("Cache-Control %q: a page could be shown that is no longer true", got)
+				t.Errorf("Cache-Control %q: an outdated page could be shown", got)
 			}
 			if got := curl(t, path, "--header", "If-None-Match: "+etag); got.status != http.StatusNotModified || got.body != "" {
 				t.Errorf("asked again with its ETag: status %d, %d bytes; want 304 and none", got.status, len(got.body))
@@ -100,7 +100,7 @@ func TestStaticFilesAreServedAndRevalidated(t *testing.T) {
 
 func TestPostsComeFromTheApplication(t *testing.T) {
 	t.Parallel()
-	got := curl(t, "/api/v1/posts?limit=2&before=4") // of those that the site came with, which nobody can change
+	got := curl(t, "/api/v1/posts?limit=2&before=4") // among the posts that the site came with, which nobody can change
 	if got.status != http.StatusOK || got.header.Get("Content-Type") != "application/json" {
 		t.Fatalf("status %d, %v", got.status, got.header)
 	}
@@ -125,7 +125,7 @@ func TestPostsComeFromTheApplication(t *testing.T) {
 	}
 }
 
-// What goes wrong is said in HTML to a browser and as problem details (RFC 9457) under /api/, whoever notices it.
+// Errors are HTML pages for browsers, and problem details (RFC 9457) under /api/, whichever service detects them.
 func TestErrorsSayWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	huge := filepath.Join(t.TempDir(), "huge")
@@ -147,17 +147,17 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 		{"a static file deleted", "/", []string{"--request", "DELETE"}, 405},
 		{"a body over the limit, to a page", "/", []string{"--data-binary", "@" + huge}, 413},
 		{"a host that is not ours", "http://www.example.com/", nil, 421},
-		{"an address for a host", "/", []string{"--header", "Host: 192.0.2.1"}, 421},
+		{"an address as the host", "/", []string{"--header", "Host: 192.0.2.1"}, 421},
 		{"a path in the API that is not there", "/api/v1/nothing", nil, 404},
 		{"a post that is not there", "/api/v1/posts/999999999", nil, 404},
-		{"a method that posts do not know", "/api/v1/posts", []string{"--request", "DELETE"}, 405},
+		{"a method that posts do not allow", "/api/v1/posts", []string{"--request", "DELETE"}, 405},
 		{"an absurd limit", "/api/v1/posts?limit=1000000", nil, 400},
-		{"a limit that is no number", "/api/v1/posts?limit=ten", nil, 400},
-		{"a negative place", "/api/v1/posts?before=-1", nil, 400},
+		{"a limit that is not a number", "/api/v1/posts?limit=ten", nil, 400},
+		{"a negative position", "/api/v1/posts?before=-1", nil, 400},
 		{"a number beyond 64 bits", "/api/v1/posts?before=99999999999999999999", nil, 400},
 		{"a body over the limit, to the API", "/api/v1/posts", []string{"--data-binary", "@" + huge}, 413},
 		{"the API at a host that is not ours", "http://www.example.com/api/v1/posts", nil, 421},
-		{"a URL beyond measure", "/api/v1/posts?before=" + strings.Repeat("1", 40_000), nil, 414},
+		{"a URL that is far too long", "/api/v1/posts?before=" + strings.Repeat("1", 40_000), nil, 414},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -189,7 +189,7 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 				t.Fatalf("%v: %s", err, got.body)
 			}
 			if kind := got.header.Get("Content-Type"); kind != "application/problem+json" || problem.Status != test.status || problem.Title == "" || problem.Detail == "" {
-				t.Errorf("not a problem detail of %d: %s: %s", test.status, kind, got.body)
+				t.Errorf("not the problem details of a %d: %s: %s", test.status, kind, got.body)
 			}
 			if problem.RequestID != id {
 				t.Errorf("the body names request %q, the header %q", problem.RequestID, id)
@@ -221,7 +221,7 @@ func TestResponsesCarrySecurityHeaders(t *testing.T) {
 	}
 }
 
-// One id joins what the visitor got, Nginx's log line and the application's; nobody outside can choose it.
+// One id links the visitor's response to the log lines of Nginx and of the application; visitors cannot choose it.
 func TestOneRequestIDJoinsTheLogs(t *testing.T) {
 	t.Parallel()
 	got := curl(t, "/api/v1/session", "--header", "X-Request-ID: chosen-outside", "--header", "X-Forwarded-For: 192.0.2.7")
@@ -232,8 +232,8 @@ func TestOneRequestIDJoinsTheLogs(t *testing.T) {
 	newScenario(t, site).Then(5*time.Second, logsRequest("web", id, site.subnet+".1"), logsRequest("app", id, site.subnet+".1"))
 }
 
-// A password field hides what is typed, and tells a password manager which password it wants (ASVS 5.0, 6.2.6 and 6.2.7);
-// nothing of ours looks at what is pasted or keeps it short.
+// A password field hides what is typed, and tells a password manager which password it wants (ASVS 5.0, 6.2.6 and 6.2.7).
+// None of our code inspects what is pasted or limits its length.
 func TestPasswordFieldsAreForPasswordManagers(t *testing.T) {
 	t.Parallel()
 	v := newVisitor(t, site)
@@ -255,7 +255,7 @@ func TestPasswordFieldsAreForPasswordManagers(t *testing.T) {
 		}
 	}
 	if fields != 5 {
-		t.Errorf("%d password fields are looked at, want 5", fields)
+		t.Errorf("found %d password fields, want 5", fields)
 	}
 	if script := v.ask("GET", "/site.js", nil).body; regexp.MustCompile(`paste|beforeinput|keydown`).MatchString(script) {
 		t.Error("the script meddles with what is typed")

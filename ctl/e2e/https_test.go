@@ -17,7 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// authority is the certificate of the copy's own authority, as people are told to fetch it.
+// authority returns the certificate of the copy's own authority, fetched the way that people are told to.
 func (c *copyOfStack) authority(ctx context.Context) (*x509.Certificate, error) {
 	out, err := c.compose(ctx, "exec", "--no-TTY", "web", "cat", "/tls/ca.crt")
 	if err != nil {
@@ -30,7 +30,7 @@ func (c *copyOfStack) authority(ctx context.Context) (*x509.Certificate, error) 
 	return x509.ParseCertificate(block.Bytes)
 }
 
-// over is a client that trusts this authority and no other, and finds the site on this machine.
+// over returns a client that trusts these authorities and no others, and finds the site on this machine.
 func (c *copyOfStack) over(trusted ...*x509.Certificate) *http.Client {
 	pool := x509.NewCertPool()
 	for _, authority := range trusted {
@@ -48,7 +48,7 @@ func (c *copyOfStack) over(trusted ...*x509.Certificate) *http.Client {
 	}
 }
 
-// leaf is the certificate that a visitor is shown.
+// leaf returns the certificate that visitors are shown.
 func (c *copyOfStack) leaf(ctx context.Context) (*x509.Certificate, error) {
 	dialer := tls.Dialer{Config: &tls.Config{ServerName: "www.foobar.com", InsecureSkipVerify: true}}
 	connection, err := dialer.DialContext(ctx, "tcp", "127.0.0.1:"+c.httpsPort)
@@ -59,8 +59,8 @@ func (c *copyOfStack) leaf(ctx context.Context) (*x509.Certificate, error) {
 	return connection.(*tls.Conn).ConnectionState().PeerCertificates[0], nil
 }
 
-// Whoever trusts the stack's own authority is served over TLS, under each of the names that it is for; http answers as before,
-// and nobody is bound to https.
+// Clients that trust the stack's own authority are served over TLS under each of the certificate's names. http answers as
+// before, and no client is bound to https.
 func TestHTTPSIsServedToThoseWhoTrustTheStacksOwnAuthority(t *testing.T) {
 	t.Parallel()
 	authority, err := site.authority(t.Context())
@@ -75,7 +75,7 @@ func TestHTTPSIsServedToThoseWhoTrustTheStacksOwnAuthority(t *testing.T) {
 		{"www.foobar.com", http.StatusOK, ""},
 		{"localhost", http.StatusOK, ""},
 		{"foobar.com", http.StatusPermanentRedirect, "https://www.foobar.com:" + site.httpsPort + "/?x=1"},
-		{"127.0.0.1", http.StatusMisdirectedRequest, ""}, // as over http: no name of the site's
+		{"127.0.0.1", http.StatusMisdirectedRequest, ""}, // not a name of the site, as over http
 	} {
 		response, err := site.over(authority).Get("https://" + test.host + ":" + site.httpsPort + "/?x=1")
 		if err != nil {
@@ -93,7 +93,7 @@ func TestHTTPSIsServedToThoseWhoTrustTheStacksOwnAuthority(t *testing.T) {
 	}
 	var unknown x509.UnknownAuthorityError
 	if _, err := site.over().Get("https://www.foobar.com:" + site.httpsPort + "/"); !errors.As(err, &unknown) {
-		t.Errorf("who does not trust it is told %v", err)
+		t.Errorf("a client that does not trust it gets %v", err)
 	}
 	if _, err := site.get(t.Context(), "/"); err != nil {
 		t.Errorf("over http: %v", err)
@@ -102,9 +102,9 @@ func TestHTTPSIsServedToThoseWhoTrustTheStacksOwnAuthority(t *testing.T) {
 	connection, err := tls.Dial("tcp", "127.0.0.1:"+site.httpsPort, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
 	if err == nil {
 		connection.Close()
-		t.Error("TLS 1.1 is spoken")
+		t.Error("TLS 1.1 is accepted")
 	}
-	// A POST reaches the application over TLS, and its cookie is bound to it.
+	// Signing in works over TLS, and its cookie is for TLS only.
 	member := newMember(t, site)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "https://www.foobar.com:"+site.httpsPort+"/api/v1/session",
 		strings.NewReader(`{"email": "`+member.email+`", "password": "`+member.password+`"}`))
@@ -124,7 +124,7 @@ func TestHTTPSIsServedToThoseWhoTrustTheStacksOwnAuthority(t *testing.T) {
 	}
 }
 
-// A browser shows the page without a word if its machine trusts the authority, and refuses it otherwise.
+// A browser shows the page without a warning if its machine trusts the authority, and refuses to show it otherwise.
 func TestABrowserShowsThePageOverHTTPSIfItTrustsTheAuthority(t *testing.T) {
 	authority, err := site.authority(t.Context())
 	if err != nil {
@@ -147,7 +147,7 @@ func TestABrowserShowsThePageOverHTTPSIfItTrustsTheAuthority(t *testing.T) {
 	}
 }
 
-// Nginx takes a new certificate over by itself: no reload, no restart, and nobody notices.
+// Nginx starts serving a new certificate by itself, without a reload or a restart, and visitors do not notice.
 func TestLongANewCertificateIsTakenOverWithoutAReload(t *testing.T) {
 	before, err := site.leaf(t.Context())
 	if err != nil {
@@ -168,7 +168,7 @@ func TestLongANewCertificateIsTakenOverWithoutAReload(t *testing.T) {
 		}
 		asked <- n
 	}()
-	// Without its authority certs makes another, and with it another certificate.
+	// If its authority is missing, certs makes another one, and another certificate with it.
 	newScenario(t, site).
 		When("certs loses its authority", func(ctx context.Context, c *copyOfStack) error {
 			_, err := c.output(ctx, "docker", "run", "--rm", "--network", "none", "--volume", c.project+"_certs:/own", "--user", "10443:101",
@@ -179,7 +179,7 @@ func TestLongANewCertificateIsTakenOverWithoutAReload(t *testing.T) {
 		Then(10*time.Second, check{"the new certificate is served", []string{"certs", "web"}, func(ctx context.Context, c *copyOfStack) error {
 			now, err := c.leaf(ctx)
 			if err == nil && now.Equal(before) {
-				err = errors.New("it is the one of before")
+				err = errors.New("it is still the previous one")
 			}
 			return err
 		}}).

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// A request with an Idempotency-Key takes effect once, however often it comes, and is answered as it was at first.
+// A request with an Idempotency-Key takes effect once, however often it is sent, and is always answered as it was the first
+// time.
 func TestAnIdempotencyKeyMakesOnePost(t *testing.T) {
 	t.Parallel()
 	v := newMember(t, site)
@@ -40,21 +41,21 @@ func TestAnIdempotencyKeyMakesOnePost(t *testing.T) {
 		t.Errorf("MySQL holds %d rows", got)
 	}
 
-	// the same key with another request is a mistake of the client's, and nothing is written
+	// the same key with another request is the client's mistake, and nothing is written
 	refused := decode[problem](v, http.StatusUnprocessableEntity, v.ask("POST", "/api/v1/posts", object{"title": "Twice", "body": v.word}, key))
 	if !strings.Contains(refused.Detail, "idempotency key") {
 		t.Errorf("another body with the same key: %+v", refused)
 	}
-	// somebody else's key is another one
+	// the same key from somebody else counts as another one
 	other := newMember(t, site)
 	if got := decode[post](other, http.StatusCreated, other.ask("POST", "/api/v1/posts", body, key)); got.ID == decode[post](v, http.StatusCreated, first).ID {
-		t.Errorf("somebody else with the same key got post %d", got.ID)
+		t.Errorf("somebody else with the same key also got post %d", got.ID)
 	}
 	if got := site.rows(t, "posts WHERE body = '"+v.word+"'"); got != 2 {
 		t.Errorf("MySQL holds %d rows, want one for each of two people", got)
 	}
 
-	// and an edit since then does not change what was answered
+	// sent again after an edit, the request still gets 201 and the same Location
 	path := first.header.Get("Location")
 	v.want(http.StatusOK, v.ask("PUT", path, object{"title": "Edited", "body": v.word}))
 	if got := v.ask("POST", "/api/v1/posts", body, key); got.status != http.StatusCreated || got.header.Get("Location") != path {
@@ -71,7 +72,7 @@ func TestAnIdempotencyKeyHoldsForManyAtOnce(t *testing.T) {
 	errs := make([]error, len(answers))
 	for i := range answers {
 		all.Go(func() {
-			one := *v // each keeps the cookie by itself
+			one := *v // each has its own copy of the cookie
 			answers[i], errs[i] = one.try(t.Context(), "POST", "/api/v1/posts", object{"title": "At once", "body": v.word}, "Idempotency-Key: "+key)
 		})
 	}
@@ -89,7 +90,7 @@ func TestAnIdempotencyKeyHoldsForManyAtOnce(t *testing.T) {
 	}
 }
 
-// Signing up needs a key as well; it belongs to the public, who has no other name.
+// Signing up needs a key as well. The key counts for the public as a whole, since nobody is signed in.
 func TestAnIdempotencyKeyMakesOneAccount(t *testing.T) {
 	t.Parallel()
 	v := newVisitor(t, site)
@@ -103,15 +104,15 @@ func TestAnIdempotencyKeyMakesOneAccount(t *testing.T) {
 	}
 	v.signIn()
 
-	// An account that is gone was not created.
+	// Once the account is deleted, its key can be used again.
 	v.want(http.StatusNoContent, v.ask("POST", "/api/v1/account/deletion", object{"password": v.password}))
-	newScenario(t, site).Then(10*time.Second, check{"the same request makes it anew", []string{"app"}, func(ctx context.Context, _ *copyOfStack) error {
+	newScenario(t, site).Then(10*time.Second, check{"the same request creates it again", []string{"app"}, func(ctx context.Context, _ *copyOfStack) error {
 		if got, err := v.try(ctx, "POST", "/api/v1/accounts", object{"email": v.email, "name": v.name, "password": v.password}, key); err != nil || got.status != http.StatusCreated {
 			return fmt.Errorf("%d %s %v", got.status, got.body, err)
 		}
 		got, err := v.try(ctx, "PUT", "/api/v1/session", object{"email": v.email, "password": v.password})
 		if err == nil && got.status != http.StatusOK {
-			err = fmt.Errorf("signing in is %d", got.status)
+			err = fmt.Errorf("signing in gets %d", got.status)
 		}
 		return err
 	}})
@@ -120,7 +121,7 @@ func TestAnIdempotencyKeyMakesOneAccount(t *testing.T) {
 func TestAnIdempotencyKeyIsChecked(t *testing.T) {
 	t.Parallel()
 	v := newMember(t, site)
-	for name, key := range map[string]string{"too short": "short", "too long": strings.Repeat("k", 129), "not ASCII": "schlüssel-mit-umlaut", "an open string": `"sixteen-characters`} {
+	for name, key := range map[string]string{"too short": "short", "too long": strings.Repeat("k", 129), "not ASCII": "schlüssel-mit-umlaut", "an unterminated string": `"sixteen-characters`} {
 		t.Run(name, func(t *testing.T) {
 			got := v.ask("POST", "/api/v1/posts", object{"title": "Refused", "body": v.word}, "Idempotency-Key: "+key)
 			if got.status != http.StatusBadRequest && got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "Idempotency-Key") {
@@ -129,16 +130,16 @@ func TestAnIdempotencyKeyIsChecked(t *testing.T) {
 		})
 	}
 	if got := v.found(); len(got) > 0 {
-		t.Errorf("written all the same: %+v", got)
+		t.Errorf("written nevertheless: %+v", got)
 	}
-	// Who sends none is given one by Nginx, a new one each time.
+	// A request without a key gets one from Nginx, a new one each time.
 	for range 2 {
 		v.want(http.StatusCreated, v.ask("POST", "/api/v1/posts", object{"title": "No key", "body": v.word}))
 	}
 	if got := site.rows(t, "posts WHERE body = '"+v.word+"'"); got != 2 {
 		t.Errorf("two requests without a key wrote %d posts", got)
 	}
-	// The application itself does not make one up: two that it made would be two.
+	// The application itself makes up no key, since each try of a request would get a different one.
 	got, err := site.compose(t.Context(), "exec", "--no-TTY", "web", "curl", "--silent", "http://app:8080/api/v1/posts",
 		"--header", "Cookie: "+v.cookie, "--json", `{"title": "No key", "body": "`+v.word+`"}`, "--write-out", " %{http_code}")
 	if err != nil {
@@ -149,8 +150,9 @@ func TestAnIdempotencyKeyIsChecked(t *testing.T) {
 	}
 }
 
-// The worst moment: MySQL has committed, and whoever asked it to dies before it has said so. Semi-synchronous
-// replication without a replica holds that moment: the row is there for all to see, and the answer is not given.
+// The worst moment is when MySQL has committed, and the application or MySQL itself dies before the commit is confirmed.
+// Semi-synchronous replication without a replica holds that moment: everybody sees the row, but the confirmation is
+// withheld.
 func TestAPostCommittedWithoutAnAnswerIsNotWrittenTwice(t *testing.T) {
 	tests := []struct {
 		victim string
@@ -180,7 +182,7 @@ func TestAPostCommittedWithoutAnAnswerIsNotWrittenTwice(t *testing.T) {
 			body := object{"title": "Committed", "body": v.word}
 			inFlight := make(chan reply, 1)
 			newScenario(t, site).
-				When("MySQL is told to commit and say nothing", root("INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'; SET GLOBAL rpl_semi_sync_source_wait_point = 'AFTER_COMMIT', GLOBAL rpl_semi_sync_source_timeout = 600000, GLOBAL rpl_semi_sync_source_enabled = ON")).
+				When("MySQL is set to commit without confirming", root("INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'; SET GLOBAL rpl_semi_sync_source_wait_point = 'AFTER_COMMIT', GLOBAL rpl_semi_sync_source_timeout = 600000, GLOBAL rpl_semi_sync_source_enabled = ON")).
 				When("somebody posts", func(context.Context, *copyOfStack) error {
 					go func() {
 						one := *v
@@ -215,12 +217,12 @@ func TestAPostCommittedWithoutAnAnswerIsNotWrittenTwice(t *testing.T) {
 				t.Errorf("the request that was in flight: %d %s; want one of %v", first.status, first.body, test.status)
 			}
 			if test.victim == "app" {
-				newScenario(t, site).When("MySQL says again what it has done", root("SET GLOBAL rpl_semi_sync_source_enabled = OFF"))
+				newScenario(t, site).When("MySQL confirms commits again", root("SET GLOBAL rpl_semi_sync_source_enabled = OFF"))
 			}
 			newScenario(t, site).Then(30*time.Second, healthy("db"), healthy("app"), reaches())
 			again := decode[post](v, http.StatusCreated, v.ask("POST", "/api/v1/posts", body, key))
 			if first.status == http.StatusCreated && decode[post](v, http.StatusCreated, first) != again {
-				t.Errorf("the same key is answered with %+v, at first it was %s", again, first.body)
+				t.Errorf("the same key is answered with %+v; at first it was %s", again, first.body)
 			}
 			id, err := site.sql(t.Context(), "app", "SELECT id FROM foobar.posts WHERE body = '"+v.word+"'")
 			if err != nil {

@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// raw sends bytes to the copy's web server as they are, and returns what comes back until the server closes: a client
-// library would hide what a browser may take for a line end.
+// raw sends bytes to the copy's web server unchanged, and returns all that comes back until the server closes the
+// connection. A client library would hide bytes that a browser may take for the end of a line.
 func (c *copyOfStack) raw(request string) ([]byte, error) {
 	connection, err := net.DialTimeout("tcp", "127.0.0.1:"+c.httpPort, 5*time.Second)
 	if err != nil {
@@ -35,14 +35,14 @@ func (c *copyOfStack) raw(request string) ([]byte, error) {
 	return io.ReadAll(connection)
 }
 
-// answer is one of those that a connection brought, its header as the bytes that came.
+// answer is one of the answers received over a connection, with the raw bytes of its header.
 type answer struct {
 	header string
 	reply
 }
 
-// answers takes apart what a connection brought. A request line that ends early is one of HTTP/0.9, whose answer is a
-// body and nothing else.
+// answers splits what was received over a connection into its answers. A request line that ends early counts as HTTP/0.9,
+// whose answer is nothing but a body.
 func answers(received []byte) (all []answer, err error) {
 	for bytes.HasPrefix(received, []byte("HTTP/")) {
 		header, _, found := bytes.Cut(received, []byte("\r\n\r\n"))
@@ -65,27 +65,27 @@ func answers(received []byte) (all []answer, err error) {
 	return all, nil
 }
 
-// ourFields are all that an answer's header may hold.
+// ourFields are the only fields that an answer's header may contain.
 var ourFields = []string{"Server", "Date", "Content-Type", "Content-Length", "Transfer-Encoding", "Connection", "Last-Modified", "Etag", "Vary", "Location",
 	"Accept-Ranges", "Www-Authenticate", "X-Request-Id", "Cache-Control", "Retry-After", "Allow", "X-Content-Type-Options", "Referrer-Policy", "Content-Security-Policy", "Server-Timing"}
 
 var (
 	statusLine = regexp.MustCompile(`^HTTP/1\.1 [1-5][0-9][0-9] [A-Za-z -]+$`)
 	fieldLine  = regexp.MustCompile(`^([A-Za-z-]+): ([!-~]([ -~]*[!-~])?)$`)
-	// ofNginx is a message of Nginx itself, which is not about every request.
+	// ofNginx matches a message of Nginx itself, as opposed to the line that it logs for each request.
 	ofNginx = regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(crit|alert|emerg)\] `)
-	// leadsToWww has a port that is one.
+	// leadsToWww allows only a port that is a number.
 	leadsToWww = regexp.MustCompile(`^http://www\.foobar\.com(:[1-9][0-9]{0,4})?/`)
 )
 
-// wrong says what a visitor brought into the header of an answer.
+// wrong reports what a visitor has injected into the header of an answer.
 func (a answer) wrong() error {
 	lines := strings.Split(a.header, "\r\n")
 	if !statusLine.MatchString(lines[0]) {
 		return fmt.Errorf("the status line is %q", lines[0])
 	}
 	for _, line := range lines[1:] {
-		if line == "Set-Cookie: session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax" { // of a session that is none
+		if line == "Set-Cookie: session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax" { // for a cookie that names no session
 			continue
 		}
 		field := fieldLine.FindStringSubmatch(line)
@@ -94,22 +94,22 @@ func (a answer) wrong() error {
 		}
 	}
 	if len(a.reply.header.Values("X-Request-ID")) != 1 {
-		return errors.New("it has not one request id")
+		return errors.New("it does not have exactly one request id")
 	}
 	if location := a.reply.header.Get("Location"); location != "" && !leadsToWww.MatchString(location) {
 		return fmt.Errorf("it leads to %q", location)
 	}
 	if a.status >= 500 && a.status != http.StatusNotImplemented && a.status != http.StatusHTTPVersionNotSupported {
-		return fmt.Errorf("it is a fault of ours: %d %.300s", a.status, a.body)
+		return fmt.Errorf("it is our fault: %d %.300s", a.status, a.body)
 	}
 	if kind := a.reply.header.Get("Content-Type"); a.status >= 400 && kind != "text/html; charset=utf-8" && kind != "application/problem+json" {
-		return fmt.Errorf("the error %d is said as %q: %.300s", a.status, kind, a.body)
+		return fmt.Errorf("the error %d has the type %q: %.300s", a.status, kind, a.body)
 	}
 	return nil
 }
 
 // No byte of a request, raw or percent-encoded, ends a line of the answer's header, adds a field to it or sends the visitor
-// to another site. All that the request leaves in the logs is JSON, and in web's log it is exactly one line.
+// to another site. Everything that a request leaves in the logs is JSON, and in web's log it is exactly one line.
 func TestNoByteOfARequestBecomesMoreThanAByte(t *testing.T) {
 	t.Parallel()
 	const header = "Host: www.foobar.com\r\nConnection: close\r\n"
@@ -161,7 +161,7 @@ func TestNoByteOfARequestBecomesMoreThanAByte(t *testing.T) {
 		all   sync.WaitGroup
 		slots = make(chan struct{}, 24)
 		mu    sync.Mutex
-		ids   = map[string]string{} // what was asked, by its request id
+		ids   = map[string]string{} // each request, by its id
 		last  string
 	)
 	for name, position := range positions {
@@ -174,7 +174,7 @@ func TestNoByteOfARequestBecomesMoreThanAByte(t *testing.T) {
 				slots <- struct{}{}
 				all.Go(func() {
 					defer func() { <-slots }()
-					// Where the byte ended the request early, what follows ends the connection.
+					// If the byte ends the request early, what follows makes the server close the connection.
 					received, err := site.raw(position(form) + "\r\nNO REQUEST\r\n\r\n")
 					var got []answer
 					if err == nil {
@@ -220,26 +220,26 @@ func TestNoByteOfARequestBecomesMoreThanAByte(t *testing.T) {
 			if service == "web" && ofNginx.MatchString(line) {
 				continue
 			}
-			if strings.Contains(line, "\ufffd") { // which the engine writes for what is no UTF-8
-				t.Errorf("%s writes %q into its log, where something was no UTF-8", service, line)
+			if strings.Contains(line, "\ufffd") { // which the engine writes in place of invalid UTF-8
+				t.Errorf("%s writes %q into its log, with something that is not valid UTF-8", service, line)
 			}
 			if err := json.Unmarshal([]byte(line), &entry); err != nil {
-				t.Errorf("%s writes what is no JSON into its log: %v: %q", service, err, line)
+				t.Errorf("%s writes something into its log that is not JSON: %v: %q", service, err, line)
 			}
 			if len(line) > 4096 {
-				t.Errorf("%s writes a line of %d bytes, which another's could be mixed with", service, len(line))
+				t.Errorf("%s writes a line of %d bytes, which could be mixed up with another line", service, len(line))
 			}
 			lines[entry.RequestID]++
 		}
 		for id, asked := range ids {
-			if n := lines[id]; service == "web" && n != 1 { // the application has one for each time that Nginx tried
-				t.Errorf("%s has %d lines of the request %s with %s", service, n, id, asked)
+			if n := lines[id]; service == "web" && n != 1 { // the application has one for each of Nginx's tries
+				t.Errorf("%s has %d lines for the request %s with %s", service, n, id, asked)
 			}
 		}
 	}
 }
 
-// A long address and a long field make no long line, and what was cut is seen to be.
+// Neither a long address nor a long field makes a long line in the log, and the cut is marked.
 func TestWhatIsLongIsShortInTheLog(t *testing.T) {
 	t.Parallel()
 	long := func(of string, n int) string { return strings.Repeat(of, n/len(of)) }
@@ -262,7 +262,7 @@ func TestWhatIsLongIsShortInTheLog(t *testing.T) {
 			services = append(services, "app")
 		}
 		for _, service := range services {
-			newScenario(t, site).Then(10*time.Second, check{service + " logs a line that is short and whole", []string{service}, func(ctx context.Context, c *copyOfStack) error {
+			newScenario(t, site).Then(10*time.Second, check{service + " logs a line that is short and complete", []string{service}, func(ctx context.Context, c *copyOfStack) error {
 				log, err := c.compose(ctx, "logs", "--no-color", "--no-log-prefix", "--tail", "5000", service)
 				if err != nil {
 					return err
@@ -276,7 +276,7 @@ func TestWhatIsLongIsShortInTheLog(t *testing.T) {
 						return nil
 					}
 				}
-				return errors.New("there is none")
+				return errors.New("there is no line for the request")
 			}})
 		}
 	}

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// `make up` where all is well: the doctor is silent, what runs is left alone, and the addresses are those of this copy.
+// When all is well, `make up` prints no complaint from the doctor, leaves running services alone, and shows the addresses of
+// this copy.
 func TestUpIsQuietWhereAllIsWell(t *testing.T) {
 	before := mainProcess(t, "db")
 	out, err := site.ctl(t.Context(), nil, "up")
@@ -28,7 +29,7 @@ func TestUpIsQuietWhereAllIsWell(t *testing.T) {
 	}
 }
 
-// One archive holds every image of the stack, and is read again.
+// One archive holds every image of the stack and can be loaded again.
 func TestImagesTravelInOneArchive(t *testing.T) {
 	archive := filepath.Join(t.TempDir(), "images.tar.gz")
 	for _, command := range [][]string{{"bundle", archive}, {"load", archive}} {
@@ -38,7 +39,7 @@ func TestImagesTravelInOneArchive(t *testing.T) {
 		}
 		for _, image := range []string{"oneserver-dns", "oneserver-app", "nginx:1.30", "mysql:9.7"} {
 			if !strings.Contains(out, image) {
-				t.Errorf("%s does not speak of %s:\n%s", command[0], image, out)
+				t.Errorf("%s does not mention %s:\n%s", command[0], image, out)
 			}
 		}
 		saysWhichImages(t, command[0], out)

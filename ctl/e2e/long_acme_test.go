@@ -24,13 +24,13 @@ import (
 	"time"
 )
 
-// server is a copy whose domain leads to it for an authority of the tests' own, Pebble: without app and db, which no certificate
-// needs.
+// server is a copy that gets its certificates from the tests' own authority, Pebble, which reaches the copy under its
+// domain. It runs without app and db, which no certificate needs.
 var server = newCopy("oneserver-test-acme", "18097", "11068", "172.28.15")
 
-const controlPort = "14097" // of the authority, where tests break it
+const controlPort = "14097" // the authority's, where tests inject faults
 
-// fault is what becomes of a request to the authority (ctl/e2e/authority).
+// fault says what happens to a request to the authority (ctl/e2e/authority).
 type fault struct {
 	Path    string
 	Answer  bool
@@ -41,7 +41,7 @@ type fault struct {
 	After   int
 }
 
-// startServer starts the copy afresh, with these settings besides. It is gone at the test's end.
+// startServer starts a fresh copy with these additional settings. It is removed when the test ends.
 func startServer(t *testing.T, settings ...string) *copyOfStack {
 	t.Helper()
 	trust := t.TempDir()
@@ -66,7 +66,7 @@ func startServer(t *testing.T, settings ...string) *copyOfStack {
 	return c
 }
 
-// writeServerCertificate makes what the authority itself is known by.
+// writeServerCertificate creates the certificate and the key with which the authority itself serves TLS.
 func writeServerCertificate(t *testing.T, dir string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -90,7 +90,7 @@ func writeServerCertificate(t *testing.T, dir string) {
 	}
 }
 
-// control asks the authority's control port.
+// control sends a request to the authority's control port.
 func control(ctx context.Context, method, path string, body any) ([]byte, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -112,7 +112,7 @@ func control(ctx context.Context, method, path string, body any) ([]byte, error)
 	return answer, err
 }
 
-// breakAuthority puts these faults in place of those before.
+// breakAuthority replaces the authority's faults with these.
 func breakAuthority(faults ...fault) action {
 	return func(ctx context.Context, _ *copyOfStack) error {
 		_, err := control(ctx, "PUT", "/faults", faults)
@@ -120,7 +120,8 @@ func breakAuthority(faults ...fault) action {
 	}
 }
 
-// asked says how often the authority has answered with success, by the first part of the path, and how many requests hang.
+// asked returns how often the authority has answered successfully, by the first part of the path, and how many requests are
+// hanging.
 func asked(ctx context.Context) (answered map[string]int, hanging int, err error) {
 	text, err := control(ctx, "GET", "/counts", nil)
 	if err != nil {
@@ -134,7 +135,7 @@ func asked(ctx context.Context) (answered map[string]int, hanging int, err error
 	return counts.Answered, counts.Hanging, err
 }
 
-// mustAsked is asked where it cannot fail.
+// mustAsked is asked, but fails the test on an error.
 func mustAsked(t *testing.T) map[string]int {
 	t.Helper()
 	answered, _, err := asked(t.Context())
@@ -144,7 +145,7 @@ func mustAsked(t *testing.T) map[string]int {
 	return answered
 }
 
-// isPublic: visitors are shown a certificate that Pebble has issued, and http leads to https.
+// isPublic: visitors are shown a certificate that Pebble has issued, and http redirects to https.
 func isPublic() check {
 	return check{"a public certificate is served", []string{"certs", "authority", "web"}, func(ctx context.Context, c *copyOfStack) error {
 		leaf, err := c.leaf(ctx)
@@ -152,7 +153,7 @@ func isPublic() check {
 			return err
 		}
 		if !strings.HasPrefix(leaf.Issuer.CommonName, "Pebble") {
-			return fmt.Errorf("it is of %s", leaf.Issuer)
+			return fmt.Errorf("its issuer is %s", leaf.Issuer)
 		}
 		got, err := c.plain(ctx, "www.foobar.com", "/a?b=c")
 		if err != nil {
@@ -165,7 +166,7 @@ func isPublic() check {
 	}}
 }
 
-// plain asks over http.
+// plain sends a request over http.
 func (c *copyOfStack) plain(ctx context.Context, host, path string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+c.httpPort+path, nil)
 	if err != nil {
@@ -179,7 +180,7 @@ func (c *copyOfStack) plain(ctx context.Context, host, path string) (*http.Respo
 	return response, err
 }
 
-// inVolumes runs a shell command beside certs, on its two volumes as /tls and /own.
+// inVolumes runs a shell command in another container, with the two volumes of certs mounted as /tls and /own.
 func inVolumes(script string) action {
 	return func(ctx context.Context, c *copyOfStack) error {
 		_, err := c.output(ctx, "docker", "run", "--rm", "--network", "none", "--volume", c.project+"_certs:/own", "--volume", c.project+"_tls:/tls",
@@ -188,9 +189,9 @@ func inVolumes(script string) action {
 	}
 }
 
-// unhealthy: certs says so, in these words.
+// unhealthy: the latest health check of certs printed these words.
 func unhealthy(words string) check {
-	return check{"certs is not well: " + words, []string{"certs"}, func(ctx context.Context, c *copyOfStack) error {
+	return check{"certs is unhealthy: " + words, []string{"certs"}, func(ctx context.Context, c *copyOfStack) error {
 		containers, err := c.containers(ctx)
 		if err != nil {
 			return err
@@ -203,8 +204,8 @@ func unhealthy(words string) check {
 	}}
 }
 
-// The first certificate comes by itself; then http leads to https, for all but the authority and this machine, and neither a restart
-// nor a lost volume asks for another.
+// The first certificate is obtained automatically. Then http redirects to https, except for the authority and this machine,
+// and neither a restart nor a lost volume makes certs order another one.
 func TestLongACertificateComesByItselfAndIsKept(t *testing.T) {
 	c := startServer(t)
 	s := newScenario(t, c).
@@ -247,7 +248,7 @@ func TestLongACertificateComesByItselfAndIsKept(t *testing.T) {
 	}
 	got.Body.Close()
 	if hsts := got.Header.Get("Strict-Transport-Security"); hsts != "max-age=86400" {
-		t.Errorf("on its first day it says %q", hsts)
+		t.Errorf("on the first day, HSTS is %q", hsts)
 	}
 
 	before := mustAsked(t)
@@ -255,20 +256,20 @@ func TestLongACertificateComesByItselfAndIsKept(t *testing.T) {
 		Then(time.Minute, isPublic(), healthy("certs")).
 		When("web starts again", compose("restart", "web")).
 		Then(time.Minute, isPublic()).
-		When("what web reads is lost", inVolumes("rm -r /tls/site.pem /tls/public")).
+		When("the files that web reads are lost", inVolumes("rm -r /tls/site.pem /tls/public")).
 		When("certs starts again", compose("restart", "certs")).
 		Then(time.Minute, isPublic(), healthy("certs"))
 	if now, err := c.leaf(t.Context()); err != nil || !now.Equal(leaf) {
 		t.Errorf("another certificate is served: %v", err)
 	}
 	if after := mustAsked(t); after["order-plz"] != before["order-plz"] || after["sign-me-up"] != before["sign-me-up"] {
-		t.Errorf("the authority was asked again: %v, before %v", after, before)
+		t.Errorf("the authority was asked again: %v, before it was %v", after, before)
 	}
-	s.When("no authority is set any more", func(ctx context.Context, c *copyOfStack) error {
+	s.When("ACME is no longer set", func(ctx context.Context, c *copyOfStack) error {
 		_, err := c.with("ACME=").compose(ctx, "up", "--detach", "--wait", "certs")
 		return err
 	}).
-		Then(time.Minute, check{"http is not led to https any more", []string{"certs", "web"}, func(ctx context.Context, c *copyOfStack) error {
+		Then(time.Minute, check{"http no longer redirects to https", []string{"certs", "web"}, func(ctx context.Context, c *copyOfStack) error {
 			got, err := c.plain(ctx, "www.foobar.com", "/")
 			if err == nil && got.StatusCode != http.StatusOK {
 				err = fmt.Errorf("it answers %s", got.Status)
@@ -277,7 +278,8 @@ func TestLongACertificateComesByItselfAndIsKept(t *testing.T) {
 		}})
 }
 
-// The authority says when (RFC 9773), and visitors notice nothing: 10,000 requests at 200 a second, half over HTTP/2.
+// The authority advises when to renew (RFC 9773), and visitors notice nothing: 10,000 requests at 200 per second, half of
+// them over HTTP/2.
 func TestLongACertificateIsRenewedWhileVisitorsNoticeNothing(t *testing.T) {
 	c := startServer(t)
 	s := newScenario(t, c).
@@ -295,7 +297,7 @@ func TestLongACertificateIsRenewedWhileVisitorsNoticeNothing(t *testing.T) {
 		transport.MaxIdleConnsPerHost = 4
 		requests := atomic.Int64{}
 		return func() error {
-			if requests.Add(1)%50 == 0 { // some of them come anew, with a handshake
+			if requests.Add(1)%50 == 0 { // some come over a new connection, with a handshake
 				transport.CloseIdleConnections()
 			}
 			response, err := visitor.Get("https://www.foobar.com:" + c.httpsPort + "/favicon.svg")
@@ -336,7 +338,7 @@ func TestLongACertificateIsRenewedWhileVisitorsNoticeNothing(t *testing.T) {
 		visitors.Wait()
 	}()
 	var renewed time.Time
-	s.When("the authority says that it is time", func(ctx context.Context, _ *copyOfStack) error {
+	s.When("the authority advises renewal", func(ctx context.Context, _ *copyOfStack) error {
 		_, err := control(ctx, "POST", "/set-renewal-info/", object{
 			"Certificate": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw})),
 			"ARIResponse": fmt.Sprintf(`{"suggestedWindow": {"start": %q, "end": %q}}`, time.Now().Add(-2*time.Hour).Format(time.RFC3339), time.Now().Add(-time.Hour).Format(time.RFC3339)),
@@ -352,10 +354,10 @@ func TestLongACertificateIsRenewedWhileVisitorsNoticeNothing(t *testing.T) {
 			renewed = time.Now()
 			return err
 		}}).
-		Then(10*time.Second, check{"it is served", []string{"web"}, func(ctx context.Context, c *copyOfStack) error {
+		Then(10*time.Second, check{"the new certificate is served", []string{"web"}, func(ctx context.Context, c *copyOfStack) error {
 			now, err := c.leaf(ctx)
 			if err == nil && now.Equal(leaf) {
-				err = errors.New("it is the one of before")
+				err = errors.New("it is still the previous one")
 			}
 			return err
 		}})
@@ -366,7 +368,7 @@ func TestLongACertificateIsRenewedWhileVisitorsNoticeNothing(t *testing.T) {
 	}
 }
 
-// What an authority refuses is said with what to do about it, where a person looks; visitors are served meanwhile.
+// When an authority refuses, the health check says what to do about it; visitors are served meanwhile.
 func TestLongAnAuthorityThatRefusesIsExplained(t *testing.T) {
 	refusal := func(kind, detail string) object {
 		return object{"type": "urn:ietf:params:acme:error:" + kind, "detail": detail}
@@ -380,42 +382,42 @@ func TestLongAnAuthorityThatRefusesIsExplained(t *testing.T) {
 	}{
 		{"a CAA record forbids it", fault{Path: "/finalize-order", Status: 403, Problem: refusal("caa", "CAA record prevents issuance")}, "CAA record of the domain"},
 		{"the name does not resolve", fault{Path: "/order-plz", Status: 400, Problem: refusal("dns", "NXDOMAIN looking up A")}, "does not resolve for the authority"},
-		{"it has a fault of its own", fault{Path: "/order-plz", Status: 500, Problem: refusal("serverInternal", "oops")}, "fault of its own"},
-		{"it is no ACME authority", fault{Path: "/dir", Status: 404, Problem: refusal("malformed", "nothing here")}, "cannot make sense"},
+		{"the authority has an internal error", fault{Path: "/order-plz", Status: 500, Problem: refusal("serverInternal", "oops")}, "fault of its own"},
+		{"the address is not that of an ACME authority", fault{Path: "/dir", Status: 404, Problem: refusal("malformed", "nothing here")}, "cannot make sense"},
 	} {
-		s.When("certs begins from nothing", compose("rm", "--stop", "--force", "certs")).
-			When("its volumes are empty", inVolumes("rm -rf /own/* /tls/*")).
+		s.When("certs is removed", compose("rm", "--stop", "--force", "certs")).
+			When("its volumes are emptied", inVolumes("rm -rf /own/* /tls/*")).
 			When(test.name, breakAuthority(test.fault)).
 			When("certs starts", compose("up", "--detach", "certs")).
 			Then(time.Minute, unhealthy(test.says), servesPage()).
-			When("the authority is well again", breakAuthority()).
-			When("somebody wants it tried at once", compose("restart", "certs")).
+			When("the authority works again", breakAuthority()).
+			When("certs is restarted to try immediately", compose("restart", "certs")).
 			Then(time.Minute, isPublic(), healthy("certs"))
 	}
 
-	// A wait that the authority asks for outlives a restart.
-	s.When("certs begins from nothing", compose("rm", "--stop", "--force", "certs")).
-		When("its volumes are empty", inVolumes("rm -rf /own/* /tls/*")).
-		When("the authority allows no more", breakAuthority(fault{Path: "/order-plz", Status: 429, Header: map[string]string{"Retry-After": "3600"},
+	// A wait that the authority demands survives a restart.
+	s.When("certs is removed", compose("rm", "--stop", "--force", "certs")).
+		When("its volumes are emptied", inVolumes("rm -rf /own/* /tls/*")).
+		When("the authority's rate limit is reached", breakAuthority(fault{Path: "/order-plz", Status: 429, Header: map[string]string{"Retry-After": "3600"},
 			Problem: refusal("rateLimited", "too many certificates already issued")})).
 		When("certs starts", compose("up", "--detach", "certs")).
 		Then(time.Minute, unhealthy("staging directory")).
 		When("the authority would allow it again", breakAuthority())
 	before := mustAsked(t)
 	s.When("certs starts again", compose("restart", "certs")).
-		Then(time.Minute, check{"the own certificate is served", []string{"certs", "web"}, func(ctx context.Context, c *copyOfStack) error {
+		Then(time.Minute, check{"the stack's own certificate is served", []string{"certs", "web"}, func(ctx context.Context, c *copyOfStack) error {
 			_, err := c.leaf(ctx)
 			return err
 		}}, healthy("certs"))
 	if after := mustAsked(t); after["order-plz"] != before["order-plz"] {
-		t.Errorf("it was asked all the same: %v, before %v", after, before)
+		t.Errorf("the authority was asked nevertheless: %v, before it was %v", after, before)
 	}
 	s.When("the wait is over", inVolumes("rm /own/foobar.com/wait")).
 		When("certs starts again", compose("restart", "certs")).
 		Then(time.Minute, isPublic())
 
-	// One that is away, with a certificate near its end, is no reason to serve none.
-	s.When("the authority is away", compose("stop", "authority")).
+	// While the authority is down, the existing certificate is still served.
+	s.When("the authority is stopped", compose("stop", "authority")).
 		When("certs starts again", compose("restart", "certs")).
 		Then(time.Minute, isPublic(), healthy("certs"))
 }
@@ -427,24 +429,24 @@ func TestLongAnAuthorityForCustomersWantsTheirAccount(t *testing.T) {
 		Then(time.Minute, unhealthy("write ACME_EAB_KID and ACME_EAB_KEY"))
 	named := c.with("ACME_EAB_KID=customer", "ACME_EAB_KEY=zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W")
 	newScenario(t, named).
-		When("certs starts with one", compose("up", "--detach", "certs")).
+		When("certs starts with an account", compose("up", "--detach", "certs")).
 		Then(2*time.Minute, isPublic())
 }
 
-// certs is killed where the authority has not heard of a step yet, and where it has and certs does not know. What was issued
-// once is not issued twice.
+// certs is killed at each step twice: before the request reaches the authority, and before the authority's answer reaches
+// certs. A certificate is never issued twice.
 func TestLongCertsIsKilledAtEveryStep(t *testing.T) {
 	c := startServer(t)
 	s := newScenario(t, c)
 	for _, path := range []string{"/dir", "/nonce-plz", "/sign-me-up", "/order-plz", "/authZ/", "/chalZ/", "/finalize-order/", "/certZ/"} {
 		for _, heard := range []bool{false, true} {
-			t.Logf("at %s, which the authority has heard of: %t", path, heard)
-			s.When("certs begins from nothing", compose("rm", "--stop", "--force", "certs")).
-				When("its volumes are empty", inVolumes("rm -rf /own/* /tls/*"))
+			t.Logf("at %s, handled by the authority: %t", path, heard)
+			s.When("certs is removed", compose("rm", "--stop", "--force", "certs")).
+				When("its volumes are emptied", inVolumes("rm -rf /own/* /tls/*"))
 			before := mustAsked(t)
 			s.When("the authority hangs", breakAuthority(fault{Path: path, Answer: heard, Hang: true})).
 				When("certs starts", compose("up", "--detach", "certs")).
-				Then(time.Minute, check{"it hangs there", []string{"certs", "authority"}, func(ctx context.Context, _ *copyOfStack) error {
+				Then(time.Minute, check{"certs waits for the answer", []string{"certs", "authority"}, func(ctx context.Context, _ *copyOfStack) error {
 					_, hanging, err := asked(ctx)
 					if err == nil && hanging == 0 {
 						err = errors.New("it does not")
@@ -452,12 +454,12 @@ func TestLongCertsIsKilledAtEveryStep(t *testing.T) {
 					return err
 				}}).
 				When("certs is killed", killNine("certs")).
-				When("the authority is well again", breakAuthority()).
+				When("the authority works again", breakAuthority()).
 				Then(2*time.Minute, isPublic(), healthy("certs"))
 			after := mustAsked(t)
 			for step, most := range map[string]int{"finalize-order": 1, "order-plz": 2, "sign-me-up": 2} {
 				if n := after[step] - before[step]; n > most {
-					t.Errorf("killed at %s (heard: %t), %s succeeded %d times", path, heard, step, n)
+					t.Errorf("killed at %s (handled by the authority: %t), %s succeeded %d times", path, heard, step, n)
 				}
 			}
 		}

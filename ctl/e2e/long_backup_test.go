@@ -13,8 +13,7 @@ import (
 	"time"
 )
 
-// whole says what is wrong with the folders that are taken for backups: each must be as its checksums say, with all logs
-// that it lists.
+// whole fails the test if a folder that counts as a backup does not match its checksums or lacks a log that it lists.
 func whole(t *testing.T, dir string) {
 	t.Helper()
 	for _, folder := range backups(t, dir) {
@@ -36,14 +35,14 @@ func whole(t *testing.T, dir string) {
 		for _, line := range sums {
 			sum, name, _ := strings.Cut(line, "  ")
 			if got := fmt.Sprintf("%x", sha256.Sum256([]byte(read(t, filepath.Join(folder, name))))); got != sum {
-				t.Errorf("%s in %s is not as it was written", name, folder)
+				t.Errorf("%s in %s does not match its checksum", name, folder)
 			}
 		}
 	}
 }
 
-// A backup that is killed wherever it is, or stopped by Ctrl-C, leaves earlier ones as they were and no half one that is
-// taken for a backup; nothing in MySQL stays locked, and the next backup cleans up.
+// A backup that is killed at any point, or stopped with Ctrl-C, leaves earlier backups unchanged and no partial one that
+// could be taken for a backup. Nothing in MySQL stays locked, and the next backup cleans up.
 func TestLongABackupThatIsCutOffLeavesNothingHalf(t *testing.T) {
 	dir := t.TempDir()
 	site.mustCtl(t, "backup", "--dir", dir)
@@ -63,7 +62,7 @@ func TestLongABackupThatIsCutOffLeavesNothingHalf(t *testing.T) {
 		site.cutOff(t, test.signal, test.at, "backup", "--dir", dir, "--keep", "3")
 		whole(t, dir)
 	}
-	// and at moments that no line marks
+	// and at moments that no printed line marks
 	for i := range 12 {
 		cmd := site.command(t.Context(), tool(), "backup", "--dir", dir, "--keep", "3")
 		if err := cmd.Start(); err != nil {
@@ -75,10 +74,10 @@ func TestLongABackupThatIsCutOffLeavesNothingHalf(t *testing.T) {
 		whole(t, dir)
 	}
 	if _, err := os.Stat(first); err != nil && len(backups(t, dir)) < 3 {
-		t.Errorf("the first backup is gone, and %q are there", backups(t, dir))
+		t.Errorf("the first backup is gone; there are %q", backups(t, dir))
 	}
 
-	// what is killed inside: mysqldump, and the client that holds the locks
+	// programs are killed inside db: mysqldump, and the client that holds the locks
 	for _, program := range []string{"mysqldump", "mysql"} {
 		cmd := site.command(t.Context(), tool(), "backup", "--dir", dir)
 		killed := site.command(t.Context(), "docker", "compose", "exec", "--no-TTY", "db", "bash", "-c",
@@ -106,17 +105,18 @@ done; exit 1`,
 	whole(t, dir)
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil || len(left) != 2 {
-		t.Errorf("left are %q, %v", left, err)
+		t.Errorf("left behind are %q, %v", left, err)
 	}
 	if parts, err := filepath.Glob(filepath.Join(dir, "*", "*.partial")); err != nil || len(parts) != 0 {
-		t.Errorf("half files are left: %q, %v", parts, err)
+		t.Errorf("partial files are left: %q, %v", parts, err)
 	}
 	if held := site.mustSQL(t, "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'backup' OR info LIKE '%LOCK TABLES%' AND id <> CONNECTION_ID()"); held != "0" {
 		t.Errorf("%s connections of killed backups are left", held)
 	}
 }
 
-// A disk that fills up, and tables that a migration changes meanwhile: refused with the reason, and nothing is left.
+// If the disk fills up, or a migration changes tables meanwhile, the backup is refused with the reason, and nothing is left
+// behind.
 func TestLongABackupThatCannotBeRightIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	site.mustSQL(t, `CREATE TABLE foobar.a_filler (id int PRIMARY KEY AUTO_INCREMENT, text mediumtext);
@@ -149,34 +149,34 @@ CREATE TABLE foobar.zzz (i int PRIMARY KEY, j int)`)
 		site.mustSQL(t, ddl)
 		err := cmd.Wait()
 		if left, _ := filepath.Glob(filepath.Join(dir, "*")); err == nil || len(left) != 0 || !strings.Contains(out.String(), "no backup was made") {
-			t.Errorf("%s: %v, left are %q\n%s", ddl, err, left, out.String())
+			t.Errorf("%s: %v, left behind are %q\n%s", ddl, err, left, out.String())
 			os.RemoveAll(dir)
 		}
 		t.Logf("%s: %s", ddl, out.String())
 	}
 
-	// the filler repeats itself within a row, and what is left of it compressed is 900 times 32 random bytes at least
+	// the filler repeats itself only within a row, so even compressed it takes at least 900 times 32 bytes
 	small := t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", small).CombinedOutput(); err != nil {
-		t.Skipf("a full disk takes root: %v %s", err, out)
+		t.Skipf("filling a disk needs root: %v %s", err, out)
 	}
 	defer exec.Command("umount", small).Run()
 	site.refuses(t, "no space left", "backup", "--dir", small)
 	if left, _ := filepath.Glob(filepath.Join(small, "*")); len(left) != 0 {
-		t.Errorf("on the full disk are %q", left)
+		t.Errorf("on the full disk there are %q", left)
 	}
 }
 
-// A MySQL that accepts its settings and does not become healthy makes way for the one before, also where the command is
-// killed in between.
+// If MySQL accepts its settings but does not become healthy, the previous server takes its place again, even if the command
+// is killed in between.
 func TestLongAMySQLThatDoesNotStartMakesWay(t *testing.T) {
 	newScenario(t, site).When("a post is written", insertPost("Before the change"))
-	broken := site.flagged(t, "--innodb-data-file-path=ibdata1:50M:autoextend") // the data's is another, which is seen at the start
+	broken := site.flagged(t, "--innodb-data-file-path=ibdata1:50M:autoextend") // not the size of the existing file, which MySQL notices when it starts
 	back := func(how string) {
 		t.Helper()
 		newScenario(t, site).Then(30*time.Second, healthy("db"), showsPost("Before the change"))
 		if note, err := site.output(t.Context(), "docker", "ps", "--all", "--quiet", "--filter", "name="+site.project+"-db-before"); err != nil || note != "" {
-			t.Errorf("%s: the note is left: %q, %v", how, note, err)
+			t.Errorf("%s: the container that records the restart is left: %q, %v", how, note, err)
 		}
 	}
 	broken.refuses(t, "MySQL runs as before", "restart-db")
@@ -190,10 +190,10 @@ func TestLongAMySQLThatDoesNotStartMakesWay(t *testing.T) {
 	broken.refuses(t, "MySQL runs as before", "restart-db")
 	back("after a kill")
 	broken.cutOff(t, syscall.SIGKILL, "restarting MySQL", "restart-db")
-	site.mustCtl(t, "up") // mended meanwhile
+	site.mustCtl(t, "up") // the file is mended by now
 	back("after a kill and a mended file")
 
-	// one that runs and is not healthy comes back too, as it was
+	// a server that runs but is not healthy also comes back as it was
 	site.mustSQL(t, "ALTER USER 'health'@'127.0.0.1' ACCOUNT LOCK")
 	newScenario(t, site).Then(30*time.Second, unhealthyBecause("db", "locked"))
 	broken.refuses(t, "MySQL runs as before", "up")

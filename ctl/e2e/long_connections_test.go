@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// One address that opens connections and sends half a header on each takes none from others, up to a rate; docs/security.md
-// has the figures that this prints for higher ones. It goes to web's own address, past the engine's proxy, which would end.
+// An address that opens connections and sends half a header on each takes none from others, up to a certain rate;
+// docs/security.md has the figures that this test prints for higher rates. The test connects to web's own address, bypassing
+// the engine's proxy, which would not survive it.
 func TestLongHalfHeadersAtARate(t *testing.T) {
 	target := site.subnet + ".80:80"
 	if connection, err := net.DialTimeout("tcp", target, 2*time.Second); err != nil {
@@ -42,7 +43,7 @@ func TestLongHalfHeadersAtARate(t *testing.T) {
 		}
 		return time.Since(begun), nil
 	}
-	for _, rate := range []int{0, 200, 700, 850, 1000, 1500} { // new connections a second
+	for _, rate := range []int{0, 200, 700, 850, 1000, 1500} { // new connections per second
 		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
 		var all sync.WaitGroup
 		opened := 0
@@ -55,12 +56,12 @@ func TestLongHalfHeadersAtARate(t *testing.T) {
 				all.Go(func() {
 					connection, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", target)
 					if err != nil {
-						return // there is no room for it, which is the point
+						return // there is no room for this connection, which is the point
 					}
 					defer connection.Close()
 					defer context.AfterFunc(ctx, func() { connection.Close() })()
 					if _, err := io.WriteString(connection, "GET / HTTP/1.1\r\nHost: www.foobar.com\r\nX-"); err == nil {
-						_, _ = io.Copy(io.Discard, connection) // until Nginx ends it
+						_, _ = io.Copy(io.Discard, connection) // until Nginx closes it
 					}
 				})
 			}
@@ -89,14 +90,14 @@ func TestLongHalfHeadersAtARate(t *testing.T) {
 		all.Wait()
 		slices.Sort(took)
 		if len(took) == 0 {
-			t.Fatalf("at %d a second nobody else got in", rate)
+			t.Fatalf("at %d a second, nobody else got in", rate)
 		}
-		t.Logf("at %4d a second (%d were opened): of %d requests of a visitor %d failed, the median took %s, the slowest %s", rate, opened, failed+len(took), failed, took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
+		t.Logf("at %4d a second (%d were opened): of a visitor's %d requests, %d failed, the median took %s, the slowest %s", rate, opened, failed+len(took), failed, took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
 		if rate <= 200 && failed > 0 {
-			t.Errorf("at %d a second %d requests of a visitor failed", rate, failed)
+			t.Errorf("at %d a second, %d requests of a visitor failed", rate, failed)
 		}
 	}
-	newScenario(t, site).Then(10*time.Second, check{"all is as before", []string{"web"}, func(ctx context.Context, _ *copyOfStack) error {
+	newScenario(t, site).Then(10*time.Second, check{"the site answers as before", []string{"web"}, func(ctx context.Context, _ *copyOfStack) error {
 		_, err := visit(ctx)
 		return err
 	}})

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// small is a copy whose database has a disk of its own, in memory, with less room than anybody's.
+// small is a copy whose database has its own small disk, in memory.
 var small = newCopy("oneserver-test-disk", "18088", "11061", "172.28.12")
 
-// The disk is filled for real, up to what is held in reserve.
+// The disk is actually filled, until less than the reserve is free.
 func TestLongADiskThatFillsUpIsSaidAndStopsOnlyWhatGrows(t *testing.T) {
 	override := filepath.Join(t.TempDir(), "override.yaml")
 	if err := os.WriteFile(override, []byte(`
-services: { db: { mem_limit: 1500m, memswap_limit: 1500m } } # what is in memory counts as memory
+services: { db: { mem_limit: 1500m, memswap_limit: 1500m } } # a disk in memory counts as memory
 volumes: { data: { driver_opts: { type: tmpfs, device: tmpfs, o: "size=800m,uid=999,gid=999,mode=0750" } } }
 `), 0o600); err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ volumes: { data: { driver_opts: { type: tmpfs, device: tmpfs, o: "size=800m,uid=
 		return v.ask("POST", "/api/v1/posts", object{"title": "New", "body": text}, "Idempotency-Key: "+rand.Text())
 	}
 	answers := func(says string, status int) check {
-		return check{"a new post is answered " + says, []string{"app", "db"}, func(context.Context, *copyOfStack) error {
+		return check{"a new post is " + says, []string{"app", "db"}, func(context.Context, *copyOfStack) error {
 			if got := post(v.word); got.status != status {
 				return fmt.Errorf("%d %s", got.status, got.body)
 			}
@@ -62,9 +62,9 @@ volumes: { data: { driver_opts: { type: tmpfs, device: tmpfs, o: "size=800m,uid=
 		return strings.Count(out, words)
 	}
 
-	s.Then(10*time.Second, answers("that it is made", http.StatusCreated)).
+	s.Then(10*time.Second, answers("created", http.StatusCreated)).
 		When("the disk is filled up to 120 MB", inDB(`read -r blocks size < <(stat --file-system --format='%a %S' /var/lib/mysql); head -c $((blocks * size - 120000000)) /dev/zero >/var/lib/mysql/filler`)).
-		Then(20*time.Second, answers("that there is no room", http.StatusInsufficientStorage))
+		Then(20*time.Second, answers("refused for lack of room", http.StatusInsufficientStorage))
 	if got := post(v.word); !strings.Contains(got.body, "disk is nearly full") || !strings.Contains(got.header.Get("Content-Type"), "problem+json") {
 		t.Errorf("the refusal says %s", got.body)
 	}
@@ -79,15 +79,15 @@ volumes: { data: { driver_opts: { type: tmpfs, device: tmpfs, o: "size=800m,uid=
 		t.Errorf("the doctor: %v\n%s", err, out)
 	}
 	if out := metrics(); !strings.Contains(out, "\ndatabase_disk_low 1\n") || strings.Contains(out, "\ndatabase_disk_free_bytes -1\n") {
-		t.Errorf("the metrics do not say it: %s", out)
+		t.Errorf("the metrics do not show it: %s", out)
 	}
 	if n := said("disk is nearly full: new posts"); n != 1 {
-		t.Errorf("the log says it %d times", n)
+		t.Errorf("the log reports it %d times", n)
 	}
 	s.Then(40*time.Second, healthy("app"), healthy("db"), healthy("web")).
 		When("there is room again", inDB("rm /var/lib/mysql/filler")).
-		Then(20*time.Second, answers("that it is made", http.StatusCreated))
+		Then(20*time.Second, answers("created", http.StatusCreated))
 	if n := said("disk has room again"); n != 1 || !strings.Contains(metrics(), "\ndatabase_disk_low 0\n") {
-		t.Errorf("the log says %d times that there is room again", n)
+		t.Errorf("the log reports %d times that there is room again", n)
 	}
 }

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// bookmarks is a copy in which another application stands in the place of the first, on data of its own.
+// bookmarks is a copy in which another application, with its own data, replaces the first.
 var bookmarks = newCopy("oneserver-test-example", "18094", "11070", "172.28.16")
 
-// The tool serves another application after a change of what docs/your-application.md names: the image, and site.go.
+// The tool works with another application once what docs/your-application.md names has been changed: the image, and site.go.
 func TestLongAnotherApplicationTakesThePlaceOfTheFirst(t *testing.T) {
 	const image = "oneserver-example"
 	work := t.TempDir()
@@ -81,7 +81,7 @@ func TestLongAnotherApplicationTakesThePlaceOfTheFirst(t *testing.T) {
 	}
 
 	does("the site", "up")
-	for range 2 { // with the same key it is the same
+	for range 2 { // the same key makes only one
 		v.want(http.StatusCreated, v.ask("POST", "/api/bookmarks", object{"name": "first", "address": "https://example.com/"}, "Idempotency-Key: one"))
 	}
 	has("first")
@@ -90,7 +90,7 @@ func TestLongAnotherApplicationTakesThePlaceOfTheFirst(t *testing.T) {
 
 	write(t, filepath.Join(work, "ctl/e2e/example/migrations/00002_add_note.sql"), "-- +goose Up\nALTER TABLE bookmarks ADD COLUMN note varchar(200) NULL;\n")
 	if said := does("it has passed its trial", "deploy"); !strings.Contains(said, "to migrate: 00002_add_note.sql") {
-		t.Error("the migration was not judged")
+		t.Error("the migration was not checked")
 	}
 	does("done", "rollback")
 	does("serves", "releases")

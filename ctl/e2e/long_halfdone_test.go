@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// Each step of a deploy is told when it has been made; there it is killed. Nobody notices, whichever command comes next.
+// A deploy reports each step once it is done, and is killed at that moment. Visitors notice nothing, whichever command comes
+// next.
 func TestLongAKilledDeployIsPutRightByTheNextCommand(t *testing.T) {
 	first, from := releases(t)
 	const killed = "a command was killed here"
@@ -29,7 +30,7 @@ func TestLongAKilledDeployIsPutRightByTheNextCommand(t *testing.T) {
 		return ""
 	}
 	restart := func(t *testing.T, _ *copyOfStack) string { return restartDatabase(t, killed) }
-	again := func(t *testing.T, release *copyOfStack) string { // nothing had begun that is to be put right
+	again := func(t *testing.T, release *copyOfStack) string { // nothing had begun that needs to be repaired
 		release.says(t, root, false, []string{"deploy"}, "done")
 		return ""
 	}
@@ -56,7 +57,7 @@ func TestLongAKilledDeployIsPutRightByTheNextCommand(t *testing.T) {
 		{ready, syscall.SIGKILL, restart, false},
 		{onTrial, syscall.SIGKILL, up, false},
 		{onTrial, syscall.SIGKILL, deploy, true},
-		{passed, syscall.SIGKILL, deploy, true}, // whether it is to be the new or the old one is decided at this moment
+		{passed, syscall.SIGKILL, deploy, true}, // just as it is being decided which release stays
 		{serves, syscall.SIGKILL, reload, true},
 		{drained, syscall.SIGKILL, reload, true},
 		{started, os.Interrupt, nil, false},
@@ -74,15 +75,15 @@ func TestLongAKilledDeployIsPutRightByTheNextCommand(t *testing.T) {
 			}
 			image, n := replicas(t)
 			if (image != before) != test.becomes || n != 1 || routing(t) != byName {
-				t.Errorf("there are %d of %s, which was %s before, found by %q", n, image, before, routing(t))
+				t.Errorf("%d replicas run %s (%s before), found by %q", n, image, before, routing(t))
 			}
 			if left := inWeb(t, "ls /run/nginx"); strings.Contains(left, "next") || strings.Contains(left, "trial") {
-				t.Errorf("in web there are %q", left)
+				t.Errorf("web still has %q", left)
 			}
-			if test.becomes { // and the way back is the right one
+			if test.becomes { // and a rollback leads back to the right release
 				visits.during("a rollback", func() { site.says(t, root, false, []string{"rollback"}, "done") })
 				if image, _ := replicas(t); image != before {
-					t.Errorf("a rollback leads to %s, and before was %s", image, before)
+					t.Errorf("a rollback leads to %s; before, it was %s", image, before)
 				}
 			}
 		})
@@ -90,7 +91,7 @@ func TestLongAKilledDeployIsPutRightByTheNextCommand(t *testing.T) {
 	visits.T = t
 	visits.end()
 	if image, _ := replicas(t); image != first {
-		t.Errorf("in the end it is %s, and was %s", image, first)
+		t.Errorf("in the end, app runs %s; at first it ran %s", image, first)
 	}
 }
 
@@ -103,11 +104,11 @@ func inWeb(t *testing.T, script string) string {
 	return out
 }
 
-// What Compose does by itself in a half-done state costs what it always costs, and the site is there afterwards; so is it
-// where web or the application starts anew.
+// What Compose itself does in a half-done state costs what it always costs, and the site works afterwards. The same is true
+// if web or the application restarts.
 func TestLongAHalfDoneSiteSurvivesWhatOthersDoToIt(t *testing.T) {
 	first, from := releases(t)
-	answers := check{"posts are answered", []string{"web", "app"}, func(ctx context.Context, c *copyOfStack) error {
+	answers := check{"posts are served", []string{"web", "app"}, func(ctx context.Context, c *copyOfStack) error {
 		_, err := c.get(ctx, "/api/v1/posts?limit=7")
 		return err
 	}}
@@ -124,10 +125,10 @@ func TestLongAHalfDoneSiteSurvivesWhatOthersDoToIt(t *testing.T) {
 		t.Run(fmt.Sprint(i, " ", test.at), func(t *testing.T) {
 			release := from(fmt.Sprintf("LABEL others=\"%d\"", i))
 			release.cutOff(t, os.Kill, test.at, "deploy")
-			newScenario(t, site).When("others act", test.do).Then(30*time.Second, healthy("web"), answers)
+			newScenario(t, site).When("something else happens to the site", test.do).Then(30*time.Second, healthy("web"), answers)
 			site.says(t, root, false, []string{"up"})
 			if image, n := replicas(t); n != 1 || routing(t) != byName || test.end != "" && image != test.end {
-				t.Errorf("there are %d of %s, found by %q", n, image, routing(t))
+				t.Errorf("%d replicas run %s, found by %q", n, image, routing(t))
 			}
 			newScenario(t, site).Then(5*time.Second, answers)
 			if _, err := site.output(t.Context(), "docker", "image", "tag", first, "oneserver-app"); err != nil {
@@ -148,7 +149,7 @@ func TestLongOtherHalfDoneStatesArePutRight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // where it is there still
+	t.Cleanup(func() { // if it is still there
 		_, _ = site.output(context.Background(), "docker", "rm", "--force", site.project+"-left")
 	})
 	inWeb(t, `cd /run/nginx && sed -i 's/server_tokens off;/server_tokens off; add_header X-Half done always;/' nginx.conf && mkdir next`)
@@ -165,18 +166,18 @@ func TestLongOtherHalfDoneStatesArePutRight(t *testing.T) {
 		t.Error("the configuration is not as it was")
 	}
 	if got, err := site.sql(t.Context(), "root", "SELECT @@GLOBAL.innodb_max_dirty_pages_pct, @@GLOBAL.innodb_max_dirty_pages_pct_lwm"); err != nil || got != "90.000000\t10.000000" {
-		t.Errorf("MySQL writes its pages at %q, %v", got, err)
+		t.Errorf("MySQL's limits for dirty pages are %q, %v", got, err)
 	}
 	if left, err := site.output(t.Context(), "docker", "ps", "--all", "--quiet", "--filter", "name="+site.project+"-left"); err != nil || left != "" {
-		t.Errorf("a container that was to live for one command is there still: %q, %v", left, err)
+		t.Errorf("a container meant for one command only is still there: %q, %v", left, err)
 	}
 	visits.end()
 }
 
-// The addresses of another network that the application was connected to lead nowhere from web.
+// The application is also connected to a second network, in which web cannot reach its addresses.
 func TestLongASecondNetworkMakesNoDifference(t *testing.T) {
 	_, from := releases(t)
-	t.Cleanup(func() { // before that of releases: its containers keep the network
+	t.Cleanup(func() { // runs before the cleanup of releases, whose containers use the network
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
 		if _, err := site.compose(ctx, "up", "--detach", "--wait"); err != nil {
@@ -208,7 +209,7 @@ func TestLongASecondNetworkMakesNoDifference(t *testing.T) {
 	visits.end()
 }
 
-// As soon as `up --wait` says that all is healthy, it is.
+// As soon as `up --wait` reports that all is healthy, the site answers.
 func TestLongTheFirstRequestAfterAStartIsAnswered(t *testing.T) {
 	one := newCopy("oneserver-test-first", "18084", "11057", "172.28.8")
 	t.Cleanup(func() {

@@ -12,7 +12,7 @@ import (
 	"oneserver/ctl/internal/throwaway"
 )
 
-// tablesBefore are those that each migration of the test meets.
+// tablesBefore creates the tables that each migration of the test starts from.
 const tablesBefore = `
 CREATE TABLE users (
   id bigint unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -44,9 +44,9 @@ INSERT INTO posts (title, body, user_id, price, token, at, likes) VALUES
 func TestLongAMigrationIsJudgedByWhatItDoes(t *testing.T) {
 	server := migrationServer(t)
 	for i, test := range []struct {
-		sql, says string // nothing: the running release survives it
+		sql, says string // empty if the running release survives it
 	}{
-		// what is gone
+		// removed
 		{"DROP TABLE tags", "drops the table tags"},
 		{"drop table if exists tags, never_there", "drops the table tags"},
 		{"DROP DATABASE {}; CREATE DATABASE {}", "drops all tables"},
@@ -75,12 +75,12 @@ func TestLongAMigrationIsJudgedByWhatItDoes(t *testing.T) {
 		{"UPDATE posts SET price = NULL", "overwrites what posts.price holds, in at least 1 of 3 rows"},
 		{"UPDATE posts SET body = LEFT(body, 5) WHERE id = 1", "overwrites what posts.body holds, in at least 1 of 3 rows"},
 		{"UPDATE posts SET title = 'x'", "overwrites what posts.title holds, in at least 2 of 3 rows"},
-		// what is renamed
+		// renamed
 		{"RENAME TABLE posts TO articles", "renames the table posts to articles"},
 		{"ALTER TABLE posts RENAME articles", "renames the table posts to articles"},
 		{"ALTER TABLE posts RENAME COLUMN state TO status", "renames the column posts.state to status"},
 		{"ALTER TABLE tags CHANGE note remark varchar(20) NULL", "renames the column tags.note to remark"},
-		// what is narrower
+		// made narrower
 		{"ALTER TABLE posts CHANGE COLUMN title title varchar(100) NOT NULL DEFAULT 'Untitled'", "may not fit into varchar(100)"},
 		{"ALTER TABLE posts MODIFY title varchar(199) NOT NULL DEFAULT 'Untitled'", "from varchar(200)"},
 		{"ALTER TABLE posts MODIFY user_id bigint unsigned NOT NULL", "fails"}, // there is a NULL
@@ -92,21 +92,21 @@ func TestLongAMigrationIsJudgedByWhatItDoes(t *testing.T) {
 		{"ALTER TABLE posts MODIFY price decimal(10,3) NULL", "may not fit into decimal(10,3)"},
 		{"ALTER TABLE tags MODIFY note varchar(20) CHARACTER SET latin1 NULL", "may not fit into the character set latin1"},
 		{"ALTER TABLE tags CONVERT TO CHARACTER SET utf8mb3", "may not fit into the character set utf8mb3"},
-		{"ALTER TABLE posts MODIFY state enum('shown') NOT NULL DEFAULT 'shown'", "fails"}, // a row has the other one
+		{"ALTER TABLE posts MODIFY state enum('shown') NOT NULL DEFAULT 'shown'", "fails"}, // a row has the other value
 		{"ALTER TABLE posts MODIFY state enum('shown','draft') NOT NULL DEFAULT 'draft'", "may not fit into enum"},
 		{"ALTER TABLE posts MODIFY at datetime NULL", "may not fit into datetime"},
 		{"ALTER TABLE posts MODIFY token varbinary(16) NULL", "may not fit into varbinary(16)"},
 		{"ALTER TABLE posts MODIFY token binary(32) NULL", "may not fit into binary(32)"},
 		{"ALTER TABLE posts DROP COLUMN twice, ADD COLUMN twice bigint AS (likes * 3) VIRTUAL", "it is computed otherwise"},
 		{"ALTER TABLE posts ALTER COLUMN state SET INVISIBLE", "SELECT * does not show it"},
-		{"ALTER TABLE users ENGINE = MyISAM", "fails"}, // it has a child
+		{"ALTER TABLE users ENGINE = MyISAM", "fails"}, // a foreign key refers to it
 		{"ALTER TABLE tags ENGINE = MyISAM", "moves the table tags from InnoDB to MyISAM"},
-		// what is newly required
+		// newly required
 		{"ALTER TABLE tags MODIFY note varchar(20) NOT NULL DEFAULT ''", "no NULL any more"},
 		{"ALTER TABLE posts ALTER COLUMN title DROP DEFAULT", "it drops the default"},
 		{"ALTER TABLE tags ALTER COLUMN note DROP DEFAULT", "it drops the default"},
 		{"ALTER TABLE posts ALTER COLUMN state SET DEFAULT 'shown'", `it drops the default "draft"`},
-		{"ALTER TABLE users MODIFY id bigint unsigned NOT NULL", "fails"}, // a foreign key leads there
+		{"ALTER TABLE users MODIFY id bigint unsigned NOT NULL", "fails"}, // a foreign key refers to it
 		{"ALTER TABLE posts MODIFY id bigint unsigned NOT NULL", "it drops the default"},
 		{"ALTER TABLE posts ADD COLUMN slug varchar(20) NOT NULL", "adds the column posts.slug, which must be filled in"},
 		{"ALTER TABLE posts ADD (slug varchar(20) NULL, kind int NOT NULL)", "adds the column posts.kind"},
@@ -115,20 +115,20 @@ func TestLongAMigrationIsJudgedByWhatItDoes(t *testing.T) {
 		{"ALTER TABLE users ADD KEY name (name); ALTER TABLE tags ADD CONSTRAINT owner FOREIGN KEY (note) REFERENCES users (name)", "fails"}, // not unique
 		{"ALTER TABLE posts ADD COLUMN editor bigint unsigned NULL, ADD CONSTRAINT edited FOREIGN KEY (editor) REFERENCES users (id) ON DELETE SET NULL", ""},
 		{"CREATE TABLE kinds (state enum('draft','shown') NOT NULL PRIMARY KEY); INSERT INTO kinds VALUES ('draft'); ALTER TABLE posts ADD CONSTRAINT kind FOREIGN KEY (state) REFERENCES kinds (state)", "ties posts.state to another table by the foreign key kind"},
-		// what is newly unique
+		// newly unique
 		{"ALTER TABLE posts ADD UNIQUE (title)", "makes title of posts unique by the unique key title_2"},
 		{"ALTER TABLE posts ADD UNIQUE both_of_them (user_id, title)", "makes user_id, title of posts unique"},
 		{"CREATE UNIQUE INDEX lower ON posts ((LOWER(title)))", "of posts unique by the unique key lower"},
 		{"ALTER TABLE users DROP KEY email, ADD UNIQUE KEY email (email(20))", "unique by the unique key email"},
 		{"ALTER TABLE users MODIFY email varchar(254) COLLATE utf8mb4_0900_ai_ci NOT NULL", "makes email of users unique"},
-		{"ALTER TABLE users ADD UNIQUE (email, name)", ""}, // as it is already
+		{"ALTER TABLE users ADD UNIQUE (email, name)", ""}, // as the email already is
 		{"ALTER TABLE posts ADD COLUMN slug varchar(20) NULL, ADD UNIQUE (slug)", ""},
 		{"ALTER TABLE posts ADD COLUMN n int NOT NULL DEFAULT 0, ADD COLUMN slug varchar(20) NULL, ADD UNIQUE (n, slug)", ""},
 		{"INSERT INTO posts (title, body) VALUES ('One', ''); ALTER TABLE posts ADD UNIQUE (title)", "fails"},
-		// what fails
+		// failing
 		{"ALTER TABLE posts DROP COLUMN never_there", "fails"},
 		{"DROP PROCEDURE posts", "fails"},
-		// what the running release survives
+		// harmless to the running release
 		{"CREATE TABLE IF NOT EXISTS labels (id int NOT NULL, post_id bigint)", ""},
 		{"ALTER TABLE posts ADD COLUMN slug varchar(20) NULL", ""},
 		{"ALTER TABLE posts ADD slug varchar(20) NOT NULL DEFAULT ''", ""},
@@ -173,7 +173,8 @@ func TestLongAMigrationIsJudgedByWhatItDoes(t *testing.T) {
 	}
 }
 
-// The repository's own, one after the other. Only what makes a table anew is not seen here, since there are few rows.
+// The repository's own migrations pass, one after another. Only rebuilds of tables are not detected here, since there are
+// few rows.
 func TestLongTheMigrationsThatThereArePass(t *testing.T) {
 	server := migrationServer(t)
 	files, err := filepath.Glob(filepath.Join(root, "services/app/mysql/migrations/*.sql"))
@@ -185,7 +186,7 @@ func TestLongTheMigrationsThatThereArePass(t *testing.T) {
 	}
 	var before migration.Schema
 	for _, file := range files {
-		if !strings.Contains(file, "00009_") { // it came with the one before it, whose column no other release knew
+		if !strings.Contains(file, "00009_") { // it came with the migration before it, whose column no other release knew
 			if before, err = migration.Read(t.Context(), server, "foobar"); err != nil {
 				t.Fatal(err)
 			}
@@ -212,7 +213,7 @@ func TestLongATableThatIsRebuiltIsTold(t *testing.T) {
 		{"ALTER TABLE tags ADD COLUMN a int NULL, ALGORITHM = INSTANT", nil},
 		{"ALTER TABLE tags ADD KEY note (note), ALGORITHM = INPLACE, LOCK = NONE", nil},
 		{"ALTER TABLE tags MODIFY note varchar(40) NULL", nil},
-		{"ALTER TABLE tags MODIFY note varchar(300) NULL", []string{"tags"}}, // its length takes two bytes
+		{"ALTER TABLE tags MODIFY note varchar(300) NULL", []string{"tags"}}, // its length then takes two bytes
 		{"ALTER TABLE tags FORCE, ALGORITHM = INPLACE", []string{"tags"}},
 		{"ALTER TABLE posts ADD COLUMN a int NULL", []string{"posts"}}, // it has a full-text index
 		{"OPTIMIZE TABLE users, tags", []string{"tags", "users"}},
@@ -233,7 +234,7 @@ func TestLongATableThatIsRebuiltIsTold(t *testing.T) {
 	}
 }
 
-// migrationServer is a MySQL for the time of a test.
+// migrationServer starts a MySQL server that lasts as long as the test.
 func migrationServer(t *testing.T) *throwaway.Server {
 	t.Helper()
 	server, err := throwaway.Start(t.Context(), stack.New(root, site.env...), "migration")
@@ -248,7 +249,7 @@ func migrationServer(t *testing.T) *throwaway.Server {
 	return server
 }
 
-// tablesOf makes a database with the tables that there are before a migration.
+// tablesOf creates a database with the tables that exist before a migration.
 func tablesOf(t *testing.T, server *throwaway.Server, name string) migration.Schema {
 	t.Helper()
 	if _, err := server.SQL(t.Context(), "CREATE DATABASE "+name+"; USE "+name+";"+tablesBefore); err != nil {

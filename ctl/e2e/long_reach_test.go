@@ -10,7 +10,7 @@ import (
 	"github.com/shirou/gopsutil/v4/process"
 )
 
-// killProxy ends the engine's own process that serves a published port.
+// killProxy kills the engine's process that serves a published port.
 func killProxy(t *testing.T, network, port string) {
 	t.Helper()
 	all, err := process.ProcessesWithContext(t.Context())
@@ -37,7 +37,7 @@ func killProxy(t *testing.T, network, port string) {
 // A port can be dead while its container is healthy.
 func TestLongUpMeansReachable(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("the engine's processes are root's")
+		t.Skip("the engine's processes belong to root")
 	}
 	for _, dead := range []struct{ network, port, service string }{
 		{"tcp", site.httpPort, "web"},

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// unnamed returns the images without a name that Compose has built for a project.
+// unnamed returns the images that Compose has built for a project and that have no name.
 func unnamed(t *testing.T, project string) []string {
 	t.Helper()
 	out, err := site.output(t.Context(), "docker", "image", "ls", "--quiet", "--filter", "dangling=true", "--filter", "label=com.docker.compose.project="+project)
@@ -30,7 +30,7 @@ func TestLongFiveReleasesStayAndNothingElse(t *testing.T) {
 	}
 	others := unnamed(t, foreign)
 	if len(others) != 1 {
-		t.Fatalf("of another project there are %q", others)
+		t.Fatalf("another project has the images %q", others)
 	}
 	t.Cleanup(func() {
 		if _, err := site.output(context.Background(), "docker", "image", "rm", others[0]); err != nil {
@@ -51,14 +51,14 @@ func TestLongFiveReleasesStayAndNothingElse(t *testing.T) {
 	}
 	for i, line := range lines {
 		if !strings.HasPrefix(line, served[len(served)-1-i]) || strings.Contains(line, "serves") != (i == 0) {
-			t.Errorf("line %d is %q; served has %q", i, line, served)
+			t.Errorf("line %d is %q; the releases served are %q", i, line, served)
 		}
 	}
 	if names, err := site.keptReleases(t.Context()); err != nil || len(names) != 5 {
-		t.Errorf("kept are %q, %v", names, err)
+		t.Errorf("the kept releases are %q, %v", names, err)
 	}
 	if left := unnamed(t, site.project); len(left) > 0 {
-		t.Errorf("without a name there are %q", left)
+		t.Errorf("images without a name are left: %q", left)
 	}
 	if still := unnamed(t, foreign); len(still) != 1 {
 		t.Error("the image of another project is gone")
@@ -76,12 +76,12 @@ func TestLongFiveReleasesStayAndNothingElse(t *testing.T) {
 	goes(served[4])
 	site.says(t, root, true, []string{"rollback", served[4]}, "is the release that serves")
 	site.says(t, root, true, []string{"rollback", first[len("sha256:"):]}, "make releases lists them")
-	// A copy beside this one has releases of its own.
+	// Another copy on the same machine has its own releases.
 	beside := newCopy("oneserver-test-beside", "18080", "11053", "172.28.1")
 	beside.says(t, root, false, []string{"releases"}, "No release is known yet")
 }
 
-// A release that takes something away ends the way back to those before it.
+// Once a release has removed something, no rollback leads back to the releases before it.
 func TestLongNoRollbackGoesBehindAContraction(t *testing.T) {
 	releases(t)
 	t.Cleanup(func() {
@@ -108,10 +108,10 @@ func TestLongNoRollbackGoesBehindAContraction(t *testing.T) {
 	site.says(t, root, true, []string{"rollback"}, "no way back", "00098_drop.sql", "it was a test's")
 	site.says(t, root, false, []string{"releases"}, "00098_drop.sql", "no way back", "serves")
 	if image, _ := replicas(t); image != contracted || image == expanded {
-		t.Errorf("%s serves, and was %s", image, contracted)
+		t.Errorf("%s serves; it was %s", image, contracted)
 	}
 	left, err := site.output(t.Context(), "docker", "ps", "--all", "--quiet", "--filter", "label=oneserver.throwaway="+site.project)
 	if err != nil || left != "" {
-		t.Errorf("of the throw-away there is %q, %v", left, err)
+		t.Errorf("the throwaway server has left %q, %v", left, err)
 	}
 }

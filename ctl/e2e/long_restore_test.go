@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// insertPosts commits posts one by one, each in a transaction of its own, as the application does: with what a search looks for.
+// insertPosts inserts posts and their search entries as the application does, each post in its own transaction.
 func (c *copyOfStack) insertPosts(t *testing.T, title string, count int) {
 	t.Helper()
 	cmd := c.command(t.Context(), "docker", "compose", "exec", "--no-TTY", "db", "sh", "-c", `MYSQL_PWD="$(cat /run/secrets/mysql_root_password)" exec mysql --user root foobar`)
@@ -26,7 +26,8 @@ func (c *copyOfStack) insertPosts(t *testing.T, title string, count int) {
 	}
 }
 
-// leftBehind is what a restore works with and takes away again: the throw-away with its volumes, the schema and the account.
+// leftBehind returns what is left of the things that a restore creates and removes again: the throwaway server with its
+// volumes, the schema and the account.
 func (c *copyOfStack) leftBehind(t *testing.T) string {
 	t.Helper()
 	var left []string
@@ -41,7 +42,7 @@ func (c *copyOfStack) leftBehind(t *testing.T) string {
 	return strings.Join(left, " ")
 }
 
-// stopAt runs the tool and, some time after it has said what it does at a point, sends it a signal. It returns what it said.
+// stopAt runs the tool, sends it a signal some time after it has reported a point, and returns what it printed.
 func (c *copyOfStack) stopAt(t *testing.T, point string, later time.Duration, signal syscall.Signal, args ...string) (said string, reached bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -64,39 +65,40 @@ func (c *copyOfStack) stopAt(t *testing.T, point string, later time.Duration, si
 		if strings.Contains(scanner.Text(), point) && !reached {
 			reached = true
 			time.Sleep(later)
-			// as a person at a terminal or the kernel does it: all programs that the tool has started get it too
+			// as from a terminal or the kernel: all programs that the tool has started get the signal too
 			if err := syscall.Kill(-cmd.Process.Pid, signal); err != nil {
 				t.Error(err)
 			}
 		}
 	}
 	if err := cmd.Wait(); err == nil && reached && later == 0 {
-		t.Errorf("at %q: it ended well all the same", point)
+		t.Errorf("at %q: it succeeded nevertheless", point)
 	}
 	return strings.Join(lines, "\n") + text.String(), reached
 }
 
-// nobodyIsAtWork: what a command that was killed had told MySQL to do is done or given up, and its throw-away has ended.
+// nobodyIsAtWork: MySQL has finished or abandoned what a killed command had told it to do, and the command's throwaway
+// server has ended.
 func nobodyIsAtWork() check {
-	return check{"nothing of the killed command is at work", []string{"db"}, func(ctx context.Context, c *copyOfStack) error {
+	return check{"nothing of the killed command is still running", []string{"db"}, func(ctx context.Context, c *copyOfStack) error {
 		working, err := c.sql(ctx, "root", "SELECT id, user, command, info FROM information_schema.processlist WHERE user IN ('root', 'restore') AND id <> CONNECTION_ID()")
 		if err != nil {
 			return err
 		}
 		apart, err := c.output(ctx, "docker", "ps", "--filter", "label=oneserver.throwaway="+c.project, "--format", "{{.Names}}")
 		if err == nil && working+apart != "" {
-			err = fmt.Errorf("at work are %q and %q", working, apart)
+			err = fmt.Errorf("still running are %q and %q", working, apart)
 		}
 		return err
 	}}
 }
 
-// points are what a restore says that it is doing, in the order in which it does it.
+// points are the steps that a restore reports, in their order.
 var points = []string{"comparing", "looking for", "starting a MySQL", "loading it there", "comparing the rows", "carrying out",
 	"checking what", "copying its tables", "comparing the tables in", "putting it in", "restored in", "bringing the tables"}
 
-// A restore that is killed, wherever it is, leaves the data as it was or as it should be; the next command removes what it
-// has left. After Ctrl-C nothing is left at all.
+// A restore that is killed at any point leaves the data either unchanged or restored; the next command removes what the
+// killed one has left behind. After Ctrl-C, nothing is left at all.
 func TestLongAKilledRestoreLeavesNothingHalf(t *testing.T) {
 	dir := t.TempDir()
 	site.mustCtl(t, "backup", "--dir", dir)
@@ -114,10 +116,10 @@ func TestLongAKilledRestoreLeavesNothingHalf(t *testing.T) {
 	moment := machine.mustSQL(t, "SELECT UTC_TIMESTAMP(6)")
 	args := []string{"restore", "--yes", "--dir", dir, "--to", moment}
 	machine.insertPosts(t, "Too late", 1)
-	machine.mustCtl(t, "backup", "--dir", t.TempDir()) // closes the log, so that the way to the moment is the same each time
+	machine.mustCtl(t, "backup", "--dir", t.TempDir()) // closes the log, so that each restore to the moment takes the same steps
 
 	for i, point := range points {
-		// a line says what begins: killed there, or a moment later, when there is more to cut off
+		// a line says which step begins; the kill comes then, or a moment later, when the step is under way
 		later := time.Duration(i%2) * 300 * time.Millisecond
 		machine.insertPosts(t, "Before a kill", 1)
 		now := machine.state(t, "foobar")
@@ -133,7 +135,7 @@ func TestLongAKilledRestoreLeavesNothingHalf(t *testing.T) {
 		case restored:
 			outcome = "as restored"
 		default:
-			t.Fatalf("killed %s after %q the data is neither as before nor as restored:\n%s", later, point, got)
+			t.Fatalf("killed %s after %q, the data is neither as before nor as restored:\n%s", later, point, got)
 		}
 		left := machine.leftBehind(t)
 		next := []string{"restore", "--forget"}
@@ -142,12 +144,12 @@ func TestLongAKilledRestoreLeavesNothingHalf(t *testing.T) {
 		}
 		machine.mustCtl(t, next...)
 		if still := machine.leftBehind(t); still != "" {
-			t.Errorf("killed %s after %q and cleaned up, there still is %s", later, point, still)
+			t.Errorf("killed %s after %q: cleaning up has left %s", later, point, still)
 		}
 		if again := machine.state(t, "foobar"); again != got {
 			t.Errorf("cleaning up has changed the data:\n%s", again)
 		}
-		t.Logf("killed %s after %q: the data is %s; left was %q", later, point, outcome, left)
+		t.Logf("killed %s after %q: the data is %s; left behind was %q", later, point, outcome, left)
 	}
 	for _, point := range []string{"loading it there", "copying its tables"} {
 		now := machine.state(t, "foobar")
@@ -156,12 +158,12 @@ func TestLongAKilledRestoreLeavesNothingHalf(t *testing.T) {
 			t.Errorf("Ctrl-C at %q: it says\n%s", point, said)
 		}
 		if got, left := machine.state(t, "foobar"), machine.leftBehind(t); got != now || left != "" {
-			t.Errorf("after Ctrl-C at %q there is %q, and the data is\n%s", point, left, got)
+			t.Errorf("after Ctrl-C at %q, left behind is %q, and the data is\n%s", point, left, got)
 		}
 	}
 	machine.mustCtl(t, args...)
 	if got := machine.state(t, "foobar"); got != restored {
-		t.Errorf("after all of it the moment is\n%s\nand was\n%s", got, restored)
+		t.Errorf("in the end, the restored state is\n%s\nand at that moment it was\n%s", got, restored)
 	}
 }
 
@@ -175,8 +177,8 @@ const (
 // large is a copy with a million posts.
 var large = newCopy("oneserver-test-large", "18086", "11059", "172.28.10")
 
-// A million rows come back to a moment in a small multiple of the time that it takes to load their dump, and the site
-// hardly notices.
+// Restoring a million rows to a moment takes a small multiple of the time that loading their dump takes, and visitors hardly
+// notice.
 func TestLongALargeRestoreIsQuickAndQuiet(t *testing.T) {
 	if err := large.remove(); err != nil {
 		t.Fatal(err)
@@ -202,7 +204,7 @@ SELECT id, CONCAT(title, ' written here long people write and means much'), '' F
 	}
 	dir := t.TempDir()
 	large.mustCtl(t, "backup", "--dir", dir)
-	// what is measured is not how long they take to write
+	// writing these is not part of the measurement, so it may be fast
 	large.mustSQL(t, "SET GLOBAL sync_binlog = 0, innodb_flush_log_at_trx_commit = 2")
 	large.insertPosts(t, "Of the log", logged)
 	large.mustSQL(t, "SET GLOBAL sync_binlog = 1, innodb_flush_log_at_trx_commit = 1")
@@ -228,7 +230,7 @@ SELECT id, CONCAT(title, ' written here long people write and means much'), '' F
 		took = time.Since(begun)
 	})
 	if got := large.state(t, "foobar"); got != want {
-		t.Errorf("restored is\n%s\nand it was\n%s", got, want)
+		t.Errorf("the restored state is\n%s\nand it was\n%s", got, want)
 	}
 	t.Logf("loading the dump once: %.1f s; the restore: %.1f s, %.2f times that. Visitors: median %s before, %s meanwhile; %d of %d failed, slowest %s",
 		once.Seconds(), took.Seconds(), took.Seconds()/once.Seconds(), quiet.median(), meanwhile.median(), meanwhile.failed.Load(), len(meanwhile.took), slices.Max(meanwhile.took))
@@ -254,8 +256,8 @@ func (v *requests) median() time.Duration {
 	return v.took[len(v.took)/2]
 }
 
-// visit asks for the newest posts 100 times a second, each at its time whether or not the ones before were answered, for a
-// time or while something is done.
+// visit asks for the newest posts 100 times a second, for a time or until do returns. Each request is sent when it is due,
+// whether or not earlier ones have been answered.
 func (c *copyOfStack) visit(t *testing.T, most time.Duration, do func()) *requests {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), most)
@@ -297,7 +299,8 @@ func (c *copyOfStack) visit(t *testing.T, most time.Duration, do func()) *reques
 	return v
 }
 
-// A table with indexes on expressions, of which MySQL's checksum differs in each copy, comes back with its rows and indexes.
+// A table with indexes on expressions, whose checksum differs in every copy that MySQL makes, is restored with its rows and
+// indexes.
 func TestLongAnIndexOnAnExpressionIsRestored(t *testing.T) {
 	dir := t.TempDir()
 	site.mustSQL(t, `SET NAMES utf8mb4; CREATE TABLE foobar.tagged (id int PRIMARY KEY, name varchar(20), tags json, KEY name ((LOWER(name))), KEY tag ((CAST(tags AS CHAR(20) ARRAY))));

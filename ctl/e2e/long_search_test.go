@@ -16,10 +16,11 @@ import (
 	"time"
 )
 
-// withoutPostSearch is the last commit whose application knows no table post_search.
+// withoutPostSearch is the last commit whose application does not know the table post_search.
 const withoutPostSearch = "1d9106a"
 
-// finds waits until a search finds exactly this: InnoDB misses words for a moment while it moves them to its index on disk.
+// finds waits until a search finds exactly these posts, since InnoDB misses words for a moment while it moves them to its
+// index on disk.
 func (v *visitor) finds(ctx context.Context, text string, want ...int64) error {
 	var got []int64
 	var last error
@@ -45,8 +46,8 @@ func (v *visitor) finds(ctx context.Context, text string, want ...int64) error {
 	return last
 }
 
-// A site that the release before has made and filled is deployed, rolled back and deployed again, while somebody writes,
-// edits and deletes: whichever release answers, a search finds what is there.
+// A site created and filled by the previous release is deployed, rolled back and deployed again, while somebody writes,
+// edits and deletes posts. Whichever release answers, a search finds the posts that exist.
 func TestLongASearchIsRightWhileTheReleaseBeforeRunsToo(t *testing.T) {
 	first, _ := releases(t)
 	dir := t.TempDir()
@@ -94,7 +95,7 @@ func TestLongASearchIsRightWhileTheReleaseBeforeRunsToo(t *testing.T) {
 	finds("quokka", english)
 	finds(ada.word, english, chinese)
 
-	// meanwhile, and whichever answers
+	// posts come and go meanwhile, whichever release answers
 	ctx, stop := context.WithCancel(t.Context())
 	var beside sync.WaitGroup
 	written := 0
@@ -123,7 +124,7 @@ func TestLongASearchIsRightWhileTheReleaseBeforeRunsToo(t *testing.T) {
 				err = ada.finds(t.Context(), word)
 			}
 			if err != nil || answer.status != http.StatusNoContent {
-				t.Errorf("beside it: %d %s, %v", answer.status, answer.body, err)
+				t.Errorf("meanwhile: %d %s, %v", answer.status, answer.body, err)
 				return
 			}
 		}
@@ -135,13 +136,13 @@ func TestLongASearchIsRightWhileTheReleaseBeforeRunsToo(t *testing.T) {
 		c.says(t, root, false, []string{command}, words...)
 	}
 	says(now, "deploy", "done")
-	finds("测试", chinese) // which today's release filled in
+	finds("测试", chinese) // which today's release has indexed
 	finds("quokka", english)
 	both := create("a quokka 也测试")
 	finds("测试", both, chinese)
 
 	says(now, "rollback")
-	late := create("a quokka 再测试") // the release before writes neither this ...
+	late := create("a quokka 再测试") // the previous release writes neither this ...
 	change(both, "a wombat")       // ... nor this into the new table
 	if answer := ada.ask("DELETE", fmt.Sprintf("/api/v1/posts/%d", english), nil); answer.status != http.StatusNoContent {
 		t.Fatal(answer.status, answer.body)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// statements is how many statements the application sent for a request, as its operator is told.
+// statements returns how many statements the application sent for a request, as it reports to its operator, and their SQL.
 func (v *visitor) statements(id string) (count int, sql string) {
 	v.Helper()
 	out, err := v.stack.compose(v.Context(), "exec", "--no-TTY", "app", "/app", "request", id)
@@ -29,7 +29,7 @@ func (v *visitor) statements(id string) (count int, sql string) {
 		v.Fatalf("%v: %s", err, out)
 	}
 	if seen.ID != id || seen.Route == "" || len(seen.Statements) != seen.StatementCount {
-		v.Errorf("app tells of the request %s: %s", id, out)
+		v.Errorf("app reports about the request %s: %s", id, out)
 	}
 	for _, one := range seen.Statements {
 		sql += one.SQL + "\n"
@@ -37,7 +37,7 @@ func (v *visitor) statements(id string) (count int, sql string) {
 	return seen.StatementCount, sql
 }
 
-// A page is at most two statements, however many posts and authors are on it, and so is what else is read.
+// A page of posts takes at most two statements, however many posts and authors are on it; so do a search and a single post.
 func TestAPageOfPostsIsAtMostTwoStatements(t *testing.T) {
 	t.Parallel()
 	v := newMember(t, site)
@@ -53,7 +53,7 @@ func TestAPageOfPostsIsAtMostTwoStatements(t *testing.T) {
 			who.want(http.StatusOK, got)
 			count, sql := who.statements(got.header.Get("X-Request-ID"))
 			if count < 1 || count > 2 {
-				t.Errorf("%s is %d statements:\n%s", path, count, sql)
+				t.Errorf("%s takes %d statements:\n%s", path, count, sql)
 			}
 			if strings.Contains(sql, v.word) || !strings.Contains(sql, "?") {
 				t.Errorf("%s: the operator is shown values:\n%s", path, sql)
@@ -62,12 +62,12 @@ func TestAPageOfPostsIsAtMostTwoStatements(t *testing.T) {
 	}
 }
 
-// Both services count what they do, for Prometheus, inside the network.
+// Both services offer metrics to Prometheus inside the network, and no visitor can add lines to them.
 func TestMetricsAreKeptInside(t *testing.T) {
 	t.Parallel()
 	v := newMember(t, site)
 	v.write("Measured")
-	// Digits that no sum of durations comes to, as it would to a row of nines.
+	// Digits that no sum of durations happens to contain, as it would a row of nines.
 	const sent = "718281828459"
 	v.ask("GET", "/api/v1/posts/"+sent, nil)
 	mustAsk(t, "udp", question("www.foobar.com.", 1))
@@ -95,13 +95,13 @@ func TestMetricsAreKeptInside(t *testing.T) {
 		}
 		for line := range strings.Lines(out) {
 			if strings.Contains(line, v.word) || strings.Contains(line, sent) {
-				t.Errorf("%s holds what a visitor sent, so that visitors could fill it: %s", address, line)
+				t.Errorf("%s contains what a visitor sent, so visitors could fill it up: %s", address, line)
 			}
 		}
 	}
 }
 
-// One request, told by all the parts that it passed, in words and for programs.
+// A trace shows how every part handled one request, in words or as JSON.
 func TestTraceTellsTheWholeWayOfARequest(t *testing.T) {
 	t.Parallel()
 	v := newMember(t, site)
@@ -120,7 +120,7 @@ func TestTraceTellsTheWholeWayOfARequest(t *testing.T) {
 		t.Errorf("colours where there is no terminal:\n%q", text)
 	}
 	if lines := strings.Count(text, "\n"); lines > 60 {
-		t.Errorf("%d lines are more than a screen", lines)
+		t.Errorf("%d lines do not fit on a screen", lines)
 	}
 	out, err := site.ctl(t.Context(), nil, "trace", "--json", url)
 	if err != nil {
@@ -132,7 +132,7 @@ func TestTraceTellsTheWholeWayOfARequest(t *testing.T) {
 	}
 	for _, want := range []string{"SELECT", "8.8.8.8", "request_id", "200"} {
 		if !strings.Contains(out, want) {
-			t.Errorf("the JSON does not hold %s:\n%s", want, out)
+			t.Errorf("the JSON does not contain %s:\n%s", want, out)
 		}
 	}
 	// over https, by a client that trusts the stack's own authority
@@ -156,7 +156,7 @@ func TestTraceTellsTheWholeWayOfARequest(t *testing.T) {
 	}
 }
 
-// The API describes itself, and what it describes is there.
+// The API describes itself, and every operation that it describes exists.
 func TestTheAPIDescribesItself(t *testing.T) {
 	t.Parallel()
 	v := newVisitor(t, site)
@@ -178,7 +178,7 @@ func TestTheAPIDescribesItself(t *testing.T) {
 			if operation.OperationID == "" || len(operation.Responses) < 2 {
 				t.Errorf("%s %s: %+v", method, path, operation)
 			}
-			// Without a body or a session it is refused as what it is, but it is there.
+			// Without a body or a session, the operation refuses the request, but with a status that it describes.
 			answer := v.ask(strings.ToUpper(method), strings.ReplaceAll(path, "{id}", "1"), nil)
 			if _, described := operation.Responses[fmt.Sprint(answer.status)]; !described {
 				t.Errorf("%s %s answers %d, which is not described: %s", method, path, answer.status, answer.body)
@@ -198,7 +198,8 @@ func TestTheAPIDescribesItself(t *testing.T) {
 	t.Logf("%d operations", operations)
 }
 
-// The journey names each part with its version and health, and the DNS chain as the stack's own server answers it.
+// The journey names each part with its version and health, and shows the DNS chain as the stack's own name server answers
+// it.
 func TestTheJourneyNamesEveryPart(t *testing.T) {
 	t.Parallel()
 	newScenario(t, site).Then(10*time.Second, check{"the journey is complete", []string{"app", "dns", "web"}, func(ctx context.Context, c *copyOfStack) error {

@@ -14,7 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// signUp makes an account by hand, which leaves its owner signed in on the home page.
+// signUp creates an account by typing and clicking, which leaves its owner signed in on the home page.
 func (t *tab) signUp(who *visitor) {
 	t.Helper()
 	t.open("/sign-up")
@@ -26,25 +26,25 @@ func (t *tab) signUp(who *visitor) {
 	t.becomes(says("#session", who.name))
 }
 
-// arrives waits until the browser has come to a path and its page has settled.
+// arrives waits until the browser has reached a path and its page has settled.
 func (t *tab) arrives(path string) {
 	t.Helper()
 	t.becomes(fmt.Sprintf("location.pathname === %q && ", path) + settled)
 }
 
-// says is true when what can be read in an element holds a text.
+// says is true when an element's visible text contains a text.
 func says(selector, text string) string {
 	return fmt.Sprintf("document.querySelector(%q)?.innerText.includes(%q)", selector, text)
 }
 
-// gone is true when no element of a selector can be seen.
+// gone is true when no element that matches the selector is visible.
 func gone(selector string) string {
 	return fmt.Sprintf("![...document.querySelectorAll(%q)].some((one) => one.checkVisibility())", selector)
 }
 
-// Two people use the site at once, each in a browser of their own, by typing and clicking: they sign up, write, edit,
-// search, are told what is wrong where it is wrong, and sign out. Neither can touch what is the other's. One comes by http, as
-// to a laptop whose owner trusts nobody yet, and the other by https.
+// Two people use the site at the same time, each in a separate browser, by typing and clicking. They sign up, write, edit,
+// search, see mistakes explained at the field that is wrong, and sign out. Neither can change the other's posts. One uses
+// http, like somebody whose machine does not trust the authority yet, and the other https.
 func TestPeopleUseTheSite(t *testing.T) {
 	authority, err := site.authority(t.Context())
 	if err != nil {
@@ -56,7 +56,7 @@ func TestPeopleUseTheSite(t *testing.T) {
 		people[i] = newVisitor(t, site)
 		tabs[i].signUp(people[i])
 	}
-	paths := make([]string, len(tabs)) // of the post that each wrote
+	paths := make([]string, len(tabs)) // of each person's post
 	t.Run("post, edit, search", func(t *testing.T) {
 		for i, me := range people {
 			t.Run(fmt.Sprintf("browser %d", i+1), func(t *testing.T) {
@@ -89,7 +89,7 @@ func TestPeopleUseTheSite(t *testing.T) {
 					t.Errorf("the search finds %d posts", count)
 				}
 				if bold := see(tab, chromedp.Evaluate[int](`document.querySelectorAll("article b").length`)); bold != 0 {
-					t.Error("what somebody wrote has become a part of the page")
+					t.Error("what somebody wrote has become markup of the page")
 				}
 				if said := tab.console(); len(said) > 0 {
 					t.Errorf("the console: %q", said)
@@ -101,7 +101,7 @@ func TestPeopleUseTheSite(t *testing.T) {
 		return
 	}
 
-	t.Run("look at each other's", func(t *testing.T) {
+	t.Run("look at each other's posts", func(t *testing.T) {
 		for i, tab := range tabs {
 			tab, other := tab.as(t), people[1-i]
 			tab.open(paths[1-i])
@@ -113,13 +113,13 @@ func TestPeopleUseTheSite(t *testing.T) {
 				fetch("/api/v1"+location.pathname, { method: "DELETE" }),
 			]).then((all) => all.map((one) => one.status))`, chromedp.EvalAwaitPromise))
 			if fmt.Sprint(answer) != "[403 403]" {
-				t.Errorf("to change somebody else's post is answered with %v", answer)
+				t.Errorf("changing somebody else's post is answered with %v", answer)
 			}
-			_ = tab.console() // which tells of the two refusals
+			_ = tab.console() // which reports the two refusals
 		}
 	})
 
-	t.Run("see what is wrong at the field", func(t *testing.T) {
+	t.Run("see mistakes explained at the field", func(t *testing.T) {
 		tab := tabs[0].as(t)
 		tab.open("/account")
 		for _, wrong := range []struct {
@@ -146,10 +146,10 @@ func TestPeopleUseTheSite(t *testing.T) {
 			}
 			tab.audit("with " + wrong.name)
 		}
-		_ = tab.console() // which tells of the answer 422
+		_ = tab.console() // which reports the answer 422
 	})
 
-	t.Run("see where one is signed in, and sign another browser out", func(t *testing.T) {
+	t.Run("see where they are signed in, and sign another browser out", func(t *testing.T) {
 		tab, me := tabs[0].as(t), *people[0]
 		me.T = t
 		me.want(http.StatusOK, me.ask("PUT", "/api/v1/session", object{"email": me.email, "password": me.password},
@@ -164,14 +164,14 @@ func TestPeopleUseTheSite(t *testing.T) {
 		tab.press("#session-list button")
 		tab.becomes(`document.querySelectorAll("#session-list li").length === 1 && document.activeElement.id === "sessions-title" && ` + says("#account-sessions", "Safari on iPhone is signed out."))
 		if who := me.signedIn(); who != nil {
-			t.Errorf("the other browser still is %+v", who)
+			t.Errorf("the other browser is still signed in as %+v", who)
 		}
 		if said := tab.console(); len(said) > 0 {
 			t.Errorf("the console: %q", said)
 		}
 	})
 
-	t.Run("are told at the sign-up that an address is taken", func(t *testing.T) {
+	t.Run("are told at sign-up that an address is taken", func(t *testing.T) {
 		tab := tabs[0].stranger(t)
 		tab.open("/sign-up")
 		for field, text := range map[string]string{"email": people[0].email, "name": "Somebody", "password": "password123"} {
@@ -184,7 +184,7 @@ func TestPeopleUseTheSite(t *testing.T) {
 		tab.becomes(says("#email-error", "has an account already") + ` && document.querySelector("#sign-up .problem a[href='/sign-in']")?.checkVisibility()`)
 		tab.audit("with an address that is taken")
 		tab.screenshot("sign-up-taken")
-		_ = tab.console() // which tells of the answers 422 and 409
+		_ = tab.console() // which reports the answers 422 and 409
 	})
 
 	t.Run("change name and password, sign out and in", func(t *testing.T) {
@@ -208,10 +208,10 @@ func TestPeopleUseTheSite(t *testing.T) {
 		do(tab, chromedp.KeyEvent("\r")) // Enter sends a form too
 		tab.arrives("/")
 		tab.becomes(says("#session", "Renamed "+me.word))
-		_ = tab.console() // which tells of the answer 401
+		_ = tab.console() // which reports the answer 401
 	})
 
-	t.Run("go", func(t *testing.T) {
+	t.Run("delete a post and the account", func(t *testing.T) {
 		tab, me := tabs[1].as(t), people[1]
 		tab.open(paths[1])
 		tab.press("#post-delete")
@@ -236,14 +236,15 @@ func TestPeopleUseTheSite(t *testing.T) {
 	})
 }
 
-// as is the same tab in a part of the test.
+// as returns the same tab for a subtest.
 func (t *tab) as(part *testing.T) *tab {
 	one := *t
 	one.T = part
 	return &one
 }
 
-// What each page owes its reader. A browser takes seconds to start, so all of these have one, each as a stranger to it.
+// What each page owes its readers. A browser takes seconds to start, so all of these tests share one, each as a new
+// stranger.
 func TestPages(t *testing.T) {
 	authority, err := site.authority(t.Context())
 	if err != nil {
@@ -264,7 +265,8 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// The panel says of the visitor's own last request what each part of its way took, and follows as the visitor works.
+// The panel shows how long each part of the journey took for the visitor's own last request, and is updated as the visitor
+// works.
 func theJourneyIsDrawnForTheVisitor(t *testing.T, browser *tab) {
 	tab, me := browser.stranger(t), newMember(t, site)
 	tab.open("/")
@@ -276,7 +278,7 @@ func theJourneyIsDrawnForTheVisitor(t *testing.T, browser *tab) {
 	tab.becomes(says("#spoken", "HTTP/2 over TLS") + " && " + says("#tls-agreed", "TLS 1.3, key exchange X25519MLKEM768, cipher TLS_AES_"))
 	tab.becomes(says("#certificate", "of foobar.com, www.foobar.com") + " && " + says("#certificate", "by oneserver of foobar.com") + " && " + says("#certificate", "days left"))
 	tab.becomes(says("[data-note=handshake]", "the page itself took"))                    // the script's own requests come over the page's connection
-	tab.becomes(says("#records", "CNAME") + " && " + says("#records", site.subnet+".80")) // as dns answers inside, where the application asks it
+	tab.becomes(says("#records", "CNAME") + " && " + says("#records", site.subnet+".80")) // as dns answers inside the network, where the application asks it
 
 	tab.open("/sign-in")
 	tab.fill("#sign-in [name=email]", me.email)
@@ -287,7 +289,7 @@ func theJourneyIsDrawnForTheVisitor(t *testing.T, browser *tab) {
 	tab.fill("#write [name=body]", "Watched.")
 	tab.press("#write [type=submit]")
 	tab.becomes(says("#posts article", "On its way "+me.word))
-	// Who is signed in is answered by the application each time, so that every part has a figure.
+	// The application itself answers every request of a signed-in visitor, so every part has a figure.
 	tab.becomes(`document.querySelector("#journey").innerText.includes("POST") && ["first-byte", "web", "app", "db"].every((name) => /\d/.test(document.querySelector("#journey [data-figure=" + name + "]").textContent))`)
 	tab.becomes(`document.querySelector("#journey").innerText.includes("` + replica(t) + `")`)
 	tab.screenshot("journey")
@@ -296,7 +298,7 @@ func theJourneyIsDrawnForTheVisitor(t *testing.T, browser *tab) {
 	}
 }
 
-// replica is the name of the one process of the application, its container's host name.
+// replica returns the name of the application's only replica: its container's host name.
 func replica(t *testing.T) string {
 	t.Helper()
 	_, name := newVisitor(t, site).ask("GET", "/api/v1/session", nil).timed("app")
@@ -309,7 +311,7 @@ func replica(t *testing.T) string {
 //go:embed browser/audit.js
 var audit string
 
-// audit looks for what keeps people out, in what the tab shows now.
+// audit looks for accessibility problems in what the tab shows now.
 func (t *tab) audit(what string) {
 	t.Helper()
 	for _, wrong := range see(t, chromedp.Evaluate[[]string](audit)) {
@@ -317,7 +319,7 @@ func (t *tab) audit(what string) {
 	}
 }
 
-// prefer has the page see that its reader wants light or dark.
+// prefer tells the page that its reader prefers light or dark.
 func prefer(scheme string) chromedp.Action[chromedp.Void] {
 	return func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
 		return cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
@@ -326,9 +328,9 @@ func prefer(scheme string) chromedp.Action[chromedp.Void] {
 	}
 }
 
-// Every page, as a stranger and as a member sees it, in both colour schemes, on a phone and on a desktop: nothing keeps
-// out who uses a screen reader, a keyboard or large print, nothing jumps while the page loads, and nothing is wider than
-// the smallest screen.
+// Every page, as a stranger and as a member sees it, in both colour schemes, on a phone and on a desktop, can be used with a
+// screen reader, a keyboard or large print. Nothing jumps while the page loads, and nothing is wider than the smallest
+// screen.
 func everyPageIsForEveryone(t *testing.T, browser *tab) {
 	me := newMember(t, site)
 	long := me.write("A title that is long enough to need more than one line on a phone, and with a word that is longer still: " + strings.Repeat("Donaudampfschiff", 4))
@@ -365,11 +367,11 @@ func everyPageIsForEveryone(t *testing.T, browser *tab) {
 				}
 			}
 		}
-		_ = tab.console() // which tells of the answers 404
+		_ = tab.console() // which reports the answers 404
 	}
 }
 
-// layoutShift adds up how far what was shown has moved without the visitor's doing (W3C Layout Instability).
+// layoutShift adds up how far visible content has moved without the visitor's doing (W3C Layout Instability).
 const layoutShift = `new Promise((resolve) => {
 	let sum = 0;
 	const count = (list) => { for (const entry of list) if (!entry.hadRecentInput) sum += entry.value; };
@@ -378,7 +380,7 @@ const layoutShift = `new Promise((resolve) => {
 	requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => { count(observer.takeRecords()); observer.disconnect(); resolve(sum); })));
 })`
 
-// The keyboard is enough: the first Tab leads past the navigation, and a form is filled in and sent without a mouse.
+// The keyboard is enough: the first Tab offers to skip the navigation, and a form can be filled in and sent without a mouse.
 func theKeyboardIsEnough(t *testing.T, browser *tab) {
 	tab, me := browser.stranger(t), newMember(t, site)
 	tab.open("/sign-in")
@@ -388,7 +390,7 @@ func theKeyboardIsEnough(t *testing.T, browser *tab) {
 	tab.becomes(`document.activeElement.matches("main, main *")`)
 	for tries := 0; see(tab, chromedp.Evaluate[string]("document.activeElement.name ?? ''")) != "email"; tries++ {
 		if tries > 10 {
-			t.Fatal("the field is not reached")
+			t.Fatal("the keyboard does not reach the field")
 		}
 		do(tab, chromedp.KeyEvent("\t"))
 	}
@@ -397,7 +399,7 @@ func theKeyboardIsEnough(t *testing.T, browser *tab) {
 	tab.becomes(says("#session", me.name))
 }
 
-// Without scripts, every page still says what it is and where to go on.
+// Without scripts, every page still says what it is and where to go next.
 func pagesSaySomethingWithoutScripts(t *testing.T, browser *tab) {
 	tab := browser.stranger(t)
 	do(tab, chromedp.Navigate("about:blank"), func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
@@ -417,14 +419,14 @@ func pagesSaySomethingWithoutScripts(t *testing.T, browser *tab) {
 			t.Errorf("%s without scripts: %+v", address, seen)
 		}
 	}
-	// the search works by its form alone, as far as the page that it leads to
+	// without scripts, the search form still leads to the search page
 	do(tab, chromedp.Navigate(tab.origin+"/search"))
 	if method := see(tab, chromedp.Evaluate[string](`document.querySelector("#search-form").method + " " + new URL(document.querySelector("#search-form").action).pathname`)); method != "get /search" {
 		t.Errorf("the search form is %q", method)
 	}
 }
 
-// A first visit is light: few requests and little to carry, compressed.
+// A first visit is light: few requests and little data, compressed.
 func aFirstVisitIsLight(t *testing.T, browser *tab) {
 	tab := browser.stranger(t)
 	tab.open("/")
@@ -440,7 +442,7 @@ func aFirstVisitIsLight(t *testing.T, browser *tab) {
 			resources = append(resources, one)
 		}
 	}
-	// The icon is not among what a page knows of; a browser without a window does not ask for it, all others do.
+	// The page's own list lacks the icon, which a headless browser does not request but all others do.
 	icon := newVisitor(t, site).ask("GET", "/favicon.svg", nil)
 	resources = append(resources, resource{Name: "/favicon.svg", Transfer: len(icon.body) + 500, Decoded: len(icon.body)})
 	total := 0

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// The word of a proxy that TRUSTED_PROXIES names is taken on the visitor's address and scheme, and on the request's id;
-// nobody else's is. One container of the stack's network has the address of such a proxy, another does not. What web
-// believed is in its log, and in the redirect of the bare domain.
+// A proxy that TRUSTED_PROXIES names, and nobody else, is believed about the visitor's address and scheme and the request's
+// id. One container in the stack's network has the address of such a proxy, another does not. What web believed shows in its
+// log and in the redirect of the bare domain.
 func TestOnlyANamedProxySpeaksForItsVisitors(t *testing.T) {
 	t.Parallel()
 	proxy, stranger := site.subnet+".90", site.subnet+".91"
@@ -19,27 +19,28 @@ func TestOnlyANamedProxySpeaksForItsVisitors(t *testing.T) {
 		fields     []string
 		address    string // of the visitor, as web sees it
 		scheme     string
-		id         bool // whether the id that was handed on is taken
+		id         bool // whether the id that was passed on is accepted
 	}{
 		{"a stranger", stranger, []string{"X-Forwarded-For: 192.0.2.88", "X-Forwarded-Proto: https", "Forwarded: for=192.0.2.88;proto=https", "X-Real-IP: 192.0.2.88"}, stranger, "http", false},
-		{"a stranger who says to come through the proxy", stranger, []string{"X-Forwarded-For: 192.0.2.88, " + proxy, "X-Forwarded-Proto: https"}, stranger, "http", false},
-		{"a stranger on a loopback of his own", stranger, []string{"X-Forwarded-For: 127.0.0.1"}, stranger, "http", false},
+		{"a stranger who claims to come through the proxy", stranger, []string{"X-Forwarded-For: 192.0.2.88, " + proxy, "X-Forwarded-Proto: https"}, stranger, "http", false},
+		{"a stranger who claims a loopback address", stranger, []string{"X-Forwarded-For: 127.0.0.1"}, stranger, "http", false},
 		{"the proxy", proxy, []string{"X-Forwarded-For: 192.0.2.88", "X-Forwarded-Proto: https"}, "192.0.2.88", "https", true},
 		{"the proxy, over http", proxy, []string{"X-Forwarded-For: 192.0.2.88", "X-Forwarded-Proto: http"}, "192.0.2.88", "http", true},
-		{"the proxy for nobody", proxy, nil, proxy, "http", true},
+		{"the proxy without a visitor's address", proxy, nil, proxy, "http", true},
 		{"the proxy for a visitor with IPv6", proxy, []string{"X-Forwarded-For: 2001:db8:7::1", "X-Forwarded-Proto: https"}, "2001:db8:7::1", "https", true},
 		{"the proxy with the visitor's port", proxy, []string{"X-Forwarded-For: [2001:db8:7::1]:1234"}, "2001:db8:7::1", "http", true},
-		{"a visitor who wrote an address of his own", proxy, []string{"X-Forwarded-For: 127.0.0.1, 192.0.2.88"}, "192.0.2.88", "http", true},
-		{"a visitor who wrote a field of his own", proxy, []string{"X-Forwarded-For: 127.0.0.1", "X-Forwarded-For: 192.0.2.88"}, "192.0.2.88", "http", true},
+		{"a visitor who made up an address", proxy, []string{"X-Forwarded-For: 127.0.0.1, 192.0.2.88"}, "192.0.2.88", "http", true},
+		{"a visitor who added a field", proxy, []string{"X-Forwarded-For: 127.0.0.1", "X-Forwarded-For: 192.0.2.88"}, "192.0.2.88", "http", true},
 		{"a visitor who wrote nonsense", proxy, []string{"X-Forwarded-For: unknown, , 300.1.1.1, \xff, 192.0.2.88"}, "192.0.2.88", "http", true},
 		{"two proxies", proxy, []string{"X-Forwarded-For: 192.0.2.88, 198.51.100.4"}, "192.0.2.88", "http", true},
 		{"two proxies, the outer with IPv6", proxy, []string{"X-Forwarded-For: 203.0.113.9, 192.0.2.88, 2001:db8:1::4"}, "192.0.2.88", "http", true},
-		{"two proxies, and the inner one was not named", proxy, []string{"X-Forwarded-For: 192.0.2.88, 203.0.113.4"}, "203.0.113.4", "http", true},
+		{"two proxies, and the outer one is not named", proxy, []string{"X-Forwarded-For: 192.0.2.88, 203.0.113.4"}, "203.0.113.4", "http", true},
 		{"nonsense from the proxy", proxy, []string{"X-Forwarded-For: unknown", "X-Forwarded-Proto: gopher"}, proxy, "http", true},
-		{"schemes of a chain", proxy, []string{"X-Forwarded-For: 192.0.2.88", "X-Forwarded-Proto: https, http"}, "192.0.2.88", "http", true},
-		{"a scheme with more behind it", proxy, []string{"X-Forwarded-For: 192.0.2.88", "X-Forwarded-Proto: https://example.com"}, "192.0.2.88", "http", true},
+		{"the schemes of a chain", proxy, []string{"X-Forwarded-For: 192.0.2.88", "X-Forwarded-Proto: https, http"}, "192.0.2.88", "http", true},
+		{"a scheme followed by more", proxy, []string{"X-Forwarded-For: 192.0.2.88", "X-Forwarded-Proto: https://example.com"}, "192.0.2.88", "http", true},
 	}
-	// Two requests for each, all of one address in one container: docker takes longer than they do.
+	// Two requests for each case, all from the same address in one container, since starting a container takes longer than
+	// the requests.
 	requests := map[string]string{}
 	for i, test := range tests {
 		for _, host := range []string{"foobar.com", "www.foobar.com"} {
@@ -62,7 +63,7 @@ func TestOnlyANamedProxySpeaksForItsVisitors(t *testing.T) {
 		}
 		id := strings.TrimSpace(direct)
 		if handedOn := fmt.Sprintf("from-a-proxy-%02d", i); (id == handedOn) != test.id {
-			t.Errorf("%s: the request has the id %q, having handed on %q", test.name, id, handedOn)
+			t.Errorf("%s: the request has the id %q; %q was passed on", test.name, id, handedOn)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		if err := comesTrue(ctx, site, logsRequest("web", id, test.address)); err != nil {
@@ -71,7 +72,7 @@ func TestOnlyANamedProxySpeaksForItsVisitors(t *testing.T) {
 		cancel()
 	}
 
-	// The application is told the same.
+	// The application learns the same.
 	for from, want := range map[string]string{proxy: "__Host-session", stranger: "session"} {
 		v := newVisitor(t, site)
 		v.signUp()
@@ -83,7 +84,8 @@ func TestOnlyANamedProxySpeaksForItsVisitors(t *testing.T) {
 	}
 }
 
-// askFrom runs curl with that configuration (its --config) in a container that has the address, and returns what it printed.
+// askFrom runs curl with this configuration (its --config) in a container that has this address, and returns what it
+// printed.
 func askFrom(t *testing.T, address, config string) string {
 	t.Helper()
 	cmd := site.command(t.Context(), "docker", "run", "--rm", "--interactive", "--network", site.project+"_default", "--ip", address,
@@ -96,30 +98,30 @@ func askFrom(t *testing.T, address, config string) string {
 	return out
 }
 
-// A limit for each address counts the address that a named proxy tells, of IPv6 the household's /64, and never the proxy's
-// own; it is off for the stack's own network, where every visitor would be the same one.
+// The limits for each address count the address that a named proxy reports (for IPv6, the household's /64), never the
+// proxy's own. They do not apply to the stack's own network, where all visitors would count as one.
 func TestLimitsCountTheAddressThatAProxyTells(t *testing.T) {
 	t.Parallel()
-	const many = 400 // 100 are answered at once, 100 wait, and 50 more come in each second
+	const many = 400 // 100 are answered immediately, 100 wait, and 50 more are let in each second
 	tests := []struct {
-		name, ip, forwarded string // %d: another in each request, nearly
+		name, ip, forwarded string // with %d or %x, another in nearly every request
 		limited             bool
 	}{
 		{"one visitor", "92", "192.0.2.8", true},
 		{"one household", "92", "2001:db8:8::%x", true},
 		{"many visitors", "92", "192.0.3.%d", false},
-		{"many visitors, as IPv6 writes them", "92", "::ffff:192.0.4.%d", false},
-		{"one visitor, as IPv6 writes it", "92", "::ffff:192.0.5.8", true},
-		{"a visitor with an address of the stack's own", "92", site.subnet + ".1", true},
-		{"the proxy for nobody", "92", "", false},
-		{"somebody of the stack's own network", "93", "192.0.2.9", false},
+		{"many visitors, in IPv6 notation", "92", "::ffff:192.0.4.%d", false},
+		{"one visitor, in IPv6 notation", "92", "::ffff:192.0.5.8", true},
+		{"a visitor with an address of the stack's network", "92", site.subnet + ".1", true},
+		{"the proxy without a visitor's address", "92", "", false},
+		{"somebody in the stack's own network", "93", "192.0.2.9", false},
 	}
 	for _, test := range tests {
 		var requests strings.Builder
 		for i := range many {
 			address := test.forwarded
 			if strings.Contains(address, "%") {
-				address = fmt.Sprintf(address, i%200) // of IPv4 at most 255
+				address = fmt.Sprintf(address, i%200) // in IPv4, at most 255
 			}
 			fmt.Fprintf(&requests, "url = http://%s.80/api/nothing\nheader = \"Host: www.foobar.com\"\nheader = \"X-Forwarded-For: %s\"\noutput = /dev/null\nwrite-out = \"%%{http_code} \"\nmax-time = 20\nnext\n",
 				site.subnet, address)
@@ -132,10 +134,11 @@ func TestLimitsCountTheAddressThatAProxyTells(t *testing.T) {
 	}
 }
 
-// Who asks again as soon as there is an answer is held at the rate by waiting: refusing him would cost as much as what is refused.
+// A client that asks again as soon as it is answered is made to wait rather than refused, since a refusal would cost as much
+// as an answer.
 func TestWhoAsksTooFastWaitsAndIsNotRefused(t *testing.T) {
 	t.Parallel()
-	const many = 200 // 100 are answered at once
+	const many = 200 // 100 are answered immediately
 	one := fmt.Sprintf("url = http://%s.80/api/nothing\nheader = \"Host: www.foobar.com\"\nheader = \"X-Forwarded-For: 192.0.2.77\"\noutput = /dev/null\nwrite-out = \"%%{http_code} %%{time_total}\\n\"\nmax-time = 20\nnext\n",
 		site.subnet)
 	out := askFrom(t, site.subnet+".94", "parallel\nparallel-immediate\nparallel-max = 32\n"+strings.Repeat(one, many))
@@ -151,6 +154,6 @@ func TestWhoAsksTooFastWaitsAndIsNotRefused(t *testing.T) {
 		}
 	}
 	if answered != many || waited < 20 {
-		t.Errorf("of %d requests %d were answered, %d of them after a while", many, answered, waited)
+		t.Errorf("of %d requests, %d were answered, %d of them after a while", many, answered, waited)
 	}
 }

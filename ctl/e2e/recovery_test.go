@@ -22,8 +22,8 @@ func TestAStoppedStackStartsAgainWithItsData(t *testing.T) {
 		Then(5*time.Second, showsPost("Written before stop"))
 }
 
-// Each service comes back by itself after a kill -9 of its main process, with what was written before. The times leave
-// room for an engine that is slow to start a container again, as Engine 20.10 is; the log says what it took.
+// Each service comes back by itself after a kill -9 of its main process, with everything written before. The time limits
+// allow for an engine that is slow to restart a container, such as Engine 20.10; the log shows how long it took.
 func TestKilledServicesComeBackByThemselves(t *testing.T) {
 	tests := []struct {
 		service string
@@ -45,7 +45,7 @@ func TestKilledServicesComeBackByThemselves(t *testing.T) {
 				Then(test.within, test.answers(post)).
 				Then(30*time.Second, healthy("dns"), healthy("web"), healthy("app"), healthy("db"))
 			if now := mainProcess(t, test.service); now == killed {
-				t.Errorf("%s still is process %d: it was not killed", test.service, now)
+				t.Errorf("%s is still process %d: it was not killed", test.service, now)
 			}
 		})
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Two replicas of the application are one to a visitor: both work, and each knows what the other did.
+// To a visitor, two replicas of the application are one: both work, and each knows what the other has done.
 func TestTwoReplicasAreOneToAVisitor(t *testing.T) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -24,7 +24,7 @@ func TestTwoReplicasAreOneToAVisitor(t *testing.T) {
 	byReplica := map[string]int{}
 	newScenario(t, site).
 		When("app is scaled to two", compose("up", "--detach", "--wait", "--no-recreate", "--scale", "app=2")).
-		Then(10*time.Second, check{"both get requests", []string{"web", "app"}, func(ctx context.Context, c *copyOfStack) error {
+		Then(10*time.Second, check{"both replicas get requests", []string{"web", "app"}, func(ctx context.Context, c *copyOfStack) error {
 			for range 20 {
 				got, err := v.try(ctx, "GET", "/api/v1/session", nil)
 				if err != nil {
@@ -53,20 +53,20 @@ func TestTwoReplicasAreOneToAVisitor(t *testing.T) {
 			first = got
 		}
 		if seen[replica] = true; got.body != first.body {
-			t.Fatalf("%s answers %s, at first it was %s", replica, got.body, first.body)
+			t.Fatalf("%s answers %s; the first answer was %s", replica, got.body, first.body)
 		}
 		if len(seen) == 2 {
 			break
 		}
 	}
 	if len(seen) != 2 {
-		t.Errorf("the key came to %v only", seen)
+		t.Errorf("the key reached only %v", seen)
 	}
 	if got := site.rows(t, "posts WHERE body = '"+v.word+"'"); got != 1 {
 		t.Errorf("MySQL holds %d rows", got)
 	}
 
-	// Guesses are counted by both together.
+	// Password guesses are counted across both replicas.
 	compared := 0
 	for range 10 {
 		got := v.elsewhere().ask("PUT", "/api/v1/session", object{"email": v.email, "password": rand.Text()})
@@ -77,13 +77,13 @@ func TestTwoReplicasAreOneToAVisitor(t *testing.T) {
 	if compared > 5 {
 		t.Errorf("%d passwords were compared", compared)
 	}
-	// A session that is ended is ended for both.
+	// A session that has ended is over for both replicas.
 	had := v.cookie
 	v.want(http.StatusNoContent, v.ask("DELETE", "/api/v1/session", nil))
 	v.cookie = had
 	for range 6 {
 		if who := v.signedIn(); who != nil {
-			t.Errorf("after signing out one replica has %+v", who)
+			t.Errorf("after signing out, one replica still has %+v signed in", who)
 		}
 	}
 }

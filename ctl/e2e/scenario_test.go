@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A scenario runs steps against a copy of the stack and says, when one fails, which it was, what was seen and what
-// the services at fault had logged.
+// A scenario runs steps against a copy of the stack. When one fails, it reports which one, what was wrong, and what the
+// services at fault had logged.
 type scenario struct {
 	*testing.T
 	stack *copyOfStack
@@ -20,7 +20,7 @@ func newScenario(t *testing.T, stack *copyOfStack) *scenario {
 	return &scenario{T: t, stack: stack}
 }
 
-// When does something to the stack; it must work.
+// When runs an action against the stack; the action must succeed.
 func (s *scenario) When(step string, do action) *scenario {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), 2*time.Minute)
@@ -33,7 +33,7 @@ func (s *scenario) When(step string, do action) *scenario {
 	return s
 }
 
-// Then wants every check to hold within the time, counted from now for all of them together.
+// Then requires every check to come true within one time limit, which all of them share.
 func (s *scenario) Then(within time.Duration, checks ...check) *scenario {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), within)
@@ -48,7 +48,7 @@ func (s *scenario) Then(within time.Duration, checks ...check) *scenario {
 	return s
 }
 
-// comesTrue asks again until the check holds or the time is over, and returns what was wrong last.
+// comesTrue repeats a check until it holds or the time is up, and returns the last failure.
 func comesTrue(ctx context.Context, stack *copyOfStack, c check) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -60,7 +60,7 @@ func comesTrue(ctx context.Context, stack *copyOfStack, c check) error {
 		if err == nil {
 			return nil
 		}
-		if wrong == nil || ctx.Err() == nil { // that the time was over while it asked says nothing
+		if wrong == nil || ctx.Err() == nil { // an error because the time was up explains nothing
 			wrong = err
 		}
 		select {

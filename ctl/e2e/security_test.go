@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// What another site makes a browser send is refused, whatever it would do, and does nothing.
+// Every request that another site makes a browser send is refused and has no effect.
 func TestCrossSiteRequestsAreRefused(t *testing.T) {
 	t.Parallel()
 	v := newMember(t, site)
@@ -41,12 +41,12 @@ func TestCrossSiteRequestsAreRefused(t *testing.T) {
 		{"POST", "/api/v1/account/deletion", object{"password": v.password}},
 	}
 	for name, fields := range map[string][]string{
-		"from another site":                         {"Sec-Fetch-Site: cross-site", "Origin: https://evil.example"},
-		"from a neighbour under the same domain":    {"Sec-Fetch-Site: same-site", "Origin: http://other.foobar.com"},
-		"by an old browser that only names Origin":  {"Origin: https://evil.example"},
-		"from nowhere":                              {"Origin: null"},
-		"from an origin that begins like ours":      {"Origin: http://www.foobar.com.evil.example"},
-		"as a form, which needs nobody's agreement": {"Sec-Fetch-Site: cross-site", "Content-Type: text/plain"},
+		"from another site":                        {"Sec-Fetch-Site: cross-site", "Origin: https://evil.example"},
+		"from a neighbour under the same domain":   {"Sec-Fetch-Site: same-site", "Origin: http://other.foobar.com"},
+		"by an old browser that only sends Origin": {"Origin: https://evil.example"},
+		"from nowhere":                             {"Origin: null"},
+		"from an origin that begins like ours":     {"Origin: http://www.foobar.com.evil.example"},
+		"as a form, which needs no preflight":      {"Sec-Fetch-Site: cross-site", "Content-Type: text/plain"},
 	} {
 		for _, request := range requests {
 			got := v.ask(request.method, request.path, request.body, append(fields, "Idempotency-Key: "+rand.Text())...)
@@ -62,16 +62,16 @@ func TestCrossSiteRequestsAreRefused(t *testing.T) {
 		t.Errorf("the search finds %+v", got)
 	}
 	if got := site.rows(t, "users WHERE email = 'elsewhere-"+v.email+"'"); got != 0 {
-		t.Error("an account was made")
+		t.Error("an account was created")
 	}
 	if who := v.signedIn(); who == nil || who.Name != v.name {
 		t.Errorf("signed in as %+v", who)
 	}
-	// our own pages, and programs, which no other site can make do anything
+	// our own pages, and programs, which no other site can control
 	for _, fields := range [][]string{{"Sec-Fetch-Site: same-origin", "Origin: http://www.foobar.com"}, {"Sec-Fetch-Site: none"}, {"Origin: http://www.foobar.com"}, nil} {
 		v.want(http.StatusOK, v.ask("PATCH", "/api/v1/account", object{"name": v.name}, fields...))
 	}
-	// a name and itself with the dot of the root are two origins
+	// a name with the trailing dot and the same name without it are two origins
 	for _, test := range []struct {
 		host, origin string
 		status       int
@@ -86,8 +86,8 @@ func TestCrossSiteRequestsAreRefused(t *testing.T) {
 	}
 }
 
-// The cookie of a session is for this site's requests only, no script can read it, and it travels encrypted where the
-// visitor's connection is; the word of the trusted proxy alone says whether it is.
+// The session cookie is sent only with this site's own requests, and no script can read it. If the visitor's connection is
+// encrypted, which only a trusted proxy is believed to report, the cookie is sent only over TLS.
 func TestTheSessionCookieIsGuarded(t *testing.T) {
 	t.Parallel()
 	v := newVisitor(t, site)
@@ -146,12 +146,12 @@ func TestTheSessionCookieIsGuarded(t *testing.T) {
 			t.Errorf("%s: the cookie is %s with %v, want %s with %v", test.name, name, attributes, wantName, want)
 		}
 		if raw, err := base64.RawURLEncoding.DecodeString(token); err != nil || len(raw) != 32 {
-			t.Errorf("%s: the token %q is no 32 random bytes: %v", test.name, token, err)
+			t.Errorf("%s: the token %q is not 32 random bytes: %v", test.name, token, err)
 		}
 	}
 }
 
-// A session gets a new token at each sign-in: what was there before, or was planted, opens nothing.
+// Each sign-in gives the session a new token; an earlier token, or a planted one, is worthless.
 func TestSessionsAreRotated(t *testing.T) {
 	t.Parallel()
 	v := newVisitor(t, site)
@@ -175,7 +175,7 @@ func TestSessionsAreRotated(t *testing.T) {
 		"session=%00", `session="` + strings.TrimPrefix(second, "session=")[1:] + `"`, "__Host-" + planted} {
 		v.cookie = cookie
 		if cookie == second+"; "+planted {
-			v.want(http.StatusOK, v.ask("GET", "/api/v1/session", nil)) // whichever of both it takes
+			v.want(http.StatusOK, v.ask("GET", "/api/v1/session", nil)) // whichever of the two it takes
 			continue
 		}
 		if who := v.signedIn(); who != nil {
@@ -208,7 +208,7 @@ func TestSessionsExpire(t *testing.T) {
 	}
 }
 
-// What the database and the logs hold lets nobody sign in.
+// Nothing in the database or the logs lets anybody sign in.
 func TestPasswordsAndTokensAreKeptOnlyAsHashes(t *testing.T) {
 	t.Parallel()
 	v := newMember(t, site)
@@ -248,8 +248,8 @@ func TestPasswordsAndTokensAreKeptOnlyAsHashes(t *testing.T) {
 	}
 }
 
-// Whoever guesses passwords is slowed down, for each account; the right one is then refused like any other, but for who
-// sends it from a browser known from before, and other accounts are not concerned.
+// Guessing passwords is slowed down for each account. The right password is then refused like any other, except from a
+// browser that has signed in before, and other accounts are not affected.
 func TestGuessingPasswordsIsSlowed(t *testing.T) {
 	t.Parallel()
 	for name, guess := range map[string]func(v *visitor) (reply, error){
@@ -270,7 +270,7 @@ func TestGuessingPasswordsIsSlowed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := newMember(t, site)
-			const guesses = 12 // at once, so that all of them pass a check that only looks before it counts
+			const guesses = 12 // at the same time, to pass any check that only looks before it counts
 			var all sync.WaitGroup
 			answers := make([]reply, guesses)
 			errs := make([]error, guesses)
@@ -297,15 +297,15 @@ func TestGuessingPasswordsIsSlowed(t *testing.T) {
 				if strings.Contains(name, "sign-in") && right.status != http.StatusTooManyRequests {
 					t.Errorf("then the right password: %d %s", right.status, right.body)
 				}
-				v.signIn() // in a browser that is known, others' guesses keep nobody out
+				v.signIn() // others' guesses lock nobody out of a known browser
 			}
 			newMember(t, site) // somebody else
 		})
 	}
 }
 
-// A sign-in does not tell whether an address has an account: not by its answer, not by its header, not by the work that
-// it takes. A sign-up does, since without mail it could not be hidden.
+// A sign-in does not reveal whether an address has an account: not by its answer, not by its header, not by the work that it
+// takes. A sign-up does, since this could not be hidden without sending mail.
 func TestASignInDoesNotTellWhoHasAnAccount(t *testing.T) {
 	t.Parallel()
 	v := newVisitor(t, site)
@@ -314,16 +314,16 @@ func TestASignInDoesNotTellWhoHasAnAccount(t *testing.T) {
 	same := func(what string, known, unknown reply) {
 		t.Helper()
 		if known.status != unknown.status || words.ReplaceAllString(known.body, "") != words.ReplaceAllString(unknown.body, "") {
-			t.Errorf("%s: who has an account gets %d %s, others get %d %s", what, known.status, known.body, unknown.status, unknown.body)
+			t.Errorf("%s: an address with an account gets %d %s, another gets %d %s", what, known.status, known.body, unknown.status, unknown.body)
 		}
 		if with, without := slices.Sorted(maps.Keys(known.header)), slices.Sorted(maps.Keys(unknown.header)); !slices.Equal(with, without) {
-			t.Errorf("%s: who has an account gets the fields %v, others get %v", what, with, without)
+			t.Errorf("%s: an address with an account gets the fields %v, another gets %v", what, with, without)
 		}
 	}
 	signIn := func(email string) reply {
 		return v.elsewhere().ask("PUT", "/api/v1/session", object{"email": email, "password": rand.Text()})
 	}
-	least := map[bool]float64{true: 1e9, false: 1e9} // of several, since a busy machine makes some of them slow and none fast
+	least := map[bool]float64{true: 1e9, false: 1e9} // of several, since a busy machine makes some slower but none faster
 	for i := range 4 {
 		known, unknown := signIn(v.email), signIn(fmt.Sprintf("%d-%s", i, v.email))
 		same("signing in", known, unknown)
@@ -332,21 +332,21 @@ func TestASignInDoesNotTellWhoHasAnAccount(t *testing.T) {
 			least[has] = min(least[has], milliseconds)
 		}
 	}
-	t.Logf("signing in takes app %.1f ms where there is an account, %.1f ms where there is none", least[true], least[false])
+	t.Logf("signing in takes app %.1f ms with an account, %.1f ms without one", least[true], least[false])
 	if least[true] < least[false]/2 || least[false] < least[true]/2 {
-		t.Errorf("signing in takes %.1f ms where there is an account and %.1f ms where there is none", least[true], least[false])
+		t.Errorf("signing in takes %.1f ms with an account and %.1f ms without one", least[true], least[false])
 	}
 	taken := v.elsewhere().ask("POST", "/api/v1/accounts", object{"email": strings.ToUpper(v.email), "name": "Somebody else", "password": rand.Text()}, "Idempotency-Key: "+rand.Text())
 	if got := decode[problem](v, http.StatusConflict, taken); !got.names("email") {
 		t.Errorf("signing up with an address that is taken: %+v", got)
 	}
-	v.signIn() // nobody changed the password by signing up with the address again
+	v.signIn() // signing up with the address again did not change the password
 	if who := v.signedIn(); who == nil || who.Name != v.name {
 		t.Errorf("signed in as %+v", who)
 	}
 }
 
-// What is for operators cannot be reached from outside.
+// What only operators should see cannot be reached from outside.
 func TestWhatIsForOperatorsIsNotForVisitors(t *testing.T) {
 	t.Parallel()
 	v := newVisitor(t, site)
@@ -370,8 +370,8 @@ func TestWhatIsForOperatorsIsNotForVisitors(t *testing.T) {
 	}
 }
 
-// Whatever somebody sends is answered as what it is: a mistake of theirs, in the words of a problem detail that names
-// the field, and never with a fault of ours, a stack trace or a word of SQL.
+// Hostile input is answered as the client's mistake, with problem details that name the field, and never with a server
+// error, a stack trace or a word of SQL.
 func TestHostileInputIsRefused(t *testing.T) {
 	t.Parallel()
 	v := newMember(t, site)
@@ -397,7 +397,7 @@ func TestHostileInputIsRefused(t *testing.T) {
 		{"a number for a text", `{"title":1,"body":"b"}`, 422, "title"},
 		{"null for a text", `{"title":null,"body":"b"}`, 422, "title"},
 		{"an object for a text", `{"title":{"$gt":""},"body":"b"}`, 422, "title"},
-		{"a field that is not known", `{"title":"t","body":"b","author_id":1}`, 422, "author_id"},
+		{"an unknown field", `{"title":"t","body":"b","author_id":1}`, 422, "author_id"},
 		{"a NUL", `{"title":"a\u0000b","body":"b"}`, 422, "title"},
 		{"half of a surrogate pair", `{"title":"\ud800","body":"b"}`, 0, ""},
 		{"broken UTF-8", "{\"title\":\"\xff\xfe\",\"body\":\"b\"}", 400, ""},
@@ -410,8 +410,8 @@ func TestHostileInputIsRefused(t *testing.T) {
 		{"the field in capitals", `{"TITLE":"t","body":"b"}`, 422, ""},
 		{"20,000 levels deep", deep, 0, ""},
 		{"20,000 brackets", strings.Repeat("[", 20_000), 400, ""},
-		{"a number without end", `{"title":` + strings.Repeat("9", 10_000) + `,"body":"b"}`, 0, ""},
-		{"larger than Nginx takes", `{"title":"` + strings.Repeat("t", 200<<10) + `","body":"b"}`, 413, ""},
+		{"an endless number", `{"title":` + strings.Repeat("9", 10_000) + `,"body":"b"}`, 0, ""},
+		{"larger than Nginx accepts", `{"title":"` + strings.Repeat("t", 200<<10) + `","body":"b"}`, 413, ""},
 		{"XML", `<post><title>t</title></post>`, 400, ""},
 	}
 	for _, target := range []struct{ method, path string }{{"POST", "/api/v1/posts"}, {"PUT", path}} {
@@ -457,14 +457,14 @@ func TestHostileInputIsRefused(t *testing.T) {
 	}
 	for name, path := range map[string]string{
 		"an injection by id": "/api/v1/posts/1%20OR%201=1", "an injection by search": "/api/v1/search?q=" + v.word + "%27%29%20OR%201=1%20--%20", "a union": "/api/v1/search?q=%27+UNION+SELECT+password_hash+FROM+users--+",
-		"operators only": "/api/v1/search?q=%2B-*%22()~%3C%3E@", "an open quotation": "/api/v1/search?q=%22aaa", "a star": "/api/v1/search?q=aaa*", "a distance": "/api/v1/search?q=%22aaa+bbb%22@8",
+		"operators only": "/api/v1/search?q=%2B-*%22()~%3C%3E@", "an unclosed quotation": "/api/v1/search?q=%22aaa", "a star": "/api/v1/search?q=aaa*", "a distance": "/api/v1/search?q=%22aaa+bbb%22@8",
 		"a NUL in a search": "/api/v1/search?q=a%00b", "broken UTF-8 in a search": "/api/v1/search?q=%ff%fe", "a broken escape": "/api/v1/search?q=%zz", "semicolons": "/api/v1/search?q=a;limit=1",
 		"no search": "/api/v1/search", "an empty search": "/api/v1/search?q=", "a long search": "/api/v1/search?q=" + strings.Repeat("a", 101), "many words": "/api/v1/search?q=" + strings.Repeat("a+", 50),
 		"two searches": "/api/v1/search?q=a&q=b", "stop words": "/api/v1/search?q=the+of", "a short word": "/api/v1/search?q=a", "Chinese": "/api/v1/search?q=%E6%97%A5%E6%9C%AC",
 		"limit 0": "/api/v1/posts?limit=0", "limit -1": "/api/v1/posts?limit=-1", "limit 101": "/api/v1/posts?limit=101", "limit 1e2": "/api/v1/posts?limit=1e2", "limit 0x10": "/api/v1/posts?limit=0x10", "limit of 400 digits": "/api/v1/posts?limit=" + strings.Repeat("1", 400),
 		"two limits": "/api/v1/posts?limit=1&limit=2", "an unknown parameter": "/api/v1/posts?offset=10", "before 0": "/api/v1/posts?before=0", "before 2^64": "/api/v1/posts?before=18446744073709551616", "before 2^64-1": "/api/v1/posts?before=18446744073709551615", "before 2^63": "/api/v1/posts?before=9223372036854775808",
-		"post 0": "/api/v1/posts/0", "post -1": "/api/v1/posts/-1", "post +1": "/api/v1/posts/+1", "post 01": "/api/v1/posts/01", "post 2^64-1": "/api/v1/posts/18446744073709551615", "post 2^64": "/api/v1/posts/18446744073709551616", "post NUL": "/api/v1/posts/%00", "post slash": "/api/v1/posts/1%2f2", "a slash after": "/api/v1/posts/",
-		"climbing up, escaped": "/api/v1/posts/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+		"post 0": "/api/v1/posts/0", "post -1": "/api/v1/posts/-1", "post +1": "/api/v1/posts/+1", "post 01": "/api/v1/posts/01", "post 2^64-1": "/api/v1/posts/18446744073709551615", "post 2^64": "/api/v1/posts/18446744073709551616", "post NUL": "/api/v1/posts/%00", "post slash": "/api/v1/posts/1%2f2", "a trailing slash": "/api/v1/posts/",
+		"parent folders, escaped": "/api/v1/posts/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
 	} {
 		for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"} {
 			got := v.ask(method, path, nil)
@@ -485,10 +485,10 @@ func TestHostileInputIsRefused(t *testing.T) {
 	}
 }
 
-// ours are words of a fault of ours, of the programs behind the answer, or of SQL.
+// ours matches words that reveal an internal error, the programs behind the answer, or SQL.
 var ours = regexp.MustCompile(`(?i)goroutine|panic|\.go:\d|gorm|mysql|\bSELECT\b|\bINSERT\b|\bUPDATE \w+ SET\b|\bFROM \w+ WHERE\b|Error \d{4}|huma|reflect|runtime`)
 
-// refusal: an answer is no fault of ours and shows nothing of the inside. What the visitor sent may come back in it.
+// refusal: an answer is not a server error and reveals nothing internal. It may repeat what the visitor sent.
 func refusal(t *testing.T, what string, got reply) {
 	t.Helper()
 	if got.status >= 500 && got.status != http.StatusNotImplemented || got.status < 200 {
@@ -504,13 +504,13 @@ func refusal(t *testing.T, what string, got reply) {
 	}
 }
 
-// pages are the pages of the site by their file in services/web, with an address that shows each.
+// pages maps the file of each page in services/web to an address that shows it.
 var pages = map[string]string{
 	"index.html": "/", "sign-up.html": "/sign-up", "sign-in.html": "/sign-in", "account.html": "/account", "search.html": "/search",
 	"post.html": "/posts/1", "api-docs.html": "/api-docs", "errors/error.html": "/nothing",
 }
 
-// No page holds a script or a style, so the policy that forbids them can be as strict as it is, on every page.
+// No page contains an inline script or style, so the policy that forbids them can be strict on every page.
 func TestPagesHoldNoScriptAndNoStyle(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join(root, "services/web/*.html"))
@@ -534,7 +534,7 @@ func TestPagesHoldNoScriptAndNoStyle(t *testing.T) {
 		}
 		for _, forbidden := range []string{`<script(?:\s[^>]*)?>\s*[^<\s]`, `<style`, `<[^>]+\sstyle\s*=`, `<[^>]+\son\w+\s*=`, `(?:href|src|action)\s*=\s*["']?\s*(?:javascript|data):`, `(?:src|href)\s*=\s*["']?(?:https?:)?//[^"'>]*\.(?:js|css)`} {
 			if found := regexp.MustCompile(`(?i)` + forbidden).FindString(got.body); found != "" {
-				t.Errorf("%s holds %q", address, found)
+				t.Errorf("%s contains %q", address, found)
 			}
 		}
 		said := got.header.Values("Content-Security-Policy")
@@ -554,7 +554,7 @@ func TestPagesHoldNoScriptAndNoStyle(t *testing.T) {
 	}
 }
 
-// An answer to a fault of ours says that there was one, and nothing of what the application tried.
+// The answer to an internal error says that there was one, but nothing about what the application tried.
 func TestAVisitorNeverSeesSQL(t *testing.T) {
 	v := newMember(t, site)
 	t.Cleanup(func() {
@@ -564,7 +564,7 @@ func TestAVisitorNeverSeesSQL(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	newScenario(t, site).When("a table is gone, which only a fault of ours could do", func(ctx context.Context, c *copyOfStack) error {
+	newScenario(t, site).When("a table is missing, which could only be our fault", func(ctx context.Context, c *copyOfStack) error {
 		_, err := c.sql(ctx, "root", "RENAME TABLE foobar.posts TO foobar.hidden")
 		return err
 	})
@@ -574,11 +574,11 @@ func TestAVisitorNeverSeesSQL(t *testing.T) {
 	}{{"GET", "/api/v1/posts?limit=7", nil}, {"GET", "/api/v1/posts/1", nil}, {"GET", "/api/v1/search?q=" + v.word, nil}, {"POST", "/api/v1/posts", object{"title": "t", "body": "b"}}, {"PUT", "/api/v1/posts/1", object{"title": "t", "body": "b"}}, {"DELETE", "/api/v1/posts/1", nil}} {
 		got := v.ask(request.method, request.path, request.body)
 		if got.status < 500 || !strings.HasPrefix(got.header.Get("Content-Type"), "application/problem+json") {
-			t.Errorf("%s %s: %d %s; want a fault of ours as a problem detail", request.method, request.path, got.status, got.body)
+			t.Errorf("%s %s: %d %s; want a server error as problem details", request.method, request.path, got.status, got.body)
 		}
 		said := strings.ReplaceAll(got.body, request.path, "")
 		if word := ours.FindString(said); word != "" || strings.Contains(said, "foobar.") {
-			t.Errorf("%s %s tells of the inside (%q): %s", request.method, request.path, word, got.body)
+			t.Errorf("%s %s reveals internals (%q): %s", request.method, request.path, word, got.body)
 		}
 	}
 }

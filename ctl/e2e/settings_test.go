@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// ctl runs the tool that the Makefile's targets are, with the copy's settings and others that override them.
+// ctl runs the tool behind the Makefile's targets, with the copy's settings and others that override them.
 func (c *copyOfStack) ctl(ctx context.Context, settings []string, args ...string) (string, error) {
 	return c.with(settings...).output(ctx, tool(), args...)
 }
 
-// What cannot work is refused before anything starts, with the setting's name and what to do.
+// Settings that cannot work are refused before anything starts, with the setting's name and what to do.
 func TestBadSettingsGetAClearError(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -35,12 +35,12 @@ func TestBadSettingsGetAClearError(t *testing.T) {
 		{"a port in use, and by whom", []string{"HTTP_PORT=" + port}, []string{"HTTP_PORT", "taken by", fmt.Sprintf("pid %d", os.Getpid())}},
 		{"a domain with a space", []string{"DOMAIN=foo bar.com"}, []string{"DOMAIN", "foo bar.com"}},
 		{"a domain of one word", []string{"DOMAIN=foobar"}, []string{"DOMAIN"}},
-		{"an address that is none", []string{"SERVER_IP=8.8.8.888"}, []string{"SERVER_IP", "8.8.8.888"}},
-		{"a host name for an address", []string{"SERVER_IP=example.com"}, []string{"SERVER_IP"}},
-		{"a port that is none", []string{"DNS_PORT=66000"}, []string{"DNS_PORT"}},
+		{"an invalid address", []string{"SERVER_IP=8.8.8.888"}, []string{"SERVER_IP", "8.8.8.888"}},
+		{"a host name instead of an address", []string{"SERVER_IP=example.com"}, []string{"SERVER_IP"}},
+		{"an invalid port", []string{"DNS_PORT=66000"}, []string{"DNS_PORT"}},
 		{"an address of another machine", []string{"BIND=192.0.2.1"}, []string{"BIND"}},
-		{"a subnet that is none", []string{"SUBNET=172.28"}, []string{"SUBNET"}},
-		{"everybody as trusted proxy", []string{"TRUSTED_PROXIES=0.0.0.0/0"}, []string{"TRUSTED_PROXIES", "everybody"}},
+		{"an invalid subnet", []string{"SUBNET=172.28"}, []string{"SUBNET"}},
+		{"everybody as a trusted proxy", []string{"TRUSTED_PROXIES=0.0.0.0/0"}, []string{"TRUSTED_PROXIES", "everybody"}},
 		{"a subnet that another network has", []string{"COMPOSE_PROJECT_NAME=oneserver-test-other", "HTTP_PORT=18099", "HTTPS_PORT=18499", "DNS_PORT=11099", "SUBNET=" + site.subnet}, []string{"SUBNET", site.project}},
 		{"no Docker", []string{"PATH=" + t.TempDir()}, []string{"docker", "https://docs.docker.com"}},
 		{"Docker not running", []string{"DOCKER_HOST=unix://" + filepath.Join(t.TempDir(), "docker.sock")}, []string{"engine does not answer", "start"}},
@@ -63,7 +63,7 @@ func TestBadSettingsGetAClearError(t *testing.T) {
 	}
 }
 
-// A setting that Compose cannot read does not make a stranger of the stack that runs.
+// Even if Compose cannot read a setting, the doctor recognizes the running stack as its own.
 func TestARunningStackIsNotInItsOwnWay(t *testing.T) {
 	t.Parallel()
 	out, err := site.ctl(t.Context(), []string{"HTTP_PORT=eighty"}, "doctor")
@@ -71,11 +71,12 @@ func TestARunningStackIsNotInItsOwnWay(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if strings.Contains(out, site.project) || strings.Contains(out, "overlaps") {
-		t.Errorf("it complains of the stack itself:\n%s", out)
+		t.Errorf("it complains about the stack itself:\n%s", out)
 	}
 }
 
-// Plain `docker compose up`, which no doctor precedes, refuses bad settings too: the part that they concern says why.
+// Plain `docker compose up`, which does not run the doctor first, refuses bad settings too: the service that they concern
+// says why.
 func TestBadSettingsAreRefusedByTheirOwnService(t *testing.T) {
 	t.Parallel()
 	for setting, value := range map[string]string{"DOMAIN": "foo_bar", "SERVER_IP": "8.8.8.888", "SUBNET": "172.28"} {
@@ -96,7 +97,7 @@ func TestBadSettingsAreRefusedByTheirOwnService(t *testing.T) {
 	}
 }
 
-// What is no address never opens the door: Nginx does not start, and the log says which setting it was.
+// An invalid value never makes web trust anybody: Nginx does not start, and the log names the setting.
 func TestABadTrustedProxyIsRefusedByWeb(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"proxy.example.com", "203.0.113.7,203.0.113.8", "0.0.0.0/0", "::/00", "0.0.0.0/1 128.0.0.0/1", "2000::/3", "2.0.0.0/7", "fc00::/7 10.0.0.0/8", "10.1.2.3;allow", "*", "$SUBNET", "cafe", "10.1.2", "10.1.2.3/33", "", "203.0.113.7 2001:db8::/32"} {
@@ -117,17 +118,17 @@ func TestABadTrustedProxyIsRefusedByWeb(t *testing.T) {
 	}
 }
 
-// A first start of the database that does not come to its end leaves a volume that the image takes for complete at the
-// next start. The stack does not.
+// If the database's first start is cut off, it leaves a volume that the image takes for complete at the next start. The
+// stack does not.
 func TestAHalfInitialisedVolumeIsNotTakenForAWholeOne(t *testing.T) {
 	tests := []struct {
 		name  string
 		fault func(*testing.T, *scenario)
 	}{
-		{"killed while it makes the system tables", func(_ *testing.T, s *scenario) {
+		{"killed while it creates the system tables", func(_ *testing.T, s *scenario) {
 			s.When("an empty database is started", compose("up", "--detach", "db")).
 				Then(time.Minute, initialising()).
-				When("it is killed", killNine("db"))
+				When("db is killed", killNine("db"))
 		}},
 		{"an error in db-init", func(t *testing.T, s *scenario) {
 			broken := t.TempDir()
@@ -136,11 +137,11 @@ func TestAHalfInitialisedVolumeIsNotTakenForAWholeOne(t *testing.T) {
 				os.CopyFS(broken, os.DirFS(filepath.Join(root, "db-init"))),
 				os.WriteFile(filepath.Join(broken, "50-error.sql"), []byte("SELECT nonsense;\n"), 0o600),
 				os.WriteFile(override, []byte("services: { db: { volumes: ["+broken+":/docker-entrypoint-initdb.d:ro] } }\n"), 0o600),
-				os.Chmod(broken, 0o755), os.Chmod(filepath.Join(broken, "50-error.sql"), 0o644), // the container's user reads them
+				os.Chmod(broken, 0o755), os.Chmod(filepath.Join(broken, "50-error.sql"), 0o644), // the container's user must be able to read them
 			); err != nil {
 				t.Fatal(err)
 			}
-			s.When("an empty database is started with it", compose("-f", "compose.yaml", "-f", override, "up", "--detach", "db")).
+			s.When("an empty database is started with the error", compose("-f", "compose.yaml", "-f", override, "up", "--detach", "db")).
 				Then(time.Minute, unhealthyBecause("db", "cut off before it was complete", "make reset"))
 		}},
 	}
@@ -164,10 +165,10 @@ func TestAHalfInitialisedVolumeIsNotTakenForAWholeOne(t *testing.T) {
 	}
 }
 
-// half is a copy whose database never gets beyond its first start.
+// half is a copy whose database never completes its first start.
 var half = newCopy("oneserver-test-half", "18081", "11054", "172.28.3")
 
-// initialising: the system tables are there, and what db-init does is not finished.
+// initialising: the system tables exist, but db-init is not finished.
 func initialising() check {
 	return check{"db is in the middle of its first start", []string{"db"}, func(ctx context.Context, c *copyOfStack) error {
 		_, err := c.compose(ctx, "exec", "--no-TTY", "db", "sh", "-c", "test -d /var/lib/mysql/mysql && test ! -e /var/lib/mysql/stack_id")
@@ -175,9 +176,9 @@ func initialising() check {
 	}}
 }
 
-// unhealthyBecause: the last health check failed and said all of these.
+// unhealthyBecause: the last health check printed all of these words.
 func unhealthyBecause(service string, says ...string) check {
-	return check{service + " says what is wrong with it", []string{service}, func(ctx context.Context, c *copyOfStack) error {
+	return check{service + " reports what is wrong with it", []string{service}, func(ctx context.Context, c *copyOfStack) error {
 		containers, err := c.containers(ctx)
 		if err != nil {
 			return err

@@ -20,23 +20,23 @@ import (
 
 var keep = flag.Bool("keep", false, "leave the test copy of the stack standing")
 
-// copyOfStack is a running copy of the stack, told from others by its project name.
+// copyOfStack is a running copy of the stack, identified by its project name.
 type copyOfStack struct {
 	project   string
 	httpPort  string
-	httpsPort string // the HTTP port with 4 for its third digit
+	httpsPort string // the HTTP port with 4 as its third digit
 	dnsPort   string
 	subnet    string // the first three numbers of its /24
 	env       []string
 }
 
-// site is the copy that all tests share. What needs a stack in a state of its own makes another with newCopy.
+// site is the copy that all tests share. A test that needs a stack in a particular state describes another with newCopy.
 var site = newCopy("oneserver-test", "18080", "11053", "172.28.1")
 
-// copies are all that were described, so that none is left behind.
+// copies lists every copy that newCopy has described, so that none is left behind.
 var copies []*copyOfStack
 
-// newCopy describes a copy. Settings of the machine (.env, exported variables) do not reach it.
+// newCopy describes a copy. It ignores the machine's .env file and, for the variables set here, the environment.
 func newCopy(project, httpPort, dnsPort, subnet string) *copyOfStack {
 	httpsPort := httpPort[:2] + "4" + httpPort[3:]
 	one := &copyOfStack{project: project, httpPort: httpPort, httpsPort: httpsPort, dnsPort: dnsPort, subnet: subnet, env: append(os.Environ(),
@@ -47,14 +47,14 @@ func newCopy(project, httpPort, dnsPort, subnet string) *copyOfStack {
 	return one
 }
 
-// with is the same copy, whose commands see these variables too.
+// with returns the same copy with these variables added to the environment of its commands.
 func (c *copyOfStack) with(variables ...string) *copyOfStack {
 	changed := *c
 	changed.env = append(slices.Clone(c.env), variables...)
 	return &changed
 }
 
-// scratch is a folder for what several tests use; it goes with the run.
+// scratch is a folder for files that several tests use; it is removed after the run.
 var scratch string
 
 // root is the repository's root; tests run in their package's folder.
@@ -69,22 +69,22 @@ var root = func() string {
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if testing.Short() {
-		fmt.Println("integration tests left out: -short")
+		fmt.Println("integration tests skipped: -short")
 		return
 	}
 	os.Exit(run(m))
 }
 
-// running ends when somebody interrupts the tests or their time is over; every command of a test ends with it.
+// running ends when the tests are interrupted or run out of time; every command that a test runs ends with it.
 var running, stopRunning = context.WithCancel(context.Background())
 
-// run gives the tests a fresh copy and takes it away again, also after Ctrl-C.
+// run starts a fresh copy for the tests and removes it afterwards, even after Ctrl-C.
 func run(m *testing.M) int {
 	interrupted, stop := signal.NotifyContext(running, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(interrupted, stopRunning)
 	if limit := flag.Lookup("test.timeout").Value.(flag.Getter).Get().(time.Duration); limit > 0 {
-		defer time.AfterFunc(limit-2*time.Minute, stopRunning).Stop() // go test's own end cleans nothing up
+		defer time.AfterFunc(limit-2*time.Minute, stopRunning).Stop() // go test's own timeout cleans nothing up
 	}
 
 	var err error
@@ -101,7 +101,7 @@ func run(m *testing.M) int {
 		}
 		return errors.Join(errs...)
 	}
-	if err := removeCopies(); err != nil { // of a run that was killed
+	if err := removeCopies(); err != nil { // left by a run that was killed
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -115,7 +115,7 @@ func run(m *testing.M) int {
 		}
 	}()
 
-	// As a person does it, so that the images come from where theirs do.
+	// As a person would, so that the images come from the same place as theirs.
 	if out, err := site.output(running, "go", "build", "-C", "ctl", "-o", tool(), "."); err != nil {
 		fmt.Fprintf(os.Stderr, "build ctl: %v\n%s", err, out)
 		return 1
@@ -129,7 +129,7 @@ func run(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "start the test copy: %v\n%s\n%s", err, out, site.logs())
 		return 1
 	}
-	fmt.Printf("the test copy is healthy %.1f s after it had nothing but images\n", time.Since(begun).Seconds())
+	fmt.Printf("the test copy became healthy %.1f s after a start with nothing but images\n", time.Since(begun).Seconds())
 	code := m.Run()
 	sayWhereEvidenceIs()
 	if running.Err() != nil {
@@ -138,11 +138,11 @@ func run(m *testing.M) int {
 	return code
 }
 
-// tool is where ctl is compiled to, once, so that it runs also where a test takes everything from the PATH.
+// tool is the path of ctl, compiled once, so that it runs even in tests that take everything off the PATH.
 func tool() string { return filepath.Join(scratch, "ctl") }
 
-// command prepares a program that sees the copy's settings, run in the repository's root. When ctx ends it is
-// interrupted and not killed, since Compose would leave half a stack behind.
+// command prepares a program to run in the repository's root with the copy's settings. When ctx ends, the program is
+// interrupted rather than killed, since a killed Compose would leave half a stack behind.
 func (c *copyOfStack) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = root, c.env
@@ -151,8 +151,8 @@ func (c *copyOfStack) command(ctx context.Context, name string, args ...string) 
 	return cmd
 }
 
-// output runs a program against the copy, no longer than the tests run, and returns what it printed on both streams;
-// an error carries it too.
+// output runs a program against the copy, stopping it when the tests end, and returns what it printed on both streams; an
+// error includes that too.
 func (c *copyOfStack) output(ctx context.Context, name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
@@ -172,12 +172,12 @@ func (c *copyOfStack) compose(ctx context.Context, args ...string) (string, erro
 	return c.output(ctx, "docker", append([]string{"compose"}, args...)...)
 }
 
-// remove takes the copy away with its data, whatever state it is in.
+// remove deletes the copy and its data, whatever state it is in.
 func (c *copyOfStack) remove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	_, err := combined(c.command(ctx, "docker", "compose", "down", "--volumes", "--remove-orphans", "--timeout", "5"))
-	// the note of a restart of MySQL that was cut off is no service's container
+	// Compose does not remove the container that records an interrupted restart of MySQL, as it belongs to no service.
 	_, noted := combined(c.command(ctx, "docker", "rm", "--force", "--volumes", c.project+"-db-before"))
 	if noted != nil && strings.Contains(strings.ToLower(noted.Error()), "no such container") {
 		noted = nil
@@ -189,7 +189,7 @@ func (c *copyOfStack) remove() error {
 	return errors.Join(err, noted, failed)
 }
 
-// keptReleases returns the names of the images that are kept for rollbacks of the copy.
+// keptReleases returns the names of the images kept for rolling the copy back.
 func (c *copyOfStack) keptReleases(ctx context.Context) (names []string, err error) {
 	out, err := combined(c.command(ctx, "docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "oneserver-app"))
 	for name := range strings.FieldsSeq(out) {
@@ -200,7 +200,7 @@ func (c *copyOfStack) keptReleases(ctx context.Context) (names []string, err err
 	return names, err
 }
 
-// logs returns the last lines of the services, or of all.
+// logs returns the last lines logged by these services, or by all if none is named.
 func (c *copyOfStack) logs(services ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -211,7 +211,7 @@ func (c *copyOfStack) logs(services ...string) string {
 	return out
 }
 
-// container is what the engine says of a container, as far as the tests ask.
+// container is the part of `docker inspect` that the tests use.
 type container struct {
 	ID    string
 	State struct {
@@ -249,7 +249,7 @@ type container struct {
 	}
 }
 
-// containers returns the copy's containers by service, those that have exited included.
+// containers returns the copy's containers by service, including those that have exited.
 func (c *copyOfStack) containers(ctx context.Context) (map[string]container, error) {
 	ids, err := c.output(ctx, "docker", "ps", "--all", "--quiet", "--filter", "label=com.docker.compose.project="+c.project)
 	if err != nil {
@@ -273,11 +273,11 @@ func (c *copyOfStack) containers(ctx context.Context) (map[string]container, err
 	return byService, nil
 }
 
-// sql runs one statement as an account of the database, over TCP inside db, and returns its rows, tab-separated.
+// sql runs one statement under a database account, over TCP inside db, and returns its rows, tab-separated.
 func (c *copyOfStack) sql(ctx context.Context, account, statement string) (string, error) {
 	client := "mysql --host 127.0.0.1 --user " + account
 	if account == "root" {
-		client = "mysql --user root" // over the socket, the only way that is open to it
+		client = "mysql --user root" // over the socket, the only way root may connect
 	}
 	out, err := c.compose(ctx, "exec", "--no-TTY", "db", "sh", "-c",
 		`export MYSQL_PWD="$(cat /run/secrets/mysql_`+account+`_password)"; exec `+client+` --batch --skip-column-names -e "$0"`, statement)

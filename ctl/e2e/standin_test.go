@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A stand-in that can more than what it stands for would let the stack pass on the stand-in alone.
+// A stand-in with more programs than the official image could make the stack's tests pass with the stand-in only.
 func TestAStandInHasNoProgramThatTheOfficialImageIsNotKnownToHave(t *testing.T) {
 	t.Parallel()
 	for image, folder := range map[string]string{"mysql:9.7": "mysql", "nginx:1.30": "nginx", "golang:1.26": "golang"} {
@@ -47,7 +47,8 @@ func TestAStandInHasNoProgramThatTheOfficialImageIsNotKnownToHave(t *testing.T) 
 	}
 }
 
-// Whoever starts or examines the stack is told whether it is the official images; who packs it, in the test of that.
+// Starting or examining the stack shows whether its images are the official ones. TestImagesTravelInOneArchive checks the
+// same for bundling.
 func TestItIsSaidWhichImagesAreInUse(t *testing.T) {
 	for _, command := range []string{"up", "doctor"} {
 		out, err := site.ctl(t.Context(), nil, command)
@@ -58,7 +59,7 @@ func TestItIsSaidWhichImagesAreInUse(t *testing.T) {
 	}
 }
 
-// saysWhichImages wants what a command printed to say of both images of others whether they are stand-ins.
+// saysWhichImages checks that a command's output says of both third-party images whether they are stand-ins.
 func saysWhichImages(t *testing.T, command, out string) {
 	t.Helper()
 	for _, image := range []string{"mysql:9.7", "nginx:1.30"} {

@@ -14,20 +14,20 @@ import (
 	"time"
 )
 
-// A visitor speaks HTTP to a copy of the stack, and keeps the session that it is given as a browser does. What it writes
-// carries a word of its own, so that tests that run at the same time find only what is theirs.
+// A visitor speaks HTTP to a copy of the stack and keeps its session as a browser does. Everything it writes contains a
+// unique word, so that tests that run in parallel find only their own posts.
 type visitor struct {
 	*testing.T
 	stack    *copyOfStack
 	email    string
 	name     string
 	password string
-	word     string // in no other text of the site
-	cookie   string // of the session, "name=value"; empty for who is not signed in
-	device   string // the cookie by which a browser is known that has signed in before, likewise
+	word     string // appears in no other text on the site
+	cookie   string // the session's, as "name=value"; empty when not signed in
+	device   string // the cookie that marks a browser that has signed in before, in the same form
 }
 
-// newVisitor is a stranger, with what it takes to sign up.
+// newVisitor returns a stranger who has everything needed to sign up.
 func newVisitor(t *testing.T, stack *copyOfStack) *visitor {
 	t.Helper()
 	leaveEvidence(t, stack)
@@ -35,7 +35,7 @@ func newVisitor(t *testing.T, stack *copyOfStack) *visitor {
 	return &visitor{T: t, stack: stack, email: word + "@example.com", name: "Name " + word, password: rand.Text(), word: word}
 }
 
-// newMember has an account and is signed in.
+// newMember returns a visitor who has an account and is signed in.
 func newMember(t *testing.T, stack *copyOfStack) *visitor {
 	t.Helper()
 	v := newVisitor(t, stack)
@@ -49,7 +49,7 @@ func (v *visitor) signUp() {
 	v.want(http.StatusCreated, v.ask("POST", "/api/v1/accounts", object{"email": v.email, "name": v.name, "password": v.password}, "Idempotency-Key: "+rand.Text()))
 }
 
-// withoutQuotas lets somebody with an account write as much as they like, as whoever runs the site may.
+// withoutQuotas exempts the visitor's account from all quotas, as an operator can do.
 func (v *visitor) withoutQuotas() {
 	v.Helper()
 	if _, err := v.stack.sql(v.Context(), "root", "UPDATE foobar.users SET unbounded = 1 WHERE email = '"+v.email+"'"); err != nil {
@@ -65,7 +65,7 @@ func (v *visitor) signIn() {
 	}
 }
 
-// elsewhere is the same person in another browser, where nobody is signed in.
+// elsewhere returns the same person in another browser, where nobody is signed in.
 func (v *visitor) elsewhere() *visitor {
 	other := *v
 	other.cookie, other.device = "", ""
@@ -75,7 +75,7 @@ func (v *visitor) elsewhere() *visitor {
 // object is a JSON object to send.
 type object map[string]any
 
-// post is a post as the API shows it.
+// post is a post as the API returns it.
 type post struct {
 	ID     int64
 	Author struct { // none for the posts that the site came with
@@ -89,14 +89,14 @@ type post struct {
 	UpdatedAt string `json:"updated_at"`
 }
 
-// write posts something that holds the visitor's word.
+// write creates a post that contains the visitor's word.
 func (v *visitor) write(title string) post {
 	v.Helper()
 	return decode[post](v, http.StatusCreated, v.ask("POST", "/api/v1/posts", object{"title": title, "body": "Written by " + v.word + "."}, "Idempotency-Key: "+rand.Text()))
 }
 
-// ask sends a request and returns the answer, whatever it is. A body that is a string is sent as it is, any other as
-// JSON. Each field is a line of the header; "Name:" sends none of that name.
+// ask sends a request and returns the answer, whatever its status. A string body is sent as it is, any other as JSON. Each
+// field is a header line; "Name:" leaves out the header of that name.
 func (v *visitor) ask(method, path string, body any, fields ...string) reply {
 	v.Helper()
 	ctx, cancel := context.WithTimeout(v.Context(), 30*time.Second)
@@ -183,7 +183,7 @@ func decode[Value any](v *visitor, status int, got reply) Value {
 	return value
 }
 
-// problem is an error as the API says it (RFC 9457).
+// problem is an error as the API reports it (RFC 9457).
 type problem struct {
 	Title     string
 	Status    int
@@ -192,7 +192,7 @@ type problem struct {
 	Errors    []struct{ Field, Detail string }
 }
 
-// names: the problem detail says that this field is wrong.
+// names reports whether the problem details list this field as wrong.
 func (p problem) names(field string) bool {
 	for _, wrong := range p.Errors {
 		if wrong.Field == field && wrong.Detail != "" {
@@ -202,7 +202,7 @@ func (p problem) names(field string) bool {
 	return false
 }
 
-// signedIn asks who the visitor is; nil for a stranger.
+// signedIn asks the site who is signed in; it returns nil for a stranger.
 func (v *visitor) signedIn() *struct {
 	ID          int64
 	Name, Email string
@@ -221,13 +221,13 @@ func (v *visitor) signedIn() *struct {
 	return session.User
 }
 
-// found are the posts that hold the visitor's word, newest first.
+// found returns the posts that contain the visitor's word, newest first.
 func (v *visitor) found() []post {
 	v.Helper()
 	return decode[struct{ Posts []post }](v, http.StatusOK, v.ask("GET", "/api/v1/search?limit=100&q="+v.word, nil)).Posts
 }
 
-// rows counts rows of the copy's database: what stands after SELECT COUNT(*) FROM foobar.
+// rows counts rows in the copy's database; of continues "SELECT COUNT(*) FROM foobar.".
 func (c *copyOfStack) rows(t *testing.T, of string) int {
 	t.Helper()
 	out, err := c.sql(t.Context(), "app", "SELECT COUNT(*) FROM foobar."+of)
@@ -241,7 +241,7 @@ func (c *copyOfStack) rows(t *testing.T, of string) int {
 	return count
 }
 
-// dump is everything that the database holds.
+// dump returns everything that the database holds.
 func (c *copyOfStack) dump(t *testing.T) string {
 	t.Helper()
 	out, err := c.compose(t.Context(), "exec", "--no-TTY", "db", "sh", "-c",
@@ -252,7 +252,7 @@ func (c *copyOfStack) dump(t *testing.T) string {
 	return out
 }
 
-// timed is a metric of the answer's Server-Timing header: its duration in milliseconds and its description.
+// timed returns a metric of the answer's Server-Timing header: its duration in milliseconds and its description.
 func (r reply) timed(metric string) (milliseconds float64, description string) {
 	for _, line := range r.header.Values("Server-Timing") {
 		for _, one := range strings.Split(line, ",") {

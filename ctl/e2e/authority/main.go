@@ -1,5 +1,5 @@
-// Command authority is Pebble, the ACME authority for tests, with what a test wants of it besides: to be slow, to refuse, and to
-// say how often it was asked. A control port takes faults and gives counts; it is for tests on the same machine.
+// Command authority is Pebble, the ACME authority for tests, which here can also be slow, refuse requests, and report how
+// often it was asked. Tests on the same machine set faults and read counts through a control port.
 package main
 
 import (
@@ -18,23 +18,23 @@ import (
 	"github.com/letsencrypt/pebble/v2/wfe"
 )
 
-// fault is what becomes of a request whose path begins with Path.
+// fault says what happens to a request whose path begins with Path.
 type fault struct {
 	Path    string
-	Answer  bool              // Pebble answers first, and the client does not hear of it while it hangs
+	Answer  bool              // Pebble answers first, but the answer is held back while the request hangs
 	Hang    bool              // until the faults are changed
-	Status  int               // in place of an answer; 0 is none
-	Header  map[string]string // of it
+	Status  int               // sent in place of Pebble's answer; 0 for none
+	Header  map[string]string // its header
 	Problem map[string]any    // its body
-	After   int               // so many requests go through first
+	After   int               // this many requests go through first
 }
 
-// faults are those in force, with what has been asked.
+// faults holds the faults in force and counts the requests.
 type faults struct {
 	sync.Mutex
 	set     []fault
 	changed chan struct{}
-	counts  map[string]int // by the first part of the path, those that Pebble answered with success
+	counts  map[string]int // requests that Pebble answered with success, by the first part of the path
 	hanging int
 }
 
@@ -54,7 +54,7 @@ func main() {
 	logger.Fatal(http.ListenAndServeTLS(":14000", "/trust/authority.crt", "/trust/authority.key", f.around(front.Handler())))
 }
 
-// around lets a request through to Pebble as the faults allow it.
+// around passes requests on to Pebble, as far as the faults allow.
 func (f *faults) around(pebble http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		one, changed := f.match(r.URL.Path)
@@ -101,7 +101,7 @@ func (f *faults) around(pebble http.Handler) http.Handler {
 	})
 }
 
-// match returns the fault that is for the path, if one is in force.
+// match returns the fault that applies to the path, if one is in force.
 func (f *faults) match(path string) (*fault, <-chan struct{}) {
 	f.Lock()
 	defer f.Unlock()
@@ -118,7 +118,8 @@ func (f *faults) match(path string) (*fault, <-chan struct{}) {
 	return nil, f.changed
 }
 
-// control takes the faults (PUT /faults), says what was asked (GET /counts), and hands on what Pebble's own management takes.
+// control sets the faults (PUT /faults), returns the counts (GET /counts), and passes anything else on to Pebble's own
+// management.
 func (f *faults) control(pebble http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /faults", func(w http.ResponseWriter, r *http.Request) {

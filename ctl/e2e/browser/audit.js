@@ -1,5 +1,5 @@
-// What a page owes to those who use it with a screen reader, a keyboard, poor sight or a small screen: the parts of
-// WCAG 2.2 (A and AA) that a program can decide, as axe-core and its like do. Returns sentences, none where all is well.
+// What a page owes to people who use it with a screen reader, a keyboard, poor sight or a small screen: the parts of WCAG
+// 2.2 (A and AA) that a program can check, as axe-core and similar programs do. Returns a sentence for each problem.
 (() => {
   const wrong = [];
   const name = (element) => {
@@ -10,7 +10,7 @@
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const styleOf = (element) => getComputedStyle(element);
 
-  /** Whether somebody can perceive it: shown, or hidden from the eye only. */
+  /** Whether somebody can perceive it: it is visible, or hidden only from the eye. */
   const perceived = (element) => element.checkVisibility({ visibilityProperty: true }) && !element.closest('[aria-hidden="true"], [inert]');
   const seen = (element) => {
     const box = element.getBoundingClientRect();
@@ -23,22 +23,22 @@
   const viewport = document.querySelector('meta[name="viewport"]')?.content ?? "";
   if (!viewport.includes("width=device-width")) wrong.push(`the viewport is "${viewport}"`);
   if (/user-scalable\s*=\s*(no|0)|maximum-scale\s*=\s*[0-4](\.|,|$)/.test(viewport)) wrong.push("the page cannot be enlarged");
-  if (document.querySelector('meta[http-equiv="refresh"]')) wrong.push("the page goes away by itself");
+  if (document.querySelector('meta[http-equiv="refresh"]')) wrong.push("the page refreshes or redirects by itself");
 
   // --- Ids and what refers to them ------------------------------------------------------------------------------------
   const ids = new Map();
   for (const element of all("[id]")) ids.set(element.id, (ids.get(element.id) ?? 0) + 1);
-  for (const [id, count] of ids) if (count > 1) wrong.push(`the id ${id} is there ${count} times`);
+  for (const [id, count] of ids) if (count > 1) wrong.push(`the id ${id} occurs ${count} times`);
   for (const attribute of ["for", "form", "list", "aria-labelledby", "aria-describedby", "aria-errormessage", "aria-controls", "aria-owns", "aria-details", "aria-activedescendant"]) {
     for (const element of all(`[${attribute}]`)) {
       for (const id of element.getAttribute(attribute).split(/\s+/).filter(Boolean)) {
-        if (!ids.has(id)) wrong.push(`${name(element)} refers to #${id} by ${attribute}, which is not there`);
+        if (!ids.has(id)) wrong.push(`${name(element)} refers to #${id} by ${attribute}, which does not exist`);
       }
     }
   }
   for (const link of all('a[href^="#"]')) {
     const id = decodeURIComponent(link.hash.slice(1));
-    if (id && id !== "top" && !ids.has(id)) wrong.push(`${name(link)} leads to #${id}, which is not there`);
+    if (id && id !== "top" && !ids.has(id)) wrong.push(`${name(link)} leads to #${id}, which does not exist`);
   }
 
   // --- Landmarks and headings -----------------------------------------------------------------------------------------
@@ -63,7 +63,7 @@
     if (!element.querySelector(regions)) wrong.push(`${name(element)} is in no landmark`);
   }
   const skip = firstFocusable?.matches('a[href^="#"]') ? firstFocusable : null;
-  if (document.querySelector("body > header nav, body > nav") && !skip) wrong.push("the first thing to focus is no link past the navigation");
+  if (document.querySelector("body > header nav, body > nav") && !skip) wrong.push("the first thing to focus is not a link past the navigation");
 
   const headings = all('h1, h2, h3, h4, h5, h6, [role="heading"]').filter(perceived);
   const level = (heading) => Number(heading.getAttribute("aria-level") ?? heading.localName.slice(1));
@@ -89,17 +89,17 @@
   for (const element of all('a[href], button, summary, [role="button"], [role="link"], input[type="submit"], input[type="button"], input[type="reset"]').filter(perceived)) {
     const says = element.localName === "input" ? element.value : text(element);
     if (!says.trim()) wrong.push(`${name(element)} has no name: ${element.outerHTML.slice(0, 100)}`);
-    // who speaks to the machine says what stands there
+    // people who use voice control say the words that they see
     const shown = element.innerText?.trim().replace(/\s+/g, " ").toLowerCase() ?? "";
     const label = labelOf(element).replace(/\s+/g, " ").toLowerCase();
-    if (label && shown && !label.includes(shown)) wrong.push(`${name(element)} is called "${label}", which does not hold what it shows`);
+    if (label && shown && !label.includes(shown)) wrong.push(`${name(element)} is called "${label}", which does not contain what it shows`);
   }
   for (const control of all("input, select, textarea").filter((one) => perceived(one) && !/^(hidden|submit|button|reset|image)$/.test(one.type))) {
     const label = labelOf(control) || [...(control.labels ?? [])].map((one) => one.textContent).join(" ").trim();
     if (!label) wrong.push(`${name(control)} has no label`);
     const wants = { email: /email|username/, password: /(current|new)-password/ }[control.type];
-    if (wants && !wants.test(control.autocomplete)) wrong.push(`${name(control)} is of type ${control.type} and says autocomplete="${control.autocomplete}"`);
-    if (control.getAttribute("aria-invalid") === "true" && !control.getAttribute("aria-describedby") && !control.getAttribute("aria-errormessage")) wrong.push(`${name(control)} is invalid and does not say why`);
+    if (wants && !wants.test(control.autocomplete)) wrong.push(`${name(control)} is of type ${control.type} but has autocomplete="${control.autocomplete}"`);
+    if (control.getAttribute("aria-invalid") === "true" && !control.getAttribute("aria-describedby") && !control.getAttribute("aria-errormessage")) wrong.push(`${name(control)} is invalid but does not say why`);
   }
   for (const image of all("img, input[type=image], area").filter(perceived)) {
     if (!image.hasAttribute("alt") && !labelOf(image)) wrong.push(`${image.outerHTML.slice(0, 100)} has no alternative text`);
@@ -121,15 +121,15 @@
         else if (attribute.name === "aria-live" && !/^(off|polite|assertive)$/.test(attribute.value)) wrong.push(`${name(element)} has aria-live="${attribute.value}"`);
       }
     }
-    // what nobody may name
-    if (/^(div|span|p|b|i|em|strong|code|time|small)$/.test(element.localName) && !element.hasAttribute("role") && element.hasAttribute("aria-label")) wrong.push(`${name(element)} has a label, and no role that takes one`);
+    // elements that may not be named
+    if (/^(div|span|p|b|i|em|strong|code|time|small)$/.test(element.localName) && !element.hasAttribute("role") && element.hasAttribute("aria-label")) wrong.push(`${name(element)} has a label, but no role that takes one`);
   }
   const focusables = 'a[href], button:not([disabled]), input:not([disabled]):not([type="hidden"]), select:not([disabled]), textarea:not([disabled]), summary, [tabindex]:not([tabindex="-1"])';
   for (const hidden of all('[aria-hidden="true"]')) {
     for (const element of [hidden, ...all(focusables, hidden)]) if (element.matches(focusables) && element.checkVisibility({ visibilityProperty: true })) wrong.push(`${name(element)} can be focused and is hidden from screen readers`);
   }
   for (const element of all("[tabindex]")) if (element.tabIndex > 0) wrong.push(`${name(element)} has tabindex=${element.tabIndex}`);
-  for (const element of all("a[href], button, summary, label")) if (element.querySelector("a[href], button, summary, select, textarea") && element.localName !== "label") wrong.push(`${name(element)} holds something else to press`);
+  for (const element of all("a[href], button, summary, label")) if (element.querySelector("a[href], button, summary, select, textarea") && element.localName !== "label") wrong.push(`${name(element)} contains something else to press`);
 
   // --- Structure ------------------------------------------------------------------------------------------------------
   for (const list of all("ul, ol")) for (const child of list.children) if (!/^(li|script|template)$/.test(child.localName)) wrong.push(`${name(list)} holds a <${child.localName}>`);
@@ -168,7 +168,7 @@
   };
   const canvasColour = channels("Canvas"); // in the scheme of the root element only, hence the next line
   const bottom = matchMedia("(prefers-color-scheme: dark)").matches && styleOf(document.documentElement).colorScheme.includes("dark") ? [18, 18, 18, 1] : canvasColour[3] ? canvasColour : [255, 255, 255, 1];
-  /** What is behind an element's text, or null where it is a picture. */
+  /** The colour behind an element's text, or null if there is a picture. */
   const behind = (element) => {
     let color = [0, 0, 0, 0];
     for (let one = element; one; one = one.parentElement) {
@@ -203,7 +203,7 @@
     judge(element, styleOf(element), "the text");
   }
   for (const control of all("input, textarea").filter((one) => seen(one) && !one.disabled)) {
-    judge(control, styleOf(control), "what is typed into");
+    judge(control, styleOf(control), "the text typed into");
     if (control.placeholder) judge(control, { ...pick(styleOf(control, "::placeholder")), fontSize: styleOf(control).fontSize }, "the placeholder of");
   }
   function pick(style) {
@@ -229,8 +229,8 @@
     const without = looks(element);
     element.focus({ focusVisible: true, preventScroll: true });
     if (document.activeElement !== element) continue;
-    if (looks(element) === without) wrong.push(`${name(element)} looks the same with the focus: ${without}`);
-    if (!seen(element)) wrong.push(`${name(element)} has the focus and cannot be seen`);
+    if (looks(element) === without) wrong.push(`${name(element)} looks the same when it has the focus: ${without}`);
+    if (!seen(element)) wrong.push(`${name(element)} has the focus but cannot be seen`);
     element.blur();
   }
   if (had instanceof HTMLElement && had !== document.body) had.focus({ preventScroll: true });

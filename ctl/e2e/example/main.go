@@ -1,5 +1,5 @@
-// Command example is another application for the stack: bookmarks, each a name and an address. It is the smallest that keeps
-// the contract of docs/your-application.md. A test puts it in the place of the first one.
+// Command example is another application for the stack: bookmarks, each with a name and an address. It is as small as the
+// contract of docs/your-application.md allows. A test runs it in place of the first application.
 package main
 
 import (
@@ -77,7 +77,7 @@ func printJSON(value any, err error) error {
 	return json.NewEncoder(os.Stdout).Encode(value)
 }
 
-// ask asks the server of this container.
+// ask sends a request to the server in this container.
 func ask(ctx context.Context, listen, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -101,7 +101,7 @@ func ask(ctx context.Context, listen, path string) ([]byte, error) {
 	return body, err
 }
 
-// database is where compose.yaml says that it is.
+// database returns how to reach the database, according to the variables that compose.yaml sets.
 func database() (*mysql.Config, error) {
 	password, err := os.ReadFile(os.Getenv("MYSQL_PASSWORD_FILE"))
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
-// migration is one of this release's, as the tool reads it.
+// migration is one of this release's migrations, in the form that the tool reads.
 type migration struct {
 	Version int64  `json:"version"`
 	File    string `json:"file"`
@@ -45,7 +45,7 @@ func migrations() ([]migration, error) {
 	return all, nil
 }
 
-// open returns a pool of connections to the database, and what runs the migrations there.
+// open returns a pool of connections to the database, and the provider that runs the migrations there.
 func open(ctx context.Context) (*sql.DB, *goose.Provider, error) {
 	config, err := database()
 	if err != nil {
@@ -87,7 +87,7 @@ func await(ctx context.Context, pool *sql.DB, within time.Duration) error {
 	}
 }
 
-// migrate brings the tables to what this release needs, or to an earlier one of its migrations.
+// migrate brings the tables to the version that this release needs, or to that of an earlier migration.
 func migrate(ctx context.Context, to int64) error {
 	pool, provider, err := open(ctx)
 	if err != nil {
@@ -102,7 +102,7 @@ func migrate(ctx context.Context, to int64) error {
 	return err
 }
 
-// pending are the migrations that migrate would run now.
+// pending returns the migrations that migrate would run now.
 func pending(ctx context.Context) ([]migration, error) {
 	pool, provider, err := open(ctx)
 	if err != nil {
@@ -123,7 +123,7 @@ func pending(ctx context.Context) ([]migration, error) {
 	return left, err
 }
 
-// lock lets one migration work at a time, which goose does not do in MySQL. It goes with its connection.
+// lock lets only one migration run at a time, which goose does not ensure on MySQL. The lock ends with its connection.
 type lock struct{}
 
 func (lock) SessionLock(ctx context.Context, conn *sql.Conn) error {

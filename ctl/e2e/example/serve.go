@@ -20,7 +20,7 @@ import (
 	"oneserver/app/timing"
 )
 
-// A bookmark is all that this application knows of.
+// A bookmark is the only thing that this application stores.
 type bookmark struct {
 	ID      int64  `json:"id"`
 	Name    string `json:"name"`
@@ -29,7 +29,7 @@ type bookmark struct {
 
 type server struct {
 	pool     *sql.DB
-	needs    int64 // the version of the tables
+	needs    int64 // the version of the tables that this release needs
 	observer *ops.Observer
 	drains   atomic.Bool
 }
@@ -86,7 +86,7 @@ func serve(ctx context.Context, log *slog.Logger) error {
 	return h.Shutdown(limited)
 }
 
-// ready says whether this replica can serve.
+// ready reports whether this replica can serve.
 func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	var version int64
 	ctx, cancel := context.WithTimeout(r.Context(), time.Second)
@@ -103,7 +103,7 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// observed lets an operator see what a request did, and answers it with JSON.
+// observed lets operators see what a request did, and answers the request with JSON.
 func (s *server) observed(route string, work func(*http.Request) (status int, answer any, err error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, record := timing.Start(r.Context(), r.Header.Get("X-Request-ID"))
@@ -119,12 +119,12 @@ func (s *server) observed(route string, work func(*http.Request) (status int, an
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(status)
-		json.NewEncoder(w).Encode(answer) // an error is a client that has left
+		json.NewEncoder(w).Encode(answer) // an error means that the client has left
 		s.observer.End(record, r.Method, r.URL.Path, route, status)
 	}
 }
 
-// query runs a statement, and notes it. A database that is away is waited for, for ten seconds.
+// query runs a statement and records it. If the database is down, query waits for it, for up to ten seconds.
 func (s *server) query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
 	arrived := time.Now()
 	if err := await(ctx, s.pool, 10*time.Second); err != nil {
@@ -167,7 +167,7 @@ func (s *server) show(r *http.Request) (int, any, error) {
 	return http.StatusOK, found[0], nil
 }
 
-// create makes a bookmark. Nginx sends a request again that a replica has dropped: the same key makes the same bookmark, once.
+// create makes a bookmark. Nginx repeats a request that a replica has dropped, so the same key makes the bookmark only once.
 func (s *server) create(r *http.Request) (int, any, error) {
 	var one bookmark
 	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, 10_000)).Decode(&one); err != nil || one.Name == "" || len(one.Name) > 200 || len(one.Address) > 2000 {

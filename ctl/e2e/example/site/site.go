@@ -1,4 +1,4 @@
-// Package site takes the place of ctl/internal/site where the tool is to serve this application: all that it knows of it.
+// Package site replaces ctl/internal/site when the tool is built for this application. It is all that the tool knows of it.
 package site
 
 import (
@@ -10,25 +10,25 @@ import (
 // Schema is the database that holds the site's data.
 const Schema = "foobar"
 
-// Versions is the table of the migrations.
+// Versions is the table that records which migrations have run.
 const Versions = "goose_db_version"
 
 // OfTheMoment are tables that a restore leaves empty.
 var OfTheMoment []string
 
-// Explain is the program of the image that shows what a replica did for a request.
+// Explain is the program in the image that shows what a replica did for a request.
 var Explain = []string{"/app", "request"}
 
 // Page is the path that a trace follows.
 const Page = "/api/bookmarks"
 
-// Prefix is what the paths begin with that Nginx passes on.
+// Prefix is the beginning of the paths that Nginx passes on.
 const Prefix = "/api/"
 
-// Ready is the path where a replica says that it can serve.
+// Ready is the path where a replica reports whether it can serve.
 const Ready = "/readyz"
 
-// Request is one that the tool sends.
+// Request is a request that the tool sends.
 type Request struct {
 	Name     string
 	Method   string
@@ -40,19 +40,19 @@ type Request struct {
 
 func (r Request) String() string { return r.Method + " " + r.Path }
 
-// Proofs are what a release on trial must answer.
+// Proofs are the requests that a release on trial must answer.
 var Proofs = []Request{
 	{Method: http.MethodGet, Path: "/api/bookmarks", Status: http.StatusOK},
 	{Method: http.MethodPost, Path: "/api/bookmarks", Body: `{"name":""}`, Status: http.StatusUnprocessableEntity},
 }
 
-// Reads are what visitors of a drill ask the application for.
+// Reads are the requests that a drill's visitors send to the application.
 var Reads = []Request{{Name: "GET /api/bookmarks", Method: http.MethodGet, Path: "/api/bookmarks"}}
 
-// Kept are what Nginx may answer by itself.
+// Kept are the requests that Nginx may answer by itself.
 var Kept = []Request{{Name: "GET / (static)", Method: http.MethodGet, Path: "/"}}
 
-// Write is what a visitor of a drill writes.
+// Write returns the request with which a drill's visitor writes.
 func Write(token string) Request {
 	body, err := json.Marshal(map[string]string{"name": token, "address": "https://example.com/"})
 	if err != nil {
@@ -61,18 +61,18 @@ func Write(token string) Request {
 	return Request{Name: "POST /api/bookmarks", Method: http.MethodPost, Path: "/api/bookmarks", Body: string(body)}
 }
 
-// Written asks the database for what was written.
+// Written returns the statement that asks the database for what was written.
 func Written(prefix string) string {
 	return "SELECT name FROM bookmarks WHERE name LIKE '" + prefix + "%'"
 }
 
-// An Account is what a drill writes with.
+// An Account is the account with which a drill writes.
 type Account struct {
 	SignUp, SignIn, Remove Request
 	Free, Erase            string
 }
 
-// NewAccount is none: anybody may write.
+// NewAccount returns no real account, since anybody may write.
 func NewAccount(_, _ string) Account {
 	return Account{Erase: "DELETE FROM bookmarks WHERE name LIKE 'drill-%'"}
 }
@@ -80,10 +80,10 @@ func NewAccount(_, _ string) Account {
 // Growing is the table that a drill fills.
 const Growing = "bookmarks"
 
-// Filled is the condition that its rows meet.
+// Filled is the condition that the added rows meet.
 const Filled = "name LIKE 'filled %'"
 
-// Fill adds so many.
+// Fill returns the statement that adds this many rows.
 func Fill(after, rows int) string {
 	return fmt.Sprintf(`INSERT INTO bookmarks (name, address)
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
