@@ -19,10 +19,11 @@ const (
 	// milliseconds.
 	maxConnections = 1000
 	// lookEvery bounds the excess, which is what the kernel hands over in that time: a few hundred connections. While
-	// few files are open, one look in ten is enough; looking more often would be most of what an idle server costs.
+	// few files are open, one look in three is enough; looking more often would be most of what an idle server costs, and
+	// looking less often costs more memory at the start of a flood than the container has.
 	lookEvery = 20 * time.Millisecond
 	fewFiles  = 100
-	idleEvery = 10 * lookEvery
+	idleEvery = 3 * lookEvery
 )
 
 // boundConnections closes TCP connections beyond maxConnections until ctx ends. It closes the oldest ones of the
