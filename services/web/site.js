@@ -317,7 +317,7 @@ function measured(url, sent) {
   });
 }
 
-/** Reads Server-Timing (W3C): by stage, its time in milliseconds and its description. */
+/** Reads Server-Timing (W3C). Returns the time in milliseconds and the description of each stage, by the stage's name. */
 function readServerTiming(header) {
   const stages = {};
   for (const [, name, parameters] of (header ?? "").matchAll(/([\w-]+)((?:\s*;\s*[\w-]+(?:=(?:"[^"]*"|[^",;\s]*))?)*)/g)) {
@@ -329,7 +329,7 @@ function readServerTiming(header) {
   return stages;
 }
 
-/** The browser's figures: by name, the time in milliseconds (NaN if unknown) and a note about it. */
+/** Returns the browser's figures by name: the time in milliseconds (NaN if unknown) and a note about it. */
 function browserFigures(entry) {
   if (!entry?.requestStart) {
     const unknown = [NaN, "not reported by the browser"];
@@ -366,7 +366,7 @@ function drawSpoken(entry, response) {
     : "not reported: a proxy in front may speak TLS in its place";
 }
 
-/** The server's figures, in the same form as browserFigures. */
+/** Returns the server's figures, in the same form as browserFigures does. */
 function serverFigures(response) {
   const { web, app, db } = readServerTiming(response.headers.get("Server-Timing"));
   const did = web?.description ?? "";
@@ -720,7 +720,7 @@ const session = loadSession().then((user) => {
   showSession(user);
   return user;
 });
-pages[document.body.dataset.page]?.(session); // a page with its own module is drawn there
+pages[document.body.dataset.page]?.(session); // a page with its own module is drawn by that module
 
 // The browser may show this page again as it was, which is wrong if the user has signed in or out in the meantime.
 addEventListener("pageshow", async ({ persisted }) => {
