@@ -9,15 +9,15 @@ override modules := services/dns services/certs services/app ctl ctl/e2e/authori
 override staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 override actionlint := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
-# Kept away from this project: a go.work above this folder, flags for other builds, and git, which refuses to work in a folder
-# that belongs to another user.
+# These keep out of the builds here: a go.work above this folder, flags meant for other builds, and git, which refuses to
+# work in a folder that belongs to another user.
 export override GOWORK := off
 export override GOFLAGS := -mod=readonly -buildvcs=false
 unexport CDPATH GOOS GOARCH GO111MODULE
 .NOTPARALLEL:
 
-# Variables given on the command line (URL=…, FILE=…, DOMAIN=…) are plain text: make does not expand them, which would run
-# $(shell …), and a recipe finds them in its environment, where no shell runs `…`.
+# Variables given on the command line (URL=…, FILE=…, DOMAIN=…) are treated as plain text: make does not expand them, which
+# would run $(shell …), and a recipe finds them in its environment, where no shell runs `…`.
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
 help: ## print this list
@@ -44,14 +44,14 @@ doctor: tool ## say what would keep the stack from starting, and what to do abou
 trace: tool ## follow one request through every part: make trace URL=http://www.foobar.com/
 	@$(tool) trace $${URL:+-- "$$URL"}
 
-trust: tool ## say how to make this machine trust the stack's own authority for https, and how not to: make trust REMOVE=1
+trust: tool ## say how to make this machine trust the stack's own authority for https, or how to undo that: make trust REMOVE=1
 	@$(tool) trust $${REMOVE:+--remove}
 
 sql: ## open a prompt in the database, as the application's account or as root: make sql ROOT=1
 	@set -- app --host=127.0.0.1; [ -z "$$ROOT" ] || set -- root; \
 	  docker compose exec db sh -c 'export MYSQL_PWD="$$(cat "/run/secrets/mysql_$$1_password")"; exec mysql --user="$$@" foobar' sql "$$@" || { $(hint); }
 
-bench: tool ## measure the figures that this project promises, on a copy of the stack: make bench ROWS=10000000
+bench: tool ## measure the speed of the site and compare it with others, on a copy of the stack: make bench ROWS=10000000
 	@$(tool) bench $${ROWS:+--rows="$$ROWS"}
 
 abuse: tool ## play hostile visitors, on a copy of the stack, and measure what others notice; 45 minutes
@@ -99,8 +99,8 @@ test: go tool ## unit tests, then integration tests against a second copy of the
 	@echo 'integration tests, about seven minutes ...'
 	@go -C ctl/e2e test -count=1 -timeout 40m -skip '^TestLong'
 
-# Not yet part of it. "unproven": has not passed as a whole. "unseen": has not been run since what it tests was changed. Run
-# one with: go -C ctl/e2e test -v -run TestLongAbuse .
+# Tests that are not yet part of test-all. The "unproven" ones have never passed as a whole; the "unseen" ones have not been
+# run since the code that they test was changed. Run one with: go -C ctl/e2e test -v -run TestLongAbuse .
 override unproven := ^TestLong(ALargeRestore|AKilledRestore|AnAuthorityThatIsSlow)
 override unseen := ^TestLong(AKilledDeploy|ASecondNetwork|TheFirstRequest|ABackup|Abuse|AProlificAuthor|HalfHeaders|ADiskThatFillsUp|AMySQLThatDoesNotStart|AnIndexOnAnExpression|ASearchIsRight|ANewCertificate|ACertificateIsRenewed|AnAuthorityThatRefuses|AnAuthorityForCustomers|CertsIsKilled)
 
@@ -126,7 +126,7 @@ images: tool ## pull or build every image, replacing stand-ins with official one
 bundle: tool ## write all images, and this tool, into one archive, for machines without a network
 	@$(tool) bundle
 
-load: from-bundle tool ## read such an archive: make load FILE=oneserver-images-….tar.gz
+load: from-bundle tool ## read an archive that make bundle wrote: make load FILE=oneserver-images-….tar.gz
 	@$(tool) load $${FILE:+-- "$$FILE"}
 
 dist: go ## build the tool for Linux, macOS and Windows into dist/, with checksums

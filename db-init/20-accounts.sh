@@ -2,8 +2,8 @@
 # Creates the accounts. This is a script only because the passwords are in files; 30-grants.sql says what each account
 # may do.
 #
-# The image runs this file if it is executable and sources it if it is not, and a checkout on Windows decides which. So
-# it works either way: it uses nothing from the image's entrypoint, and its shell settings stay inside the parentheses.
+# The image runs this file if it is executable and sources it if it is not, which may change in a checkout on Windows. So the
+# file works either way: it uses nothing from the image's entrypoint, and its shell settings stay inside the parentheses.
 (
     set -euo pipefail
 
@@ -25,8 +25,8 @@
     backup=$(password backup)
     health=$(password health)
 
-    # The limits reserve room in max_connections for app: a migration works on one connection while others wait for it,
-    # a dump uses one or two, and a health check that hangs cannot lock everyone else out.
+    # The limits reserve room in max_connections for app. A migration works on one connection while others wait for it, and a
+    # dump uses one or two. Health checks that hang cannot lock everyone else out.
     mysql --defaults-extra-file=<(printf '[client]\npassword=%s\n' "$root") --protocol=socket --user=root <<SQL
 CREATE USER 'app'@'%' IDENTIFIED BY '$app';
 CREATE USER 'migrate'@'%' IDENTIFIED BY '$migrate' WITH MAX_USER_CONNECTIONS 5;

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Notes that the first start is complete, and which secrets this data belongs to: first in the data directory, where the
-# note can be read while mysqld is stopped, and then in the table that the health check reads. The row comes last:
-# without it nothing uses the database, and if it exists the file does too, so a database in use is never taken for one
-# that was cut off.
+# Records that the first start is complete, and which secrets this data belongs to: first in a file in the data directory,
+# which can be read while mysqld is stopped, and then in the table that the health check reads. The row comes last: without
+# it nothing uses the database, and if the row exists, so does the file. So a database in use is never taken for one whose
+# first start was cut off.
 #
 # Like 20-accounts.sh, it works whether it is executed or sourced.
 (

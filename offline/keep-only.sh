@@ -1,7 +1,7 @@
 #!/bin/sh
-# Removes every program from this image but those on the list: keep-only.sh LIST [FOLDER]. What is under FOLDER stays.
-# A program is a file that may be executed and is no shared library, wherever it is; the list has names, and they count
-# in the folders of PATH only. The last step of a build that needs others.
+# keep-only.sh LIST [FOLDER]: removes every program from this image except those on the list and those under FOLDER. A
+# program is any executable file that is not a shared library, wherever it is. The list has names, which refer only to the
+# folders of PATH. This is the last step of a build, because the earlier steps need other programs.
 set -eu
 list=$1
 folder=${2:-/nonexistent}
@@ -12,7 +12,7 @@ kept=$(mktemp)
 for name in $names; do
     for in in $folders; do
         path=$in/$name
-        if [ -L "$path" ]; then # what it leads to may be called otherwise, as awk's is
+        if [ -L "$path" ]; then # its target may have another name, as that of awk does
             cp "$(readlink -f "$path")" "$path.new"
             mv "$path.new" "$path"
         fi

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Starts mysqld as the official image does; on an empty data directory it first makes the system tables, root, the
-# database and the account of the environment, and runs /docker-entrypoint-initdb.d against a server that listens on
-# the socket only.
+# Starts mysqld as the official image does. On an empty data directory it first makes the system tables, root, and the
+# database and account that the environment names. It also runs /docker-entrypoint-initdb.d against a server that listens
+# only on the socket.
 #
 # Kept from the official image on purpose, because the stack has to live with it:
 #   - the temporary server answers `mysqladmin ping` long before the real one listens on TCP;
@@ -19,7 +19,7 @@ fail() {
     exit 1
 }
 
-# Takes the variable $1 from the file that $1_FILE names, else from itself, else from $2.
+# Sets the variable $1 from the file that $1_FILE names; without such a file, it keeps its value, or else gets $2.
 from_file() {
     local name=$1 file_name=${1}_FILE value=${2:-}
     if [ -n "${!name:-}" ] && [ -n "${!file_name:-}" ]; then
@@ -34,12 +34,13 @@ from_file() {
     unset "$file_name"
 }
 
-# Prints mysqld's effective settings, a name and a value a line. It fails on values that mysqld cannot read.
+# Prints mysqld's effective settings, one name and value per line. Fails on values that mysqld cannot read.
 settings() {
     "$@" --verbose --help --log-bin-index="$(mktemp -u)"
 }
 
-# Runs the SQL on stdin as root over the socket; arguments go to the client. Init scripts that are sourced use this name.
+# Runs the SQL on stdin as root over the socket; arguments go to the client. Init scripts that are sourced call it by this
+# name.
 docker_process_sql() {
     local password=$MYSQL_ROOT_PASSWORD
     if [ "${1:-}" = --dont-use-mysql-root-password ]; then

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prepares the configuration with the scripts of /docker-entrypoint.d, as the official image does, then becomes the
-# command. Other commands than nginx (a shell, `nginx-debug` aside) start as they are.
+# Prepares the configuration with the scripts in /docker-entrypoint.d, as the official image does, then becomes the command.
+# Commands other than nginx and nginx-debug, such as a shell, start without that.
 set -e
 
 log() {
@@ -11,8 +11,8 @@ log() {
 
 case $1 in
     nginx | nginx-debug)
-        # In version order; a script must be executable, even one that is sourced. As upstream's, the loop is a subshell:
-        # what an .envsh exports reaches the scripts after it and not nginx.
+        # Scripts run in version order, and must be executable even if they are sourced. As in the official image, the loop
+        # is a subshell: what an .envsh exports reaches the scripts after it, but not nginx.
         find /docker-entrypoint.d -mindepth 1 -maxdepth 1 -follow -type f | sort -V | while read -r file; do
             if [ ! -x "$file" ]; then
                 log "ignoring $file, not executable"

@@ -1,16 +1,16 @@
 #!/bin/bash
-# Says whether the database serves: exit 0, or 1 and the reason, which `docker inspect` and `make doctor` show.
+# Reports whether the database is serving: exit 0, or 1 and the reason, which `docker inspect` and `make doctor` show.
 #
-# It cannot be fooled by the server that the image runs while it initialises, since that one has no TCP, nor by a first
-# start that was cut off, since the row that it reads is written at the very end (db-init/90-initialised.sh). It signs
-# in as the least privileged account; the password reaches the client through a pipe, not on its command line.
+# It cannot be fooled by the server that the image runs during initialisation, since that one does not listen on TCP, nor by
+# a first start that was cut off, since the row that this reads is written at the very end (db-init/90-initialised.sh). It
+# signs in as the least privileged account; the password reaches the client through a pipe, not on its command line.
 
 secrets=/run/secrets
 data=/var/lib/mysql
 disk=/run/disk
 
-# Tells app, which cannot see this disk, how many bytes are free here (services/app/disk). This does not affect the
-# verdict: taking the database away because its disk is full would help nobody.
+# Reports to app, which cannot see this disk, how many bytes are free here (services/app/disk). This does not affect the
+# result: taking the database out of service because its disk is full would help nobody.
 if [ -d $disk ]; then
     read -r blocks size < <(stat --file-system --format='%a %S' $data) &&
         printf '%s\n' $((blocks * size)) >$disk/free.new && mv $disk/free.new $disk/free
@@ -23,7 +23,7 @@ ask() {
         --batch --skip-column-names --execute='SELECT stack_id FROM oneserver.initialised' 2>&1
 }
 
-# If the server is just starting, wait for it: services that depend on it can then start at once instead of after the
+# If the server is just starting, wait for it: services that depend on it can then start immediately instead of after the
 # next interval. The whole check stays within the time limit in compose.yaml.
 answer=$(ask)
 result=$?

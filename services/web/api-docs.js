@@ -51,7 +51,7 @@ function drawOperation({ id, method, path, summary, description, parameters, req
     ...part("Answers", drawAnswers(responses ?? {})));
 }
 
-/** An operation's answers. Those that differ only in their status, as errors do, are grouped. */
+/** Draws an operation's answers, and groups those that differ only in their status, as errors do. */
 function drawAnswers(responses) {
   const alike = new Map();
   for (const [status, { description, content = {}, headers = {} }] of Object.entries(responses)) {
@@ -67,7 +67,7 @@ function drawAnswers(responses) {
   });
 }
 
-/** An entry of a list: a name, what it is, and a note about it. */
+/** Draws an entry of a list: a name, its type, and a note about it. */
 function drawTerm(name, type, required, text, ...inside) {
   return element("div", {}, element("dt", {}, element("code", {}, name), required ? element("span", { class: "required" }, " required") : ""),
     element("dd", {}, element("p", { class: "type" }, ...type), ...(text ? [element("p", {}, text)] : []), ...inside));
@@ -100,7 +100,7 @@ function drawType(schema) {
   return words;
 }
 
-/** The members of an object that is described in place; also those of an array's items. */
+/** Draws the members of an object that is described in place, or those of an array's items. */
 function drawInside(schema) {
   if (schema?.items) return drawInside(schema.items);
   if (!schema?.properties) return [];

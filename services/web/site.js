@@ -1,6 +1,5 @@
-// The script that all pages share. A page works without it as far as it can; each section below is for one thing. Code for a
-// single page is in its own module (api-docs.js), except for the journey: its page is usually visited first, and this saves it
-// a request.
+// The script that all pages share. Without it, a page works as far as it can. Code for a single page is in its own module
+// (api-docs.js), except for the journey: its page is usually visited first, and this saves it a request.
 
 const language = document.documentElement.lang;
 export const find = (selector, root = document) => root.querySelector(selector);
@@ -13,10 +12,10 @@ export function element(name, attributes = {}, ...children) {
   return node;
 }
 
-/** Puts somebody's text inside one of ours: whatever direction it is written in, ours keeps its own. */
+/** Puts a user's text inside one of ours, which keeps its own direction whatever direction the user's text has. */
 const theirs = (text) => element("bdi", {}, text);
 
-/** Goes to another page, and never returns, so that a caller who waits stays busy until this page is gone. */
+/** Goes to another page. Its promise never settles, so that a caller who waits stays busy until this page is gone. */
 function leave(url) {
   location.assign(url);
   return new Promise(() => {});
@@ -28,7 +27,7 @@ function leave(url) {
 // Longer than Nginx keeps trying (5 s to find a replica, and 15 s for the last one's answer). In milliseconds.
 const patience = 25_000;
 
-/** What went wrong, in the words of a problem detail (RFC 9457) where the server sent one. */
+/** What went wrong, in the words of a problem detail (RFC 9457) if the server sent one. */
 export class Problem extends Error {
   constructor({ status = 0, title = "", detail = "", request_id: id = "", errors = [] }) {
     super(detail);
@@ -41,7 +40,7 @@ export class Problem extends Error {
  * @param {object} [options]
  * @param {object} [options.body] goes out as JSON
  * @param {string} [options.key] the Idempotency-Key
- * @param {boolean} [options.own] whether the page asks for its own purposes: the journey does not show such a request
+ * @param {boolean} [options.own] whether the page asks for its own purposes; the journey does not show such requests
  * @returns {Promise<object|null>} the answer's JSON, or null if it has no body
  * @throws {Problem}
  */
@@ -109,7 +108,7 @@ function showSession(user) {
   box.classList.add("known");
 }
 
-/** Asks who is signed in: a user, or null for a stranger or if nobody can tell. */
+/** Asks who is signed in. Returns a user, or null for a stranger or if the request fails. */
 async function loadSession() {
   try {
     const answer = await request("GET", "/api/v1/session", { own: true });
@@ -148,8 +147,8 @@ function keyOf(form, content) {
 /**
  * Makes a form work. Until then its fieldset is disabled, so that nothing is typed or sent that would be lost.
  * @param {HTMLFormElement} form
- * @param {(content: object, key: string) => Promise<string|void>} send is given the values by their fields' names; what
- * it returns is said in the form's status
+ * @param {(content: object, key: string) => Promise<string|void>} send gets the values by the names of their fields; the
+ * form's status shows what it returns
  */
 function bindForm(form, send) {
   const [problem, status] = [find('[role="alert"]', form), find('[role="status"]', form)];
@@ -187,7 +186,7 @@ function bindForm(form, send) {
   find("fieldset", form).disabled = false;
 }
 
-/** Finds what can be found wrong without the server, in the server's words. */
+/** Finds the mistakes that can be found without the server, and words them as the server does. */
 function check(form) {
   const wrong = [];
   for (const { name, validity, minLength } of form.elements) {
@@ -197,13 +196,13 @@ function check(form) {
   return wrong;
 }
 
-/** Makes a sentence from what the server says about something. */
+/** Makes a sentence from what the server says about a subject. */
 export function sentence(subject, text) {
   const whole = /^\p{Lu}/u.test(text) ? text : `${subject} ${text}`.trim();
   return /[.!?]$/.test(whole) ? whole : whole + ".";
 }
 
-/** Says at each field what is wrong with it, focuses the first, and returns the errors that belong to no field here. */
+/** Shows at each field what is wrong with it, focuses the first, and returns the errors that belong to no field here. */
 function showErrors(form, errors) {
   const others = [];
   let first;
@@ -300,7 +299,7 @@ let partsAsked = -Infinity; // performance.now() when the parts were last asked 
 
 if (map && secure) for (const one of map.querySelectorAll("[data-secure]")) one.hidden = false;
 
-/** What the browser measured for the request sent to url at that performance.now(); null if it does not say. */
+/** Resolves to what the browser measured for the request to url at the time sent (performance.now()), or to null. */
 function measured(url, sent) {
   return new Promise((resolve) => {
     const done = (entry) => {
@@ -318,7 +317,7 @@ function measured(url, sent) {
   });
 }
 
-/** Reads Server-Timing (W3C): by stage, its time in milliseconds and its description. */
+/** Reads Server-Timing (W3C). Returns the time in milliseconds and the description of each stage, by the stage's name. */
 function readServerTiming(header) {
   const stages = {};
   for (const [, name, parameters] of (header ?? "").matchAll(/([\w-]+)((?:\s*;\s*[\w-]+(?:=(?:"[^"]*"|[^",;\s]*))?)*)/g)) {
@@ -330,10 +329,10 @@ function readServerTiming(header) {
   return stages;
 }
 
-/** The browser's figures: by name, the time in milliseconds (NaN if unknown) and a note about it. */
+/** Returns the browser's figures by name: the time in milliseconds (NaN if unknown) and a note about it. */
 function browserFigures(entry) {
   if (!entry?.requestStart) {
-    const unknown = [NaN, "not told by the browser"];
+    const unknown = [NaN, "not reported by the browser"];
     return { dns: unknown, connect: unknown, handshake: unknown, "first-byte": unknown };
   }
   const page = performance.getEntriesByType("navigation")[0];
@@ -356,7 +355,7 @@ function browserFigures(entry) {
 
 const httpVersions = { "http/1.0": "HTTP/1.0", "http/1.1": "HTTP/1.1", h2: "HTTP/2", h3: "HTTP/3" };
 
-/** Shows what browser and Nginx speak: the browser says which version of HTTP, the server which version of TLS. */
+/** Shows what the browser and Nginx speak: the browser knows the version of HTTP, the server that of TLS. */
 function drawSpoken(entry, response) {
   const http = httpVersions[entry?.nextHopProtocol] ?? "HTTP";
   find("#spoken").textContent = secure ? `${http} over TLS` : http;
@@ -364,10 +363,10 @@ function drawSpoken(entry, response) {
   const [version, exchange, cipher] = (readServerTiming(response?.headers.get("Server-Timing")).tls?.description ?? "").split("/");
   find("#tls-agreed").textContent = version
     ? `${version.replace("v", " ")}, key exchange ${exchange || "unknown"}, cipher ${cipher}`
-    : "not told: a proxy before it may speak TLS in its place";
+    : "not reported: a proxy in front may speak TLS in its place";
 }
 
-/** The server's figures, in the same form as browserFigures. */
+/** Returns the server's figures, in the same form as browserFigures does. */
 function serverFigures(response) {
   const { web, app, db } = readServerTiming(response.headers.get("Server-Timing"));
   const did = web?.description ?? "";
@@ -378,9 +377,9 @@ function serverFigures(response) {
     return stage ? [stage.duration, note] : [NaN, did === "static" ? "not asked" : "no answer"];
   };
   return {
-    web: web ? [web.duration, `in all · ${said}`] : [NaN, "not told by the server"],
+    web: web ? [web.duration, `in all · ${said}`] : [NaN, "not reported by the server"],
     app: behind(app, `its own work · replica ${app?.description || "unknown"}`),
-    db: behind(db, "its statements, with the way there"),
+    db: behind(db, "its statements, including the way there"),
   };
 }
 
@@ -457,7 +456,7 @@ async function home(session) {
     problem.hidden = true;
     try {
       const page = await request("GET", url);
-      await session; // it decides whether the form above appears, so waiting lets the posts move only once
+      await session; // it decides whether the form above appears: after waiting for it, the posts move only once
       const first = append(list, page.posts);
       status.textContent = list.children.length ? "" : "There are no posts yet.";
       older.hidden = !page.next;
@@ -499,7 +498,7 @@ async function home(session) {
   find("#write-link").classList.add("known");
 }
 
-/** For somebody whose session has ended: a way to sign in without losing what they wrote on this page. */
+/** For a user whose session has ended: a way to sign in without losing what they wrote on this page. */
 function signInElsewhere() {
   const link = element("a", { href: "/sign-in", target: "_blank" }, "Sign in in another tab");
   return element("p", {}, link, ", then send this again. What you wrote stays here.");
@@ -543,7 +542,7 @@ async function account(session) {
   find("#account-email").textContent = user.email;
   find("#account-since").replaceChildren(time(day, user.created_at));
   find("#account-name").elements.name.value = user.name;
-  // So that password managers know whose password it is.
+  // Password managers need this to know whose password it is.
   for (const field of document.querySelectorAll("[autocomplete=username]")) field.value = user.email;
 
   bindForm(find("#account-name"), async ({ name }) => {
@@ -566,7 +565,7 @@ async function account(session) {
   });
 }
 
-/** Shows where somebody is signed in, with a button to sign out each other browser. */
+/** Shows where the user is signed in, with a button to sign out each of the other browsers. */
 async function listSessions() {
   const place = find("#account-sessions");
   const [list, problem, status] = [find("#session-list"), find('[role="alert"]', place), find('[role="status"]', place)];
@@ -592,7 +591,7 @@ async function listSessions() {
       try {
         await request("DELETE", `/api/v1/sessions/${id}`);
       } catch (error) {
-        if (error.status !== 404) throw error; // it had ended already
+        if (error.status !== 404) throw error; // the session had already ended
       }
       line.remove();
       status.textContent = `${name} is signed out.`;
@@ -612,7 +611,7 @@ function homeLink() {
   return element("p", {}, element("a", { class: "button", href: "/" }, "Home page"));
 }
 
-/** Replaces something with the message that it is gone, and moves the focus there. */
+/** Replaces the content of place with a message that it is gone, and moves the focus there. */
 function gone(place, text) {
   const note = element("div", { class: "done", tabindex: "-1" }, element("p", {}, text), homeLink());
   place.replaceChildren(note);
@@ -682,7 +681,7 @@ async function post(session) {
   });
 }
 
-// The address contains the search and where its page begins, so that it can be reloaded, kept and sent to others.
+// The address contains the search and where its page begins, so that it can be reloaded, bookmarked and shared.
 async function search() {
   const [form, list, status, problem, older, newest] =
     ["#search-form", "#result-list", "#results-status", "#results-problem", "#results-older", "#results-newest"].map((id) => find(id));
@@ -721,9 +720,9 @@ const session = loadSession().then((user) => {
   showSession(user);
   return user;
 });
-pages[document.body.dataset.page]?.(session); // a page with its own module is drawn there
+pages[document.body.dataset.page]?.(session); // a page with its own module is drawn by that module
 
-// The browser may show this page again as it was, which is wrong if somebody has signed in or out meanwhile.
+// The browser may show this page again as it was, which is wrong if the user has signed in or out in the meantime.
 addEventListener("pageshow", async ({ persisted }) => {
   if (persisted && (await loadSession())?.id !== shown?.id) location.reload();
 });
