@@ -54,7 +54,7 @@ func TestLongASearchIsRightWhileTheReleaseBeforeRunsToo(t *testing.T) {
 	if out, err := site.output(t.Context(), "sh", "-c", `git archive "$0" services/app | tar -x -C "$1"`, withoutPostSearch, dir); err != nil {
 		t.Fatalf("this needs the repository's history (git fetch --unshallow): %v\n%s", err, out)
 	}
-	now := newCopy("oneserver-test-search", "18093", "11069", "172.28.15")
+	now := newCopy("oneserver-test-search", "18093", "11069", "172.28.17")
 	override := filepath.Join(t.TempDir(), "compose.json")
 	write(t, override, fmt.Sprintf(`{"services": {"app": {"build": {"context": %q}}}}`, dir))
 	before := now.with("COMPOSE_FILE=" + filepath.Join(root, "compose.yaml") + string(os.PathListSeparator) + override)

@@ -36,13 +36,15 @@ var site = newCopy("oneserver-test", "18080", "11053", "172.28.1")
 // copies lists every copy that newCopy has described, so that none is left behind.
 var copies []*copyOfStack
 
-// newCopy describes a copy. It ignores the machine's .env file and, for the variables set here, the environment.
+// newCopy describes a copy. The settings of the machine, from its .env file or its environment, do not reach it.
 func newCopy(project, httpPort, dnsPort, subnet string) *copyOfStack {
 	httpsPort := httpPort[:2] + "4" + httpPort[3:]
 	one := &copyOfStack{project: project, httpPort: httpPort, httpsPort: httpsPort, dnsPort: dnsPort, subnet: subnet, env: append(os.Environ(),
 		"COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_FILE="+filepath.Join(root, "compose.yaml"),
 		"COMPOSE_PROJECT_NAME="+project, "DOMAIN=foobar.com", "SERVER_IP=8.8.8.8", "BIND=127.0.0.1",
-		"HTTP_PORT="+httpPort, "HTTPS_PORT="+httpsPort, "ACME=", "DNS_PORT="+dnsPort, "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".90 "+subnet+".92 "+subnet+".94 198.51.100.0/24 2001:db8:1::/48")}
+		"HTTP_PORT="+httpPort, "HTTPS_PORT="+httpsPort, "ACME=", "ACME_EMAIL=", "ACME_EAB_KID=", "ACME_EAB_KEY=", "ACME_PROFILE=",
+		"WRITES_A_DAY=", "TEXT_A_DAY=", "POSTS_PER_ACCOUNT=", "ACCOUNTS_A_DAY=", "DISK_RESERVE=", "DNS_PORT="+dnsPort,
+		"SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".90 "+subnet+".92 "+subnet+".94 198.51.100.0/24 2001:db8:1::/48")}
 	copies = append(copies, one)
 	return one
 }

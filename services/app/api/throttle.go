@@ -39,7 +39,7 @@ func (s *Server) signInLimits(c *call, email string, knownBy uint64) limits {
 	return limits{
 		account: []app.Bucket{
 			{Name: "sign-in account " + account + " network " + c.network(), Burst: 5, Interval: time.Minute},
-			{Name: "sign-in account " + account, Burst: 60, Interval: 15 * time.Second}, // four guessing networks fill it
+			{Name: "sign-in account " + account, Burst: 60, Interval: 15 * time.Second}, // five guessing networks fill it
 		},
 		others: perVisitor("sign-in", c),
 	}
