@@ -121,6 +121,21 @@ func whileOthersWrite(t *testing.T, v *visitor, do func()) {
 	t.Logf("%d posts were written meanwhile", written)
 }
 
+// leavesNoZombies checks that db holds no process that has ended and that nobody waits for: each takes the place of one that
+// the container may have, until none is left.
+func (c *copyOfStack) leavesNoZombies(t *testing.T) {
+	t.Helper()
+	newScenario(t, c).Then(5*time.Second, check{"no ended process is left in db", []string{"db"}, func(ctx context.Context, c *copyOfStack) error {
+		out, err := c.compose(ctx, "exec", "--no-TTY", "db", "bash", "-c", `for p in /proc/[0-9]*; do
+  while read -r name value rest; do [[ $name != State: || $value != Z ]] || echo "${p#/proc/} $rest"; done <$p/status
+done 2>/dev/null; :`)
+		if out = strings.TrimSpace(out); err == nil && out != "" {
+			err = fmt.Errorf("there are:\n%s", out)
+		}
+		return err
+	}})
+}
+
 // backupKey creates a key with which backups are encrypted.
 func backupKey(t *testing.T) string {
 	t.Helper()
@@ -160,6 +175,7 @@ func TestABackupRestoresOnAnEmptyServer(t *testing.T) {
 	dir, key, wrong := t.TempDir(), backupKey(t), backupKey(t)
 	writer(t).write("Before the backup")
 	now := site.steady(t, func() { site.mustCtl(t, "backup", "--dir", dir, "--key", key) })
+	site.leavesNoZombies(t)
 	all := backups(t, dir)
 	encrypted := all[len(all)-1]
 

@@ -113,6 +113,7 @@ done; exit 1`,
 	if held := site.mustSQL(t, "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'backup' OR info LIKE '%LOCK TABLES%' AND id <> CONNECTION_ID()"); held != "0" {
 		t.Errorf("%s connections of killed backups are left", held)
 	}
+	site.leavesNoZombies(t)
 }
 
 // If the disk fills up, or a migration changes tables meanwhile, the backup is refused with the reason, and nothing is left
