@@ -1,4 +1,4 @@
-// Package cmd holds the commands of oneserver, a file for each: its flags, its help, and the call of the package that does
+// Package cmd holds the commands of oneserver, one file for each: its flags, its help, and the call to the package that does
 // the work. The Makefile calls them; each command is one of its targets.
 package cmd
 

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Only certs waits for a slow authority: visitors are served meanwhile, and no step is made twice.
+// Only certs waits for a slow authority: visitors are served meanwhile, and no step is carried out twice.
 func TestLongAnAuthorityThatIsSlowIsWaitedFor(t *testing.T) {
 	c := startServer(t)
 	s := newScenario(t, c)

@@ -245,7 +245,7 @@ func (c *copyOfStack) rows(t *testing.T, of string) int {
 func (c *copyOfStack) dump(t *testing.T) string {
 	t.Helper()
 	out, err := c.compose(t.Context(), "exec", "--no-TTY", "db", "sh", "-c",
-		`MYSQL_PWD="$(cat /run/secrets/mysql_root_password)" exec mysqldump --user root --single-transaction --hex-blob foobar`)
+		`MYSQL_PWD="$(cat /run/secrets/mysql_root_password)" exec mysqldump --user root --single-transaction --set-gtid-purged=OFF --hex-blob foobar`)
 	if err != nil {
 		t.Fatal(err)
 	}

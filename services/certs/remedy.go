@@ -108,7 +108,8 @@ func late(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout()
 }
 
-// noDirectory excludes failures on the side of the authority, which the library reports only as text.
+// noDirectory matches every failure to get the directory, unless the authority itself is at fault (a status of 5xx, which
+// the library reports only as text).
 func noDirectory(err error) bool {
 	return errors.Is(err, errDirectory) && !strings.Contains(err.Error(), "HTTP 5")
 }

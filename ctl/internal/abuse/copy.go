@@ -131,8 +131,8 @@ func (s *site) cpu() (sum time.Duration, err error) {
 	return sum, err
 }
 
-// disk is the size of the database's files, without those whose size does not depend on what is stored: the redo log and
-// temporary tables, which are reused.
+// disk is the size of the database's files, not counting the redo log, the undo logs and temporary tables, which are
+// reused.
 func (s *site) disk(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()

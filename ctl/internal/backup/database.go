@@ -131,7 +131,7 @@ func failed(program string, err error, stderr *bytes.Buffer) error {
 	return fmt.Errorf("%s: %w", program, err)
 }
 
-// server is what must be known about a server first.
+// server is what a backup or a restore needs to know about the database server before it starts.
 type server struct {
 	version, uuid string
 	logDir        string // where its binary logs are

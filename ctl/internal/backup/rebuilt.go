@@ -38,7 +38,7 @@ type rebuilt struct {
 	live    Defaults // of the site's schema
 }
 
-// The programs of the separate MySQL, run inside it.
+// dumpApart is the start of the script that dump runs inside the separate MySQL.
 const (
 	dumpApart = keepInput + `mysqldump ` + throwaway.Login + dumpOptions + `--set-gtid-purged=OFF`
 )

@@ -55,7 +55,7 @@ func (f *fields) varlen() uint64 {
 	return f.number(more)<<(7-more) | uint64(first)>>(more+1)
 }
 
-// signed takes an integer that may be negative, according to its lowest bit.
+// signed takes a varlen whose lowest bit is the sign. The other bits are the value, complemented if it is negative.
 func (f *fields) signed() int64 {
 	raw := f.varlen()
 	if raw&1 == 1 {

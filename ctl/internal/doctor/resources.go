@@ -18,7 +18,7 @@ const (
 	megabyte = 1000 * 1000
 	// diskToBuild is what all images take, with the layers and caches from building them, plus room for the data.
 	diskToBuild = 3000 * megabyte
-	// diskToRun is what a first data directory with its logs takes, if the images exist.
+	// diskToRun is how much a new data directory takes up with its logs, once all images exist.
 	diskToRun = 500 * megabyte
 )
 

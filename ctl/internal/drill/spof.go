@@ -43,7 +43,8 @@ var killAll = action{
 	},
 }
 
-// frozen is how long a part is frozen: longer than a visitor likes to wait, but shorter than most limits of the others.
+// frozen is how long a part is frozen: longer than a visitor is willing to wait, but shorter than most of the other
+// parts' time limits.
 const frozen = 5 * time.Second
 
 func freeze(service string) action {

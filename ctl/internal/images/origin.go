@@ -51,7 +51,7 @@ type Use struct {
 	Runs    Origin // of the image that it runs on, whose name another image may have now
 }
 
-// Uses returns the images of others that the services use, in order of name.
+// Uses returns the images that others publish and the services use, in order of name.
 func Uses(ctx context.Context, s *stack.Stack) ([]Use, error) {
 	project, err := s.Project(ctx)
 	if err != nil {

@@ -67,7 +67,7 @@ func Up(ctx context.Context, s *stack.Stack, out *os.File) error {
 		if lacking != nil {
 			explain(ctx, s, out)
 		}
-		// Some problems show only now: a database that keeps ending, or why no certificate came.
+		// Some problems show up only now, such as a database that keeps exiting, or the reason why there is no certificate.
 		doctor.Print(out, doctor.Examine(ctx, s), doctor.Warning, terminal.Colour(out))
 		if lacking != nil {
 			return err

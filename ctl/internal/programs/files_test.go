@@ -60,8 +60,8 @@ func called(at, image, script string, given bool) ([]Call, error) {
 	return calls, nil
 }
 
-// inCompose returns what a compose file has services call in the images of others: commands, health checks, and the
-// scripts that are mounted in them.
+// inCompose returns the programs that a compose file has services call in images that others publish: in commands, in health
+// checks, and in the scripts that are mounted in them.
 func inCompose(path string, known map[string]string) ([]Call, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -171,7 +171,7 @@ var (
 	heredoc  = regexp.MustCompile(`<<-?\s*["']?(\w+)["']?`)
 )
 
-// inDockerfile returns what the steps of a build call in the images of others.
+// inDockerfile returns the programs that a Dockerfile's steps call in images that others publish.
 func inDockerfile(path string) ([]Call, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -263,7 +263,7 @@ func inText(path string) ([]Call, error) {
 	return calls, nil
 }
 
-// In returns everything that the repository at root calls in the images of others.
+// In returns every program that the repository at root calls in images that others publish.
 func In(root string) ([]Call, error) {
 	known := map[string]string{} // which image a service runs
 	var calls []Call

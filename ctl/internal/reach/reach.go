@@ -1,4 +1,4 @@
-// Package reach asks the running site what a visitor asks, at the ports that it publishes. A container's health check asks
+// Package reach asks the running site what a visitor would ask, at the ports that it publishes. A container's health check asks
 // inside, and says nothing about the way there: the engine's proxy for a port can end while everything behind it is healthy.
 package reach
 

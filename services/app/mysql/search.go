@@ -111,7 +111,7 @@ func searchFor(text string) search {
 	}.of(text, func(chunk string) (words, runs []string) { return split(chunk) })
 }
 
-// searchBefore makes a search of the previous release's index that finds what that release would find.
+// searchBefore builds the search that finds, in the previous release's index, what that release would find.
 func searchBefore(text string) search {
 	return search{from: "posts ", match: "title, body"}.of(text, func(chunk string) (words, runs []string) {
 		return strings.FieldsFunc(chunk, func(r rune) bool { return !inWord(r) }), nil

@@ -32,7 +32,7 @@ func (s slowLog) Connect(ctx context.Context) (driver.Conn, error) {
 	return slowConn{conn, s.log}, nil
 }
 
-// connect connects for a connector that wraps another.
+// connect opens a connection through connector, which the caller wraps, and checks that it has all methods of mysqlConn.
 func connect(ctx context.Context, connector driver.Connector) (mysqlConn, error) {
 	conn, err := connector.Connect(ctx)
 	if err != nil {

@@ -179,7 +179,7 @@ func (a *Attack) Began() time.Time { return a.began }
 // Since is how long the run has lasted so far, for the times of actions.
 func (a *Attack) Since() time.Duration { return time.Since(a.began) }
 
-// TokenPrefix begins every token of this run, and no other run's: 24 characters.
+// TokenPrefix is how every token of this run begins, and none of another run: 24 characters.
 func (a *Attack) TokenPrefix() string { return a.mix.prefix }
 
 func runPrefix() string {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// showRequest prints, as JSON, what the server on this machine knows about the request with that id.
+// showRequest prints, as JSON, what the server on this machine knows about the request with the given id.
 func showRequest(ctx context.Context, getenv func(string) string, id string, stdout io.Writer) error {
 	address, err := localAddress("METRICS_LISTEN", metricsAddress(getenv))
 	if err != nil {
