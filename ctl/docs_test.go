@@ -37,7 +37,7 @@ var (
 	link  = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 )
 
-// links returns a page's links within the repository, each as a file and a heading in it, which may be empty.
+// links returns a page's links within the repository, each as a file and a heading in that file; the heading may be empty.
 func links(page, text string) (to [][2]string) {
 	for _, match := range link.FindAllStringSubmatch(block.ReplaceAllString(text, ""), -1) {
 		if strings.Contains(match[1], "://") {
@@ -110,7 +110,7 @@ func TestTheReadmeIsShort(t *testing.T) {
 	}
 }
 
-// Ubuntu 22.04 has curl 7.81.
+// The pages use no curl option newer than version 7.81, which Ubuntu 22.04 has.
 func TestThePagesNeedNoNewCurl(t *testing.T) {
 	t.Parallel()
 	newer := regexp.MustCompile(`--(json|url-query|rate|remove-on-error|no-clobber|variable|expand-[a-z]+|trace-ids|trace-config|ca-native|skip-existing|http3-only|follow)\b`)
@@ -140,7 +140,7 @@ func TestContributingNamesFilesThatAreThere(t *testing.T) {
 		name := match[1]
 		top, _, below := strings.Cut(name, "/")
 		if _, err := os.Stat(path.Join("..", top)); below && err != nil || !below && !strings.Contains(name, ".") || strings.ContainsAny(name, "$=…") || name == ".env" || strings.Contains(name, "NAME") {
-			continue // a word, or a path relative to another that its sentence names
+			continue // a word, or a path relative to another one in the same sentence
 		}
 		if found, err := fs.Glob(os.DirFS(".."), strings.TrimSuffix(name, "/")); err != nil || len(found) == 0 {
 			t.Errorf("CONTRIBUTING.md names %s, which is not there (%v)", name, err)

@@ -10,7 +10,7 @@ import (
 	"oneserver/ctl/cmd"
 )
 
-// each calls do with every command.
+// each calls do for a command and for all commands below it.
 func each(command *cobra.Command, do func(*cobra.Command)) {
 	do(command)
 	for _, child := range command.Commands() {
@@ -18,7 +18,7 @@ func each(command *cobra.Command, do func(*cobra.Command)) {
 	}
 }
 
-// Readers copy the examples, so each must name a command that exists, with flags and arguments that it takes.
+// Readers copy the examples, so each must name an existing command and use only flags and arguments that it accepts.
 func TestEachCommandHasAnExampleThatItTakes(t *testing.T) {
 	t.Parallel()
 	each(cmd.Root(), func(command *cobra.Command) {

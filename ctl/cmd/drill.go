@@ -11,7 +11,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// drillCommand measures the three issues, with a subcommand for each.
+// drillCommand returns the command drill, which has a subcommand for each of the three issues that it measures.
 func drillCommand() *cobra.Command {
 	var options drill.Options
 	root := &cobra.Command{

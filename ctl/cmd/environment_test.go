@@ -9,7 +9,7 @@ import (
 	"oneserver/ctl/cmd"
 )
 
-// Variables that would make Docker do something other than what was asked are kept from it.
+// Environment variables that would change what Docker does must not reach it.
 func TestVariablesOfOtherProjectsDoNotReachDocker(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {

@@ -58,7 +58,7 @@ func knownCommand(command *cobra.Command, args []string) error {
 	return fmt.Errorf("%s has no command %q%s", command.CommandPath(), args[0], meant)
 }
 
-// checkArgs makes a command point to its help when it gets arguments that it does not take.
+// checkArgs makes a command, when it gets arguments that it does not accept, refer to its help.
 func checkArgs(command *cobra.Command) {
 	if check := command.Args; check != nil {
 		command.Args = func(c *cobra.Command, args []string) error { return seeHelp(c, check(c, args)) }
@@ -68,7 +68,7 @@ func checkArgs(command *cobra.Command) {
 	}
 }
 
-// wanted describes the values that a flag takes, rather than how Go failed to read one.
+// wanted replaces Go's parse error for a flag with a description of the values that the flag accepts.
 func wanted(err error) error {
 	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
 	if !ok {
@@ -89,7 +89,7 @@ func seeHelp(command *cobra.Command, err error) error {
 	return fmt.Errorf("%w: see %s --help", err, command.CommandPath())
 }
 
-// unwanted are the variables that would silently change what docker and Compose do here; docs/troubleshooting.md lists
+// unwanted lists the variables that would silently change what docker and Compose do here. docs/troubleshooting.md lists
 // everything in this machine's environment that has an effect.
 var unwanted = []string{
 	"DOCKER_DEFAULT_PLATFORM", // images for another processor than the engine's
@@ -98,7 +98,8 @@ var unwanted = []string{
 	"COMPOSE_STATUS_STDOUT",   // mixes progress into the output that we read
 }
 
-// inRepository makes a command work on the stack of the repository that its user is in.
+// inRepository returns a command's action, which calls work with the stack of the repository that contains the current
+// folder.
 func inRepository(work func(ctx context.Context, s *stack.Stack, args []string) error) func(*cobra.Command, []string) error {
 	return func(command *cobra.Command, args []string) error {
 		dir, err := os.Getwd()
@@ -118,7 +119,7 @@ func inRepository(work func(ctx context.Context, s *stack.Stack, args []string) 
 	}
 }
 
-// onSite is inRepository for commands that change the site or its data; they refuse the site of another clone.
+// onSite is like inRepository, for commands that change the site or its data. It refuses the site of another clone.
 func onSite(work func(ctx context.Context, s *stack.Stack, args []string) error) func(*cobra.Command, []string) error {
 	return inRepository(func(ctx context.Context, s *stack.Stack, args []string) error {
 		if err := s.CheckOwn(ctx); err != nil {
@@ -128,7 +129,7 @@ func onSite(work func(ctx context.Context, s *stack.Stack, args []string) error)
 	})
 }
 
-// withImages is inRepository for work on images, which needs Compose and a Runner to report to.
+// withImages is like inRepository, for commands that work on images: they need Compose, and a Runner to report progress to.
 func withImages(work func(ctx context.Context, s *stack.Stack, out *images.Runner, args []string) error) func(*cobra.Command, []string) error {
 	return inRepository(func(ctx context.Context, s *stack.Stack, args []string) error {
 		out := images.NewRunner(terminal.NewTeller(os.Stdout))
@@ -139,7 +140,7 @@ func withImages(work func(ctx context.Context, s *stack.Stack, out *images.Runne
 	})
 }
 
-// printed prints a report as text, or as JSON for a program.
+// printed prints a report as text or, if asJSON is set, as JSON.
 func printed(asJSON bool, report any, print func(*os.File) error) error {
 	if !asJSON {
 		return print(os.Stdout)
@@ -149,7 +150,7 @@ func printed(asJSON bool, report any, print func(*os.File) error) error {
 	return out.Encode(report)
 }
 
-// optional returns the argument of a command that takes one or none. When its user gives none, make passes an empty one.
+// optional returns the argument of a command that takes at most one. If the user gives none, make passes an empty argument.
 func optional(args []string) string {
 	if len(args) == 0 {
 		return ""

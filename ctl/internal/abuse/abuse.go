@@ -1,6 +1,6 @@
-// Package abuse acts as hostile visitors, one kind at a time, while an ordinary visitor uses the site, on a copy of the
-// stack that nobody else uses. A control run shows what to compare with: there, other visitors use as much processor time,
-// but only by allowed requests.
+// Package abuse starts a private copy of the stack and attacks it, one kind of abuse at a time, while an ordinary visitor
+// uses it. Each attack is compared with a control run, in which other visitors use as much processor time with allowed
+// requests only.
 package abuse
 
 import (
@@ -20,11 +20,11 @@ import (
 
 // Options say which abuses to run, and for how long.
 type Options struct {
-	Each time.Duration // for each abuse, and each control
-	Only []string      // names; all of them if empty
+	Each time.Duration // the length of each abuse, and of each control
+	Only []string      // names of the abuses; all of them if empty
 }
 
-// Names lists the abuses with what they do.
+// Names returns one line for each abuse, with its name and a description.
 func Names() string {
 	var text strings.Builder
 	for _, one := range attack.All {
@@ -42,17 +42,17 @@ type Outcome struct {
 	Control    Control
 	Disk       int64    // bytes by which the database grew
 	Killed     []string // containers that were killed or restarted, or in which the kernel killed a process for lack of memory
-	Before     *Outcome // the first run, if it broke only the bound on the median; this is then the second
+	Before     *Outcome // the first run, if only its median broke a bound; this Outcome is then that of the second run
 }
 
-// Control is the result of a visitor beside others who stay within their limits.
+// Control is the outcome of a control run: the visitor uses the site while others stay within their limits.
 type Control struct {
 	Visitor attack.Result
 	CPU     float64 // processors used by the stack and the others
-	Rate    float64 // their requests a second
+	Rate    float64 // the others' requests per second
 }
 
-// Wrong says which bound was broken; empty if none was.
+// Wrong describes the bounds that were broken. It is empty if all bounds hold.
 func (o Outcome) Wrong() string {
 	var wrong []string
 	if o.Visitor.Failed > 0 {
@@ -74,14 +74,14 @@ const tooSlow = "more than twice the control's median"
 
 func (o Outcome) slow() bool { return o.Visitor.Median > 2*o.Control.Visitor.Median }
 
-// mostDisk is how much the database may grow: 25 times what one account may write in a day (.env.example says why), which is
-// a hundredth of TEXT_A_DAY, plus 10 MB for the visitor's own writes and for ten tables that grow in steps of 1 MB.
+// mostDisk is how many bytes the database may grow: 25 times what one account may write in a day (.env.example says why),
+// which is a hundredth of TEXT_A_DAY, plus 10 MB for the visitor's own writes and for ten tables that grow in steps of 1 MB.
 const mostDisk = (25*textADay/100 + 10) << 20
 
 // ErrBroken means that an abuse broke a bound; the report says which.
 var ErrBroken = errors.New("an abuse broke a bound")
 
-// Run starts the copy, runs every abuse and its control, and removes the copy, whatever happens. It reports its progress.
+// Run starts the copy, runs each abuse with its control, and always removes the copy again. It reports its progress.
 func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Options) (outcomes []Outcome, err error) {
 	chosen, err := choose(options.Only)
 	if err != nil {
@@ -147,8 +147,8 @@ func choose(names []string) ([]attack.Abuse, error) {
 	return chosen, nil
 }
 
-// beside runs a visitor and another program for a time. It returns both results and how many processors the stack and the
-// other program used. Each visitor and each attacker has its own address (RFC 5737), which has not been used before.
+// beside runs a visitor and another program at the same time. It returns both results, and how many processors the stack and
+// the other program used. Each run gives the visitor and the attacker new addresses (RFC 5737).
 func (s *site) beside(ctx context.Context, who string, length time.Duration, rate float64) (of, other attack.Result, processors float64, err error) {
 	s.held++
 	visitor, from := fmt.Sprintf("192.0.2.%d", s.held), fmt.Sprintf("198.51.100.%d", s.held)
@@ -172,7 +172,7 @@ func (s *site) beside(ctx context.Context, who string, length time.Duration, rat
 }
 
 // calibrate measures how many processors the stack uses for the visitor alone, and how much processor time each allowed
-// request by another visitor costs, the client's share included.
+// request by another visitor costs, including the client's share.
 func (s *site) calibrate(ctx context.Context) (err error) {
 	const length, rate = 8 * time.Second, 60
 	if _, _, s.calm, err = s.beside(ctx, "", length, 0); err != nil {
@@ -190,7 +190,7 @@ func (s *site) calibrate(ctx context.Context) (err error) {
 	return nil
 }
 
-// hold runs one abuse and its control, unless share is set and an earlier control used about as much processor time.
+// hold runs one abuse and its control. If share is set, an earlier control that used about as much processor time is reused.
 func (s *site) hold(ctx context.Context, one attack.Abuse, each time.Duration, share bool) (Outcome, error) {
 	o := Outcome{Name: one.Name, Says: one.Says}
 	before, err := s.containers(ctx)

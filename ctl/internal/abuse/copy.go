@@ -19,7 +19,7 @@ import (
 
 const (
 	project  = "oneserver-abuse"
-	domain   = "foobar.com" // every copy has this one
+	domain   = "foobar.com" // the same for every copy
 	subnet   = "172.28.9"
 	posts    = 20_000 // enough for a search and a page to cost something
 	textADay = 100    // MB; the copy's TEXT_A_DAY
@@ -34,13 +34,13 @@ type site struct {
 	meters docker.Meters
 	visits atomic.Int32 // how many visitors' containers have been started; each had its own address
 
-	held       int     // how often a visitor was run beside another program
+	held       int     // how many times beside has been called
 	calm       float64 // processors that the stack uses for a visitor alone
 	perRequest float64 // seconds of a processor that an allowed request takes
 	controls   []Control
 }
 
-// describe describes the copy, and starts nothing. An empty setting takes its default.
+// describe returns the copy's description without starting it. An empty setting takes its default.
 func describe(of *stack.Stack) *site {
 	copied := of.Copy(project, "ctl/internal/abuse/compose.yaml", "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".64/26",
 		"TEXT_A_DAY="+strconv.Itoa(textADay), "POSTS_PER_ACCOUNT=", "WRITES_A_DAY=", "ACCOUNTS_A_DAY=", "DISK_RESERVE=")
@@ -81,8 +81,8 @@ SELECT id, CONCAT(title, ' What is written here one of many posts with these wor
 	return nil
 }
 
-// up waits until all services are healthy. Compose gives up at the first that is unhealthy, but on a busy machine that may
-// last only until the database has created its files.
+// up starts the services and waits until all are healthy. Compose gives up as soon as one is unhealthy, but on a busy
+// machine the database may just need more time to create its files.
 func (s *site) up(ctx context.Context) error {
 	return wait.Until(ctx, 4*time.Minute, 3*time.Second, func(ctx context.Context) error {
 		_, err := s.Compose(ctx, "up", "--detach", "--wait", "dns", "web", "app")
@@ -104,7 +104,7 @@ func (s *site) remove() error {
 	return errors.Join(append(errs, s.Remove())...)
 }
 
-// containers returns the copy's services.
+// containers returns the containers of the copy's services.
 func (s *site) containers(ctx context.Context) (map[string]docker.Container, error) {
 	list, err := s.Containers(ctx)
 	if err != nil {
@@ -122,7 +122,7 @@ func (s *site) containers(ctx context.Context) (map[string]docker.Container, err
 	return byService, nil
 }
 
-// cpu is the processor time that the four services have used so far.
+// cpu returns the processor time that the four services have used so far.
 func (s *site) cpu() (sum time.Duration, err error) {
 	used, err := s.meters.Read()
 	for _, one := range used {
@@ -131,7 +131,7 @@ func (s *site) cpu() (sum time.Duration, err error) {
 	return sum, err
 }
 
-// disk is the size of the database's files, not counting the redo log, the undo logs and temporary tables, which are
+// disk returns the size of the database's files, not counting the redo log, the undo logs and temporary tables, which are
 // reused.
 func (s *site) disk(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)

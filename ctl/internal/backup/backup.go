@@ -1,5 +1,5 @@
-// Package backup copies the site's data out of the running database and restores it, with MySQL's own programs: a
-// backup is a dump of one consistent view, and the binary logs that lead from it to any later moment.
+// Package backup copies the site's data out of the running database and restores it, with MySQL's own programs. A backup is
+// a dump of one consistent view and the binary logs that lead from it to any later moment.
 package backup
 
 import (
@@ -113,7 +113,7 @@ func Make(ctx context.Context, site *stack.Stack, out *os.File, options Options)
 	return err
 }
 
-// backUp dumps into a folder, which gets its final name once everything is in it and has been verified. earlier are the
+// backUp dumps into a folder, which gets its final name once everything is in it and has been verified. earlier lists the
 // existing backups of this server.
 func (d database) backUp(ctx context.Context, say *terminal.Teller, here server, dir string, earlier []Backup, key key) (b Backup, err error) {
 	final, err := freeName(dir, time.Now())
@@ -180,8 +180,8 @@ func (d database) backUp(ctx context.Context, say *terminal.Teller, here server,
 	return b, syncDir(dir)
 }
 
-// freeName returns the path of a folder that does not exist yet, named for the time. If the clock was set back, the same
-// second may come twice.
+// freeName returns the path of a folder that does not exist yet, named after the time. If the clock was set back, the name
+// for the current second may already be taken.
 func freeName(dir string, now time.Time) (string, error) {
 	for {
 		name := filepath.Join(dir, now.UTC().Format(nameLayout))
@@ -194,8 +194,8 @@ func freeName(dir string, now time.Time) (string, error) {
 	}
 }
 
-// place finds where the dump belongs in the server's binary log, which must still be the one in which the dump began, and in
-// the order of the earlier backups.
+// place finds where the dump belongs in the server's binary log and in the order of the earlier backups. It returns an error
+// if the server has meanwhile reset its binary logs, or removed the one in which the dump began.
 func (d database) place(ctx context.Context, say *terminal.Teller, here server, s summary, earlier []Backup) (began time.Time, epoch int, err error) {
 	at, gtids, err := d.where(ctx)
 	if err != nil {
@@ -246,7 +246,7 @@ func (p *pace) rest(ctx context.Context) {
 	p.awake = time.Now()
 }
 
-// shown is a path as the user types it: relative to the repository's root, if it is in the repository.
+// shown returns a path as the user types it: relative to the repository's root, if it is in the repository.
 func shown(site *stack.Stack, path string) string {
 	if short, err := filepath.Rel(site.Dir, path); err == nil && filepath.IsLocal(short) {
 		return short
@@ -256,5 +256,5 @@ func shown(site *stack.Stack, path string) string {
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
-// stamp formats a moment in the form that TO takes.
+// stamp formats a moment in the form that the option TO accepts.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.999999") + " UTC" }

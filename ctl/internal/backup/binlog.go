@@ -17,16 +17,16 @@ import (
 )
 
 // archive adds to each backup of this server the binary logs that lead from it to the next one, or to now, unless they are
-// already there. The server keeps a log for seven days. The log in use is closed first, because only a closed one no longer
-// changes. A log is encrypted like its backup or, if that is not encrypted, to the given recipients: a user who has begun to
-// use a key wants no more plain text.
+// already there. The server keeps a log for seven days. The log in use is closed first, because only a closed log no longer
+// changes. A log is encrypted like its backup or, if the backup is not encrypted, to the given recipients: once a user has
+// begun to use a key, nothing more is stored as plain text.
 func (d database) archive(ctx context.Context, say *terminal.Teller, here server, backups []Backup, recipients []string) error {
 	until := time.Now().UTC()
 	rows, err := d.SQL(ctx, "FLUSH BINARY LOGS; SHOW BINARY LOGS")
 	if err != nil {
 		return err
 	}
-	sizes := map[int]int64{} // of the closed ones, by number
+	sizes := map[int]int64{} // of the closed logs, by number
 	for _, row := range rows[:max(0, len(rows)-1)] {
 		size, err := strconv.ParseInt(row[1], 10, 64)
 		if err != nil {

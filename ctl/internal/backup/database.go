@@ -40,8 +40,8 @@ const (
 	dumpOptions = ` --single-transaction --no-tablespaces --skip-masking-policies --skip-triggers --ignore-views --hex-blob --order-by-primary --default-character-set=utf8mb4 `
 	// besideScript takes options of mysqldump and the schema beside the site's, and writes a dump of that schema.
 	besideScript = keepInput + `mysqldump ` + stack.RootLogin + dumpOptions + `--set-gtid-purged=OFF "$0" "$@"` + whileWanted
-	// The engine does not end a program when nobody reads its output any more, so a dump would run to its end. But its
-	// standard input is closed then, and that ends it here.
+	// The engine does not end a program whose output nobody reads any more, so an abandoned dump would run to its end. But
+	// the engine closes the program's standard input, and these lines then end the dump.
 	keepInput   = "exec 3<&0\n" + limit
 	whileWanted = ` 3<&- & dump=$!
 { read -r -u 3; kill $dump; } >/dev/null 2>&1 & watch=$!
@@ -49,13 +49,13 @@ wait $dump; result=$?
 kill $watch 2>/dev/null
 exit $result`
 
-	// The load into beside stays out of the binary log, which would otherwise hold everything twice. The swap is logged, so
-	// that a later restore that would have to replay it can tell. The account that loads can do nothing else, and its
+	// The load into beside is kept out of the binary log, which would otherwise hold all the data twice. The swap is logged,
+	// so that a later restore can tell if it would have to replay the swap. The account that loads can do nothing else; its
 	// password is the first line of the input.
 	loaderLogin = `--defaults-extra-file=<(printf '[client]\nuser=` + loader + `\npassword="%s"\nprotocol=socket\n' "$password") --init-command='SET SESSION sql_log_bin = 0'`
 )
 
-// dumpScript takes the statement that locks the tables, and options of mysqldump.
+// dumpScript takes the statement that locks the tables, and options for mysqldump.
 //
 //go:embed dump.sh
 var dumpScript string
@@ -95,8 +95,8 @@ func (d database) dumpSite(ctx context.Context, tables []string, sink io.Writer)
 	return s, nil
 }
 
-// definitions returns the definition of each table. A dump reads a table's definition only when it comes to the table; if it
-// was altered by then, replaying the binary log would alter it a second time.
+// definitions returns the definition of each table, which must not change during a dump. A dump reads a definition only when
+// it reaches the table. If the table had been altered by then, replaying the binary log would alter it a second time.
 func (d database) definitions(ctx context.Context, tables []string) (all []string, err error) {
 	var ask strings.Builder
 	for _, table := range tables {
@@ -123,7 +123,7 @@ type database struct {
 	site *stack.Stack
 }
 
-// failed reports a failure with the message of the program in db, rather than that of the script that ran it.
+// failed returns an error with the message of the program in db, rather than that of the script that ran it.
 func failed(program string, err error, stderr *bytes.Buffer) error {
 	if said := strings.TrimSpace(stderr.String()); said != "" {
 		return fmt.Errorf("%s: %s (%w)", program, said, err)
@@ -138,21 +138,21 @@ type server struct {
 	blind         string // the settings that make its binary logs useless for a restore
 	others        int    // views, triggers, routines and events of the site
 	tables        []string
-	outside       []string // what it has that a backup leaves out
+	outside       []string // what the server has that a backup leaves out
 	defaults      Defaults
 }
 
 // Defaults are the character set and the collation of tables in the schema that do not specify their own.
 type Defaults struct{ CharacterSet, Collation string }
 
-// clause writes them for CREATE DATABASE. A backup made before they were recorded has those of the first release.
+// clause returns the defaults as part of CREATE DATABASE. Those that an old backup did not record are the first release's.
 func (d Defaults) clause() string {
 	return " CHARACTER SET " + cmp.Or(d.CharacterSet, "utf8mb4") + " COLLATE " + cmp.Or(d.Collation, "utf8mb4_0900_ai_ci")
 }
 
 const defaultsOfSchema = "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = '" + schema + "'"
 
-// noTables asks for everything in the site's schema that is not a table.
+// noTables selects everything in the site's schema that is not a table.
 const noTables = `SELECT 'view' AS kind, table_name AS name FROM information_schema.views WHERE table_schema = '` + schema + `'
 UNION ALL SELECT 'trigger', trigger_name FROM information_schema.triggers WHERE trigger_schema = '` + schema + `'
 UNION ALL SELECT LOWER(routine_type), routine_name FROM information_schema.routines WHERE routine_schema = '` + schema + `'
@@ -185,7 +185,7 @@ func (d database) server(ctx context.Context) (server, error) {
 	return s, err
 }
 
-// tables returns the names of the site's tables. All must use InnoDB, which can give a view of one moment.
+// tables returns the names of the site's tables. All must use InnoDB, which can provide a consistent view.
 func (d database) tables(ctx context.Context) (names []string, err error) {
 	rows, err := d.SQL(ctx, "SELECT table_name, COALESCE(engine, 'none') FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_type = 'BASE TABLE' ORDER BY 1")
 	if err != nil {
@@ -218,7 +218,7 @@ func (d database) tables(ctx context.Context) (names []string, err error) {
 	return names, nil
 }
 
-// outside names what the server has and a backup leaves out, except what every stack of this kind has.
+// outside names everything on the server that a backup leaves out, except what every stack of this kind has.
 func (d database) outside(ctx context.Context) (names []string, err error) {
 	rows, err := d.SQL(ctx, `SELECT CONCAT(kind, ' `+schema+`.', name) FROM (`+noTables+`) o
 UNION ALL SELECT CONCAT('library ', library_schema, '.', library_name) FROM information_schema.libraries WHERE library_schema = '`+schema+`'
@@ -237,7 +237,7 @@ UNION ALL SELECT CONCAT('foreign key ', constraint_schema, '.', constraint_name)
 	return names, err
 }
 
-// began returns when the server began a binary log, according to the log's first event; zero if it has no such log.
+// began returns the time of a binary log's first event, which is when the server began the log; zero if it has no such log.
 func (d database) began(ctx context.Context, here server, log string) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
@@ -251,8 +251,8 @@ func (d database) began(ctx context.Context, here server, log string) (time.Time
 	return time.Unix(int64(binary.LittleEndian.Uint32([]byte(start[4:8]))), 0).UTC(), nil
 }
 
-// goesOn reports whether the server is still writing the binary log that a backup recorded, given the position that it has
-// reached and the transactions up to there.
+// goesOn reports whether the server still continues the binary logs that a backup recorded, and has not reset them. at is
+// the server's position, and gtids are all transactions up to there.
 func (d database) goesOn(ctx context.Context, here server, b Backup, at Position, gtids string) (bool, error) {
 	within, err := subset(b.GTIDs, gtids)
 	if err != nil || !within || b.Log.compare(at) > 0 {
@@ -276,7 +276,7 @@ func (d database) where(ctx context.Context) (at Position, gtids string, err err
 	return at, strings.ReplaceAll(row[4], `\n`, ""), err
 }
 
-// current returns those of the backups whose binary log the server is still writing, in their order.
+// current returns the backups whose binary log the server still continues, in the order of the list.
 func (d database) current(ctx context.Context, here server, backups []Backup) ([]Backup, error) {
 	ours := of(backups, here.uuid)
 	if len(ours) == 0 {
@@ -298,8 +298,7 @@ func (d database) current(ctx context.Context, here server, backups []Backup) ([
 	return slices.DeleteFunc(ours, func(b Backup) bool { return b.Epoch != last.Epoch }), nil
 }
 
-// stream runs a script with in as its input, and passes its output to out. It ends the script if nothing has moved for a
-// time.
+// stream runs a script with in as its input, and passes its output to out. It ends the script after a time without progress.
 func stream(ctx context.Context, program string, cmd func(context.Context) *exec.Cmd, in io.Reader, out func(io.Reader) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -345,7 +344,7 @@ func stream(ctx context.Context, program string, cmd func(context.Context) *exec
 	return told
 }
 
-// failingReader remembers why reading ended.
+// failingReader remembers the error that ended reading.
 type failingReader struct {
 	io.Reader
 	err error

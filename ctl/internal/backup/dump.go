@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// A summary is what a dump reveals about itself.
+// A summary holds what a dump says about its own content.
 type summary struct {
 	log    Position
 	gtids  string
@@ -32,8 +32,8 @@ var (
 
 var errCutOff = errors.New("the dump is cut off: its last line is not there")
 
-// inspect reads a dump to its end. mysqldump writes a line break within a value as \n (a backslash and an n), so a line
-// never begins with a user's text; the quotes tell a row from a parenthesis in a value.
+// inspect reads a dump to its end and sums it up. mysqldump writes a line break within a value as \n (a backslash and an n),
+// so a line never begins with a user's text. Quotes show whether a parenthesis belongs to a value or begins a row.
 func inspect(dump io.Reader) (summary, error) {
 	var (
 		s        summary
@@ -48,7 +48,7 @@ func inspect(dump io.Reader) (summary, error) {
 		}
 	}
 	lines := bufio.NewReaderSize(dump, 256<<10)
-	counted, inserts := false, false // whether the line counts towards the sum, and whether it holds rows
+	counted, inserts := false, false // whether the line is part of the checksum, and whether it holds rows
 	for atStart := true; ; {
 		piece, err := lines.ReadSlice('\n')
 		s.plain += int64(len(piece))

@@ -9,7 +9,7 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// lock keeps a second run out of a folder until it is closed; the system releases it when this program ends, for whatever
+// lock locks a folder against other runs of this program. The system releases the lock when the program ends, for whatever
 // reason. The folder itself is locked, so nothing has to be written in it; Windows can lock only files.
 func lock(dir string) (*flock.Flock, error) {
 	name, flag := dir, os.O_RDONLY

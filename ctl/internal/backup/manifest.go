@@ -36,7 +36,7 @@ type Manifest struct {
 	Taken         time.Time // the dump's view of the data is no newer than this
 	ServerVersion string
 	ServerUUID    string // of the server whose binary logs continue this backup
-	GTIDs         string // executed in that view
+	GTIDs         string // the transactions in that view
 	Log           Position
 	LogBegan      time.Time // when the server began that binary log, to the second; zero in a backup made before this was recorded
 	Epoch         int       // how often the server began a new binary log between backups; positions compare only within the same epoch
@@ -54,8 +54,8 @@ type Position struct {
 	At   uint64
 }
 
-// A Table describes one table in the dump. Its rows are counted and hashed as they are dumped, so the figures are of the
-// same moment and cost the server nothing.
+// A Table describes one table in the dump. Its rows are counted and hashed as they are dumped, so both figures match the
+// dump and cost the server nothing.
 type Table struct {
 	Name   string
 	Rows   int64
@@ -64,7 +64,7 @@ type Table struct {
 
 // Logs lists the binary logs that continue a backup.
 type Logs struct {
-	Until     time.Time // everything that was committed before this is in them
+	Until     time.Time // the logs contain everything that was committed before this
 	Files     []Log
 	Signature string `json:",omitempty"` // of the other fields and the backup's manifest; in the same file, so that both change together
 }
@@ -89,7 +89,7 @@ type Backup struct {
 
 func (b Backup) name() string { return filepath.Base(b.Dir) }
 
-// open reads a folder's manifest; of the rest of the folder it needs only the size of the dump.
+// open reads the manifest of a backup's folder. Of the other files, it checks only the size of the dump.
 func open(dir string) (Backup, error) {
 	b := Backup{Dir: dir}
 	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
@@ -102,7 +102,7 @@ func open(dir string) (Backup, error) {
 	if b.Dump == "" || filepath.Base(b.Dump) != b.Dump || b.Schema != schema || b.Log.File == "" {
 		return b, fmt.Errorf("%s is not a backup of this site: %s does not name a dump of %s", dir, manifestFile, schema)
 	}
-	if !logName.MatchString(b.Log.File) { // it becomes a file name, here and in db
+	if !logName.MatchString(b.Log.File) { // this becomes a file name, here and in db
 		return b, fmt.Errorf("%s is damaged: %s says %q of the binary log, which no log is called", dir, manifestFile, b.Log.File)
 	}
 	if info, err := os.Stat(filepath.Join(dir, b.Dump)); err != nil {
@@ -113,8 +113,8 @@ func open(dir string) (Backup, error) {
 	return b, nil
 }
 
-// list returns the complete backups in a folder, in the order of inOrder, and an error for each that looks like a backup but
-// cannot be read.
+// list returns the complete backups in a folder, sorted by inOrder, and an error for each folder that looks like a backup
+// but cannot be read.
 func list(dir string) (all []Backup, unreadable []error, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -232,7 +232,7 @@ func (b Backup) writeLogs(logs Logs) error {
 	return writeFile(filepath.Join(b.Dir, logsFile), append(text, '\n'))
 }
 
-// writeFile puts a complete file in its place, safe on disk, or none at all.
+// writeFile writes a file to disk so that either the complete file appears under its name, or none.
 func writeFile(name string, content []byte) error {
 	file, err := create(name + partial)
 	if err != nil {
@@ -253,7 +253,7 @@ func create(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 }
 
-// syncDir makes new names in a folder safe on disk.
+// syncDir makes sure that new names in a folder are on disk.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" { // which cannot sync a folder
 		return nil

@@ -12,8 +12,8 @@ import (
 	"oneserver/ctl/internal/binlog"
 )
 
-// inOrder compares backups. Those of one server come in the order in which they were made, as its binary log has it, because
-// a clock may have been set back. Those of different servers have no order, but each server's stay together.
+// inOrder compares two backups, for sorting. Backups of one server are sorted by their place in its binary log, because its
+// clock may have been set back. Backups of different servers have no order, but each server's stay together.
 func inOrder(a, b Backup) int {
 	return cmp.Or(
 		strings.Compare(a.ServerUUID, b.ServerUUID),
@@ -31,7 +31,7 @@ func of(all []Backup, uuid string) []Backup {
 	return slices.DeleteFunc(slices.Clone(all), func(b Backup) bool { return b.ServerUUID != uuid })
 }
 
-// contradiction names two backups of one server, given in their order, that cannot both belong to the same binary log.
+// contradiction returns an error if two backups of one server, which are sorted, cannot belong to the same binary log.
 func contradiction(ours []Backup) error {
 	for i := 1; i < len(ours); i++ {
 		a, b := ours[i-1], ours[i]
@@ -56,7 +56,7 @@ func contradiction(ours []Backup) error {
 	return nil
 }
 
-// setBack names two backups of one server of which the one later by the binary log is earlier by the clock.
+// setBack returns an error if, of two backups of one server, the binary log and the clock disagree about which one is later.
 func setBack(ours []Backup) error {
 	for i := 1; i < len(ours); i++ {
 		if a, b := ours[i-1], ours[i]; b.Taken.Before(a.Taken) {

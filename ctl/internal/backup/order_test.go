@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// made stores a backup like that of stored, except for what change alters.
+// made stores the same backup as stored, after change has altered its manifest.
 func made(t *testing.T, dir string, taken time.Time, change func(*Manifest)) Backup {
 	t.Helper()
 	b := stored(t, dir, taken)

@@ -16,17 +16,17 @@ import (
 	"oneserver/ctl/internal/terminal"
 )
 
-// A plan says what to carry out after the dump: the transactions in the binary logs from before the chosen moment.
+// A plan says which transactions to replay after the dump: those before the chosen moment in the binary logs.
 type plan struct {
 	logs     []archived
 	stop     *binlog.GTID // the first one to leave out; none if the logs end before the moment
-	expected binlog.Set   // everything that must be there in the end, including what the dump holds
-	skipped  binlog.Set   // those of them that do not concern the site and are not carried out
+	expected binlog.Set   // all transactions that must be there in the end, including those in the dump
+	skipped  binlog.Set   // the expected ones that do not concern the site and are not carried out
 	changes  int          // the number of transactions that are carried out
 	defines  bool         // whether some of them may change the definitions of tables
 }
 
-// An archived log belongs to a backup.
+// An archived is a binary log and the backup that contains it.
 type archived struct {
 	Log
 	of Backup
@@ -45,7 +45,7 @@ func chain(b Backup, all []Backup) (logs []archived, until time.Time, err error)
 	if err != nil {
 		return nil, until, err
 	}
-	itself := func(c Backup) bool { // however its path is written
+	itself := func(c Backup) bool { // compares folders, since a path can be written in several ways
 		there, err := os.Stat(c.Dir)
 		return err == nil && os.SameFile(here, there)
 	}
@@ -53,7 +53,7 @@ func chain(b Backup, all []Backup) (logs []archived, until time.Time, err error)
 		return itself(c) || c.ServerUUID == b.ServerUUID && c.Epoch == b.Epoch && b.Log.compare(c.Log) <= 0
 	}
 	if !slices.ContainsFunc(all, itself) {
-		all = []Backup{b} // it is stored elsewhere
+		all = []Backup{b} // the backup is stored elsewhere
 	}
 	for _, c := range all {
 		if !follows(c) {
@@ -79,9 +79,9 @@ func chain(b Backup, all []Backup) (logs []archived, until time.Time, err error)
 	return logs, until, nil
 }
 
-// prepare reads the logs after a backup, finds the moment in them, and decides what to carry out. It changes nothing.
-// Transactions are in the order of the log, whatever the clock said; a moment about which the log's order and the clock
-// disagree is refused.
+// prepare reads the logs after a backup, finds the moment in them, and decides what to carry out. It changes nothing. It
+// keeps the transactions in the order of the log, whatever the clock said. If the log's order and the clock disagree about
+// the moment, it returns an error.
 func prepare(ctx context.Context, say *terminal.Teller, b Backup, all []Backup, to time.Time, identities []age.Identity) (plan, error) {
 	var p plan
 	logs, until, err := chain(b, all)
@@ -132,12 +132,12 @@ func prepare(ctx context.Context, say *terminal.Teller, b Backup, all []Backup, 
 type scan struct {
 	b            Backup
 	to           time.Time
-	dumped, seen binlog.Set // in the dump; in the logs up to here and before them
+	dumped, seen binlog.Set // those in the dump; those in the logs up to here and before them
 	plan         plan
 	last         int // the log that contains the stop
 	at           int // the log that is being read
 	stopped      time.Time
-	where        string // the stop, for messages
+	where        string // describes the stop, in messages
 	closed       time.Time
 }
 
@@ -179,7 +179,7 @@ func (s *scan) read(ctx context.Context, log archived, first bool, identities []
 	return nil
 }
 
-// take adds the next transaction. before is set if it comes before the backup's place in the log.
+// take adds the next transaction to the scan. before is set if it precedes the backup's place in the log.
 func (s *scan) take(t binlog.Transaction, before bool, log string) error {
 	concerns := t.Effect != binlog.None
 	switch {

@@ -18,11 +18,11 @@ import (
 
 const uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 
-// A logWriter writes what this package reads of a binary log, in MySQL's format. The e2e tests check that MySQL's own logs
-// are read correctly.
+// A logWriter writes binary logs in MySQL's format, but only the parts that this package reads. The e2e tests check that
+// MySQL's own logs are read correctly.
 type logWriter struct {
 	bytes.Buffer
-	at []int // of each transaction
+	at []int // where each transaction begins
 }
 
 func (w *logWriter) event(kind byte, when time.Time, body []byte) {
@@ -43,7 +43,7 @@ func rawUUID() []byte {
 	return raw
 }
 
-// newLog begins a log after the transactions 1 to previous.
+// newLog begins a log that follows the transactions 1 to previous.
 func newLog(began time.Time, previous int64) *logWriter {
 	w := &logWriter{}
 	w.WriteString("\xfebin")
@@ -79,7 +79,7 @@ func (w *logWriter) rows(number int64, committed time.Time, name string) *logWri
 	return w
 }
 
-// statement writes a transaction of one statement that changes schemas.
+// statement writes a transaction that consists of one statement, which changes the given schemas.
 func (w *logWriter) statement(number int64, committed time.Time, text string, schemas ...string) *logWriter {
 	w.gtid(number, committed)
 	status := []byte{}
@@ -128,7 +128,7 @@ func planned(t *testing.T, b Backup, all []Backup, to time.Time) (plan, error) {
 	return prepare(t.Context(), terminal.NewTeller(out), b, all, to, nil)
 }
 
-// afterTwo makes a backup with the transactions 1 and 2, of which the second is in the log in which the backup is made.
+// afterTwo makes a backup that contains transactions 1 and 2; the second is in log, the log in use when the backup is made.
 func afterTwo(t *testing.T, log *logWriter) Backup {
 	t.Helper()
 	return made(t, t.TempDir(), noon, func(m *Manifest) {

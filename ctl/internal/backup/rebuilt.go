@@ -25,20 +25,20 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// A rebuilt is the site's data as of a backup or a moment, in a separate MySQL. All SQL from a backup runs there, and none
-// on the site's server, which gets only tables that have been checked.
+// A rebuilt is the site's data as of a backup or a moment, in a separate MySQL server. All SQL from a backup runs there,
+// never on the site's server, which gets only tables that have been checked.
 type rebuilt struct {
 	*throwaway.Server
 	say     *terminal.Teller
 	backup  Backup
-	loaded  []Table // what a dump of the loaded data must say about it
+	loaded  []Table // the tables that a dump of the loaded data must describe
 	tables  []string
 	words   words    // the full-text indexes that were left out of the tables' definitions
 	version int      // of the tables, as the migrations count
 	live    Defaults // of the site's schema
 }
 
-// dumpApart is the start of the script that dump runs inside the separate MySQL.
+// dumpApart is the start of the script that dump runs beside the separate MySQL server, in its container.
 const (
 	dumpApart = keepInput + `mysqldump ` + throwaway.Login + dumpOptions + `--set-gtid-purged=OFF`
 )
@@ -68,9 +68,9 @@ func (r *rebuilt) load(ctx context.Context, dump io.Reader, whole bool) error {
 	return nil
 }
 
-// carryOut carries out the transactions after the dump and compares the loaded data with the backup. It does both at the
-// same time, with the comparison on a view from before the first transaction, unless the transactions change definitions,
-// which no view preserves.
+// carryOut carries out the transactions after the dump and compares the loaded data with the backup. Both happen at the same
+// time: the comparison uses a view from before the first transaction. If the transactions change definitions, which no view
+// preserves, the comparison comes first.
 func (r *rebuilt) carryOut(ctx context.Context, p plan, identities []age.Identity) error {
 	r.say.Now("comparing the rows with those of the backup")
 	if p.changes == 0 || p.defines {
@@ -114,7 +114,8 @@ func (r *rebuilt) awaitView(ctx context.Context, ended <-chan struct{}) error {
 			return nil
 		default:
 		}
-		// Nobody else is connected. InnoDB's own transactions have no thread: after a large load it counts rows, for example.
+		// Nothing else is connected. Transactions without a thread are InnoDB's own: after a large load it counts rows, for
+		// example.
 		row, err := r.Row(ctx, 1, "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_isolation_level = 'REPEATABLE READ' "+
 			"AND trx_mysql_thread_id NOT IN (0, CONNECTION_ID()) AND COALESCE(trx_query, '') NOT LIKE 'START TRANSACTION%'")
 		if err == nil && row[0] == "0" {
@@ -179,7 +180,7 @@ func (r *rebuilt) dump(ctx context.Context, sink io.Writer, options ...string) (
 	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return r.Bash(ctx, script) }, sink)
 }
 
-// replay carries out the transactions after the dump by MySQL's own means: it installs the binary logs as if this server
+// replay carries out the transactions after the dump with MySQL's replication: it installs the binary logs as if this server
 // were a replica that had received them. Transactions that do not concern the site are marked as executed beforehand.
 func (r *rebuilt) replay(ctx context.Context, p plan, identities []age.Identity) error {
 	// Those in the dump are marked as executed too. The sets are long if many transactions are left out, but SQL accepts
@@ -225,14 +226,14 @@ func (r *rebuilt) lay(ctx context.Context, log archived, name string, identities
 }
 
 // caughtUp returns once exactly the intended transactions have been carried out. It gives up if MySQL does, or if there is
-// no progress for a time.
+// no progress for too long.
 func (r *rebuilt) caughtUp(ctx context.Context, p plan) error {
 	expected := p.expected.String()
 	last, since := "", time.Now()
 	err := wait.Until(ctx, longestReplay, wait.Often, func(ctx context.Context) error {
 		running, said := false, ""
 		if p.changes > 0 {
-			status, err := r.SQL(ctx, "SHOW REPLICA STATUS") // asked first: if it has stopped by itself, everything is done
+			status, err := r.SQL(ctx, "SHOW REPLICA STATUS") // asked first: if the applier has ended by now, the next query sees all its work
 			if err != nil {
 				return wait.Final(err)
 			}
@@ -275,7 +276,7 @@ func replicaStatus(rows [][]string) (running bool, said string) {
 	return rows[0][sqlRunning] == "Yes", rows[0][lastSQLError]
 }
 
-// check returns an error unless this is a state of the site: InnoDB tables without links to anything outside, with the table
+// check returns an error unless the data can be the site's: InnoDB tables that refer to nothing outside, including the table
 // in which the migrations record their version.
 func (r *rebuilt) check(ctx context.Context) error {
 	rows, err := r.SQL(ctx, `SELECT 'table', table_name, COALESCE(engine, 'none') FROM information_schema.tables WHERE table_schema = '`+schema+`' AND table_type = 'BASE TABLE'
@@ -327,8 +328,8 @@ UNION ALL SELECT kind, name, '' FROM (`+noTables+`) o`)
 
 const latestVersion = "SELECT COALESCE(MAX(version_id), 0) FROM " + schema + "." + site.Versions + " WHERE is_applied"
 
-// fits refuses tables that are newer than both the release's migrations and the tables that the site has now. After a
-// rollback, a release already runs on the tables of a later one.
+// fits returns an error if tables of this version are newer than both the release's migrations and the site's present
+// tables. After a rollback, a release may well run on the tables of a later one.
 func (d database) fits(ctx context.Context, version int) error {
 	has, err := d.SQL(ctx, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '"+schema+"' AND table_name = '"+site.Versions+"'")
 	if err != nil {
@@ -360,8 +361,8 @@ func (d database) fits(ctx context.Context, version int) error {
 	return nil
 }
 
-// copyFrom loads the tables into the schema beside the site's and compares both. The account that loads them may do nothing
-// else.
+// copyFrom loads the tables into the schema beside the site's and compares the two copies. The account that loads them may
+// do nothing else.
 func (d database) copyFrom(ctx context.Context, r rebuilt) error {
 	if err := d.clean(ctx); err != nil {
 		return err
@@ -406,8 +407,8 @@ GRANT SESSION_VARIABLES_ADMIN ON *.* TO '%[1]s'@'localhost'`, loader, password, 
 	return d.compare(ctx, r, want)
 }
 
-// contents describe the tables, to compare two copies: their definitions, as text, and their rows, by MySQL's own checksum.
-// The checksum covers the hidden column of an index on an expression, and that makes it differ in each copy; if there is
+// contents describes the tables, so that two copies can be compared. Definitions are compared as text and rows by MySQL's
+// own checksum. The checksum covers the hidden column of an index on an expression, which differs in each copy; if there is
 // such an index, the rows are compared as text.
 type contents struct {
 	tables []Table
@@ -486,7 +487,7 @@ func (d database) compare(ctx context.Context, r rebuilt, want contents) error {
 	return nil
 }
 
-// clean removes a restore's working data from the site's server: its own, or that of a restore that was killed.
+// clean removes a restore's working data from the site's server, even if that restore was killed.
 func (d database) clean(ctx context.Context) error {
 	if _, err := d.SQL(ctx, "SET SESSION sql_log_bin = 0; DROP DATABASE IF EXISTS "+beside+"; DROP USER IF EXISTS '"+loader+"'@'localhost'"); err != nil {
 		return fmt.Errorf("drop %s: %w", beside, err)
@@ -495,7 +496,7 @@ func (d database) clean(ctx context.Context) error {
 }
 
 // sweep removes what a killed restore has left, in the engine and on the site's server. It leaves a running restore alone; a
-// restore is running as long as its throw-away is.
+// restore is running as long as its throw-away server is.
 func (d database) sweep(ctx context.Context) error {
 	err := wait.Until(ctx, 5*time.Second, wait.Often, func(ctx context.Context) error {
 		atWork, err := throwaway.Running(ctx, d.site, purpose)
@@ -518,8 +519,8 @@ func (d database) sweep(ctx context.Context) error {
 
 var errAtWork = errors.New("a restore is at work")
 
-// purpose names the throw-away of a restore; there is only one at a time.
+// purpose names the throw-away server of a restore; there is only one at a time.
 const purpose = "restore"
 
-// gtids is the set in the form that SQL takes; in older backups it begins with a plus.
+// gtids returns the backup's transactions in the form that SQL accepts. In older backups, the set begins with a plus.
 func (b Backup) gtids() string { return strings.TrimPrefix(b.GTIDs, "+") }

@@ -24,12 +24,12 @@ type RestoreOptions struct {
 	To   string // a moment; empty for that of the backup itself
 	Key  string // a file with the secret age key
 	Yes  bool   // do not ask
-	// Unsigned also accepts a backup without a signature when there is a key.
+	// Unsigned accepts a backup without a signature even if there is a key.
 	Unsigned bool
 }
 
-// unasked is the command that does the same restore without asking. It repeats every option, since without one it would
-// restore something else. root is the repository's root.
+// unasked returns the command that does the same restore without asking. It repeats every option, since leaving one out
+// could restore something else. root is the repository's root.
 func (o RestoreOptions) unasked(root string) string {
 	command := "bin/oneserver restore --yes"
 	add := func(flag, value string) {
@@ -53,7 +53,7 @@ func (o RestoreOptions) unasked(root string) string {
 	return command
 }
 
-// next is the command for the backup that should follow a restore: encrypted if the restored one was.
+// next returns the command for the backup that should follow a restore: encrypted if the restored one was.
 func (o RestoreOptions) next() string {
 	if o.Key != "" {
 		return "make backup KEY=…"
@@ -266,8 +266,8 @@ func (d database) createLike(ctx context.Context, name string) error {
 	return err
 }
 
-// swap moves the site's tables away and the restored ones into their place, in one statement: a reader sees either the old
-// ones or the new. It waits for transactions in progress, and the site briefly waits behind it.
+// swap moves the site's tables away and the restored ones into their place, in one statement, so a reader sees either the
+// old ones or the new. It waits for transactions in progress; the site's queries briefly wait behind it.
 func (d database) swap(ctx context.Context) error {
 	rows, err := d.SQL(ctx, "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('"+schema+"', '"+beside+"') ORDER BY 1, 2")
 	if err != nil {
@@ -287,7 +287,7 @@ func (d database) swap(ctx context.Context) error {
 	if err := d.createLike(ctx, before); err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx) // from here on, it must be found out whether the swap was done
+	ctx = context.WithoutCancel(ctx) // from here on, the program must find out whether the swap was done
 	_, err = d.SQL(ctx, "SET SESSION lock_wait_timeout = 20; USE "+schema+"; RENAME TABLE "+strings.Join(append(away, back...), ", "))
 	if err != nil {
 		left, asking := d.SQL(ctx, "SELECT table_name FROM information_schema.tables WHERE table_schema = '"+beside+"'")
@@ -317,7 +317,7 @@ func (d database) migrate(ctx context.Context, say *terminal.Teller) error {
 	return nil
 }
 
-// Forget drops what the last restore kept of the data before it.
+// Forget drops the data from before the last restore, which that restore kept.
 func Forget(ctx context.Context, site *stack.Stack, out *os.File) error {
 	d := database{site.Database(), site}
 	if err := d.sweep(ctx); err != nil {

@@ -33,7 +33,7 @@ func NewKey(out io.Writer, file string) error {
 		return err
 	}
 	if err := newSecret(file, fmt.Sprintf("# created: %s\n# public key: %s\n%s\n", time.Now().UTC().Format(time.RFC3339), identity.Recipient(), identity)); err != nil {
-		return err // without the server's file: no key could open backups made with that
+		return err // without the server's file: no key could open backups that are made with it
 	}
 	if err := newSecret(file+serverSuffix, fmt.Sprintf("# makes backups for %s and signs them; opens none\n%s\n%s\n", filepath.Base(file), identity.Recipient(), signingLine(signing))); err != nil {
 		return errors.Join(err, os.Remove(file))
@@ -42,8 +42,8 @@ func NewKey(out io.Writer, file string) error {
 	return err
 }
 
-// newSecret writes a file that only its owner can read. It never overwrites one, which may be needed to open existing
-// backups.
+// newSecret writes a file that only its owner can read. It never overwrites a file, since existing backups may need the old
+// one.
 func newSecret(name, text string) error {
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -58,11 +58,11 @@ type key struct {
 	file       string               // empty if there is none
 	recipients []string             // age's, to which backups are encrypted; none if they are not
 	signers    []ed25519.PrivateKey // each can check signatures; the first one signs
-	identities []age.Identity       // what opens backups; a server has none
+	identities []age.Identity       // open backups; a server has none
 }
 
-// readKey reads a secret key from age-keygen, which encrypts to its own public key, or public keys, perhaps with a signing
-// key beside them. Without a file nothing is encrypted or signed.
+// readKey reads a key file. The file holds either a secret key from age-keygen, to whose public key backups are encrypted,
+// or public keys and perhaps a signing key. Without a file, nothing is encrypted or signed.
 func readKey(file string) (key, error) {
 	k := key{file: file}
 	if file == "" {
@@ -133,7 +133,7 @@ func parseRecipients(names []string) ([]age.Recipient, error) {
 	return age.ParseRecipients(strings.NewReader(strings.Join(names, "\n")))
 }
 
-// suffix is how the name of a sealed file ends.
+// suffix returns the ending of a sealed file's name.
 func suffix(recipients []string) string {
 	if len(recipients) > 0 {
 		return ".zst.age"
@@ -183,7 +183,7 @@ func seal(name string, recipients []string) (*sealer, error) {
 	return s, nil
 }
 
-// finish completes the file, safe on disk, and returns the checksum of its content.
+// finish completes the file, makes sure that it is on disk, and returns the checksum of its content.
 func (s *sealer) finish() (string, error) {
 	var errs []error
 	for _, one := range s.closers {
@@ -196,10 +196,10 @@ func (s *sealer) finish() (string, error) {
 // abandon closes a file that will not be completed.
 func (s *sealer) abandon() { s.file.Close() }
 
-// maxWindow is how much memory reading a file may take, the same as the program zstd allows; our files need 4 MB.
+// maxWindow limits the memory that reading a file may take, as the zstd program does; our files need 4 MB.
 const maxWindow = 128 << 20
 
-// unseal opens a sealed file for reading; read, if given, is called with how much of the file has been read.
+// unseal opens a sealed file for reading. If read is given, it is called with the number of bytes read so far.
 func unseal(ctx context.Context, name string, identities []age.Identity, read func(bytes int64)) (io.ReadCloser, error) {
 	file, err := os.Open(name)
 	if err != nil {

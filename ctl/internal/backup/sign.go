@@ -16,14 +16,13 @@ import (
 // A checksum shows that a file is unchanged, but anyone who changes the file can change the checksum too. A signature shows
 // that the writer had the signing key. Encryption with age does not, since anybody can encrypt to a public key.
 //
-// The signing key is derived from age's secret key and does not lead back to it. The holder of the secret key can thus check
-// the signatures, while a server that makes backups needs only the signing key and the public key, and cannot open any
-// backup.
+// The signing key is derived from age's secret key but does not reveal it. The holder of the secret key can thus check the
+// signatures, while a server that makes backups needs only the signing key and the public key, and cannot open any backup.
 
 const (
 	signatureFile = sumsFile + ".sig"
-	serverSuffix  = ".server"          // of the file with what a server needs of a key
-	signingPrefix = "ONESERVER-SIGN-1" // of the line with the signing key
+	serverSuffix  = ".server"          // of the file with the part of a key that a server needs
+	signingPrefix = "ONESERVER-SIGN-1" // begins the line with the signing key
 	ofSums        = "oneserver backup 1\n"
 	ofLogs        = "oneserver binary logs 1\n"
 )
@@ -37,7 +36,7 @@ func signingKey(identity fmt.Stringer) (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed(seed), nil
 }
 
-// signingLine is the line of a signing key in a file.
+// signingLine returns the line that stores a signing key in a file.
 func signingLine(key ed25519.PrivateKey) string {
 	return signingPrefix + base64.RawURLEncoding.EncodeToString(key.Seed())
 }
@@ -76,8 +75,8 @@ func (b Backup) signed() bool {
 
 var errUnsigned = errors.New("is not signed")
 
-// authenticate returns an error if a backup, the list of its binary logs included, was not made by the holder of one of the
-// keys. Without that, its checksums prove nothing about the writer; verify and compare check the files themselves.
+// authenticate returns an error if a backup, including the list of its binary logs, was not made by the holder of one of the
+// keys. Checksums alone prove nothing about the writer. verify and compare check the files themselves.
 func (b Backup) authenticate(keys []ed25519.PrivateKey) error {
 	sums, err := os.ReadFile(filepath.Join(b.Dir, sumsFile))
 	if err != nil {
@@ -103,7 +102,8 @@ func (b Backup) authenticate(keys []ed25519.PrivateKey) error {
 	return err
 }
 
-// logsText is the part of a list of binary logs that is signed. It is valid for this backup only.
+// logsText returns the text that the signature of a list of binary logs covers. It includes the manifest's hash, so the
+// signature is valid for this backup only.
 func (b Backup) logsText(logs Logs) (string, error) {
 	logs.Signature = ""
 	text, err := json.Marshal(logs)
@@ -117,8 +117,8 @@ func (b Backup) logsText(logs Logs) (string, error) {
 	return fmt.Sprintf("%s%x\n%s", ofLogs, sha256.Sum256(manifest), text), nil
 }
 
-// trusted returns those of the backups whose logs may continue another one: with a key, those that the key has signed, ready
-// to be extended. unsigned also accepts those without a signature.
+// trusted returns the backups whose logs may continue another backup. With a key, these are the backups that the key has
+// signed, and binary logs can be added to them. unsigned also accepts backups without a signature.
 func (k key) trusted(all []Backup, unsigned bool, warn func(string, ...any)) (some []Backup) {
 	if k.file == "" {
 		return all
@@ -133,7 +133,7 @@ func (k key) trusted(all []Backup, unsigned bool, warn func(string, ...any)) (so
 	return some
 }
 
-// trusts is authenticate for a restore that was given a key. unsigned accepts a backup without a signature, with a warning.
+// trusts authenticates a backup if the restore has a key. unsigned accepts a backup without a signature, with a warning.
 func (k key) trusts(b Backup, unsigned bool, warn func(string, ...any)) error {
 	if k.file == "" {
 		return nil

@@ -10,9 +10,9 @@ import (
 	"slices"
 )
 
-// Words are the full-text indexes of tables, as their definitions write them. Building them takes many times as long as
-// everything else about a table, and nothing reads them in the throw-away. So a dump is loaded there without them, and they
-// return with the definition on the site's server.
+// words holds, for each table, the lines of its definition that define full-text indexes. Building these indexes takes many
+// times as long as everything else about a table, and nothing uses them in the throw-away server. So a dump is loaded there
+// without them, and the site's server gets the definitions with them.
 type words map[string][]string
 
 var (
@@ -20,7 +20,7 @@ var (
 	fullText    = regexp.MustCompile("^  FULLTEXT KEY `[^`]+` \\(`[^`]+`(?:,`[^`]+`)*\\)(?: /\\*!50100 WITH PARSER `ngram` \\*/ )?$") // only in these two forms; others stay
 )
 
-// without copies a dump and moves the full-text indexes from the definitions into the result.
+// without copies a dump without its full-text indexes, and returns their lines.
 func without(dump io.Reader, to io.Writer) (words, error) {
 	taken := words{}
 	err := rewrite(dump, to, func(table string, lines []string) []string {
@@ -35,7 +35,7 @@ func without(dump io.Reader, to io.Writer) (words, error) {
 	return taken, err
 }
 
-// with copies a dump and puts full-text indexes back.
+// with copies a dump and puts the full-text indexes back.
 func (w words) with(dump io.Reader, to io.Writer) error {
 	return rewrite(dump, to, func(table string, lines []string) []string {
 		at := len(lines) // MySQL lists foreign keys and checks after the indexes
@@ -46,8 +46,9 @@ func (w words) with(dump io.Reader, to io.Writer) error {
 	})
 }
 
-// rewrite copies a dump and changes the lines of each definition, without the commas between them. mysqldump writes each
-// INSERT on one line and a definition on several; no other statement of several lines begins like a definition.
+// rewrite copies a dump and lets change edit the lines of each table's definition, without the commas between them.
+// mysqldump writes each INSERT on one line and a definition on several; no other statement of several lines begins like a
+// definition.
 func rewrite(dump io.Reader, to io.Writer, change func(table string, lines []string) []string) error {
 	in, out := bufio.NewReaderSize(dump, 256<<10), bufio.NewWriterSize(to, 256<<10)
 	for whole := true; ; {
@@ -83,11 +84,11 @@ func rewrite(dump io.Reader, to io.Writer, change func(table string, lines []str
 	}
 }
 
-// maxDefinition is more than the bytes that MySQL ever writes for one table's definition; it limits how much memory a
-// damaged dump can take.
+// maxDefinition is larger than any table definition that MySQL writes, in bytes. It limits how much memory a damaged dump
+// can take.
 const maxDefinition = 16 << 20
 
-// definition reads the lines of one definition up to its last line, which it returns as end.
+// definition reads the lines of one table's definition. It returns the last line separately, as end.
 func definition(in *bufio.Reader) (lines []string, end string, err error) {
 	var line []byte
 	for size := 0; size <= maxDefinition; {

@@ -31,7 +31,7 @@ func TestFullTextIndexesAreTakenOutAndPutBack(t *testing.T) {
 	if err := taken.with(&stripped, &back); err != nil {
 		t.Fatal(err)
 	}
-	// beside an index that stayed in place, the order may change, but nothing else
+	// an index that was left in place may now be in another order, but nothing else may differ
 	if got, want := strings.Split(back.String(), "\n"), strings.Split(dump, "\n"); len(got) != len(want) || len(back.String()) != len(dump) {
 		t.Errorf("put back it is %q", strings.ReplaceAll(back.String(), rows, "..."))
 	}

@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// Abuse is one way to ask for more than the site means to give.
+// Abuse is one way to demand more from the site than its limits allow.
 type Abuse struct {
 	Name string
 	Says string
 	do   func(context.Context, *session)
 }
 
-// All are the abuses, in the order in which a request travels: name server, connections, requests, accounts, posts.
+// All lists the abuses in the order of a request's path: name server, connections, requests, accounts, posts.
 var All = []Abuse{
 	{"dns-idle", "16,000 TCP connections to dns that say nothing", func(ctx context.Context, s *session) { s.hold(ctx, s.DNS, 16_000, "", "", 0) }},
 	{"dns-half", "4,000 TCP connections to dns with half a query", func(ctx context.Context, s *session) { s.hold(ctx, s.DNS, 4_000, "\x00\xff\x12", "\x00", time.Second) }},
@@ -130,16 +130,16 @@ var All = []Abuse{
 	}},
 }
 
-// Play commits the abuse until ctx ends.
+// Play carries out the abuse until ctx ends.
 func (a Abuse) Play(ctx context.Context, target Target) Result {
 	s := newSession(target)
 	a.do(ctx, s)
 	return s.result(nil)
 }
 
-// hold keeps many connections to an address open, and reopens any that is closed. On each it sends first, and then more at
-// intervals of every. If more is empty, it reads until the other side closes or, if every is set, waits that long without
-// reading.
+// hold keeps many connections to an address open, and reopens any that is closed. On each connection it sends the string
+// first, and then the string more at intervals of every. If more is empty, it reads until the other side closes or, if every
+// is set, waits that long without reading.
 func (s *session) hold(ctx context.Context, address string, many int, first, more string, every time.Duration) {
 	loop(ctx, many, 1, func(int) {
 		connection, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", address)
@@ -205,7 +205,7 @@ func (s *session) lookups(ctx context.Context, rate int, kind uint16, name func(
 	})
 }
 
-// query is a DNS message that asks for a name (RFC 1035, section 4.1).
+// query returns a DNS message that asks for a name (RFC 1035, section 4.1).
 func query(name string, kind uint16) []byte {
 	message := binary.BigEndian.AppendUint16(nil, uint16(random.Uint32()))
 	message = append(message, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)

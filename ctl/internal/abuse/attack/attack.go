@@ -1,5 +1,5 @@
-// Package attack plays the visitors to the copy of the stack that `oneserver abuse` starts: one who uses it normally, many
-// who use it more but within the limits, and those who abuse it. They send only to the two addresses that a Target names.
+// Package attack acts as the visitors to the copy of the stack that `oneserver abuse` starts: an ordinary one, many who use
+// it more but within the limits, and those who abuse it. They send requests only to the two addresses in a Target.
 package attack
 
 import (
@@ -18,22 +18,22 @@ import (
 	"time"
 )
 
-// Target is the copy, and who sends requests to it.
+// Target describes the copy and the visitor who sends requests to it.
 type Target struct {
 	Web, DNS string // host:port
 	Host     string // the site's name
 	Posts    int    // how many there are
 	From     string // the visitor's address, as a trusted proxy reports it
-	Victim   string // the address of the visitor who uses the site meanwhile; the visitor's account is named for it
+	Victim   string // the address of the visitor who uses the site meanwhile; the visitor's account is named after it
 }
 
-// Result is what happened to the requests.
+// Result sums up what became of the requests.
 type Result struct {
 	Answers map[string]int // by status, or by what went wrong
-	Failed  int            // without an answer, or with a status of 400 and more
+	Failed  int            // requests without an answer, or with a status of 400 or more
 	Median  time.Duration  // of the visitor's requests
 	P99     time.Duration
-	CPU     time.Duration // that the program itself used
+	CPU     time.Duration // used by the program itself
 	First   string        // the first failure
 }
 
@@ -124,7 +124,7 @@ func reason(err error) string {
 	return "no answer"
 }
 
-// loop runs do again and again in many goroutines, each at most rate times a second (0: as often as it can).
+// loop calls do repeatedly in many goroutines, at most rate times a second in each (0: without pause).
 func loop(ctx context.Context, many int, rate float64, do func(i int)) {
 	var next atomic.Int64
 	var all sync.WaitGroup
@@ -158,7 +158,7 @@ func (s *session) signIn(ctx context.Context, email, password string) string {
 	return ""
 }
 
-// lookUp asks for the site's address as a resolver does: three times if need be, since a datagram can be lost.
+// lookUp asks for the site's address as a resolver does: up to three times, since a datagram can be lost.
 func (s *session) lookUp(ctx context.Context, network string) {
 	for range 3 {
 		if err := s.lookUpOnce(ctx, network); err == nil {
@@ -200,11 +200,12 @@ func anywhere() string {
 	return fmt.Sprintf("198.%d.%d.%d", 18+rand.IntN(2), rand.IntN(256), 1+rand.IntN(254))
 }
 
-// account is the e-mail address of the visitor at an address. Each run uses new addresses, so no visitor has a history.
+// account returns the e-mail address of the visitor at an IP address. Each run uses new addresses, so no visitor has a
+// history.
 func account(address string) string { return "visitor-" + address + "@example.com" }
 
-// Visit is what a visitor does, 20 requests a second: names, pages, posts, searches, and now and then signing in and
-// writing. It does not wait for an answer before it sends the next request.
+// Visit acts as an ordinary visitor with 20 requests a second: it looks up names, reads pages and posts, searches, and now
+// and then signs in and writes. It does not wait for an answer before it sends the next request.
 func Visit(ctx context.Context, target Target) Result {
 	s := newSession(target)
 	email, password := account(target.From), "a visitor like any other"
@@ -228,7 +229,7 @@ func Visit(ctx context.Context, target Target) Result {
 			begun := time.Now()
 			switch {
 			case i%200 == 150:
-				// A sign-in ends the session that it comes with.
+				// A sign-in ends the session whose cookie it carries.
 				_, header := s.ask(limited, http.MethodPut, "/api/v1/session", map[string]string{"email": email, "password": password}, func(r *http.Request) { r.Header.Set("Cookie", cookie.Load().(string)) })
 				for _, one := range (&http.Response{Header: header}).Cookies() {
 					if one.Name == "session" {
@@ -257,7 +258,7 @@ func Visit(ctx context.Context, target Target) Result {
 	}
 }
 
-// Allowed acts as many visitors with different addresses who all stay within the limits: it asks for pages of posts at a
+// Allowed acts as many visitors with different addresses, all within the limits. Together they ask for pages of posts, at a
 // rate per second.
 func Allowed(ctx context.Context, target Target, rate float64) Result {
 	s := newSession(target)

@@ -1,5 +1,5 @@
-// Command attacker acts as one of the visitors of package attack, in a container on the copy's network. The container has
-// the address of a trusted proxy there, so each visitor can have its own address.
+// Command attacker acts as one of the visitors of package attack, in a container on the copy's network. The copy trusts the
+// container's address as a proxy's, so each visitor can have a separate address.
 package main
 
 import (

@@ -25,8 +25,8 @@ import (
 	"oneserver/ctl/internal/bench/load"
 )
 
-// visitors sends the requests that in describes, until in ends. Its client costs a fraction of net/http's, and that matters
-// because the load takes processor time from what is measured.
+// visitors reads jobs from in until it ends, and sends the requests that they describe. Its client costs a fraction of
+// net/http's, which matters because the load takes processor time from the program under test.
 func visitors(in io.Reader, out io.Writer) error {
 	client := &fasthttp.Client{
 		NoDefaultUserAgentHeader:  true,
@@ -49,7 +49,7 @@ func visitors(in io.Reader, out io.Writer) error {
 	}
 }
 
-// do makes as many visitors as the job has connections, and adds up what they got.
+// do runs a job with one visitor for each connection, and adds up their results.
 func do(client *fasthttp.Client, job load.Job) load.Result {
 	var (
 		mu       sync.Mutex // guards the variables below
@@ -83,8 +83,8 @@ func do(client *fasthttp.Client, job load.Job) load.Result {
 	return total
 }
 
-// turns returns a function that waits until the next request is due and returns the time since which it has been due; at the
-// end of the job there is no further one. Without a rate, the loop is closed: each visitor asks again as soon as there is an
+// turns returns a function that waits until the next request is due and returns when it became due. Its second result is
+// false at the end of the job. Without a rate, the loop is closed: each visitor sends its next request as soon as it has an
 // answer. With a rate, requests are due at regular times, whether or not the answers keep up.
 func turns(job load.Job) (next func() (due time.Time, more bool)) {
 	begun := time.Now()
@@ -100,13 +100,13 @@ func turns(job load.Job) (next func() (due time.Time, more bool)) {
 		due := begun.Add(after)
 		if early := time.Until(due); early > 0 {
 			time.Sleep(early)
-			due = time.Now() // waking up too late is not the server's delay
+			due = time.Now() // the server does not cause a late wake-up
 		}
 		return due, after < job.For
 	}
 }
 
-// ask acts as one visitor. waited is how long each answer took, if the job has a rate.
+// ask acts as one visitor. waited holds how long each answer took, if the job has a rate.
 func ask(client *fasthttp.Client, job load.Job, next func() (time.Time, bool)) (result load.Result, waited []time.Duration, err error) {
 	once, leave, err := visit(client, job)
 	if err != nil {
@@ -139,7 +139,7 @@ func ask(client *fasthttp.Client, job load.Job, next func() (time.Time, bool)) (
 	}
 }
 
-// visit returns what a visitor does repeatedly, and what ends the visit. A body is valid until the next call.
+// visit returns a function that sends one request and one that ends the visit. A body is valid until the next request.
 func visit(client *fasthttp.Client, job load.Job) (once func() (status int, body []byte, err error), leave func(), err error) {
 	url, err := url.Parse(job.URL)
 	if err != nil {
@@ -172,8 +172,8 @@ func visit(client *fasthttp.Client, job load.Job) (once func() (status int, body
 	return once, leave, nil
 }
 
-// numbered is the number of the latest request. The count continues from one job to the next, and from one container to the
-// next.
+// numbered is the number of the latest request. It begins at the clock's time, so it grows from one job to the next, and
+// from one container to the next.
 var numbered = func() *atomic.Int64 {
 	var n atomic.Int64
 	n.Store(time.Now().UnixMicro())
@@ -214,7 +214,7 @@ func overHTTP1(client *fasthttp.Client, job load.Job) (once func() (int, []byte,
 		}
 }
 
-// overHTTP2 uses a connection of its own, as a browser does.
+// overHTTP2 returns the functions of a visitor who has a separate connection, as a browser does.
 func overHTTP2(job load.Job, config *tls.Config) (once func() (int, []byte, error), leave func()) {
 	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, DisableCompression: true}
 	visitor := &http.Client{Transport: transport, Timeout: 15 * time.Second}
@@ -239,7 +239,8 @@ func overHTTP2(job load.Job, config *tls.Config) (once func() (int, []byte, erro
 	}, transport.CloseIdleConnections
 }
 
-// overDNS uses a socket of its own, as a resolver does for a query, and reads of an answer only whether it is one.
+// overDNS returns the functions of a visitor who has a separate socket. They check only that an answer belongs to its query
+// and succeeds.
 func overDNS(url *url.URL) (once func() (int, []byte, error), leave func(), err error) {
 	query, err := new(dns.Msg).SetQuestion(dns.Fqdn(strings.TrimPrefix(url.Path, "/")), dns.TypeA).Pack()
 	if err != nil {

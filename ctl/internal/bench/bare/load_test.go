@@ -59,7 +59,7 @@ func TestTheLoadTellsWhatItGot(t *testing.T) {
 	}
 }
 
-// A job with a rate sends at that rate, and includes the time for which a due request had to wait for a connection.
+// A job with a rate keeps to that rate. Its times include how long a due request had to wait for a connection.
 func TestTheLoadKeepsToItsRate(t *testing.T) {
 	t.Parallel()
 	const delay = 40 * time.Millisecond
@@ -75,7 +75,7 @@ func TestTheLoadKeepsToItsRate(t *testing.T) {
 	}
 }
 
-// A request that changes something is sent with a number that no other request has, or one of a few.
+// Each request that changes something has a unique number or, if the job limits the numbers, one of those.
 func TestTheLoadNumbersItsRequests(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -103,7 +103,7 @@ func TestTheLoadNumbersItsRequests(t *testing.T) {
 	}
 }
 
-// The load asks for an address, and accepts only an answer to its own query.
+// The load asks for an address, and accepts only the answer to that query.
 func TestTheLoadAsksDNS(t *testing.T) {
 	t.Parallel()
 	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -135,7 +135,7 @@ func TestTheLoadAsksDNS(t *testing.T) {
 	}
 }
 
-// tell gives the load one job.
+// tell gives the load one job and returns the result.
 func tell(t *testing.T, job load.Job) load.Result {
 	t.Helper()
 	in, err := json.Marshal(job)
@@ -153,8 +153,8 @@ func tell(t *testing.T, job load.Job) load.Result {
 	return result
 }
 
-// Over TLS the load verifies the server's certificate. A visitor either keeps its connection or shakes hands again and
-// again.
+// Over TLS, the load verifies the server's certificate. A visitor either keeps its connection or makes a new handshake each
+// time.
 func TestTheLoadSpeaksTLS(t *testing.T) {
 	t.Parallel()
 	var asked, connections atomic.Int64
@@ -165,7 +165,7 @@ func TestTheLoadSpeaksTLS(t *testing.T) {
 		w.Write([]byte("a page"))
 	}))
 	server.EnableHTTP2 = true
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // about visitors that leave without a request
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // visitors that leave without a request would be logged
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			connections.Add(1)

@@ -1,5 +1,5 @@
-// Command bare holds what app is compared with, and the load: what app does, with nothing but database/sql and net/http
-// (bare), the page of posts with GORM opened for each request (dial), and the load on either (load).
+// Command bare holds the programs that app is compared with, and the one that sends the load. bare does what app does with
+// only database/sql and net/http; dial serves the page of posts, and opens GORM for each request; load sends the requests.
 package main
 
 import (
@@ -29,7 +29,7 @@ func run(args []string) error {
 	return fmt.Errorf("bare, dial or load, not %q", args)
 }
 
-// bare keeps connections for the next request.
+// bare serves requests over database connections that it keeps open.
 func bare() error {
 	config, err := database()
 	if err != nil {
@@ -50,7 +50,7 @@ func bare() error {
 	return serve(true)
 }
 
-// dial closes each connection after its request.
+// dial serves requests, and opens a database connection for each.
 func dial() error {
 	config, err := database()
 	if err != nil {
