@@ -1,6 +1,5 @@
-// Package bench measures the figures that this project promises, on a copy of the stack that nobody else uses. The variants
-// take turns on the same machine, behind the same Nginx and with the same data, except where Nginx or the data is what is
-// compared.
+// Package bench measures the performance figures that this project states, on a private copy of the stack. The variants take
+// turns on the same machine, behind the same Nginx and with the same data, unless Nginx or the data is being compared.
 package bench
 
 import (
@@ -40,29 +39,29 @@ const (
 // Options say how much to measure.
 type Options struct {
 	Rows   int           // posts in the large table, at least MinRows
-	Rounds int           // each measures everything once
-	Each   time.Duration // how long each is measured
+	Rounds int           // in each round, everything is measured once
+	Each   time.Duration // how long each measurement takes
 }
 
 // patience is how long an answer that should come immediately may take.
 const patience = 30 * time.Second
 
-// A variant is one thing that is measured.
+// A variant is one kind of request to one server, to be measured.
 type variant struct {
 	key     string
 	title   string
 	web     string // the server that is asked
 	path    string
 	visitor string // the Cookie header
-	small   bool   // whether the table is the small one
+	small   bool   // whether it needs the small table
 	speak   load.Protocol
 
 	method, body string // of a request that changes something; the tables are restored afterwards
 	accounts     bool   // whether each request is by a different author
-	compressed   bool   // whether the visitor takes compressed answers, as every browser does
+	compressed   bool   // whether the visitor accepts compressed answers, as every browser does
 }
 
-// somebody is a session cookie as far as Nginx can tell: its visitor gets no cached answers.
+// somebody looks like a session cookie to Nginx, so a visitor who sends it gets no cached answers.
 const somebody = "session=0123456789012345678901234567890123456789012"
 
 func variants(rows int) []variant {
@@ -107,7 +106,7 @@ type sample struct {
 	seconds float64
 }
 
-// stackTime is the cost of one request, without the load.
+// stackTime returns the processor time that one request takes, without the load's share.
 func (s sample) stackTime() time.Duration {
 	var sum time.Duration
 	for service, used := range s.cpu {
@@ -118,7 +117,7 @@ func (s sample) stackTime() time.Duration {
 	return sum
 }
 
-// Run starts the copy, fills it, measures, and removes it, whatever happens. It reports its progress.
+// Run starts the copy, fills it, measures, and always removes it again. It reports its progress.
 func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Options) (report *Report, err error) {
 	if options.Rows < MinRows || options.Rounds < 1 || options.Each < time.Second {
 		return nil, fmt.Errorf("at least %d rows (page 100,000 is then there), one round and one second", MinRows)
@@ -201,15 +200,15 @@ type bench struct {
 	site      *site
 	authority []byte // the copy's own, as PEM
 	meters    docker.Meters
-	small     bool // which table is in place
+	small     bool // whether the small table is in place
 
 	stop    context.CancelFunc // ends the load immediately
-	loadEnd func() error       // ends it gracefully
+	loadEnd func() error       // ends the load gracefully
 	jobs    *json.Encoder
 	results *json.Decoder
 }
 
-// open starts the load's container and finds the others.
+// open starts the load's container and finds the other containers.
 func (s *site) open(ctx context.Context) (*bench, error) {
 	ctx, stop := context.WithCancel(ctx)
 	cmd := s.ComposeCommand(ctx, "run", "--rm", "--no-TTY", "--no-deps", "load")
@@ -235,7 +234,7 @@ func (s *site) open(ctx context.Context) (*bench, error) {
 		return nil, errors.Join(err, b.close())
 	}
 	b.authority = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Raw})
-	// The load's is among them, although it is not one of the services that Compose started.
+	// The list includes the load's container, which is not one of the services that Compose started.
 	containers, err := s.List(ctx, "--filter", "label=com.docker.compose.project="+project)
 	if err != nil {
 		return nil, errors.Join(err, b.close())
@@ -266,7 +265,7 @@ func (b *bench) close() error {
 	return errors.Join(b.loadEnd(), b.meters.Close())
 }
 
-// do makes the load do a job.
+// do gives the load a job and returns the result.
 func (b *bench) do(ctx context.Context, job load.Job) (load.Result, error) {
 	late := time.AfterFunc(job.For+patience, b.stop) // ends the container, and with it the read below
 	defer late.Stop()
@@ -315,7 +314,7 @@ func (b *bench) job(v variant) load.Job {
 	return job
 }
 
-// register signs up one user, for a password hash that app has made.
+// register signs up one user, so that app hashes the password that all authors then get.
 func (b *bench) register(ctx context.Context) error {
 	const email = "registered@example.com"
 	job := b.job(variant{web: "web", path: "/api/v1/accounts", method: "POST", body: `{"email":"` + email + `","name":"Registered","password":"` + password + `"}`})
@@ -430,7 +429,8 @@ func (b *bench) place(ctx context.Context, small bool) error {
 	return nil
 }
 
-// ready prepares for a variant: its table is in place and open, and what an earlier variant has left is removed.
+// ready prepares the copy for a variant: it puts the variant's table in place, removes what an earlier variant has left, and
+// requests the page once.
 func (b *bench) ready(ctx context.Context, v variant) error {
 	if err := b.place(ctx, v.small); err != nil {
 		return err
@@ -444,7 +444,7 @@ func (b *bench) ready(ctx context.Context, v variant) error {
 	return err
 }
 
-// waits measures how long an answer takes at half of the variant's rate.
+// waits measures how long answers take at half of the variant's rate.
 func (b *bench) waits(ctx context.Context, v variant, each time.Duration, into *Variant) error {
 	if err := b.ready(ctx, v); err != nil {
 		return err
@@ -462,7 +462,7 @@ func (b *bench) waits(ctx context.Context, v variant, each time.Duration, into *
 	return nil
 }
 
-// measure makes the load request one variant.
+// measure runs the load on one variant.
 func (b *bench) measure(ctx context.Context, v variant, each time.Duration) (sample, error) {
 	if err := b.ready(ctx, v); err != nil {
 		return sample{}, err
@@ -502,7 +502,7 @@ func (b *bench) measure(ctx context.Context, v variant, each time.Duration) (sam
 	return one, nil
 }
 
-// reached returns how many requests for pages of posts app has answered so far, by its own count.
+// reached returns how many requests for pages of posts app has answered so far, according to app's metrics.
 func (b *bench) reached(ctx context.Context) (float64, error) {
 	result, err := b.do(ctx, load.Job{URL: "http://app:9090/metrics"})
 	if err != nil {

@@ -27,7 +27,7 @@ type Report struct {
 	Figures     []Figure  `json:"figures"`
 }
 
-// A Variant is one measured variant, on its own.
+// A Variant holds the measurements of one variant.
 type Variant struct {
 	Name string            `json:"name"`
 	Rate Spread            `json:"requests_per_second"`
@@ -41,7 +41,7 @@ type Figure struct {
 	Name    string  `json:"name"`
 	Wanted  string  `json:"wanted"`
 	Value   Spread  `json:"measured"`
-	CPU     *Spread `json:"measured_by_cpu_time,omitempty"` // the same ratio by the cost of a request, without the load
+	CPU     *Spread `json:"measured_by_cpu_time,omitempty"` // the same ratio of processor times, without the load's
 	Reached bool    `json:"reached"`
 
 	unit string
@@ -64,7 +64,7 @@ func spread(values []float64) Spread {
 	return Spread{median, sorted[0], sorted[len(sorted)-1]}
 }
 
-// each applies f to every sample.
+// each returns the spread of f over all samples.
 func each(samples []sample, f func(sample) float64) Spread {
 	values := make([]float64, len(samples))
 	for i, s := range samples {
@@ -75,10 +75,11 @@ func each(samples []sample, f func(sample) float64) Spread {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// services are the columns of CPU time. Each variant uses at most one of those that replace each other.
+// services lists the columns of CPU time. A service shares its column with its replacements; each variant uses only one of
+// them.
 var services = []string{"web", "app", "db", "dns", "load"}
 
-// cpuOf is a service's CPU time for one request, including that of the services that replace it.
+// cpuOf returns a service's CPU time for one request, including that of the services that replace it.
 func cpuOf(s sample, service string) time.Duration {
 	switch service {
 	case "app":
@@ -103,7 +104,8 @@ func newReport(options Options, all []variant, samples map[string][]sample) *Rep
 		report.Variants = append(report.Variants, one)
 	}
 
-	// ratio compares round by round, so that changes between rounds do not favour either side. A goal of 0 means none.
+	// ratio compares round by round, so that changes between rounds do not favour either side. If wanted is 0, there is no
+	// target.
 	ratio := func(name, a, b string, wanted float64, unit string) *Figure {
 		scale := 1.0
 		if unit == "%" {
@@ -150,7 +152,7 @@ func newReport(options Options, all []variant, samples map[string][]sample) *Rep
 	ratio("the home page over HTTP/2, of the rate of a bare Nginx", "https", "https-bare", 90, "%")
 	more := make([]float64, len(samples["https"]))
 	for i, one := range samples["https"] {
-		more[i] = 100 * (float64(cpuOf(one, "web"))/float64(cpuOf(samples["http"][i], "web")) - 1) // no other part is involved
+		more[i] = 100 * (float64(cpuOf(one, "web"))/float64(cpuOf(samples["http"][i], "web")) - 1) // only web is involved
 	}
 	secured := Figure{Name: "CPU time that it takes of web more over https, on kept connections, than over http", Wanted: "≤ 10%", unit: "%", Value: spread(more)}
 	secured.Reached = secured.Value.Median <= 10
@@ -179,7 +181,7 @@ func (r *Report) print(out io.Writer, colour bool) error {
 	return w.Flush()
 }
 
-// Markdown is the report as a page in docs/ has it.
+// Markdown returns the report in the form of a page in docs/.
 func (r *Report) Markdown() []byte {
 	var page bytes.Buffer
 	fmt.Fprintf(&page, "%s\n", r.title())
@@ -197,7 +199,7 @@ func (r *Report) title() string {
 		thousands(r.Rows), r.Rounds, r.Seconds, r.Connections, r.Processors)
 }
 
-// measured is the table of what was measured, one row for each variant.
+// measured returns the table of measurements, one row for each variant.
 func (r *Report) measured() [][]string {
 	rows := [][]string{{"", "requests/s", "median, ms", "99th percentile", "CPU time for one, µs: web", "app", "db", "dns", "load"}}
 	for _, v := range r.Variants {
@@ -210,7 +212,7 @@ func (r *Report) measured() [][]string {
 	return rows
 }
 
-// compared is the table of figures.
+// compared returns the table of figures.
 func (r *Report) compared(colour bool) [][]string {
 	rows := [][]string{{"", "wanted", "measured", "by CPU time", "reached"}}
 	for _, f := range r.Figures {
@@ -241,7 +243,7 @@ func (s Spread) format(unit string) string {
 	return fmt.Sprintf("%s%s (%s–%s)", number(s.Median), unit, number(s.Low), number(s.High))
 }
 
-// number shows three digits, or a whole number.
+// number formats a value with three digits, or as a whole number if it is larger.
 func number(value float64) string {
 	switch {
 	case value >= 99.95:
@@ -252,7 +254,7 @@ func number(value float64) string {
 	return strconv.FormatFloat(value, 'f', 2, 64)
 }
 
-// thousands groups digits: 10,000,000.
+// thousands formats a number with its digits in groups: 10,000,000.
 func thousands(n int) string {
 	text := strconv.Itoa(n)
 	for at := len(text) - 3; at > 0; at -= 3 {

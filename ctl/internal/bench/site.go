@@ -26,7 +26,7 @@ type site struct {
 	dir string // holds what the copy mounts besides the repository's files
 }
 
-// describe describes the copy and starts nothing.
+// describe returns a description of the copy without starting it.
 func describe(of *stack.Stack) (*site, error) {
 	dir, err := os.MkdirTemp("", project)
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *site) writeCompressed(name string) error {
 	return s.writeStatic(name+".gz", compressed.Bytes())
 }
 
-// writeZone writes the site's zone in the form that CoreDNS' own plugin can read, as seen from outside.
+// writeZone writes the site's zone as outside clients see it, in the form that CoreDNS' own plugin can read.
 func (s *site) writeZone() error {
 	zone, err := os.ReadFile(s.Path("services/dns/zone/site.zone"))
 	if err != nil {
@@ -83,8 +83,8 @@ func (s *site) writeStatic(name string, content []byte) error {
 	return os.WriteFile(filepath.Join(s.dir, "site", name), content, 0o644)
 }
 
-// start starts what a page of posts needs, and what it is compared with. It waits only for the migrations: Compose does not
-// wait for a service whose health check is off.
+// start starts the services that serve a page of posts, and those that they are compared with. It waits only for the
+// migrations: Compose does not wait for a service whose health check is off.
 func (s *site) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	defer cancel()
@@ -100,12 +100,12 @@ func (s *site) sql(ctx context.Context, statements string) error {
 	return err
 }
 
-// authors is how many authors have written the posts.
+// authors is the number of authors who have written the posts.
 const authors = 1_000
 
-// fill makes the two tables of posts and puts the large one in place. Each page of 20 has the same 20 text lengths, so pages
-// differ only in their position. Only the small table has the indexes for searches: building them takes many times as long
-// as everything else, and a page does not read them.
+// fill creates the two tables of posts and puts the large one in place. Each page of 20 has the same 20 text lengths, so
+// pages differ only in their position. Only the small table has the indexes for searches: building them takes many times as
+// long as everything else, and pages do not use them.
 func (s *site) fill(ctx context.Context, rows int, progress func(done int)) error {
 	// The variant that opens a connection for each request leaves connections behind faster than the server closes them. It
 	// gets more connections here than app does, so that its rate is measured rather than how soon it is refused.
@@ -168,7 +168,7 @@ func (s *site) swap(ctx context.Context, small bool) error {
 	return s.sql(ctx, "RENAME TABLE posts TO posts_small, posts_large TO posts, post_search TO post_search_small")
 }
 
-// signedIn is the session cookie of the first author (43 characters of base64, which stand for 32 bytes).
+// signedIn is the session cookie of the first author: 43 characters of base64, which encode 32 bytes.
 const signedIn = "session=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE"
 
 // password is the same for all authors.
@@ -183,7 +183,7 @@ VALUES (UNHEX(SHA2('01234567890123456789012345678901', 256)), 1, UTC_TIMESTAMP(6
 `)
 }
 
-// forget removes what sign-ins and writes leave behind, so that each variant begins as the first did.
+// forget removes what sign-ins and writes leave behind, so that all variants begin with the same data.
 func (s *site) forget(ctx context.Context) error {
 	return s.sql(ctx, fmt.Sprintf(`
 DELETE FROM throttle;

@@ -8,15 +8,16 @@ import (
 	"strings"
 )
 
-// Effect is what a transaction means to the site's schema.
+// Effect says how a transaction affects the site's schema.
 type Effect int
 
 const (
 	// None means that the transaction changes nothing in the site's schema, only accounts or other schemas.
 	None Effect = iota
-	// Changes means that it changes the site's schema. It may change rows of others too, which a filter keeps out.
+	// Changes means that the transaction changes the site's schema. A filter keeps out its changes to the rows of other
+	// schemas.
 	Changes
-	// Moves means that one statement changes the site's schema and another: tables that a restore has swapped.
+	// Moves means that one statement changes both the site's schema and another one: a restore has swapped tables.
 	Moves
 	// Unclear means that the effect is unknown, or that only a part of the transaction could be carried out.
 	Unclear
@@ -48,20 +49,20 @@ func (e *effects) sum() (Effect, string) {
 
 func (e *effects) rows(schema, site string) { e.site = e.site || schema == site }
 
-// table is a name in a statement, in its plainest forms; what it captures is the schema, if any.
+// table matches a table's name in a statement, in its plainest forms. It captures the schema, if one is given.
 const table = "(?:(?:`([^`]+)`|([\\w$]+))\\s*\\.\\s*)?(?:`[^`]+`|[\\w$]+)"
 
 var (
-	// what comes before the first word: whole comments, but of a comment with a version only the marks, since its content is
-	// executed
+	// This matches everything before a statement's first word, such as whole comments. Of a comment with a version, it
+	// matches only the marks, since MySQL executes the content.
 	before = regexp.MustCompile(`(?s)^(?:\s+|/\*!\d*|/\*[^!].*?\*/|/\*\*/|--[ \t][^\n]*(?:\n|$)|--\n|#[^\n]*(?:\n|$))+`)
 	// These change neither the rows nor the definition of any table.
 	apart = regexp.MustCompile(`(?i)^(grant|revoke|flush|analyze|optimize|repair|set|(install|uninstall)|` +
 		`(create|alter|drop|rename)\s+(or\s+replace\s+)?(user|role|server|tablespace|undo|logfile|resource|spatial\s+reference|instance)|do)\b`)
-	// Each of these belongs to a transaction whose other events show what it touches, or to a prepared one.
+	// Each of these is part of a transaction whose other events show what it touches, or of a prepared transaction.
 	bracket = regexp.MustCompile(`(?i)^(begin|commit|rollback|savepoint|release\s+savepoint|start\s+transaction|xa)\b`)
-	// The log does not say whose tables these statements change; their own words do, together with the session's schema. The
-	// first is the form in which the server writes CREATE TABLE ... SELECT.
+	// The log does not record whose tables these statements change; their text does, together with the session's schema. The
+	// first pattern is the form in which the server logs CREATE TABLE ... SELECT.
 	telling = []*regexp.Regexp{
 		regexp.MustCompile(`^CREATE TABLE ` + table + ` \((?s:.*) START TRANSACTION$`),
 		regexp.MustCompile(`(?i)^create\s+table\s+(?:if\s+not\s+exists\s+)?` + table + `\s*\(?\s*like\s+` + table + `\s*\)?$`),
@@ -71,8 +72,8 @@ var (
 	renaming = regexp.MustCompile(`(?i)^(rename|alter)\s+table\b`)
 )
 
-// statement takes in a statement. The log usually says which schemas it changes. If it does not, only statements of known
-// kinds are accepted.
+// statement adds the effects of a statement. The log usually says which schemas it changes. If the log does not, only
+// statements of known kinds are accepted.
 func (e *effects) statement(q query, site string) {
 	text := before.ReplaceAllString(q.text, "")
 	if len(q.schemas) == 0 && !q.many {

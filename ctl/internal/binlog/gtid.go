@@ -19,8 +19,8 @@ type GTID struct {
 
 func (g GTID) String() string { return g.Source + ":" + strconv.FormatInt(g.Number, 10) }
 
-// A Set is a set of GTIDs. For each source it has the intervals, in order, which neither touch nor overlap. The zero value
-// is empty.
+// A Set is a set of GTIDs. For each source it holds sorted intervals that neither touch nor overlap. The zero value is
+// empty.
 type Set struct{ of map[string][]interval }
 
 type interval struct{ first, last int64 }
@@ -44,7 +44,7 @@ func ParseSet(text string) (Set, error) {
 		for field := range strings.SplitSeq(rest, ":") {
 			low, high, ranged := strings.Cut(field, "-")
 			first, err := strconv.ParseInt(low, 10, 64)
-			if err != nil { // a tag is a word
+			if err != nil { // not a number, so it must be a tag
 				if ranged || !tag.MatchString(field) {
 					return set, wrong
 				}
@@ -69,7 +69,7 @@ func ParseSet(text string) (Set, error) {
 	return set, nil
 }
 
-// Add adds one to the set.
+// Add adds a GTID to the set.
 func (s *Set) Add(g GTID) { s.add(g.Source, interval{g.Number, g.Number}) }
 
 func (s *Set) add(source string, new interval) {
@@ -94,7 +94,7 @@ func (s *Set) add(source string, new interval) {
 	s.of[source] = merged
 }
 
-// AddAll adds all of another set to this one.
+// AddAll adds all GTIDs of another set to this one.
 func (s *Set) AddAll(other Set) {
 	for source, all := range other.of {
 		for _, one := range all {
@@ -110,22 +110,22 @@ func (s Set) Clone() Set {
 	return copied
 }
 
-// Has reports whether one is in the set.
+// Has reports whether a GTID is in the set.
 func (s Set) Has(g GTID) bool {
 	return slices.ContainsFunc(s.of[g.Source], func(one interval) bool { return one.first <= g.Number && g.Number <= one.last })
 }
 
-// Equal reports whether both hold the same.
+// Equal reports whether both sets hold the same GTIDs.
 func (s Set) Equal(other Set) bool { return s.String() == other.String() }
 
-// Subset reports whether all of this set is in the other.
+// Subset reports whether the other set contains all GTIDs of this one.
 func (s Set) Subset(other Set) bool {
 	both := other.Clone()
 	both.AddAll(s)
 	return both.Equal(other)
 }
 
-// Count is the number of GTIDs in the set.
+// Count returns the number of GTIDs in the set.
 func (s Set) Count() (n int64) {
 	for _, all := range s.of {
 		for _, one := range all {
@@ -135,7 +135,7 @@ func (s Set) Count() (n int64) {
 	return n
 }
 
-// String writes the set in the form that MySQL accepts.
+// String returns the set in the form that MySQL accepts.
 func (s Set) String() string {
 	var parts []string
 	for _, source := range slices.Sorted(maps.Keys(s.of)) {

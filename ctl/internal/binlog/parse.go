@@ -123,8 +123,8 @@ func parseTagged(body []byte) (GTID, time.Time, error) {
 	return gtid, time.UnixMicro(int64(committed)).UTC(), nil
 }
 
-// parsePrevious reads a Previous_gtids_event: the sources and their intervals, each of which ends with the number after the
-// last.
+// parsePrevious reads a Previous_gtids_event: the sources and their intervals. The end of an interval is the number after
+// its last one.
 func parsePrevious(body []byte) (Set, error) {
 	in := fields{left: body}
 	sources := in.number(8)
@@ -160,7 +160,7 @@ func parsePrevious(body []byte) (Set, error) {
 	return set, nil
 }
 
-// parseTableMap reads whose rows the following events change.
+// parseTableMap reads the schema of the table whose rows the following events change.
 func parseTableMap(body []byte) (schema string, err error) {
 	in := fields{left: body}
 	in.take(6 + 2) // the table's number and flags
@@ -175,11 +175,11 @@ func parseTableMap(body []byte) (schema string, err error) {
 type query struct {
 	schema  string   // the session's
 	schemas []string // that the statement changes, as far as the log says
-	many    bool     // there are more of them than the log names
+	many    bool     // the statement changes more schemas than the log names
 	text    string
 }
 
-// The session's variables that come before a statement in the log, with their sizes, by number.
+// statusSizes holds the sizes of the session variables that precede a statement in the log, by the variables' numbers.
 var statusSizes = map[uint64]int{0: 4, 1: 8, 3: 4, 4: 6, 7: 2, 8: 2, 9: 8, 10: 4, 13: 3, 14: 8, 15: 8, 16: 1, 17: 8, 18: 2, 19: 1, 20: 1}
 
 func parseQuery(body []byte) (query, error) {
@@ -197,7 +197,7 @@ func parseQuery(body []byte) (query, error) {
 			status.take(int(status.number(1)) + 1)
 		case 5, 6: // time zone, catalogue
 			status.take(int(status.number(1)))
-		case 11: // on whose behalf: user and host
+		case 11: // the account on whose behalf it ran: user and host
 			status.take(int(status.number(1)))
 			status.take(int(status.number(1)))
 		case 12:

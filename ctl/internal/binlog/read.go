@@ -42,17 +42,17 @@ const (
 	maxEvent     = 1 << 30
 )
 
-// A Transaction is what a log says about a transaction.
+// A Transaction is what a log records about a transaction.
 type Transaction struct {
 	GTID      GTID
 	At        int64     // where its first event begins in the log
 	Committed time.Time // by the clock of the server, to the microsecond
 	Effect    Effect
-	Statement bool   // it changes the site's schema by a statement, perhaps its tables' definitions, and not by rows alone
+	Statement bool   // whether a statement, not only row events, changes the site's schema and perhaps its definitions
 	Why       string // the reason if Effect is Unclear
 }
 
-// A Log is what is known about a log that was read to its end.
+// A Log holds the facts about a log that was read to its end.
 type Log struct {
 	Began    time.Time // by the clock of the server, to the second
 	Previous Set       // what was committed before its first transaction
@@ -60,8 +60,8 @@ type Log struct {
 	Size     int64
 }
 
-// Read reads a log to its end and passes each transaction to each, in the log's order. Anything damaged, cut off or unknown
-// is an error, and so is an error that each returns.
+// Read reads a log to its end and passes each transaction to each, in the log's order. It returns an error if anything is
+// damaged, cut off or unknown, or if each returns one.
 func Read(log io.Reader, site string, each func(Transaction) error) (Log, error) {
 	r := &reader{in: bufio.NewReaderSize(log, 256<<10), site: site, each: each}
 	err := r.read()
@@ -76,7 +76,7 @@ type reader struct {
 	site     string
 	each     func(Transaction) error
 	log      Log
-	at       int64 // where the event begins that is being read
+	at       int64 // where the event being read begins
 	checksum bool
 	open     *Transaction // whose events are being read
 	found    effects
@@ -193,7 +193,7 @@ func cutOff(err error) error {
 	return err
 }
 
-// event takes in one event, of the log or of a compressed event.
+// event processes one event, from the log or from a compressed event.
 func (r *reader) event(kind byte, when time.Time, body []byte) error {
 	switch kind {
 	case gtidEvent, taggedEvent:
@@ -250,7 +250,7 @@ func (r *reader) event(kind byte, when time.Time, body []byte) error {
 	return nil
 }
 
-// end passes on the transaction whose last event has been read.
+// end passes on the open transaction, whose last event has been read.
 func (r *reader) end() error {
 	if r.open == nil {
 		return nil
@@ -262,7 +262,7 @@ func (r *reader) end() error {
 	return r.each(done)
 }
 
-// payload takes in the events of a transaction that the server has compressed (binlog_transaction_compression).
+// payload processes the events of a transaction that the server has compressed (binlog_transaction_compression).
 func (r *reader) payload(body []byte) error {
 	in := fields{left: body}
 	compression, size := uint64(255), uint64(0)

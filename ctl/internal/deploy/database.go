@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// stopWithin is more than the time that compose.yaml allows MySQL to stop; it starts in seconds.
+	// stopWithin is longer than compose.yaml allows MySQL to take for stopping. Starting takes seconds.
 	stopWithin  = 2 * time.Minute
 	flushWithin = 20 * time.Second
 	// replacedWithin is how long MySQL may take to stop while a Compose command that was to replace it is still running.
@@ -31,16 +31,16 @@ const (
 // ErrWentBack means that a restart of the database failed and that the previous MySQL runs again.
 var ErrWentBack = errors.New("MySQL runs as before")
 
-// RestartOptions say when MySQL may be replaced by a release that cannot be undone.
+// RestartOptions say whether MySQL may be replaced by a release from which there is no way back.
 type RestartOptions struct {
 	Force bool
-	// Backed returns why there is no fresh backup of the server with this UUID. It is nil if that cannot be known.
+	// Backed returns why there is no fresh backup of the server with this UUID. Backed is nil if nobody can know that.
 	Backed func(ctx context.Context, uuid string) error
 }
 
 // RestartDatabase restarts MySQL, and recreates it if compose.yaml or its image has changed. The application holds requests
-// meanwhile, for at most ten seconds, so everything possible is done beforehand. If MySQL refuses its new settings, the
-// running one is not replaced. If it accepts them but does not become healthy, the previous one returns.
+// meanwhile, for at most ten seconds, so as much as possible is done beforehand. If MySQL rejects its new settings, the
+// running MySQL is not replaced. If it accepts them but does not become healthy, the previous MySQL is restored.
 func RestartDatabase(ctx context.Context, running *stack.Stack, out io.Writer, options RestartOptions) error {
 	s, err := open(ctx, running, out)
 	if err != nil {
@@ -115,7 +115,7 @@ func (s *site) restartDatabase(ctx context.Context, db docker.Container, changed
 		}
 	}
 	if err := s.validate(ctx); err != nil {
-		return fmt.Errorf("nothing was changed: %w", err) // it ends with MySQL's own messages
+		return fmt.Errorf("nothing was changed: %w", err) // err ends with MySQL's own messages
 	}
 	again, did := []string{"restart", "--no-deps", "db"}, "restarted"
 	wayBack := false
@@ -156,12 +156,12 @@ func (s *site) restartDatabase(ctx context.Context, db docker.Container, changed
 	return errors.Join(err, s.goBack(ctx))
 }
 
-// recreate is the Compose command that recreates db as compose.yaml describes it.
+// recreate returns the Compose command that recreates db as compose.yaml describes it.
 func (s *site) recreate() []string {
 	return []string{"up", "--detach", "--no-deps", "--no-build", "--pull", "never", "db"}
 }
 
-// awaitDatabase waits until MySQL is healthy. If it was recreated, awaitDatabase gives up once it has ended too often.
+// awaitDatabase waits until MySQL is healthy. If MySQL was recreated, it gives up once MySQL has restarted too often.
 func (s *site) awaitDatabase(ctx context.Context, anew bool) error {
 	return wait.Until(ctx, stopWithin, wait.Often, func(ctx context.Context) error {
 		list, err := s.Containers(ctx, "db")
@@ -179,10 +179,10 @@ func (s *site) awaitDatabase(ctx context.Context, anew bool) error {
 	})
 }
 
-// tooOften is how often MySQL may end while starting before it is given up.
+// tooOften is the number of restarts after which a recreated MySQL is given up.
 const tooOften = 3
 
-// validate makes the MySQL that would be started read its settings, without touching the data or the running MySQL.
+// validate makes the new MySQL check its settings, without touching the data or the running MySQL.
 func (s *site) validate(ctx context.Context) error {
 	var flags []string
 	for _, flag := range s.project.Services["db"].Command {
@@ -199,8 +199,8 @@ func (s *site) validate(ctx context.Context) error {
 	return nil
 }
 
-// firstError is the first error in mysqld's output, without its time and number, since the others follow from it. If there
-// is none, it is the whole output.
+// firstError returns the first error in mysqld's output, without its time and number; the errors after it are consequences.
+// If there is no error, it returns the whole output.
 func firstError(said string) string {
 	if match := errorLine.FindStringSubmatch(said); match != nil {
 		return match[1]
@@ -210,8 +210,8 @@ func firstError(said string) string {
 
 var errorLine = regexp.MustCompile(`(?m)^.*\[ERROR\](?: \[MY-\d+\])?(?: \[\w+\])? (.+)$`)
 
-// judge reports whether there is a way back from the image that db would have next. MySQL can go back to an earlier release
-// of the same series, from 9.7.5 to 9.7.4, but not to an earlier series, since the newer one changes the data.
+// judge reports whether MySQL can go back from the image that db would have next. It can go back to an earlier release of
+// the same series, from 9.7.5 to 9.7.4, but not to an earlier series, since the newer one changes the data.
 func (s *site) judge(ctx context.Context, db docker.Container, options RestartOptions) (wayBack bool, err error) {
 	now, err := s.mysqlIn(ctx, db.Image) // one that is running but not healthy cannot be asked
 	if err != nil {
@@ -267,12 +267,12 @@ func (s *site) mysqlIn(ctx context.Context, image string) (r mysqlRelease, err e
 
 var version = regexp.MustCompile(`\d+\.\d+\.\d+`)
 
-// before is the name of the record of how the previous MySQL ran: a container that is created but never started, so that the
-// image stays too.
+// before returns the name of the container that records how the previous MySQL ran. It is created but never started; while
+// it exists, its image stays too.
 func (s *site) before() string { return s.project.Name + "-db-before" }
 
-// The labels of the record: which container it describes, and whether that one was healthy. If it was not, the new one only
-// has to run.
+// These labels say which container the record describes, and whether that container was healthy. If it was not, the new one
+// only has to run.
 const (
 	wasID      = "oneserver.container"
 	wasHealthy = "oneserver.healthy"
@@ -297,8 +297,7 @@ func (s *site) forget(ctx context.Context) error {
 	return err
 }
 
-// finishRestart does what an interrupted restart-db has left to do: if the MySQL that it created is not healthy, the
-// previous one returns.
+// finishRestart finishes an interrupted restart-db: if the MySQL that it created is not healthy, the previous one returns.
 func (s *site) finishRestart(ctx context.Context) error {
 	if cutOff, err := s.restartCutOff(ctx); err != nil || !cutOff {
 		return err
@@ -338,7 +337,7 @@ func (s *site) replaced(ctx context.Context) ([]docker.Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	// if there was an error, it persists, and the list shows it
+	// An error would persist, and the list below would show it.
 	_ = wait.Until(ctx, replacedWithin, wait.Often, func(ctx context.Context) error {
 		list, err := s.Containers(ctx, "db")
 		if err == nil && (len(list) != 1 || list[0].ID == note.Config.Labels[wasID]) {
@@ -355,7 +354,7 @@ func (s *site) restartCutOff(ctx context.Context) (bool, error) {
 	return strings.TrimSpace(noted) != "", err
 }
 
-// goBack recreates db as recorded: its image, flags, user and memory; everything else follows the present compose.yaml. If
+// goBack recreates db with the recorded image, flags, user and memory; everything else follows the present compose.yaml. If
 // it succeeds, it returns ErrWentBack.
 func (s *site) goBack(ctx context.Context) error {
 	s.tell.Say("going back to the MySQL before")
@@ -369,7 +368,7 @@ func (s *site) goBack(ctx context.Context) error {
 	return fmt.Errorf("%w, with its old image and flags, which compose.yaml does not say: mend it, or the next change of db fails in the same way", ErrWentBack)
 }
 
-// note is the record of how the previous MySQL ran.
+// note returns the record of how the previous MySQL ran.
 func (s *site) note(ctx context.Context) (docker.Container, error) {
 	list, err := s.Inspect(ctx, s.before())
 	if err != nil {
@@ -419,7 +418,7 @@ func (s *site) comeBack(ctx context.Context) error {
 	return s.awaitDatabase(ctx, true)
 }
 
-// flush makes MySQL write now the pages that it would otherwise write while it stops. The restart resets the setting.
+// flush makes MySQL write the pages now that it would otherwise write while stopping. The restart resets the setting.
 func (s *site) flush(ctx context.Context, db docker.Container) error {
 	mysql := s.DatabaseIn(db.ID)
 	if _, err := mysql.SQL(ctx, "SET GLOBAL innodb_max_dirty_pages_pct_lwm = 0, innodb_max_dirty_pages_pct = 0"); err != nil {

@@ -14,9 +14,9 @@ import (
 
 // An interruption is what a killed command has left half-done: a deploy, a rollback, a reload or a restart of the database.
 type interruption struct {
-	routing routing // set if web has addresses instead of app's name
+	routing routing // set if web uses addresses instead of app's name
 	reload  bool    // whether a configuration of Nginx was put in place, and perhaps never adopted
-	// kept are the replicas that serve or will serve. spare are those beside them: not needed yet, or no longer.
+	// kept are the replicas that serve or will serve. spare are the others, which are not needed yet or no longer needed.
 	kept, spare []docker.Container
 	throwaways  []string // ids of containers that were to exist for one command only
 	flushing    bool     // whether MySQL writes every page immediately, ahead of a restart that has not happened
@@ -28,7 +28,7 @@ func (i interruption) none() bool {
 	return !i.routing.pinned() && !i.reload && len(i.spare) == 0 && len(i.throwaways) == 0 && !i.flushing && !i.restart
 }
 
-// ours is the label, with the project's name as its value, of containers that a command runs briefly.
+// ours labels the containers that a command runs briefly. Its value is the project's name.
 const ours = "oneserver.deploy"
 
 // Recover repairs what a killed command has left. Every command that changes the site begins with it. If something cannot be
@@ -69,7 +69,7 @@ func recoverLocked(ctx context.Context, running *stack.Stack, out io.Writer) err
 	return s.recover(ctx)
 }
 
-// recover is Recover for a caller that holds the lock.
+// recover does the work of Recover for a caller that holds the lock.
 func (s *site) recover(ctx context.Context) error {
 	found, err := s.interruption(ctx)
 	if err != nil || found.none() {
@@ -82,7 +82,7 @@ func (s *site) recover(ctx context.Context) error {
 	return nil
 }
 
-// interruption looks for leftovers.
+// interruption looks for what a killed command has left.
 func (s *site) interruption(ctx context.Context) (found interruption, err error) {
 	conf, err := s.inWeb(ctx, "", `cd /run/nginx && exec 9>deploy.lock && { flock --nonblock 9 || echo "# locked"; } &&
 		{ [ ! -d next ] || echo "# next"; } && { [ ! -f routing.conf ] || cat routing.conf; }`)
@@ -121,9 +121,8 @@ func (s *site) interruption(ctx context.Context) (found interruption, err error)
 	return found, err
 }
 
-// tellApart separates the replicas that serve from those that a deploy has left beside them. If nothing is pinned, as after
-// a start of web, and there are two releases, the new one counts as serving if it has already been named as the release to
-// serve, after its trial.
+// tellApart separates the replicas that serve from the spare ones. If no serving replica is pinned, as after a start of web,
+// the oldest release counts as serving, unless another one has already been named as the release to serve, after its trial.
 func tellApart(apps []docker.Container, to routing, decided string) (kept, spare []docker.Container) {
 	serving := to.servers
 	if to.onTrial() {
@@ -157,7 +156,7 @@ func tellApart(apps []docker.Container, to routing, decided string) (kept, spare
 	return kept, without(apps, kept)
 }
 
-// beside returns the replicas that are not among these.
+// beside returns app's containers other than these.
 func (s *site) beside(ctx context.Context, these []docker.Container) ([]docker.Container, error) {
 	all, err := s.Containers(ctx, "app")
 	return without(all, these), err
@@ -168,7 +167,7 @@ func without(all, some []docker.Container) []docker.Container {
 	return slices.DeleteFunc(slices.Clone(all), func(c docker.Container) bool { return slices.Contains(known, c.ID) })
 }
 
-// putRight leaves the serving release running, alone and found by its name.
+// putRight repairs an interruption: afterwards only the serving release runs, and Nginx finds it by its name.
 func (s *site) putRight(ctx context.Context, found interruption) error {
 	if len(found.throwaways) > 0 {
 		if _, err := s.docker(ctx, append([]string{"rm", "--force"}, found.throwaways...)...); err != nil {
@@ -209,8 +208,8 @@ func (s *site) putRight(ctx context.Context, found interruption) error {
 	return s.routeByName(ctx, found.kept)
 }
 
-// nameImages gives the images the names that they have when a deploy ends: the newest of the kept releases is the one that
-// serves, and so the one that the next start uses, unless another has been built since.
+// nameImages names the images as a finished deploy would: the newest of the kept releases is the one that serves. The next
+// start uses it too, unless another image has been built since.
 func (s *site) nameImages(ctx context.Context, kept, spare []docker.Container) error {
 	serves, other := kept[len(kept)-1], spare[len(spare)-1]
 	if serves.Image == other.Image {

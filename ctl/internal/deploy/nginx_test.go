@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A decoded address contains line breaks if a visitor wrote %0d%0a. It may select among fixed words of the configuration,
-// but no part of it may be passed on.
+// A decoded address contains a line break if a visitor wrote %0d%0a. The configuration may use it to choose between fixed
+// words, but must not pass any part of it on.
 func TestNothingOfADecodedAddressIsHandedOn(t *testing.T) {
 	t.Parallel()
 	decoded := regexp.MustCompile(`\$(\{)?(uri|document_uri|request_filename|query_string|args|arg_\w+)\b`)

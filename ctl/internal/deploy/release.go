@@ -27,8 +27,8 @@ const (
 	backWithin    = 2 * time.Minute  // to leave the site as it was found, or to finish what cannot be undone
 )
 
-// Deploy builds the application and replaces the running release with it, with the same or another number of replicas. A
-// release that fails is removed again; the previous one never stops serving.
+// Deploy builds the application and replaces the running release with it, with the same or another number of replicas. If
+// the new release fails, it is removed again; the previous one never stops serving.
 func Deploy(ctx context.Context, running *stack.Stack, out *os.File, replicas int) error {
 	if replicas < 0 || replicas > maxReplicas {
 		return fmt.Errorf("%d replicas: there can be 1 to %d", replicas, maxReplicas)
@@ -68,8 +68,8 @@ func Deploy(ctx context.Context, running *stack.Stack, out *os.File, replicas in
 	})
 }
 
-// Rollback returns to an earlier release: the previous one, or the one that to names. The tables stay as they are now, since
-// no migration is undone: if one has removed what the release uses, there is no way back.
+// Rollback returns to an earlier release: the previous one, or the one that to names. It undoes no migration, so the tables
+// stay as they are now. If a migration has removed something that the release uses, there is no way back.
 func Rollback(ctx context.Context, running *stack.Stack, out io.Writer, to string) error {
 	r, done, err := begin(ctx, running, out, 0)
 	if err != nil {
@@ -101,7 +101,7 @@ func Release(ctx context.Context, running *stack.Stack, out io.Writer, image str
 	return r.replaceWith(ctx, image)
 }
 
-// replaceWith gives an image app's name and lets it take over.
+// replaceWith gives app's name to an image, and replaces the running release with it.
 func (r *release) replaceWith(ctx context.Context, image string) error {
 	return r.settle(ctx, func() error {
 		if err := r.tag(ctx, image, r.image()); err != nil {
@@ -114,8 +114,8 @@ func (r *release) replaceWith(ctx context.Context, image string) error {
 // release is the replacement of one release by another.
 type release struct {
 	*site
-	old      []docker.Container // what serves now
-	running  string             // the id of its image
+	old      []docker.Container // the containers that serve now
+	running  string             // the id of their image
 	before   []kept             // the existing releases
 	replicas int                // how many there will be
 	// oneShots is set once secrets and migrate were recreated from the new image
@@ -189,8 +189,8 @@ func (r *release) isCurrent(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// judgeMigrations refuses a release that would remove what the running one uses; otherwise it reports what the release would
-// do.
+// judgeMigrations returns an error if the new release would remove something that the running one uses. Otherwise it reports
+// what the new release would do.
 func (r *release) judgeMigrations(ctx context.Context) error {
 	pending, err := migration.Pending(ctx, r.Stack, ours+"="+r.project.Name)
 	if err != nil || len(pending) == 0 {
@@ -212,7 +212,7 @@ func (r *release) judgeMigrations(ctx context.Context) error {
 	return nil
 }
 
-// settle completes a release. If that fails, it leaves the images and the one-shots as they were.
+// settle runs work, which completes a release. If work fails, settle restores the images and the one-shots.
 func (r *release) settle(ctx context.Context, work func() error) error {
 	err := work()
 	if err == nil || r.serves {
@@ -265,7 +265,7 @@ func (r *release) runOneShots(ctx context.Context) error {
 	return nil
 }
 
-// replace migrates, starts app's present image beside the running one, and lets it take over.
+// replace migrates the tables, starts app's present image beside the running one, and makes it take over.
 func (r *release) replace(ctx context.Context) error {
 	if err := r.runOneShots(ctx); err != nil {
 		return err
@@ -292,14 +292,14 @@ func (r *release) replace(ctx context.Context) error {
 	return nil
 }
 
-// takeOver starts the new release and sends visitors to it, at first with the old one behind it. It returns when only the
-// new one serves.
+// takeOver starts the new release and sends visitors to it, at first with the old one as a fallback. It returns when only
+// the new one serves.
 func (r *release) takeOver(ctx context.Context) (fresh []docker.Container, err error) {
 	old, err := r.replicasOf(r.old)
 	if err != nil {
 		return nil, err
 	}
-	// From here on Nginx asks only the replicas named to it: Docker's DNS names a replica as soon as it starts.
+	// From here on, Nginx uses only the given addresses, because Docker's DNS lists a replica as soon as it starts.
 	if err := r.route(ctx, routing{servers: old}, true); err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ import (
 // keptReleases is how many releases are kept, including the one that serves.
 const keptReleases = 5
 
-// kept is an image that has served this project and is kept. Its names in the application's repository have the form:
+// kept is an image that has served this project and is kept. Its names in the application's repository have this form:
 //
 //	oneserver-app:PROJECT.TIME.COMMIT
 //
@@ -40,7 +40,7 @@ const (
 	unknown     = "unknown"
 )
 
-// repository is the name of an image without its tag.
+// repository returns the name of an image without its tag.
 func repository(image string) string {
 	if i := strings.LastIndexByte(image, ':'); i > strings.LastIndexByte(image, '/') {
 		return image[:i]
@@ -48,8 +48,8 @@ func repository(image string) string {
 	return image
 }
 
-// parseKept reads `docker image ls` with the id and the tag of each image of a repository; it returns the newest release
-// first.
+// parseKept parses the output of `docker image ls` with the id and the tag of each image of a repository. It returns the
+// newest release first.
 func parseKept(listed, project string) []kept {
 	var all []kept
 	for line := range strings.Lines(listed) {
@@ -67,7 +67,7 @@ func parseKept(listed, project string) []kept {
 			all = append(all, kept{ID: id})
 			i = len(all) - 1
 		}
-		if one := &all[i]; since.After(one.Since) { // an older name was left over when it got its newest one
+		if one := &all[i]; since.After(one.Since) { // the image also has an older name, left over
 			one.Since, one.Commit = since, fields[2]
 		}
 		all[i].names = append(all[i].names, tag)
@@ -85,7 +85,7 @@ func (s *site) kept(ctx context.Context) ([]kept, error) {
 	return parseKept(out, s.project.Name), nil
 }
 
-// decided is the id of the image that was last named as the one to serve; empty if there is none.
+// decided returns the id of the image that was last named as the one to serve; empty if there is none.
 func (s *site) decided(ctx context.Context) (string, error) {
 	all, err := s.kept(ctx)
 	if err != nil || len(all) == 0 {
@@ -191,7 +191,7 @@ func Keep(ctx context.Context, running *stack.Stack, out io.Writer) error {
 	return nil
 }
 
-// commit describes the content of the working tree in a form that fits a tag.
+// commit describes the content of the working tree in a form that is valid in a tag.
 func (s *site) commit(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, stack.Brief)
 	defer cancel()
@@ -257,10 +257,10 @@ func (s *site) migrationsOf(ctx context.Context, all []kept) (map[string][]migra
 	return of, ctx.Err()
 }
 
-// short is the release's name for people.
+// short returns the release's name for people.
 func (k kept) short() string { return strings.TrimPrefix(k.ID, "sha256:")[:12] }
 
-// between are the migrations that a release lacks and another kept release has; every kept release has served.
+// between returns the migrations that this release lacks and another kept release has. Every kept release has served.
 func between(k kept, all []kept, of map[string][]migration.Migration) (list []migration.Migration) {
 	seen := map[int64]bool{}
 	for _, m := range of[k.ID] {
@@ -278,7 +278,7 @@ func between(k kept, all []kept, of map[string][]migration.Migration) (list []mi
 	return list
 }
 
-// obstacle returns why there is no way back to a release: what a later migration has removed.
+// obstacle returns what a later migration has removed that a release may use; empty if there is a way back to the release.
 func obstacle(k kept, all []kept, of map[string][]migration.Migration) string {
 	for _, m := range between(k, all, of) {
 		if why := m.Contract(); why != "" {
@@ -331,7 +331,7 @@ func printReleases(out io.Writer, all []kept, of map[string][]migration.Migratio
 	return table.Flush()
 }
 
-// migrated names the migrations that a release added to those of the releases before it.
+// migrated names the migrations that a release has beyond those of the releases before it.
 func migrated(k kept, all []kept, of map[string][]migration.Migration) string {
 	var fewer []kept // the releases with fewer migrations
 	for _, other := range all {
@@ -357,7 +357,7 @@ func migrated(k kept, all []kept, of map[string][]migration.Migration) string {
 	return strings.Join(files, ", ")
 }
 
-// goal is the release that a rollback goes to: the previous one, or the one whose name or commit begins with to.
+// goal returns the release that a rollback goes to: the previous one, or the one whose name or commit begins with to.
 func goal(all []kept, running, to string) (kept, error) {
 	if to == "" {
 		i := slices.IndexFunc(all, func(k kept) bool { return k.ID != running })

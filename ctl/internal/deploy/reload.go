@@ -16,8 +16,8 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// Reload checks the files that web and dns serve from and makes both use them. If one of the files is broken, nothing
-// changes. No container is recreated.
+// Reload checks the files that web and dns use and makes both load them. If one of the files is broken, nothing changes. No
+// container is recreated.
 func Reload(ctx context.Context, running *stack.Stack, out io.Writer) error {
 	s, err := find(ctx, running, out)
 	if err != nil {
@@ -36,7 +36,7 @@ func Reload(ctx context.Context, running *stack.Stack, out io.Writer) error {
 	if err := s.recover(ctx); err != nil {
 		return err
 	}
-	// The text rather than the file: after an editor has saved by renaming, the container still sees the old file.
+	// This passes on the text, because after an editor has saved by renaming, the container still sees the old file.
 	template, err := os.ReadFile(filepath.Join(s.Dir, "nginx.conf"))
 	if err != nil {
 		return err
@@ -56,7 +56,8 @@ func Reload(ctx context.Context, running *stack.Stack, out io.Writer) error {
 		return err
 	}
 
-	// Always: the configuration includes the words of the error pages, and nothing shows which version of them is in use.
+	// Nginx reloads in any case: it includes the words of the error pages, and nothing shows which version of them is in
+	// use.
 	if _, err := s.adopt(ctx); err != nil {
 		return err
 	}
@@ -83,8 +84,8 @@ func (s *site) checkFiles(ctx context.Context) error {
 	return nil
 }
 
-// checkDNS makes the running image check the corefile and the zone as they are on the host now. It returns the checksum that
-// the server logs when it serves that corefile.
+// checkDNS makes the running image check the host's present corefile and zone. It returns the checksum that the server logs
+// when it serves that corefile.
 func (s *site) checkDNS(ctx context.Context, dns docker.Container) (string, error) {
 	run := []string{"run", "--rm", "--label", ours + "=" + s.project.Name, "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL",
 		"--security-opt", "no-new-privileges", "--user", s.project.Services["dns"].User}
@@ -114,7 +115,7 @@ var checkedSum = regexp.MustCompile(`(?m)^SHA512 = ([0-9a-f]{128})$`)
 
 var servesSum = regexp.MustCompile(`Running configuration SHA512 = ([0-9a-f]{128})`)
 
-// hasCorefile waits until dns serves the corefile with that checksum. dns looks at its file every two seconds.
+// hasCorefile waits until dns serves the corefile with that checksum. dns checks its file every two seconds.
 func (s *site) hasCorefile(ctx context.Context, dns docker.Container, sum string) error {
 	err := wait.Until(ctx, 8*time.Second, wait.Often, func(ctx context.Context) error {
 		out, err := s.Command(ctx, "logs", dns.ID).CombinedOutput()

@@ -27,10 +27,10 @@ type replica struct {
 	address netip.Addr
 }
 
-// byName is what services/web-init/routing.sh writes when web starts.
+// byName is the routing that services/web-init/routing.sh writes when web starts.
 const byName = "server app:8080 resolve max_fails=0;\n"
 
-// String is the address that Nginx connects to.
+// String returns the address that Nginx connects to.
 func (r replica) String() string { return netip.AddrPortFrom(r.address, 8080).String() }
 
 func (to routing) pinned() bool { return len(to.servers) > 0 }
@@ -38,12 +38,12 @@ func (to routing) pinned() bool { return len(to.servers) > 0 }
 // onTrial reports whether the servers are a new release and the backups the previous one.
 func (to routing) onTrial() bool { return len(to.backups) > 0 }
 
-// String is routing.conf, which nginx.conf includes.
+// String returns the content of routing.conf, which nginx.conf includes.
 //
-// When there are addresses, the name is listed twice as well. The first time it is a server that is never asked ("down"):
-// Nginx keeps the addresses of a name across reloads only while the name is among the servers, and a name that returns
-// without addresses causes a moment of 503. The second time it is the last resort, so that the site survives the loss of the
-// addresses that a killed deploy has left.
+// If there are addresses, the name app is listed twice as well. The first entry is a server that gets no requests ("down").
+// Without it, Nginx would forget the addresses of that name at a reload, and when the name returned without addresses,
+// visitors would get 503 for a moment. The second entry is a last resort, so that the site survives if the addresses that a
+// killed deploy has left no longer work.
 func (to routing) String() string {
 	if !to.pinned() {
 		return byName
@@ -59,7 +59,7 @@ func (to routing) String() string {
 	return text + "server app:8080 resolve max_fails=0 backup;\n"
 }
 
-// parseRouting reads what String or routing.sh has written.
+// parseRouting parses what String or routing.sh has written.
 func parseRouting(conf string) (to routing) {
 	for line := range strings.Lines(conf) {
 		server, id, _ := strings.Cut(strings.TrimSpace(line), "; # ")
@@ -79,8 +79,8 @@ func parseRouting(conf string) (to routing) {
 	return to
 }
 
-// whileOnTrial is trial.conf, included in the application's location: the previous release answers what a release on trial
-// cannot.
+// whileOnTrial is the content of trial.conf, which the application's location includes: the previous release answers the
+// requests that a release on trial fails.
 const whileOnTrial = "proxy_next_upstream http_500 http_502 http_503 http_504;\n"
 
 // candidate puts a file of Nginx's configuration beside those in use and makes Nginx check them together.
@@ -106,7 +106,7 @@ func (s *site) candidate(ctx context.Context, file, text string, trial bool) err
 
 // adopt makes Nginx run with the candidate, and returns its previous workers, which may still be finishing requests. The
 // folder next exists from the first change of a file until Nginx runs with all of them, so that an interruption can be
-// noticed.
+// detected.
 func (s *site) adopt(ctx context.Context) (before []string, err error) {
 	before, _, err = s.workers(ctx)
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *site) adopt(ctx context.Context) (before []string, err error) {
 	return before, err
 }
 
-// route makes Nginx pass requests on to these replicas. With alone it returns only once no worker passes them anywhere else.
+// route makes Nginx pass requests on to these replicas. If alone is set, it waits until no worker passes any elsewhere.
 func (s *site) route(ctx context.Context, to routing, alone bool) error {
 	if err := s.candidate(ctx, "routing.conf", to.String(), to.onTrial()); err != nil {
 		return err
@@ -141,7 +141,7 @@ func (s *site) route(ctx context.Context, to routing, alone bool) error {
 	if err != nil || !alone {
 		return err
 	}
-	// nginx.conf gives them 30 s (worker_shutdown_timeout).
+	// nginx.conf gives the previous workers 30 s (worker_shutdown_timeout).
 	return wait.Until(ctx, 40*time.Second, wait.Often, func(ctx context.Context) error {
 		all, _, err := s.workers(ctx)
 		if err == nil && slices.ContainsFunc(all, func(id string) bool { return slices.Contains(before, id) }) {
@@ -153,7 +153,7 @@ func (s *site) route(ctx context.Context, to routing, alone bool) error {
 
 // workers returns the ids of all of Nginx's workers, and of those that accept connections.
 func (s *site) workers(ctx context.Context) (all, serving []string, err error) {
-	// A process that ends meanwhile is no error.
+	// A process may end meanwhile; that is no error.
 	out, err := s.inWeb(ctx, "", `for p in /proc/[0-9]*; do
 		if read -r title 2>/dev/null <"$p/cmdline" || [ -n "$title" ]; then echo "${p#/proc/} $title"; fi; title=; done 2>/dev/null | tr -d '\0'`)
 	if err != nil {
@@ -176,7 +176,7 @@ func (s *site) workers(ctx context.Context) (all, serving []string, err error) {
 // nginx.conf), but nothing shows from outside that it has.
 const resolverKeeps = 2 * time.Second
 
-// routeByName lets Nginx find the application by its name again, once that name leads to exactly these replicas.
+// routeByName lets Nginx find the application by its name again, once that name resolves to exactly these replicas.
 func (s *site) routeByName(ctx context.Context, live []docker.Container) error {
 	err := wait.Until(ctx, stack.Brief, wait.Often, func(ctx context.Context) error {
 		out, err := s.inWeb(ctx, "", "getent ahostsv4 app | cut -d ' ' -f 1 | sort -u")
@@ -196,8 +196,8 @@ func (s *site) routeByName(ctx context.Context, live []docker.Container) error {
 	return s.route(ctx, routing{}, false)
 }
 
-// leadsTo returns an error unless a name's addresses lead to all of the containers and to nothing else. A container may be
-// found by its address in any of its networks.
+// leadsTo returns an error unless a name's addresses are those of all these containers and of nothing else. An address
+// counts whichever of the container's networks it is in.
 func leadsTo(found []string, live []docker.Container) error {
 	wrong := fmt.Errorf("the name app leads to %s, which is not what runs", strings.Join(found, ", "))
 	others := slices.Clone(found)

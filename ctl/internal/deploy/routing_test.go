@@ -10,7 +10,7 @@ import (
 	"oneserver/ctl/internal/docker"
 )
 
-// at returns replicas at these addresses, with ids made from them.
+// at returns replicas at these addresses, with ids that contain them.
 func at(texts ...string) (list []replica) {
 	for _, text := range texts {
 		list = append(list, replica{"id-" + text, netip.MustParseAddr(text)})
@@ -36,7 +36,7 @@ func TestARoutingCanBeReadBack(t *testing.T) {
 	}
 }
 
-// A deploy leaves the same routing that web starts with, and nginx.conf includes both files from its own folder.
+// byName is the line that routing.sh writes, and nginx.conf includes routing.conf and trial.conf from its own folder.
 func TestARoutingIsWhereNginxLooksForIt(t *testing.T) {
 	t.Parallel()
 	script, err := os.ReadFile("../../../services/web-init/routing.sh")
@@ -49,7 +49,7 @@ func TestARoutingIsWhereNginxLooksForIt(t *testing.T) {
 	}
 }
 
-// oneOfApp is a running container, with addresses on networks sorted before and after the project's own.
+// oneOfApp returns a running container. Its networks include two that sort before and after the project's own.
 func oneOfApp(id, image, address string) docker.Container {
 	c := docker.Container{ID: id, Name: "/" + id, Image: image}
 	c.State.Status = "running"

@@ -1,5 +1,5 @@
-// Package deploy changes a running site while visitors use it: another release of the application, changed files, a restart
-// of the database. If something cannot be done, it refuses before it has changed anything.
+// Package deploy changes a running site while visitors use it: it replaces the application's release, reloads changed files,
+// and restarts the database. It refuses what cannot be done before it changes anything.
 package deploy
 
 import (
@@ -20,7 +20,7 @@ import (
 // ErrBusy means that another command is changing this site.
 var ErrBusy = errors.New("another deploy, rollback or reload of this site is under way: wait until it has ended")
 
-// site is the running stack, whose commands a terminal does not interrupt.
+// site is the running stack. Ctrl-C in a terminal does not interrupt its commands.
 type site struct {
 	*stack.Stack
 	project stack.Project
@@ -37,7 +37,7 @@ func open(ctx context.Context, s *stack.Stack, out io.Writer) (*site, error) {
 	return &site{Stack: s.Detached(), project: project, tell: terminal.NewTeller(out).Since(time.Now())}, nil
 }
 
-// find is open for changes that need web, which must be running.
+// find is like open, for changes that need web. It returns an error if web is not running.
 func find(ctx context.Context, running *stack.Stack, out io.Writer) (*site, error) {
 	s, err := open(ctx, running, out)
 	if err != nil {
@@ -79,7 +79,7 @@ func ids(list []docker.Container) []string {
 	return all
 }
 
-// replicasOf returns the containers as the replicas of a routing.
+// replicasOf returns the containers as replicas for a routing.
 func (s *site) replicasOf(list []docker.Container) ([]replica, error) {
 	var all []replica
 	for _, c := range list {
@@ -92,7 +92,7 @@ func (s *site) replicasOf(list []docker.Container) ([]replica, error) {
 	return all, nil
 }
 
-// image is the name of the application's image, which the next start uses.
+// image returns the name of the application's image, which the next start uses.
 func (s *site) image() string { return s.project.Services["app"].Image }
 
 func (s *site) tag(ctx context.Context, image, name string) error {
@@ -100,9 +100,9 @@ func (s *site) tag(ctx context.Context, image, name string) error {
 	return err
 }
 
-// lock prevents others from changing the site meanwhile, from any machine. A process in web holds the lock and ends with its
-// input, so no lock is ever left behind. Only this program and the Compose commands that it has started hold that input
-// open, and those run on for a while if this program is killed.
+// lock keeps every other command, on any machine, from changing the site until unlock is called. A process in web holds the
+// lock and ends when its input does, so no lock is ever left behind. Only this program and the Compose commands that it has
+// started keep that input open; if this program is killed, those commands run on for a while.
 func (s *site) lock(ctx context.Context) (unlock func(), err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	cmd := s.Command(ctx, "exec", "--interactive", s.web.ID, "sh", "-c",

@@ -35,7 +35,7 @@ func curl(p application.Request, address, options string) string {
 		" http://" + address + p.Path
 }
 
-// ask asks each of the new replicas directly, before any visitor does. It asks a busy one again.
+// ask sends a request to each new replica directly, before any visitor does. It asks a busy one again.
 func (r *release) ask(ctx context.Context, fresh []docker.Container) error {
 	replicas, err := r.replicasOf(fresh)
 	if err != nil {
@@ -72,7 +72,7 @@ func (r *release) try(ctx context.Context, fresh []docker.Container) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, trialWithin)
 	defer cancel()
-	// It follows the log rather than asking from a given time: the engine's clock may differ from ours.
+	// This follows the log rather than reading it from a given time, because the engine's clock may differ from ours.
 	follow := r.Command(ctx, "logs", "--follow", "--tail", "0", r.web.ID)
 	log, err := follow.StdoutPipe()
 	if err != nil {
@@ -169,11 +169,11 @@ func (v *verdict) missing() string {
 
 func (v *verdict) complete() bool { return v.missing() == "" }
 
-// read takes a line of web's log, and returns the request that a replica has failed according to it.
+// read reads a line of web's log. It returns the request that a replica has failed, if the line shows one.
 //
-// Our own requests must be answered as a healthy release would. Of visitors' requests, only errors within the release count,
-// and only if the previous release has answered the same request: errors that a visitor can cause, such as a busy replica
-// (503), say nothing about the release.
+// Our own requests must be answered as a healthy release would answer them. Of visitors' requests, only internal errors of
+// the release count, and only if the previous release has answered the same request. Errors that a visitor can cause, such
+// as a busy replica (503), say nothing about the release.
 func (v *verdict) read(line string) *failure {
 	var request struct {
 		Method, URI string

@@ -41,7 +41,7 @@ type Container struct {
 	}
 }
 
-// Inspect asks the engine for containers by their ids.
+// Inspect returns the containers with these ids.
 func (c CLI) Inspect(ctx context.Context, ids ...string) ([]Container, error) {
 	if len(ids) == 0 {
 		return nil, nil
@@ -61,7 +61,7 @@ func parse(text string) ([]Container, error) {
 	return list, nil
 }
 
-// List asks the engine for the containers that `docker ps` lists with these arguments. It leaves out those removed meanwhile.
+// List returns the containers that `docker ps` lists with these arguments, except those that have been removed meanwhile.
 func (c CLI) List(ctx context.Context, arguments ...string) ([]Container, error) {
 	ids, err := c.Output(ctx, append([]string{"ps", "--quiet", "--no-trunc"}, arguments...)...)
 	if err != nil || strings.TrimSpace(ids) == "" {
@@ -74,32 +74,32 @@ func (c CLI) List(ctx context.Context, arguments ...string) ([]Container, error)
 	return parse(text)
 }
 
-// Gone reports whether docker's error means that the thing to work on no longer exists.
+// Gone reports whether docker's error means that the object of the command no longer exists.
 func Gone(err error) bool {
 	return err != nil && !errors.Is(err, context.DeadlineExceeded) && strings.Contains(strings.ToLower(err.Error()), "no such ")
 }
 
-// Title is the name as docker ps shows it.
+// Title returns the container's name as docker ps shows it.
 func (c Container) Title() string { return strings.TrimPrefix(c.Name, "/") }
 
-// Project is the container's Compose project; empty if Compose did not create it.
+// Project returns the container's Compose project; empty if Compose did not create it.
 func (c Container) Project() string { return c.Config.Labels["com.docker.compose.project"] }
 
-// Service is its service in the project.
+// Service returns the container's service in the project.
 func (c Container) Service() string { return c.Config.Labels["com.docker.compose.service"] }
 
-// ConfigHash is the hash of the service's configuration that Compose recorded when it created the container.
+// ConfigHash returns the hash of the service's configuration that Compose recorded when it created the container.
 func (c Container) ConfigHash() string { return c.Config.Labels["com.docker.compose.config-hash"] }
 
-// Running reports whether it is running and not paused.
+// Running reports whether the container is running and not paused.
 func (c Container) Running() bool { return c.State.Status == "running" }
 
-// Healthy reports whether its health check passes.
+// Healthy reports whether the container's health check passes.
 func (c Container) Healthy() bool {
 	return c.Running() && c.State.Health != nil && c.State.Health.Status == "healthy"
 }
 
-// HealthCheckSaid is the last output of its health check; empty if there was none yet.
+// HealthCheckSaid returns the last output of the container's health check; empty if there was none yet.
 func (c Container) HealthCheckSaid() string {
 	if c.State.Health == nil || len(c.State.Health.Log) == 0 {
 		return ""
@@ -107,7 +107,7 @@ func (c Container) HealthCheckSaid() string {
 	return strings.TrimSpace(c.State.Health.Log[len(c.State.Health.Log)-1].Output)
 }
 
-// Failure describes what went wrong with it; empty if nothing did, or if it is waiting for another container.
+// Failure describes what went wrong with the container; empty if nothing did, or if it is waiting for another container.
 func (c Container) Failure() string {
 	switch state := c.State; {
 	case state.Error != "":
@@ -124,7 +124,7 @@ func (c Container) Failure() string {
 	return ""
 }
 
-// Ill is the error for a container that is not healthy.
+// Ill returns the error for a container that is not healthy.
 func (c Container) Ill() error {
 	switch said := c.HealthCheckSaid(); {
 	case c.RestartCount > 0 || c.State.Status == "restarting":
@@ -137,7 +137,7 @@ func (c Container) Ill() error {
 	return fmt.Errorf("%s is not healthy", c.Title())
 }
 
-// Address is its own address in a network, whatever other networks it is connected to.
+// Address returns the container's address in a network, whatever other networks it is connected to.
 func (c Container) Address(network string) (netip.Addr, error) {
 	address, err := netip.ParseAddr(c.NetworkSettings.Networks[network].IPAddress)
 	if err != nil {

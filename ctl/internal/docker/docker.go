@@ -39,14 +39,14 @@ func (c CLI) Output(ctx context.Context, args ...string) (string, error) {
 	return Output(c.Command(ctx, args...))
 }
 
-// OutputFrom is Output for a command that reads input.
+// OutputFrom is like Output, for a command that reads input.
 func (c CLI) OutputFrom(ctx context.Context, in io.Reader, args ...string) (string, error) {
 	cmd := c.Command(ctx, args...)
 	cmd.Stdin = in
 	return Output(cmd)
 }
 
-// Output is CLI.Output for a prepared command.
+// Output does what CLI.Output does, for a prepared command.
 func Output(cmd *exec.Cmd) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -59,7 +59,7 @@ func Output(cmd *exec.Cmd) (string, error) {
 	return stdout.String(), nil
 }
 
-// With returns the same CLI with further variables.
+// With returns the same CLI with further environment variables.
 func (c CLI) With(variables ...string) CLI {
 	if c.Env == nil {
 		c.Env = os.Environ()
@@ -68,7 +68,7 @@ func (c CLI) With(variables ...string) CLI {
 	return c
 }
 
-// Getenv returns a variable as docker sees it.
+// Getenv returns the value of an environment variable as docker sees it.
 func (c CLI) Getenv(name string) string {
 	if c.Env == nil {
 		return os.Getenv(name)

@@ -43,7 +43,7 @@ func TestAMissingCommandIsTold(t *testing.T) {
 	}
 }
 
-// Compose leaves half a stack behind if it is killed; if it is interrupted, it stops in good order.
+// If Compose is killed, it leaves half a stack behind; if it is interrupted, it stops cleanly.
 func TestAnEndedContextInterruptsAndDoesNotKill(t *testing.T) {
 	cli := fake(t, `trap 'echo cleaned up; exit 0' INT; echo ready; while :; do sleep 0.05; done`)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -34,7 +34,7 @@ func database() (*mysql.Config, error) {
 	return dsn, dsn.Apply(mysql.Charset("utf8mb4", ""))
 }
 
-// A row is what listPosts reads about a post.
+// A row holds what listPosts reads about a post.
 type row struct {
 	ID, AuthorID         uint64
 	Author, Title        string
@@ -46,7 +46,7 @@ type row struct {
 // A source reads posts, the newest first, and passes them on one by one.
 type source func(ctx context.Context, before uint64, limit int, each func(row)) error
 
-// pool is set up like app's, and so is each of its connections.
+// pool returns a connection pool with the same settings as app's, also for each connection.
 func pool(config *mysql.Config) (*sql.DB, error) {
 	config.ClientFoundRows, config.RejectReadOnly, config.InterpolateParams = true, true, true
 	config.Timeout, config.ReadTimeout, config.WriteTimeout = 2*time.Second, 5*time.Second, 5*time.Second
@@ -66,7 +66,7 @@ func pool(config *mysql.Config) (*sql.DB, error) {
 	return db, nil
 }
 
-// fromPool prepares its statement, as app does.
+// fromPool returns a source that prepares its statement once, as app does.
 func fromPool(db *sql.DB) (source, error) {
 	list, err := db.Prepare(listPosts)
 	if err != nil {
@@ -93,8 +93,9 @@ func scan(rows *sql.Rows, each func(row)) error {
 	return rows.Err()
 }
 
-// fromItsOwn opens and closes a connection for each request, as docker/awesome-compose's nginx-golang-mysql does, using GORM
-// as in its introduction: https://gorm.io/docs/connecting_to_the_database.html#MySQL.
+// fromItsOwn returns a source that opens and closes a connection for each request, as nginx-golang-mysql in
+// docker/awesome-compose does. It uses GORM as GORM's introduction does:
+// https://gorm.io/docs/connecting_to_the_database.html#MySQL.
 func fromItsOwn(config *mysql.Config) source {
 	dsn := config.FormatDSN()
 	return func(ctx context.Context, before uint64, limit int, each func(row)) error {
@@ -118,7 +119,7 @@ func fromItsOwn(config *mysql.Config) source {
 	}
 }
 
-// answer writes the JSON that a handler returns.
+// answer returns an HTTP handler that writes what handle returns, as JSON.
 func answer(status int, handle func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		content, err := handle(r)
@@ -138,7 +139,7 @@ func answer(status int, handle func(*http.Request) (any, error)) http.HandlerFun
 	}
 }
 
-// serve answers on app's port, and either keeps connections for the next request or closes each.
+// serve serves HTTP on app's port. It keeps each connection open for further requests or, without keepAlive, closes it.
 func serve(keepAlive bool) error {
 	server := http.Server{
 		Addr:              os.Getenv("LISTEN"),
@@ -179,7 +180,7 @@ const listPosts = `SELECT id, COALESCE(user_id, 0) AS author_id,
 
 const timeFormat = "2006-01-02T15:04:05.000000Z07:00"
 
-// pageOf answers GET /api/v1/posts?limit=20&before=<id>. `oneserver bench` checks that app answers the same.
+// pageOf returns the handler of GET /api/v1/posts?limit=20&before=<id>. `oneserver bench` checks that app answers the same.
 func pageOf(source source) func(*http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {
 		limit, err := strconv.Atoi(r.FormValue("limit"))

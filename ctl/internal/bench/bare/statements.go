@@ -51,8 +51,8 @@ func signIn(db *sql.DB) func(*http.Request) (any, error) {
 	}
 }
 
-// write stores a post with the statements of app (services/app/mysql: Session, Create) and nothing around them: no check, no
-// retry, no quota.
+// write stores a post with app's statements (services/app/mysql: Session, Create) and does nothing else: no check, no retry,
+// no quota.
 func write(db *sql.DB) func(*http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {
 		ctx, cancel := context.WithTimeout(r.Context(), handleLimit)
@@ -120,7 +120,7 @@ func inTransaction(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) erro
 	return tx.Commit()
 }
 
-// app's two statements (services/app/mysql/search.go): one for its own index, and one for the previous release's.
+// These are app's two statements (services/app/mysql/search.go): one for its present index, one for the previous release's.
 const (
 	searchNow = `SELECT posts.id, COALESCE(posts.user_id, 0) AS author_id, COALESCE(users.name, '') AS author, title, posts.created_at,
  COALESCE(updated_at, posts.created_at) AS updated_at, LEFT(body, 500) AS body, CHAR_LENGTH(body) > 500 AS cut

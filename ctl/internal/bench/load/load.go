@@ -19,8 +19,8 @@ type Job struct {
 	Numbers     int64             // how many numbers there are (see Number); 0: no limit
 }
 
-// Number is a placeholder in a Job's Header and Body for a number: from 1 to Numbers in turn, or one that no other request
-// has.
+// Number is a placeholder for a number in a Job's Header and Body. Each request gets its own: from 1 to Numbers in turn or,
+// without a limit, a unique one.
 const Number = "$n"
 
 // A Protocol is what a Job's connections speak.
@@ -30,7 +30,7 @@ const (
 	HTTP1     Protocol = ""
 	HTTP2     Protocol = "HTTP/2"    // over TLS, on a connection that each visitor keeps
 	Handshake Protocol = "handshake" // repeated TLS handshakes and nothing else: no request is sent
-	DNS       Protocol = "DNS"       // over UDP: the address of the URL's path, asked of the URL's host
+	DNS       Protocol = "DNS"       // over UDP: asks the URL's host for the address of the name in the URL's path
 )
 
 // A Result is the outcome of a Job.
@@ -41,8 +41,8 @@ type Result struct {
 	P99      time.Duration // and 99 of 100 within this time
 	Size     int           // of an answer's body in bytes
 	Body     []byte        // if the Job asked once
-	Error    string        // why it ended early; empty if it did not
+	Error    string        // why the Job ended early; empty if it did not
 }
 
-// PerSecond is how many requests were answered per second.
+// PerSecond returns how many requests were answered per second.
 func (r Result) PerSecond() float64 { return float64(r.Requests) / r.Elapsed.Seconds() }
