@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Info is what `docker info` says about the engine and the client.
+// Info holds what `docker info` says about the engine and the client.
 type Info struct {
 	ServerVersion   string
 	OSType          string
@@ -26,7 +26,7 @@ type Info struct {
 	}
 }
 
-// Patience is how long the engine may take to describe itself. A working one needs a second on a busy machine.
+// Patience is how long the engine may take to describe itself. A working engine needs a second on a busy machine.
 const Patience = 8 * time.Second
 
 // ErrSilent means that the engine accepts a connection but does not answer. The docker command then prints nothing either.
@@ -37,7 +37,7 @@ var ErrSilent = errors.New("it says nothing")
 func (c CLI) Info(ctx context.Context) (Info, error) {
 	limited, cancel := context.WithTimeoutCause(ctx, Patience, ErrSilent)
 	defer cancel()
-	// Clients before 23.0 take "--format json" for a template.
+	// Clients before 23.0 treat "--format json" as a template and print "json".
 	out, err := c.Output(limited, "info", "--format", "{{json .}}")
 	switch {
 	case limited.Err() != nil:
@@ -62,14 +62,14 @@ type Plugin struct {
 }
 
 var (
-	// From 2.24 on, Compose accepts that a one-shot may end while it waits.
+	// Since 2.24, Compose accepts that a one-shot ends while it waits for the services.
 	Compose = Plugin{"compose", Version{2, 24}}
 	// Compose builds with Buildx, and needs 0.17.
 	Buildx = Plugin{"buildx", Version{0, 17}}
 )
 
-// Plugin returns the version that a plugin reports and, if it will not do, the reason in words. A version that cannot be
-// read is accepted, since only a custom build has one.
+// Plugin returns the version that a plugin reports and, if the stack cannot use it, the reason in words. A version that
+// cannot be parsed is accepted, since only a custom build has one.
 func (i Info) Plugin(wanted Plugin) (version, wrong string) {
 	for _, plugin := range i.ClientInfo.Plugins {
 		if plugin.Name != wanted.Command || plugin.Err != "" {

@@ -16,8 +16,8 @@ import (
 )
 
 // A meter asks the engine for a figure that `docker stats` does not show: the CPU time that a container has used since it
-// started. It speaks to the engine through the docker command, and so reaches the same engine, which knows both versions of
-// control groups.
+// started. It connects through the docker command, and so reaches the same engine as every other command. The engine knows
+// both versions of control groups.
 type meter struct {
 	id  string // of the container
 	cmd *exec.Cmd
@@ -25,7 +25,7 @@ type meter struct {
 	out *bufio.Reader
 }
 
-// newMeter begins to query the container with that id.
+// newMeter opens a connection to the engine, to query the container with that id.
 func newMeter(ctx context.Context, cli CLI, id string) (*meter, error) {
 	cmd := cli.Command(ctx, "system", "dial-stdio")
 	in, out, err := StartPiped(cmd)
@@ -35,10 +35,10 @@ func newMeter(ctx context.Context, cli CLI, id string) (*meter, error) {
 	return &meter{id, cmd, in, bufio.NewReader(out)}, nil
 }
 
-// Meters are the meters of several services.
+// Meters holds a meter for each of several services.
 type Meters map[string]*meter
 
-// Add begins to query a container of a service.
+// Add adds a meter for a container, under the name of its service.
 func (m Meters) Add(ctx context.Context, cli CLI, c Container) (err error) {
 	one, err := newMeter(ctx, cli, c.ID)
 	if err == nil {
@@ -77,7 +77,7 @@ func (m Meters) Close() error {
 	return errors.Join(errs...)
 }
 
-// StartPiped starts a command with pipes to talk to it.
+// StartPiped starts a command and returns pipes to its input and from its output.
 func StartPiped(cmd *exec.Cmd) (io.WriteCloser, io.Reader, error) {
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -90,7 +90,7 @@ func StartPiped(cmd *exec.Cmd) (io.WriteCloser, io.Reader, error) {
 	return in, out, cmd.Start()
 }
 
-// read returns the CPU time so far. The engine takes a reading once a second, for all clients; one-shot avoids a second one.
+// read returns the CPU time so far. The engine takes readings once a second; one-shot avoids the wait for a second reading.
 func (m *meter) read() (time.Duration, error) {
 	ended := time.AfterFunc(30*time.Second, func() { m.cmd.Process.Kill() }) // the read below then ends too
 	defer ended.Stop()

@@ -7,12 +7,12 @@ import (
 	"strconv"
 )
 
-// A Version is the two leading numbers of the version of a part of Docker.
+// A Version holds the first two numbers of the version of a part of Docker.
 type Version [2]int
 
 var inVersion = regexp.MustCompile(`^v?(\d+)\.(\d+)`)
 
-// ParseVersion reads both 20.10.24+dfsg1 and v2.40.3-desktop.1.
+// ParseVersion parses versions such as 20.10.24+dfsg1 and v2.40.3-desktop.1.
 func ParseVersion(text string) (Version, error) {
 	match := inVersion.FindStringSubmatch(text)
 	if match == nil {

@@ -11,17 +11,17 @@ import (
 )
 
 // readVolumes is a script that prints what a container sees in the two volumes: whether MySQL has begun to fill the data
-// volume, and the id that ties it to the secrets that it was made with. The last step of MySQL's initialisation copies the
-// id there.
+// volume, and the id in each. The last step of MySQL's initialisation copies the id of the secrets into the data volume; if
+// the ids are equal, the data was made with these secrets.
 const readVolumes = `
 if [ -n "$(ls -A /data)" ]; then echo "begun yes"; fi
 if [ -f /data/stack_id ]; then echo "data $(cat /data/stack_id)"; fi
 if [ -f /secrets/stack_id ]; then echo "secrets $(cat /secrets/stack_id)"; fi
 `
 
-// volumes is what readVolumes found in them.
+// volumes holds what readVolumes found.
 type volumes struct {
-	begun             bool   // whether data holds anything
+	begun             bool   // whether the data volume holds anything
 	dataID, secretsID string // stack_id in each, empty if it is missing
 }
 
@@ -89,7 +89,7 @@ func checkData(ctx context.Context, f *facts) ([]Finding, error) {
 	return []Finding{found}, err
 }
 
-// lastHealth is the last output of a container's health check. A container that ends before its first check has none.
+// lastHealth returns the last output of a container's health check. A container that ends before its first check has none.
 func lastHealth(c docker.Container) string {
 	return cmp.Or(oneLine(c.HealthCheckSaid()), "it ends again and again, before its first health check")
 }

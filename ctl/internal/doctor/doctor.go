@@ -1,6 +1,6 @@
-// Package doctor finds out, before anything is started, what would keep the stack from starting, and what to do about it.
-// It changes nothing. Each check is a small function that examines the facts it needs; checks run side by side, and
-// a check that cannot get its facts says so instead of guessing.
+// Package doctor finds out, before anything is started, what would keep the stack from starting, and what to do about it. It
+// changes nothing. Each check is a small function that examines the facts it needs. All checks run at the same time; a check
+// that cannot get its facts says so instead of guessing.
 package doctor
 
 import (
@@ -38,7 +38,7 @@ type Finding struct {
 // errUnknown means that a check could not be made, and that another check reports the reason.
 var errUnknown = errors.New("not checked")
 
-// checks are all the checks, in the order of the report.
+// checks lists all checks in the order of the report.
 var checks = []struct {
 	about string
 	run   func(context.Context, *facts) ([]Finding, error)
@@ -63,8 +63,8 @@ var checks = []struct {
 	{"data", checkData},
 }
 
-// limit is how long a check may take. A busy machine needs seconds to start a container; a check that exceeds the limit is
-// stuck.
+// limit is how long a check may take. A busy machine needs a few seconds to start a container, so a check that exceeds the
+// limit is stuck.
 const limit = 20 * time.Second
 
 // Examine runs all checks and returns what they found, in the order of the report.
@@ -116,7 +116,7 @@ func limited(ctx context.Context, limit time.Duration, about string, run func(co
 	}
 }
 
-// Print writes the findings from the given level up, one line each, with the remedy below.
+// Print writes the findings of at least the given level, one line each, with the remedy below.
 func Print(out io.Writer, findings []Finding, from Level, colour bool) {
 	width := 0
 	for _, f := range findings {

@@ -93,8 +93,8 @@ func TestAPortInUseIsNamedWithWhoHoldsIt(t *testing.T) {
 	}
 }
 
-// quietPort returns a port that is free over TCP and UDP and stays free after it is released: it is below those that systems
-// assign to outgoing connections, of which others on this machine make many.
+// quietPort returns a port that is free over TCP and UDP. It stays free after it is released, because it is below those that
+// systems assign to outgoing connections, of which other programs on this machine make many.
 func quietPort(t *testing.T) string {
 	t.Helper()
 	for number := uint16(20000); number < 30000; number++ {
@@ -138,7 +138,7 @@ func TestASubnetOfAnotherNetworkIsNamed(t *testing.T) {
 	}
 }
 
-// With real volumes; TestWhatIsInTheVolumesDecides has the other cases.
+// This uses real volumes; TestWhatIsInTheVolumesDecides has the other cases.
 func TestADataVolumeThatCannotServeIsTold(t *testing.T) {
 	t.Parallel()
 	const (
@@ -264,7 +264,7 @@ func withoutEnvFile(t *testing.T) string {
 	return dir
 }
 
-// Only Compose reads .env. Guessing without it would refuse a port that .env has already changed.
+// Only Compose reads .env. A check that assumed the defaults might report a port that .env has already changed.
 func TestWithoutComposeAnEnvFileMakesTheSettingsUnknown(t *testing.T) {
 	dir := t.TempDir()
 	program(t, dir, "docker", infoPrints(`{"ServerVersion":"28.0.0","OSType":"linux"}`))
@@ -289,7 +289,7 @@ func TestWithoutComposeAnEnvFileMakesTheSettingsUnknown(t *testing.T) {
 	}
 }
 
-// A database that ends before its first probe has a health check but no log of it.
+// If a database ends before its first probe, it has a health check but no log of it.
 func TestWhatADatabaseThatIsNotWellSaysLast(t *testing.T) {
 	t.Parallel()
 	for state, want := range map[string]string{
@@ -307,7 +307,8 @@ func TestWhatADatabaseThatIsNotWellSaysLast(t *testing.T) {
 	}
 }
 
-// infoPrints is a docker command whose info prints the given text. Like those before 23.0, it does not know "--format json".
+// infoPrints returns a fake docker command whose info prints the given text. Like docker before 23.0, it treats "json" as a
+// template.
 func infoPrints(info string) string {
 	return "#!/bin/sh\n[ \"$3\" != json ] || { echo json; exit; }\nprintf '%s' '" + info + "'\n"
 }
@@ -353,7 +354,7 @@ func TestAnEngineThatHangs(t *testing.T) {
 	}
 }
 
-// A fake Docker shows what this machine's own cannot.
+// A fake docker command shows problems that this machine's own does not have.
 func TestPartsOfDockerThatWillNotDo(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the stand-in for docker is a shell script")

@@ -11,7 +11,7 @@ import (
 	"oneserver/ctl/internal/docker"
 )
 
-// oldestEngine is the first that lets an unprivileged process in a container listen on ports below 1024.
+// oldestEngine is the first version that lets an unprivileged process in a container listen on ports below 1024.
 var oldestEngine = docker.Version{20, 10}
 
 func checkEngine(_ context.Context, f *facts) ([]Finding, error) {
@@ -41,7 +41,7 @@ func checkEngine(_ context.Context, f *facts) ([]Finding, error) {
 }
 
 // unreachable returns why the engine does not answer. On Linux, users must start it and have access to it themselves;
-// elsewhere, Docker Desktop sees to both.
+// elsewhere, Docker Desktop handles both.
 func unreachable(info engine, goos, dockerHost string) Finding {
 	f := Finding{Level: Error, About: "Docker", Says: "the engine does not answer: " + oneLine(firstLine(info.failure))}
 	switch {

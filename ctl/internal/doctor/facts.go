@@ -23,21 +23,21 @@ type facts struct {
 	stack      *stack.Stack
 	info       func() (engine, error)
 	engine     func() (engine, error) // info, or errUnknown if the engine does not answer
-	local      func() (bool, error)   // the engine's ports, disk and network are this machine's own
+	local      func() (bool, error)   // whether the engine's ports, disk and network are this machine's own
 	settings   func() (stack.Settings, error)
 	project    func() (stack.Project, error)
 	containers func() ([]docker.Container, error) // all running ones, of any project
 	networks   func() ([]network, error)
-	images     func() (map[string]docker.Image, error) // those of the stack that are here
+	images     func() (map[string]docker.Image, error) // the stack's images that the engine has
 }
 
-// engine is what is known about the engine and the client.
+// engine holds what is known about the engine and the client.
 type engine struct {
 	docker.Info
 	failure string // why the engine does not answer; empty if it does
 }
 
-// network is what `docker network inspect` says.
+// network holds what `docker network inspect` says.
 type network struct {
 	Name   string
 	Labels map[string]string
@@ -100,7 +100,7 @@ func gather(ctx context.Context, s *stack.Stack) *facts {
 		if err != nil {
 			return nil, err
 		}
-		// If one is removed meanwhile, the command fails and leaves it out of the list.
+		// If a network is removed meanwhile, the command fails but still prints the others.
 		var list []network
 		out, failed := s.Output(ctx, append([]string{"network", "inspect"}, strings.Fields(ids)...)...)
 		if err := json.Unmarshal([]byte(out), &list); err != nil {
@@ -130,7 +130,7 @@ func (f *facts) hasCompose() bool {
 	return version != ""
 }
 
-// projectName is the name by which Docker knows what belongs to this stack, even if Compose cannot be asked.
+// projectName returns the name under which Docker knows this stack, even if Compose cannot be asked.
 func (f *facts) projectName() string {
 	if project, err := f.project(); err == nil {
 		return project.Name
@@ -141,7 +141,7 @@ func (f *facts) projectName() string {
 	return "oneserver" // as compose.yaml says
 }
 
-// refusal is Compose's refusal to read something. One check reports the reason; for the others the fact is unknown.
+// refusal means that Compose refused to read something. One check reports the reason; to the others, the fact is unknown.
 type refusal struct {
 	why   error
 	needs string

@@ -16,7 +16,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// oldestNginx is the first without CVE-2026-95101 (HTTP/3 bypasses client_max_body_size) and CVE-2026-97629.
+// oldestNginx is the first version without CVE-2026-95101 (HTTP/3 bypasses client_max_body_size) and CVE-2026-97629.
 const oldestNginx = "1.30.6"
 
 // checkHTTPS checks that visitors, if there are any, get a certificate that they trust, and that an authority could issue one.
@@ -78,7 +78,7 @@ func (f *facts) running() (map[string]docker.Container, error) {
 	return own, nil
 }
 
-// judgeHTTPS returns what is wrong with the settings alone.
+// judgeHTTPS returns findings about the settings alone.
 func judgeHTTPS(settings stack.Settings) []Finding {
 	var findings []Finding
 	warn := func(name, says, do string) {
@@ -143,7 +143,7 @@ func joined(addresses []netip.Addr) string {
 	return strings.Join(words, " and ")
 }
 
-// judgeNginx reads the output of `nginx -v`.
+// judgeNginx examines the output of `nginx -v`.
 func judgeNginx(says string) []Finding {
 	_, version, found := strings.Cut(strings.TrimSpace(says), "nginx/")
 	version, _, _ = strings.Cut(version, " ")
@@ -186,8 +186,8 @@ func shownCertificate(ctx context.Context, settings stack.Settings) (*x509.Certi
 	return connection.(*tls.Conn).ConnectionState().PeerCertificates[0], nil
 }
 
-// judgeCertificate warns of a certificate from the stack's own authority if one from ACME is expected, and of any
-// certificate in its last week, or in the last quarter of its lifetime if that is a matter of days.
+// judgeCertificate warns if a certificate is from the stack's own authority while one from ACME is expected. It also warns
+// of any certificate in its last week or, if it is valid for days only, in the last quarter of its lifetime.
 func judgeCertificate(leaf *x509.Certificate, awaited bool, now time.Time) []Finding {
 	if awaited && strings.HasPrefix(leaf.Issuer.CommonName, "oneserver of ") { // the name that services/certs gives its authority
 		return []Finding{{Warning, "HTTPS", "visitors are shown a certificate of the stack's own authority: none of ACME's has come yet",

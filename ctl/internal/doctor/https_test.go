@@ -35,7 +35,7 @@ func TestTheSettingsOfHTTPSAreJudged(t *testing.T) {
 	}
 }
 
-// answers is a resolver that knows these names.
+// answers is a fake resolver that knows only these names.
 type answers map[string][]netip.Addr
 
 func (a answers) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {

@@ -99,7 +99,7 @@ func checkFiles(_ context.Context, f *facts) ([]Finding, error) {
 		"chmod -R go+rX -- corefile nginx.conf db-init services"}}, nil
 }
 
-// unreadable returns the files and folders that a project mounts and that not everybody can read.
+// unreadable returns the files and folders that a project mounts but that not every user can read.
 func unreadable(project stack.Project) ([]string, error) {
 	var closed []string
 	for _, service := range project.Services {

@@ -78,8 +78,8 @@ func checkNetwork(_ context.Context, f *facts) ([]Finding, error) {
 	return judgeSubnet(subnet, used), nil
 }
 
-// checkVisitors reports if every visitor seems to come from the gateway of the stack's network. Nothing that depends on a
-// visitor's address can then protect the other visitors from one of them.
+// checkVisitors reports if every visitor seems to come from the gateway of the stack's network. Limits for each address can
+// then no longer protect the other visitors from one of them.
 func checkVisitors(_ context.Context, f *facts) ([]Finding, error) {
 	settings, err := f.settings()
 	if err != nil {
@@ -104,8 +104,8 @@ func checkVisitors(_ context.Context, f *facts) ([]Finding, error) {
 	return []Finding{judgeVisitors(bind, subnet.Addr().Next(), proxies, info.hidesAddresses())}, nil
 }
 
-// judgeVisitors is the judgement of checkVisitors. hides is why the engine hides addresses behind the gateway; empty if it
-// does not.
+// judgeVisitors returns the finding of checkVisitors. hides is why the engine hides addresses behind the gateway; empty if
+// it does not.
 func judgeVisitors(bind, gateway netip.Addr, proxies []netip.Prefix, hides string) Finding {
 	named := slices.ContainsFunc(proxies, func(proxy netip.Prefix) bool { return proxy.Contains(gateway) })
 	switch {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Every check has a heading on the page where its findings are looked up.
+// Every check has a heading on the page where users look up its findings.
 func TestTroubleshootingHasEveryCheck(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../../docs/troubleshooting.md")

@@ -125,7 +125,7 @@ func overlaps(wanted netip.Addr, held string) bool {
 		return false
 	}
 	address = address.Unmap()
-	// A socket on :: accepts IPv4 too, unless it is set not to; trying to listen then shows which.
+	// A socket on :: accepts IPv4 too, unless that was turned off. Trying to listen on the port shows which is the case.
 	return address.IsUnspecified() || address.Is4() && wanted.IsUnspecified() || address == wanted
 }
 
@@ -197,7 +197,7 @@ func freePort(ctx context.Context, port published) string {
 	return "another"
 }
 
-// checkPrivileged checks that an engine without root may open the ports.
+// checkPrivileged checks that an engine that runs without root may open the ports.
 func checkPrivileged(_ context.Context, f *facts) ([]Finding, error) {
 	info, err := f.engine()
 	if err != nil {
@@ -221,7 +221,7 @@ func checkPrivileged(_ context.Context, f *facts) ([]Finding, error) {
 	return findings, nil
 }
 
-// lowPorts finds the settings with a port below the first that an engine without root may open.
+// lowPorts returns a finding for each port below first, the lowest that an engine without root may open.
 func lowPorts(settings stack.Settings, first int) []Finding {
 	var findings []Finding
 	for _, name := range []string{"HTTP_PORT", "HTTPS_PORT", "DNS_PORT"} {

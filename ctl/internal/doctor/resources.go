@@ -16,9 +16,9 @@ import (
 
 const (
 	megabyte = 1000 * 1000
-	// diskToBuild is what all images take, with the layers and caches from building them, plus room for the data.
+	// diskToBuild is the disk space for all images, the layers and caches from building them, and the data.
 	diskToBuild = 3000 * megabyte
-	// diskToRun is how much a new data directory takes up with its logs, once all images exist.
+	// diskToRun is the disk space for a new data directory with its logs, once all images exist.
 	diskToRun = 500 * megabyte
 )
 
@@ -121,7 +121,7 @@ func checkDisk(ctx context.Context, f *facts) ([]Finding, error) {
 	return []Finding{{OK, "disk", says, ""}}, nil
 }
 
-// missingImages returns the images of the stack that are not here, in order.
+// missingImages returns the images of the stack that the engine does not have, in order.
 func missingImages(f *facts) ([]string, error) {
 	here, err := f.images()
 	if err != nil {

@@ -46,8 +46,7 @@ func checkSettings(_ context.Context, f *facts) ([]Finding, error) {
 	return findings, nil
 }
 
-// judge returns what is wrong with the settings on a machine that has the addresses in here, which is nil if they are not
-// known.
+// judge returns findings about the settings. here lists this machine's addresses; it is nil if they are not known.
 func judge(settings stack.Settings, here []netip.Addr) []Finding {
 	var findings []Finding
 	report := func(level Level, name, says, do string) {
@@ -153,7 +152,7 @@ func parseProxies(text string) ([]netip.Prefix, error) {
 	return proxies, nil
 }
 
-// fallback is the port to try if the default is taken.
+// fallback holds the port to try for each setting if its default is taken.
 var fallback = map[string]string{"HTTP_PORT": "8080", "HTTPS_PORT": "8443", "DNS_PORT": "1053"}
 
 // checkDomain accepts a host name of at least two labels: letters, digits and hyphens (RFC 1123, section 2.1), each label at
@@ -195,7 +194,7 @@ func checkDomain(name string) error {
 	return nil
 }
 
-// parseSubnet reads the first three numbers of a network as the /24 that they name.
+// parseSubnet parses the first three numbers of a network and returns its /24.
 func parseSubnet(text string) (netip.Prefix, error) {
 	address, err := netip.ParseAddr(text + ".0")
 	if err != nil || !address.Is4() {
@@ -249,7 +248,7 @@ func nearest(name string, known stack.Settings) string {
 	return best
 }
 
-// editDistance is Levenshtein's: the number of insertions, deletions and replacements that lead from a to b.
+// editDistance returns Levenshtein's distance: the number of insertions, deletions and replacements that turn a into b.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

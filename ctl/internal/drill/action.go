@@ -24,10 +24,10 @@ type action struct {
 // A prepared action is ready to run.
 type prepared struct {
 	run       func(context.Context) error
-	recovered func([]docker.Container) error // whether the containers show the recovery; nil if their health does
+	recovered func([]docker.Container) error // an error until the containers show the recovery; nil if their health does
 }
 
-// expected is how long actions take together.
+// expected returns how long the actions take together.
 func expected(actions []action) time.Duration {
 	var sum time.Duration
 	for _, a := range actions {

@@ -62,7 +62,7 @@ func (a *author) remove(ctx context.Context) error {
 	return err
 }
 
-// write makes the request that writes a token; the load adds it as the Idempotency-Key.
+// write returns the request that writes a token; the load sends the token as the Idempotency-Key too.
 func (a *author) write(token string) load.Request { return a.asks(site.Write(token)) }
 
 // asks turns a request of the site into one that a visitor sends.
@@ -77,7 +77,7 @@ func (a *author) asks(r site.Request) load.Request {
 	return load.Request{Name: r.Name, Method: r.Method, Path: r.Path, Header: header, Body: []byte(r.Body)}
 }
 
-// stored looks up the writes of a run in the database: how many rows there are for each token.
+// stored returns how many rows the database has for each token of a run.
 func (s *Stack) stored(ctx context.Context, tokenPrefix string) (check.Stored, error) {
 	rows, err := s.sql(ctx, site.Written(tokenPrefix))
 	if err != nil {
@@ -93,7 +93,7 @@ func (s *Stack) stored(ctx context.Context, tokenPrefix string) (check.Stored, e
 // patience is how long the drill retries its own requests while the site reports that it is down.
 const patience = 30 * time.Second
 
-// direct sends to the one address that a drill knows: it uses no proxy and follows no redirect.
+// direct is a client that sends only to the address it is given: it uses no proxy and follows no redirect.
 var direct = &http.Client{
 	Transport:     &http.Transport{DisableKeepAlives: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -116,8 +116,8 @@ func (s *Stack) ask(ctx context.Context, r site.Request, cookie string) (http.He
 	return header, err
 }
 
-// host is the name that a drill uses for the site on this machine: web never redirects it to https, whatever names the
-// certificate has (nginx.conf).
+// host is the name that a drill uses for the site on this machine. web never redirects this name to https, whatever names
+// the certificate has (nginx.conf).
 const host = "localhost"
 
 func (s *Stack) askOnce(ctx context.Context, r site.Request, cookie, key string) (header http.Header, status int, err error) {

@@ -23,7 +23,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// Options of a drill. A zero value is the default.
+// Options are the options of a drill. The zero value of each means its default.
 type Options struct {
 	Project string  // the Compose project that it may touch; default this checkout's
 	Action  string  // the one action to take; default all of the drill's
@@ -186,13 +186,13 @@ func Compare(of *stack.Stack, out io.Writer, a, b string) error {
 	return report.Compare(out, a, sectionsA, b, sectionsB)
 }
 
-// Limits of one action.
+// These are the time limits of one action.
 const (
 	steadyTime  = 2 * time.Second  // without a failed request, before the state counts as steady
 	healthyTime = 90 * time.Second // after which the stack counts as unable to recover by itself
 )
 
-// hold keeps up a load and takes the plan's actions, one after the other.
+// hold keeps up a load while it takes the plan's actions, one after the other.
 func hold(ctx context.Context, d *drill) (section report.Section, err error) {
 	all := &undo{out: d.out}
 	defer func() { err = errors.Join(err, all.now(ctx)) }()

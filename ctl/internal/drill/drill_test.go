@@ -163,7 +163,7 @@ func TestCalmIsTwoSecondsWithoutAFailureAndAnAnswerToEach(t *testing.T) {
 
 func TestAStepThatIsNotServedInTimeEndsTheClimb(t *testing.T) {
 	t.Parallel()
-	// 10 a second for two steps; in the second every fifth request is still under way at its end.
+	// There are 10 requests a second for two steps. In the second, every fifth request is still under way at the end.
 	tr := &traffic{run: history.Run{Steps: []history.Step{{Rate: 10, For: stepTime}, {Rate: 10, For: stepTime}}}}
 	for i := range 100 {
 		due := time.Duration(i) * 100 * time.Millisecond
@@ -254,7 +254,7 @@ func TestTheKneeIsSaidInASentence(t *testing.T) {
 	}
 }
 
-// Two actions with the same name could not be asked for separately, and a drill that changes a file must know that it
+// If two actions had the same name, a user could not choose one of them. A drill that changes a file must know that the file
 // exists.
 func TestActionsHaveNamesOfTheirOwn(t *testing.T) {
 	t.Parallel()

@@ -17,7 +17,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maintenance is the second of the three issues: jobs that recur, each done with the simplest command for it.
+// maintenance is the second of the three issues: recurring jobs, each done with the simplest command for it.
 var maintenance = []action{
 	{
 		name: "static", title: "a changed page", duration: 2 * time.Second,
@@ -131,7 +131,8 @@ func (s *Stack) answers(ctx context.Context, name string, rcode int) error {
 	})
 }
 
-// newImage rebuilds a service's image, with the same content but a different id, and runs docker compose up.
+// newImage returns an action that rebuilds a service's image, with the same content but a different id, and runs docker
+// compose up.
 func newImage(name, title, service string) action {
 	return action{
 		name: name, title: title, note: "docker compose up --detach", duration: 10 * time.Second,
@@ -198,7 +199,8 @@ const (
 // 9.7.4). For a million rows that is more than db may have, and the kernel would kill it.
 const unlogged = "SET sql_log_bin=0, foreign_key_checks=0, cte_max_recursion_depth=1000000;\n"
 
-// migration adds a column to a table of a million rows, with one of MySQL's algorithms, while the site writes to it.
+// migration returns an action that adds a column to a table of a million rows, with one of MySQL's algorithms, while the
+// site writes to it.
 func migration(name, title, algorithm string) action {
 	const column = "oneserver_drill"
 	forth := "ALTER TABLE " + table + " ADD COLUMN " + column + " int NULL, ALGORITHM=" + algorithm
@@ -222,7 +224,7 @@ func migration(name, title, algorithm string) action {
 	}
 }
 
-// fill brings the table to a million rows, once for all the actions that need them.
+// fill brings the table to a million rows, once for all actions that need them.
 func fill(ctx context.Context, d *drill, u *undo) error {
 	if d.filled {
 		return nil

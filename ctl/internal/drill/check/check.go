@@ -15,16 +15,16 @@ import (
 type Finding struct {
 	Action history.Action          `json:"action"`
 	Window Span                    `json:"window"` // the time that counts as the action's
-	All    Outage                  `json:"all"`    // reads and writes, but not lookups, as they go elsewhere
+	All    Outage                  `json:"all"`    // reads and writes; lookups go elsewhere
 	Kinds  map[history.Kind]Outage `json:"kinds"`
 	Routes map[string]Outage       `json:"routes"` // by the requests' names
 	Writes Writes                  `json:"writes"`
 }
 
-// Outage returns the longest outage that any of the visitors met, and what it affected: if a site can be read but not
-// written to, it is down for those who write. of names the largest group of requests that was down together for nearly as
-// long: all visits, all of one kind, or a single route. (The outage of a single route is measured longer, by the time
-// between two of its requests.) It is empty if there was no outage.
+// Outage returns the longest outage that any group of visitors met, and which group: for those who write, a site that can
+// only be read is down. of names the largest group of requests that was down together for nearly as long: all visits, all of
+// one kind, or a single route. It is empty if there was no outage. (The outage of a single route is measured longer, by the
+// time between two of its requests.)
 func (f Finding) Outage() (longest time.Duration, of string) {
 	for _, name := range slices.Sorted(maps.Keys(f.Routes)) {
 		if o := f.Routes[name]; o.Longest > longest {
@@ -44,7 +44,7 @@ func (f Finding) Outage() (longest time.Duration, of string) {
 	return longest, of
 }
 
-// Failed is how many requests of all kinds failed, and out of how many.
+// Failed returns how many requests of all kinds failed, and how many there were.
 func (f Finding) Failed() (failed, of int) {
 	for _, o := range f.Kinds {
 		failed += o.Failed
@@ -53,7 +53,7 @@ func (f Finding) Failed() (failed, of int) {
 	return failed, of
 }
 
-// Slowest is the longest wait for an answer, for all kinds.
+// Slowest returns the longest wait for an answer, of all kinds.
 func (f Finding) Slowest() (slowest time.Duration) {
 	for _, o := range f.Kinds {
 		slowest = max(slowest, o.Slowest)
@@ -61,8 +61,8 @@ func (f Finding) Slowest() (slowest time.Duration) {
 	return slowest
 }
 
-// Recovery is how long it took from the action's start until all was well again, for visitors and, if it was asked,
-// according to Docker. ok is false if that did not happen within the action's window.
+// Recovery returns how long it took from the action's start until all was well again, for visitors and, if Docker was asked,
+// for its health checks. ok is false if that did not happen within the action's window.
 func (f Finding) Recovery() (after time.Duration, ok bool) {
 	ok = true
 	outage, _ := f.Outage()
@@ -102,8 +102,8 @@ type Result struct {
 	Notes    []string      `json:"notes,omitempty"` // sentences for the report; the drill fills them in
 }
 
-// Check examines a whole history, which is in order. stored holds the tokens of this run only; nil if the database was not
-// asked.
+// Check examines a whole history, which must be sorted. stored holds the tokens of this run only; it is nil if the database
+// was not asked.
 func Check(h history.History, stored Stored) Result {
 	acknowledged := acknowledgements(h.Requests)
 	late := load.MeasureLateness(h.Requests)
@@ -146,7 +146,7 @@ func Check(h history.History, stored Stored) Result {
 	return result
 }
 
-// visits are the requests that go to the site itself.
+// visits returns the requests that go to the site itself.
 func visits(requests []history.Request) []history.Request {
 	return slices.DeleteFunc(slices.Clone(requests), func(r history.Request) bool { return r.Kind == history.Lookup })
 }

@@ -11,7 +11,7 @@ import (
 
 const ms = time.Millisecond
 
-// steady is a history of n requests, one every 10 ms, every fourth a write, all answered within 2 ms.
+// steady returns a history of n requests, one every 10 ms, every fourth a write, all answered within 2 ms.
 func steady(n int) history.History {
 	h := history.History{Run: history.Run{Name: "made up", Steps: []history.Step{{Rate: 100, For: time.Duration(n) * 10 * ms}}}}
 	for i := range n {
@@ -27,7 +27,7 @@ func steady(n int) history.History {
 
 func token(i int) string { return fmt.Sprintf("t-%03d", i) }
 
-// kept is a database that has every acknowledged write once.
+// kept returns the content of a database that has every acknowledged write once.
 func kept(h history.History) Stored {
 	s := make(Stored)
 	for t := range acknowledgements(h.Requests) {
@@ -217,7 +217,7 @@ func TestActionAnswersForItsOwnWindowOnly(t *testing.T) {
 
 func TestStepsSayWhereTheSiteStopsKeepingUp(t *testing.T) {
 	t.Parallel()
-	// A site that answers one request every 10 ms, one after the other.
+	// The site answers one request every 10 ms, one after the other.
 	h := history.History{Run: history.Run{Steps: []history.Step{{Rate: 50, For: 5 * time.Second}, {Rate: 90, For: 5 * time.Second}, {Rate: 200, For: 5 * time.Second}}}}
 	var free, start time.Duration
 	for _, step := range h.Run.Steps {

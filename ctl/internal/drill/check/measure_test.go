@@ -46,7 +46,7 @@ func (o *outage) listen() {
 	go o.server.Serve(listener)
 }
 
-// refuse makes the server refuse connections for a time, and returns how long it really did.
+// refuse makes the server refuse connections for a time, and returns how long it really refused them.
 func (o *outage) refuse(length time.Duration) time.Duration {
 	o.server.Close()
 	began := time.Now()
@@ -55,7 +55,7 @@ func (o *outage) refuse(length time.Duration) time.Duration {
 	return time.Since(began)
 }
 
-// hang makes the server answer nobody for a time, and returns how long it really did.
+// hang makes the server answer nobody for a time, and returns how long it really hung.
 func (o *outage) hang(length time.Duration) time.Duration {
 	o.hangs.Lock()
 	began := time.Now()
@@ -96,7 +96,7 @@ func TestOutageOf100msIsMeasuredTo20ms(t *testing.T) {
 	}
 }
 
-// measure holds 500 requests a second for 1.5 s, with an outage of 100 ms in the middle.
+// measure sends 500 requests a second for 1.5 s, with an outage of 100 ms in the middle.
 func measure(t *testing.T, away func(*outage, time.Duration) time.Duration) (history.History, time.Duration) {
 	t.Helper()
 	o := newOutage(t)

@@ -22,33 +22,33 @@ type Span struct {
 	To   time.Duration `json:"to_ns"`
 }
 
-// Length of the span.
+// Length returns the length of the span.
 func (s Span) Length() time.Duration { return s.To - s.From }
 
-// Outage is what visitors met in a part of the run. Its times are measured from the run's start.
+// Outage says what visitors met in a part of the run. Its times are measured from the run's start.
 type Outage struct {
 	Of     int            `json:"of"`
 	Failed int            `json:"failed"`
 	Why    map[string]int `json:"why,omitempty"` // failed requests by class, with the status: "refused", "status 502"
 	Span   Span           `json:"failed_span"`   // from the due time of the first failed request to that of the last
 	// Gaps are the periods in which visitors came and none got an answer. A gap begins when the first of them comes, that
-	// is, at the first due time after a success was complete, and ends when the next success is complete. So a server that
-	// refuses and one that hangs are measured alike, and a quiet period without visitors is no gap. A gap of less than
+	// is, at the first due time after a success was complete, and ends when the next success is complete. So refused
+	// connections and a hanging server are measured alike, and a quiet period without visitors is no gap. A gap of less than
 	// MinGap, or with fewer than three visitors, is not listed: it says too little about what others would have met.
 	Gaps    []Span        `json:"gaps,omitempty"`
 	Longest time.Duration `json:"longest_ns"` // of the gaps: the outage
 	Slowest time.Duration `json:"slowest_ns"` // the longest wait for an answer, even an error, from when the request was due
 	P50     time.Duration `json:"p50_ns"`     // of the successful requests' latency
 	P99     time.Duration `json:"p99_ns"`
-	// Answered is the time after which no request failed: the due time of the first one after the last failure. Recovered
-	// is false if the part ended before that, or in a gap.
+	// Answered is the time after which no request failed: the due time of the first request after the last failure.
+	// Recovered is false if the part ended before that, or in a gap.
 	Answered  time.Duration `json:"answered_ns"`
 	Recovered bool          `json:"recovered"`
 	Repeated  int           `json:"repeated"` // successes that the client had to send more than once
 }
 
-// Healthy is the time when all was well again: no more requests failed, and the last gap was over. A gap of less than 50 ms
-// does not count, nor one of less than a tenth of the outage.
+// Healthy returns the time when all was well again: no more requests failed, and the last gap was over. Gaps of less than 50
+// ms, or of less than a tenth of the outage, do not count.
 func (o Outage) Healthy(outage time.Duration) time.Duration {
 	healthy := o.Answered
 	for _, gap := range o.Gaps {
@@ -107,7 +107,7 @@ func why(r history.Request) string {
 	return string(r.Class)
 }
 
-// gaps finds the gaps in requests, which are in the order of Due; ended reports whether the last gap ended within them.
+// gaps finds the gaps in requests, which must be sorted by Due. ended is false if a gap lasts until to.
 func gaps(requests []history.Request, from, to time.Duration) (gaps []Span, ended bool) {
 	successes := slices.DeleteFunc(slices.Clone(requests), func(r history.Request) bool { return !r.OK() })
 	slices.SortFunc(successes, func(a, b history.Request) int { return cmp.Compare(a.Done, b.Done) })
@@ -135,7 +135,7 @@ func gaps(requests []history.Request, from, to time.Duration) (gaps []Span, ende
 	return gaps, !add(last, to)
 }
 
-// percentile of sorted durations; 0 if there are none.
+// percentile returns a percentile of sorted durations; 0 if there are none.
 func percentile(sorted []time.Duration, share float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0

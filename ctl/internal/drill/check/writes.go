@@ -11,15 +11,15 @@ import (
 // Stored is what the database holds after the run: the number of rows for each token.
 type Stored map[string]int
 
-// Writes is what became of the writes. The lists hold tokens, each once, in the order of the requests.
+// Writes says what became of the writes. The lists hold tokens, each once, in the order of the requests.
 type Writes struct {
 	Acknowledged int      `json:"acknowledged"`          // answered with success
 	Lost         []string `json:"lost,omitempty"`        // acknowledged, but not in the database
 	Duplicated   []string `json:"duplicated,omitempty"`  // in the database more than once, whatever was answered
 	Phantom      []string `json:"phantom,omitempty"`     // refused (4xx) or never sent, but in the database all the same
 	StaleReads   []string `json:"stale_reads,omitempty"` // acknowledged, but a read that was sent later did not find it
-	UnknownThere int      `json:"unknown_there"`         // no answer, or a 5xx, so it may or may not be stored; it is
-	UnknownGone  int      `json:"unknown_gone"`          // the same, but it is not
+	UnknownThere int      `json:"unknown_there"`         // stored, after no answer or a 5xx, which leave that open
+	UnknownGone  int      `json:"unknown_gone"`          // not stored, after no answer or a 5xx
 }
 
 // OK reports whether the site kept its word.
@@ -27,8 +27,8 @@ func (w Writes) OK() bool {
 	return len(w.Lost)+len(w.Duplicated)+len(w.Phantom)+len(w.StaleReads) == 0
 }
 
-// CheckWrites compares requests with what is stored. If stored is nil, that is unknown, and only StaleReads are looked for.
-// An acknowledged write that was later deleted would count as lost, but drills delete nothing.
+// CheckWrites compares requests with what is stored. If stored is nil, it only looks for StaleReads. An acknowledged write
+// that was later deleted would count as lost, but drills delete nothing.
 func CheckWrites(requests []history.Request, stored Stored) Writes {
 	return checkWrites(requests, acknowledgements(requests), stored)
 }
@@ -44,7 +44,7 @@ func acknowledgements(requests []history.Request) map[string]time.Duration {
 	return done
 }
 
-// checkWrites checks a part of a run; acknowledged covers the whole run, since a read may be of something written earlier.
+// checkWrites checks a part of a run. acknowledged covers the whole run, since a read may be of something written earlier.
 func checkWrites(requests []history.Request, acknowledged map[string]time.Duration, stored Stored) Writes {
 	var w Writes
 	stale := make(map[string]bool)

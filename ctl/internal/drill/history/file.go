@@ -7,15 +7,15 @@ import (
 	"io"
 )
 
-// A line is one object with one member, which says what the line is.
+// A line of the file is a JSON object with one member, whose name says what the line holds.
 type line struct {
 	Run     *Run     `json:"run,omitempty"`
 	Request *Request `json:"request,omitempty"`
 	Action  *Action  `json:"action,omitempty"`
 }
 
-// Write writes the history: one JSON object a line, with one member that says what the line is: "run" (the first line),
-// "request" or "action".
+// Write writes the history, one JSON object a line. Each has one member, whose name says what the line holds: "run" (the
+// first line), "request" or "action".
 func (h History) Write(w io.Writer) error {
 	buffer := bufio.NewWriter(w)
 	lines := json.NewEncoder(buffer)

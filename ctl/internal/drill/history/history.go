@@ -1,5 +1,5 @@
-// Package history is the record of one drill's run: for every request when it was due, when it was sent and how it
-// ended, and every action that the stack was put through meanwhile. It is written as JSON lines.
+// Package history holds the record of one drill's run: when each request was due, when it was sent and how it ended, and
+// which actions the stack was put through meanwhile. It is written as JSON lines.
 package history
 
 import (
@@ -21,7 +21,7 @@ const (
 // Class says why a request failed; empty if it did not.
 type Class string
 
-// The classes of failures. An answer with a status belongs to none of the others.
+// These are the classes of failures. If there is an HTTP error status, the class is Status and no other.
 const (
 	OK       Class = ""
 	Refused  Class = "refused"  // nothing listens: the connection was not accepted, and nothing was sent
@@ -55,10 +55,10 @@ type Request struct {
 // OK reports whether the request got the answer that it was sent to get.
 func (r Request) OK() bool { return r.Class == OK }
 
-// Latency is how long a visitor waited who came when the request was due, no matter when it was sent.
+// Latency returns how long the visitor waited, from when the request was due, no matter when it was sent.
 func (r Request) Latency() time.Duration { return r.Done - r.Due }
 
-// Lateness is how long after its due time the generator sent the request.
+// Lateness returns how long after its due time the generator sent the request.
 func (r Request) Lateness() time.Duration { return r.Sent - r.Due }
 
 // Action is a fault or a piece of maintenance that the stack was put through. Times are measured from Run.Start.
@@ -66,7 +66,7 @@ type Action struct {
 	Name  string        `json:"name"` // such as "kill -9 db"
 	Start time.Duration `json:"start_ns"`
 	End   time.Duration `json:"end_ns"` // when the command that did it had finished; the same as Start if it takes no time
-	// Healthy is when Docker reported that every container of the stack was healthy again; 0 if it was not asked.
+	// Healthy is when Docker reported that every container of the stack was healthy again; 0 if Docker was not asked.
 	Healthy time.Duration `json:"healthy_ns,omitempty"`
 	// Until is the end of the time that counts as this action's; 0 for the next action's start, or the end of the run.
 	Until time.Duration `json:"until_ns,omitempty"`
@@ -89,7 +89,7 @@ type Run struct {
 	Seed    uint64    `json:"seed"`
 }
 
-// Length is the time over which requests are due.
+// Length returns the time over which requests are due.
 func (r Run) Length() time.Duration {
 	var sum time.Duration
 	for _, s := range r.Steps {
@@ -105,7 +105,7 @@ type History struct {
 	Actions  []Action  // in the order of Start
 }
 
-// End is the end of what can be known: just after the last due time, since a run can be stopped early.
+// End returns the end of what the history covers: just after the last due time, since a run can be stopped early.
 func (h History) End() time.Duration {
 	if len(h.Requests) == 0 {
 		return 0

@@ -23,7 +23,7 @@ import (
 	"oneserver/ctl/internal/drill/history"
 )
 
-// Request is what one request asks for.
+// Request describes one request.
 type Request struct {
 	Name   string // of the route, in the history; empty for the method and the path
 	Method string // empty for GET
@@ -40,8 +40,8 @@ type Config struct {
 	Seed    uint64 // of the random mix; the same seed draws the same mix
 
 	Reads []Request // each read is drawn from these
-	// Write makes a write whose result contains the token, such as a post's title; the load adds the token as the
-	// Idempotency-Key. Its answer must be 201 with a Location. nil for a load without writes.
+	// Write returns the request for a write whose result contains the token, such as a post's title; the load also sends the
+	// token as the Idempotency-Key. The answer must be 201 with a Location. Write is nil for a load without writes.
 	Write      func(token string) Request
 	WriteShare float64 // of all requests; default 0.2, negative for none
 	// ReadBackShare of the reads ask for the result of an acknowledged write, by its Location; default 0.2, negative for none.
@@ -56,7 +56,7 @@ type Config struct {
 	InFlight     int           // the most requests in progress; further ones that are due fail as history.Overload; default 4096
 }
 
-// The most that one load may ask for, so that a typing error is refused.
+// These limits for one load catch typing errors.
 const (
 	maxRate   = 20_000
 	maxLength = time.Hour
@@ -111,7 +111,7 @@ func (c *Config) prepare() error {
 	return nil
 }
 
-// isLoopback refuses every address that could lead a packet off this machine; a name too, as names can change.
+// isLoopback returns an error unless address keeps packets on this machine. It refuses names too, since they can change.
 func isLoopback(address string) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -173,13 +173,13 @@ func (a *Attack) record(result *vegeta.Result) history.Request {
 // Requests delivers each request once it is done, in the order in which they end; it is closed after the last one.
 func (a *Attack) Requests() <-chan history.Request { return a.requests }
 
-// Began is the start of the run: all times of its requests count from it.
+// Began returns the start of the run: all times of its requests count from it.
 func (a *Attack) Began() time.Time { return a.began }
 
-// Since is how long the run has lasted so far, for the times of actions.
+// Since returns how long the run has lasted so far, for the times of actions.
 func (a *Attack) Since() time.Duration { return time.Since(a.began) }
 
-// TokenPrefix is how every token of this run begins, and none of another run: 24 characters.
+// TokenPrefix returns the 24 characters that begin all tokens of this run and no token of another run.
 func (a *Attack) TokenPrefix() string { return a.mix.prefix }
 
 func runPrefix() string {
@@ -246,7 +246,7 @@ func (p pacer) Rate(elapsed time.Duration) float64 {
 	return rate
 }
 
-// Lateness is how late the generator itself was in sending.
+// Lateness says how late the generator itself was in sending.
 type Lateness struct {
 	P50 time.Duration `json:"p50_ns"`
 	P99 time.Duration `json:"p99_ns"`

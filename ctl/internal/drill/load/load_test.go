@@ -130,7 +130,7 @@ func TestFiveHundredASecondAreSentWithin5msOfTheirTime(t *testing.T) {
 	}
 }
 
-// oversleep is how late this process wakes up at the 99th percentile while it does nothing.
+// oversleep returns how late this process wakes up, at the 99th percentile, while it does nothing else.
 func oversleep() time.Duration {
 	var requests []history.Request
 	for range 400 {

@@ -35,8 +35,8 @@ type made struct{ token, path string }
 // maxMade limits reading back to what was written in the last few seconds, which the stack could most easily lose.
 const maxMade = 512
 
-// hit is a request under way. Vegeta's requests and results find their hit by the fragment of their URL, which
-// clients never send.
+// hit is a request under way. The fragment of a URL, which clients never send, says which hit belongs to one of Vegeta's
+// requests and results.
 type hit struct {
 	history.Request
 	fresh bool // over a new connection
@@ -51,8 +51,8 @@ func newMix(config Config, prefix string) *mix {
 	}
 }
 
-// target is the vegeta.Targeter. It is called once for each request, in the order of their sequence numbers except for
-// those that are sent at the same moment.
+// target implements vegeta.Targeter. It is called once for each request, in the order of their sequence numbers except for
+// requests that are sent at the same moment.
 func (m *mix) target(target *vegeta.Target) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
