@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// repository makes a folder with the Makefile and the given programs, which are shell scripts by name. make finds these
-// before others.
+// repository creates a folder with the Makefile and the given programs, which are shell scripts by name. make finds these
+// before other programs of the same names.
 func repository(t *testing.T, programs map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -51,20 +51,20 @@ func runMake(t *testing.T, dir string, environment []string, args ...string) []s
 	return strings.Split(strings.TrimSuffix(stdout.String(), "\n"), "\n")
 }
 
-// makeUse is how a target uses a variable.
+// makeUse says how a target uses a variable.
 type makeUse struct {
 	target, variable string
 	want             func(value string) []string // the arguments after the command's name
 }
 
-// sqlAs returns docker's arguments for a prompt as an account.
+// sqlAs returns docker's arguments for an SQL prompt with an account.
 func sqlAs(account ...string) []string {
 	return append([]string{"compose", "exec", "db", "sh", "-c",
 		`export MYSQL_PWD="$(cat "/run/secrets/mysql_$1_password")"; exec mysql --user="$@" foobar`, "sql"}, account...)
 }
 
-// What a user passes to make, perhaps because someone else told them to, is text: nothing in it is run, and it arrives
-// unchanged.
+// Values that a user passes to make, perhaps because someone else told them to, are only text: make runs nothing in them,
+// and they arrive unchanged.
 func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("make"); err != nil {
@@ -147,7 +147,7 @@ func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 	}
 }
 
-// withoutGo puts what the Makefile calls into a folder, which can then be the whole PATH, whatever this machine has.
+// withoutGo puts the programs that the Makefile calls into a folder. The folder can then be the whole PATH, on any machine.
 func withoutGo(t *testing.T, dir string) {
 	t.Helper()
 	for _, name := range []string{"awk", "cp", "find", "gzip", "mkdir", "mv", "tar", "touch", "uname"} {

@@ -1,17 +1,16 @@
 #!/bin/bash
-# Runs in db and writes a dump of the site to its standard output, preceded by its place in the binary log. $1 is the
-# statement that locks the tables against writers. The script ends when its standard input does: the engine does not end a
-# program when nobody reads its output any more, so a dump would run to its end.
+# Runs in db and writes a dump of the site to its standard output, preceded by the dump's place in the binary log. $1 is the
+# statement that locks the tables against writers. The script ends when its standard input does, because the engine does not
+# end a program whose output nobody reads any more: an abandoned dump would run to its end.
 #
 # The place and the view of the data must be of the same moment. mysqldump --source-data ensures that with FLUSH TABLES,
 # which waits for the longest SELECT; every later SELECT waits behind it, even after the flush has given up. LOCK TABLES ...
 # READ keeps out only writers: readers never wait, and once the lock is granted, every transaction that has written has
-# ended. Meanwhile mysqldump is already connected and waits for a named lock, so writers wait no longer than it takes to open
-# the view.
+# ended. mysqldump is already connected by then and waits for a named lock, so writers wait only while it opens its view.
 set -u
 exec 3<&0
 
-# The lock that a backup of this server holds, so that there is only one at a time. If a backup is killed, its lock is soon
+# A backup holds this lock on the server, so that there is only one at a time. If a backup is killed, its lock is soon
 # released.
 turn='oneserver backup'
 limit=(timeout --signal=KILL 12h) # in case nothing else is left to end the programs

@@ -20,8 +20,8 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// A meter watches what the parts of the stack use while a load is on them. It asks over connections that it opens
-// beforehand: on a machine that is fully busy, a new command would not even start before the step is over.
+// A meter watches what the parts of the stack use under load. It asks over connections that it opens beforehand: on a fully
+// busy machine, a new command would not even start before the step is over.
 type meter struct {
 	readings []reading
 
@@ -30,11 +30,11 @@ type meter struct {
 	watchers sync.WaitGroup // the goroutines that watch
 }
 
-// A reading is what the machine had done up to the beginning or end of a step.
+// A reading records how much the machine had worked by the beginning or end of a step.
 type reading struct {
 	at        time.Time
-	machine   float64 // seconds of work of its processors, all together
-	generator float64 // of this, the share of this process
+	machine   float64 // processor seconds, of all processors together
+	generator float64 // the share of this process in them
 }
 
 // A sample is one observation of one part.
@@ -45,7 +45,7 @@ type sample struct {
 	value float64 // if the name is poolWait, that of a counter, which only grows
 }
 
-// meter begins to watch the containers that run now, until ctx ends.
+// meter starts a meter that watches the containers running now, until ctx ends.
 func (s *Stack) meter(ctx context.Context) (*meter, error) {
 	all, err := s.Containers(ctx)
 	if err != nil {
@@ -106,8 +106,8 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 	return m, nil
 }
 
-// watch runs a command until its context ends, and passes on each line that it prints. If end is given, it sends the command
-// a line each second until then. What cannot be observed is missing from the details.
+// watch runs a command until its context ends, and passes on each line that it prints. Until end is closed, if given, watch
+// sends the command a line every second. What cannot be observed is missing from the details.
 func (m *meter) watch(cmd *exec.Cmd, end <-chan struct{}, line func(string)) {
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -169,7 +169,7 @@ func (m *meter) read(ctx context.Context) error {
 	return nil
 }
 
-// The names under which a step's details are shown. Processors are in percent of one, the machine's of all.
+// These names label a step's details. CPU use is in percent of one processor, but the machine's is in percent of all.
 const (
 	machineCPU   = "CPU of the machine"
 	generatorCPU = "CPU of the generator"
@@ -236,10 +236,10 @@ func parseUsage(line string) (id string, percent float64, ok bool) {
 	return id, percent, err == nil
 }
 
-// waitSeconds is the counter of the time that requests have waited for a connection to the database.
+// waitSeconds is the metric that counts how long requests have waited for a connection to the database.
 const waitSeconds = "go_sql_wait_duration_seconds_total"
 
-// counter finds a metric in the text format of Prometheus.
+// counter returns the value of a metric in Prometheus' text format.
 func counter(text, name string) (float64, error) {
 	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
 		if series, value, ok := strings.Cut(lines.Text(), " "); ok && (series == name || strings.HasPrefix(series, name+"{")) {
@@ -249,7 +249,7 @@ func counter(text, name string) (float64, error) {
 	return 0, fmt.Errorf("there is no metric %s", name)
 }
 
-// bottleneck names what was used up, as far as a step's details show it.
+// bottleneck names the resource that was used up, as far as a step's details show it.
 func bottleneck(detail map[string]string) string {
 	value := func(name string) float64 {
 		text := strings.TrimSuffix(detail[name], "%")

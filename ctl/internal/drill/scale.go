@@ -16,19 +16,19 @@ import (
 	"oneserver/ctl/internal/drill/usl"
 )
 
-// The steps of a drill of scale: each raises the rate by half, until the site no longer keeps up. The last is more than the
-// generator is made for.
+// In a drill of scale, each step raises the rate by half, until the site no longer keeps up. The last rate is more than the
+// generator is designed for.
 const (
 	stepTime  = 6 * time.Second
 	stepRatio = 1.5
 	maxRate   = 3000.0
 )
 
-// the numbers of replicas of app to try.
+// replicas lists the numbers of replicas of app to try.
 var replicas = []int{1, 2, 4}
 
-// scale is the third of the three issues: one machine serves only so many visitors. It finds out how many, what is used up
-// then, and what more replicas of app change.
+// scale runs the drill for the third of the three issues: one machine serves only so many visitors. It finds out how many,
+// which resource is then used up, and what more replicas of app change.
 func scale(ctx context.Context, d *drill) (section report.Section, err error) {
 	back := &undo{out: d.out}
 	defer func() { err = errors.Join(err, back.now(ctx)) }()
@@ -101,7 +101,7 @@ func (s *Stack) scaleTo(ctx context.Context, n int) error {
 	})
 }
 
-// climb goes up the steps until one is more than the site can serve.
+// climb raises the rate step by step, until a step is more than the site can serve.
 func (d *drill) climb(ctx context.Context, a *author, steps []history.Step) (report.Section, error) {
 	expected := 0
 	for _, step := range steps {
@@ -169,7 +169,7 @@ func (t *traffic) keptUp(from, to time.Duration) bool {
 	return float64(served) >= 0.9*rate*(to-from).Seconds()
 }
 
-// points are the measurements for the law: the throughput at each concurrency.
+// points returns the measurements to fit the law to: the throughput at each concurrency.
 func points(steps []check.Step) []usl.Point {
 	var list []usl.Point
 	for _, s := range steps {

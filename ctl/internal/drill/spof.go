@@ -15,8 +15,8 @@ import (
 )
 
 // spof is the first of the three issues: any part that stops takes down the site, or a piece of it. If a part is killed
-// again within 10 s, the engine restarts it only after a pause; that is why the drill kills them all together only at the
-// end.
+// again within 10 s, the engine restarts it only after a pause. For that reason, the drill kills all parts together only at
+// the end.
 var spof = []action{
 	kill("dns"), kill("web"), kill("app"), kill("db"),
 	freeze("dns"), freeze("web"), freeze("app"), freeze("db"),

@@ -22,8 +22,8 @@ type Stack struct {
 	project stack.Project
 	domain  string
 	http    netip.AddrPort // where web is published on this machine
-	dns     netip.AddrPort // and dns, over UDP
-	apps    int            // how many replicas of app it was found with
+	dns     netip.AddrPort // where dns is published, over UDP
+	apps    int            // how many replicas of app there were at first
 }
 
 // Find finds the project that a drill is to work on: this checkout's, or the named one. It refuses a project on another
@@ -124,7 +124,7 @@ func (s *Stack) compose(ctx context.Context, args ...string) error {
 	return err
 }
 
-// up is docker compose up, with as many replicas as there were.
+// up runs docker compose up, with as many replicas as there were at first.
 func (s *Stack) up(ctx context.Context) error {
 	if s.apps == 1 {
 		return s.compose(ctx, "up", "--detach")

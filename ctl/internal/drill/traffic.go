@@ -18,7 +18,7 @@ import (
 // everybody lists what visitors ask for: pages that Nginx may cache, and, for those signed in, pages that it may not.
 func everybody(a *author) []load.Request { return a.all(site.Reads, site.Kept) }
 
-// signedIn lists what always reaches the application and the database.
+// signedIn lists the requests that always reach the application and the database.
 func signedIn(a *author) []load.Request { return a.all(site.Reads) }
 
 func (a *author) all(lists ...[]site.Request) (all []load.Request) {
@@ -44,8 +44,8 @@ type traffic struct {
 	lastOK   map[history.Kind]time.Time // the end of the last one that succeeded
 }
 
-// begin starts the configured load, after adding the site's addresses and the writes to it. expected is roughly the number
-// of requests.
+// begin adds the site's addresses and the writes to a configuration, and starts that load. expected is roughly the number of
+// requests.
 func (d *drill) begin(ctx context.Context, a *author, config load.Config, expected int) (*traffic, error) {
 	config.Address, config.Host = d.stack.http.String(), host
 	config.Seed, config.Write = d.seed, a.write

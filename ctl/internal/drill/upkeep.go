@@ -12,7 +12,7 @@ import (
 	"oneserver/ctl/internal/docker"
 )
 
-// upkeep is the same maintenance, done as this project does it.
+// upkeep is the same maintenance, done with this project's own commands.
 var upkeep = []action{
 	{
 		name: "reload", title: "a changed nginx.conf", note: "make reload", duration: 6 * time.Second,
@@ -123,7 +123,7 @@ func (d *drill) nextRelease(ctx context.Context, u *undo, line string) (id strin
 	return id, nil
 }
 
-// runs checks that all replicas of app run the image.
+// runs returns a check that all replicas of app run the image.
 func runs(image string) func([]docker.Container) error {
 	return func(all []docker.Container) error {
 		for _, c := range all {

@@ -51,7 +51,7 @@ func Bundle(ctx context.Context, s *stack.Stack, out *Runner, file string) error
 	}
 	defer os.Remove(temporary.Name())
 	defer temporary.Close()
-	// For these images it takes a third of the default level's time (6 s instead of 20 s) and 7% more bytes.
+	// BestSpeed takes a third of the default level's time for these images (6 s instead of 20 s), and 7% more bytes.
 	compressor, err := gzip.NewWriterLevel(temporary, gzip.BestSpeed)
 	if err != nil {
 		return out.Fail(err)
@@ -86,8 +86,8 @@ func Bundle(ctx context.Context, s *stack.Stack, out *Runner, file string) error
 	return nil
 }
 
-// addTool begins an archive with this program, for a machine with the same system that cannot build it. make load finds it
-// there by the system's name as uname gives it, and the engine ignores it.
+// addTool begins an archive with this program, for a machine with the same system that cannot build it. make load finds the
+// program by its name, which contains the system's name as uname prints it. The engine ignores the program.
 func addTool(archive io.Writer) error {
 	name := "oneserver-" + strings.ToUpper(runtime.GOOS[:1]) + runtime.GOOS[1:]
 	path, err := os.Executable()
@@ -173,7 +173,7 @@ func archivePath(s *stack.Stack, file, system, arch string) string {
 	return s.Path(cmp.Or(file, "oneserver-images-"+system+"-"+arch+".tar.gz"))
 }
 
-// maxDescription bounds, in bytes, the JSON files with which an archive describes its images.
+// maxDescription limits the size, in bytes, of the JSON files that describe the images of an archive.
 const maxDescription = 1 << 20
 
 var (
@@ -182,7 +182,7 @@ var (
 	errCut     = errors.New("this file ends too early: copy it again, whole")
 )
 
-// archived is what an archive says about an image.
+// archived holds what an archive says about an image.
 type archived struct {
 	platform string // os/arch
 	origin   Origin

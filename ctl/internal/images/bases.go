@@ -7,8 +7,8 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// AbsentBases returns the base images of the services' images that are not here. If there are any, Ensure has left our
-// images as they are.
+// AbsentBases returns the base images of the services' images that the engine does not have. If there are any, Ensure has
+// left our images as they are.
 func AbsentBases(ctx context.Context, s *stack.Stack, services ...string) ([]string, error) {
 	plan, err := readPlan(ctx, s, services...)
 	if err != nil {

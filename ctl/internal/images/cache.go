@@ -16,12 +16,13 @@ import (
 // output twice, once from the step that compiled it and once as the layer of an image.
 const CacheBound = 1_000_000_000
 
-// mark is in the command that compiles in each of our Dockerfiles, and therefore in the builder's record of its output.
+// mark is part of the compile command in each of our Dockerfiles, so the builder's record of that step's output has it too.
 const mark = "BUILT_FOR=oneserver "
 
-// TrimCache removes the oldest of our builds from the engine's build cache, beyond a bound. All builds of the engine share
-// one cache, and no filter of `docker builder prune` tells one project from another, so it removes only records whose ids
-// are known to be ours. It does not touch the caches that Go keeps: other builds share them, and Go trims them itself.
+// TrimCache removes our oldest builds from the engine's build cache until the rest fits into a bound. All builds of the
+// engine share one cache, and no filter of `docker builder prune` tells one project from another, so TrimCache removes only
+// records whose ids are known to be ours. It does not touch the caches that Go keeps: other builds share them, and Go trims
+// them itself.
 func TrimCache(ctx context.Context, s *stack.Stack, bound int64) error {
 	cli, err := forBuilds(ctx, s)
 	if err != nil {
@@ -58,7 +59,7 @@ func parseCache(listed string) (all []record) {
 			case "ID":
 				r.id = value
 			case "Created at":
-				r.created, _ = time.Parse("2006-01-02 15:04:05.999999999 -0700 MST", value) // one that cannot be parsed belongs to no build of ours
+				r.created, _ = time.Parse("2006-01-02 15:04:05.999999999 -0700 MST", value) // without a valid time, it matches no build of ours
 			case "Size":
 				r.size = parseSize(value)
 			case "Shared":
@@ -88,7 +89,7 @@ func parseSize(text string) int64 {
 // copiedWithin is the longest time from the start of a compilation until its output is copied into an image.
 const copiedWithin = 15 * time.Minute
 
-// beyond returns the records of our builds beyond the newest ones that fit into a bound.
+// beyond returns the records of our builds that are left over when the newest builds have filled a bound.
 func beyond(all []record, bound int64) (ids []string) {
 	slices.SortFunc(all, func(a, b record) int { return b.created.Compare(a.created) })
 	var sum int64
@@ -96,8 +97,8 @@ func beyond(all []record, bound int64) (ids []string) {
 		if !strings.Contains(compiled.description, mark) {
 			continue
 		}
-		// The builder does not record what a COPY has made. Ours is the only record of that size from that time; if there
-		// are several, it is unknown which.
+		// The record of a COPY does not say which build it belongs to. This build's is the only one of that size from that
+		// time; if there are several, it is unknown which.
 		var copies []record
 		for _, r := range all {
 			near := r.size - compiled.size

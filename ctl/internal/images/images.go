@@ -24,18 +24,18 @@ var registryPatience = patience{first: 20 * time.Second}
 
 // A plan is the set of images that a project needs.
 type plan struct {
-	pulled []string // images of services that others publish
-	built  []string // images of services that we build
-	bases  []string // images that these are built from
+	pulled []string // images of services, published by others
+	built  []string // images of services, built by us
+	bases  []string // images that ours are built from
 }
 
 // Ensure provides every image of the stack that is missing, and rebuilds ours if their sources have changed. If services are
 // named, it does so only for their images.
 //
-// BuildKit decides whether they have: with everything cached, `docker compose build` takes about a second. It is the same
-// build as that of `docker compose up --build`, so nothing can be stale and nothing else needs to be kept. If ours exist but
-// their base images cannot be obtained, as after Load, they are left as they are. An existing image is never exchanged for
-// another; Renew does that.
+// BuildKit decides whether the sources have changed. With everything cached, `docker compose build` takes about a second.
+// `docker compose up --build` runs the same build, so nothing can be stale and nothing else needs to be kept. If our images
+// exist but their base images cannot be obtained, as after Load, they are left as they are. Ensure never exchanges an
+// existing image for another; Renew does that.
 func Ensure(ctx context.Context, s *stack.Stack, out *Runner, services ...string) error {
 	plan, err := readPlan(ctx, s, services...)
 	if err != nil {
@@ -187,11 +187,11 @@ func build(ctx context.Context, s *stack.Stack, out *Runner, names []string, ser
 	return nil
 }
 
-// forBuilds returns the docker command with what a build must know about this machine.
+// forBuilds returns the docker command with the variables that a build on this machine needs.
 func forBuilds(ctx context.Context, s *stack.Stack) (docker.CLI, error) {
 	add := []string{"DOCKER_BUILDKIT=1"} // it is off in the command line of Engine 20.10
 	if s.Getenv("GOPROXY") == "" {
-		// Only proxies that a container can reach too: no module cache of this machine, and not "off".
+		// Pass on only proxies that a container can reach too: no module cache of this machine, and not "off".
 		if proxy, err := goEnv(ctx, "GOPROXY"); err == nil && strings.HasPrefix(proxy, "http") {
 			add = append(add, "GOPROXY="+proxy)
 		}

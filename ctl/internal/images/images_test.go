@@ -15,7 +15,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// fake puts a shell script in docker's place, which records each of its calls in the file that is returned.
+// fake replaces docker with a shell script. Each call of docker is recorded in the file that fake returns.
 func fake(t *testing.T, script string) (*stack.Stack, string) {
 	t.Helper()
 	if runtime.GOOS == "windows" {

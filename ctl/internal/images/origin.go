@@ -17,7 +17,7 @@ import (
 // standInLabel marks stand-ins, never official images. It holds the checksum of the sources that a stand-in was built from.
 const standInLabel = "org.oneserver.stand-in"
 
-// Origin is who made an image.
+// Origin says who made an image.
 type Origin string
 
 const (
@@ -25,8 +25,8 @@ const (
 	StandIn  Origin = "a stand-in from Debian packages"
 )
 
-// beforeTheLabel are lines from the builds of early stand-ins, which had no label; the histories of those images contain
-// them.
+// beforeTheLabel lists lines from the builds of early stand-ins, which had no label. The histories of those images contain
+// these lines.
 var beforeTheLabel = []string{"mysql-server-core mysql-client-core", "curl gettext-base nginx", "cp -r /toolchain /usr/local/go"}
 
 // origin returns who made an image, given its labels and the steps of its build.
@@ -87,7 +87,7 @@ func Uses(ctx context.Context, s *stack.Stack) ([]Use, error) {
 	return uses, nil
 }
 
-// published returns those of the images that others publish, and who made the local ones with their names.
+// published returns the named images that others publish, with the origin of the local image of each name.
 func published(ctx context.Context, s *stack.Stack, names []string) ([]Use, error) {
 	here, err := s.Images(ctx, names...)
 	if err != nil {
@@ -151,7 +151,7 @@ func Describe(uses []Use) string {
 	return strings.Join(says, ", ")
 }
 
-// sources is the checksum of the files that a stand-in is built from.
+// sources returns the checksum of the files that a stand-in is built from.
 func sources(root, name string) (string, error) {
 	files := []string{keepOnly}
 	entries, err := os.ReadDir(filepath.Join(root, folders[name]))
@@ -173,8 +173,8 @@ func sources(root, name string) (string, error) {
 	return fmt.Sprintf("%x", sum.Sum(nil)), nil
 }
 
-// standInsAmong returns those of the images that are stand-ins here, and for each whether it was built from other sources
-// than the present ones.
+// standInsAmong returns the named images that are stand-ins on this engine, and for each whether its sources have changed
+// since it was built.
 func standInsAmong(ctx context.Context, s *stack.Stack, names []string) (outdated map[string]bool, err error) {
 	uses, err := published(ctx, s, names)
 	if err != nil {
@@ -198,7 +198,7 @@ func standInsAmong(ctx context.Context, s *stack.Stack, names []string) (outdate
 	return outdated, nil
 }
 
-// idle returns those of the images that no container of any project uses, and reports that the others stay.
+// idle returns the named images that no container of any project uses, and reports that the others stay.
 func idle(ctx context.Context, s *stack.Stack, out *Runner, names []string) ([]string, error) {
 	here, err := s.Images(ctx, names...)
 	if err != nil {
@@ -219,9 +219,9 @@ func idle(ctx context.Context, s *stack.Stack, out *Runner, names []string) ([]s
 	return free, nil
 }
 
-// Renew is Ensure for a user who asks for the images themselves: it also rebuilds those stand-ins whose sources have changed,
-// and with official set, replaces stand-ins with official images if these can now be pulled. An image that a
-// container uses stays.
+// Renew does what Ensure does, for a user who asks for the images themselves. It also rebuilds stand-ins whose sources have
+// changed and, if official is set, replaces stand-ins with official images that can now be pulled. An image that a container
+// uses stays.
 func Renew(ctx context.Context, s *stack.Stack, out *Runner, official bool) error {
 	plan, err := readPlan(ctx, s)
 	if err != nil {

@@ -176,7 +176,7 @@ func TestTheImagesInUseAreSaidByName(t *testing.T) {
 	}
 }
 
-// On the real engine, a container runs on an image that has lost its name to another.
+// On the real engine, this runs a container on an image whose name another image then takes.
 func TestTheImageOfARunningContainerIsToldFromTheOneOfItsName(t *testing.T) {
 	t.Parallel()
 	const name = "ctl-test-origin"

@@ -39,8 +39,8 @@ func EnsurePlugin(ctx context.Context, s *stack.Stack, out *Runner, plugin docke
 	return true, installPlugin(ctx, s, out, plugin)
 }
 
-// installPlugin takes a plugin out of its Debian package, which is named after its program. apt gets its own
-// folders to work in, so that it checks signatures as always, yet neither reads nor changes the settings of the machine's apt.
+// installPlugin extracts a plugin from its Debian package, which is named after its program. apt gets its own folders to
+// work in, so that it checks signatures as always, yet neither reads nor changes the settings of the machine's apt.
 func installPlugin(ctx context.Context, s *stack.Stack, out *Runner, plugin docker.Plugin) error {
 	name := "docker-" + plugin.Command
 	target, err := pluginDir(s)
@@ -102,7 +102,7 @@ func installPlugin(ctx context.Context, s *stack.Stack, out *Runner, plugin dock
 	return nil
 }
 
-// pluginDir is where docker looks for this user's plugins.
+// pluginDir returns the folder where docker looks for this user's plugins.
 func pluginDir(s *stack.Stack) (string, error) {
 	config := s.Getenv("DOCKER_CONFIG")
 	if config == "" {
@@ -115,7 +115,7 @@ func pluginDir(s *stack.Stack) (string, error) {
 	return filepath.Join(config, "cli-plugins"), nil
 }
 
-// installFile puts a program in its place in one step: it is either missing or complete.
+// installFile installs a program in one step, so that it is either missing or complete.
 func installFile(from, to string) error {
 	program, err := os.ReadFile(from)
 	if err != nil {

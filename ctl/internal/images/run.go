@@ -19,7 +19,7 @@ import (
 // tailLines is how much of a failed command's output is shown; the log has the rest.
 const tailLines = 20
 
-// patience is how long a command may print nothing: before its first output, and then between two. Zero means no limit.
+// patience is how long a command may print nothing, before its first output and between later ones. Zero means no limit.
 type patience struct{ first, later time.Duration }
 
 // silence is long enough for compiling on a slow machine and for downloading over a slow line.
@@ -27,8 +27,8 @@ var silence = patience{10 * time.Minute, 10 * time.Minute}
 
 var errSilent = errors.New("gave up waiting for it")
 
-// A Runner reports progress, and runs the commands that make it. The last line of their output is shown as the live line,
-// and all of it goes to a log file.
+// A Runner runs commands and reports their progress. The last line of a command's output is shown as the live line, and all
+// output goes to a log file.
 type Runner struct {
 	*terminal.Teller
 	logPath string
@@ -53,7 +53,7 @@ func cacheDir() string {
 // buildStamp is the prefix of each line in BuildKit's plain output: the step's number and seconds.
 var buildStamp = regexp.MustCompile(`^#\d+ (\d+\.\d+ )?`)
 
-// said shows a line that the running command has printed, and takes it as a sign of life.
+// said shows a line that the running command has printed, which also shows that the command is still alive.
 func (r *Runner) said(line string) {
 	r.Show("%s", buildStamp.ReplaceAllString(line, ""))
 	r.alive()
@@ -111,7 +111,7 @@ func (r *Runner) openLog() (*os.File, error) {
 	return r.log, err
 }
 
-// A commandError is a command that failed, with its output.
+// A commandError is the error of a command that failed, with the command's output.
 type commandError struct {
 	err    error
 	tail   []string
@@ -129,7 +129,7 @@ func (e *commandError) Error() string {
 	return text + "\n  all of its output: " + e.log
 }
 
-// reason is the last output of the command.
+// reason returns the last line of the command's output.
 func (e *commandError) reason() string {
 	if len(e.tail) == 0 {
 		return e.err.Error()

@@ -23,7 +23,7 @@ const (
 	// toolchain is the version inside the stand-in for golang. Go's checksum database checks its modules.
 	toolchain = "golang.org/toolchain@v0.0.1-go1.26.8.linux-"
 
-	// keepOnly removes from a stand-in what the official image lacks.
+	// keepOnly is the script that removes from a stand-in what the official image lacks.
 	keepOnly = "offline/keep-only.sh"
 
 	defaultMirror = "http://deb.debian.org/debian"
@@ -174,8 +174,8 @@ func installMmdebstrap(ctx context.Context, out *Runner) error {
 	return nil
 }
 
-// withLists runs a function that needs the package lists of the machine's apt, and runs it again with new ones if it fails:
-// they may be missing or old.
+// withLists calls do, which needs the package lists of the machine's apt. If do fails, the lists may be missing or old, so
+// withLists fetches new ones and calls do again.
 func withLists(ctx context.Context, out *Runner, do func() error) error {
 	if err := do(); err == nil || ctx.Err() != nil {
 		return err
@@ -203,7 +203,8 @@ func debianKeys(ctx context.Context, out *Runner, dir string) (string, error) {
 
 // download fetches a package with apt and unpacks it into dir, installing nothing.
 func download(ctx context.Context, out *Runner, dir string, options []string, name string) error {
-	// The package goes into the current folder. A private one is closed to the user _apt, as whom apt would download.
+	// apt-get writes the package to the current folder. The user _apt, as whom apt would download, may not write to a
+	// private folder.
 	fetch := slices.Concat([]string{"apt-get", "-o", "APT::Sandbox::User=root"}, options, []string{"download", name})
 	if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
 		cmd := command(ctx, fetch...)
@@ -276,7 +277,7 @@ func certificates(s *stack.Stack) string {
 	return "/etc/ssl/certs/ca-certificates.crt"
 }
 
-// platform asks the engine what it runs: linux, and an architecture as Go names it.
+// platform returns the engine's operating system and architecture, as Go names them.
 func platform(ctx context.Context, s *stack.Stack) (system, arch string, err error) {
 	out, err := s.Output(ctx, "version", "--format", "{{.Server.Os}} {{.Server.Arch}}")
 	if err != nil {

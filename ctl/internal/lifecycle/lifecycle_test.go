@@ -42,7 +42,7 @@ func project(t *testing.T, name, composeFile string) *stack.Stack {
 	return cli
 }
 
-// output is a file to print to, and what has been printed.
+// output returns a file to print to, and a function that returns what has been printed.
 func output(t *testing.T) (*os.File, func() string) {
 	t.Helper()
 	file, err := os.Create(filepath.Join(t.TempDir(), "out"))

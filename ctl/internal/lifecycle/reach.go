@@ -17,7 +17,7 @@ import (
 // answeredWithin is how long a stack whose containers are healthy may take to answer at its ports.
 const answeredWithin = 10 * time.Second
 
-// reachable asks the published ports of a healthy stack what a visitor would ask. If a container's port is dead, it restarts
+// reachable sends a visitor's requests to the published ports of a healthy stack. If a container's port is dead, it restarts
 // that container, once; the engine then opens the port again.
 func reachable(ctx context.Context, s *stack.Stack, settings stack.Settings, out *os.File) error {
 	local, err := doctor.Local(ctx, s)

@@ -80,7 +80,7 @@ func volumes(ctx context.Context, s *stack.Stack, project stack.Project) (names 
 	return names, kept, nil
 }
 
-// Ask makes the user type the project's name before something that cannot be undone; instead is the command that does not
+// Ask makes the user type the project's name before something that cannot be undone. instead is the command that does not
 // ask.
 func Ask(ctx context.Context, in, out *os.File, project, instead string) error {
 	if !term.IsTerminal(int(in.Fd())) {
@@ -135,16 +135,16 @@ func list(ctx context.Context, s *stack.Stack, project stack.Project) ([]string,
 	return doomed, nil
 }
 
-// describeData prints how large the data is and, if it was ever complete, since when. The engine cannot be asked. The
-// creation time that it shows for a volume is its folder's last change; and to find a volume's size, it measures all its
+// describeData prints how large the data is and, if it was ever complete, since when. The engine is of no help here: it
+// shows the last change of a volume's folder as the volume's creation time, and to find one volume's size it measures all
 // layers and volumes, which can take minutes and continues even if nobody waits for it.
 const describeData = `
 printf ', %s MB' "$(du -sm /data | cut -f 1)"
 if [ -f /data/stack_id ]; then date -u -r /data/stack_id '+, in use since %Y-%m-%d %H:%M UTC'; fi
 `
 
-// describe returns what is known about the data volume: nothing if web's image, which is needed to look into it, is not
-// here.
+// describe returns what is known about the data volume. Without web's image, which is needed to look into the volume, that
+// is nothing.
 func describe(ctx context.Context, s *stack.Stack, project stack.Project, volume string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

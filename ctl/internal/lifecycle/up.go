@@ -1,4 +1,4 @@
-// Package lifecycle starts the stack and removes it, for a person who watches.
+// Package lifecycle starts and removes the stack, for a user who is watching.
 package lifecycle
 
 import (
@@ -27,7 +27,7 @@ import (
 const healthyWithin = 3 * time.Minute
 
 // Up checks, repairs what a killed command has left, makes what is missing, starts the stack, waits until every service is
-// healthy and prints where the site is. It does not touch what already runs as compose.yaml describes.
+// healthy and prints where the site is. It leaves alone what already runs as compose.yaml describes.
 func Up(ctx context.Context, s *stack.Stack, out *os.File) error {
 	if err := examine(ctx, s, out); err != nil {
 		return err
@@ -97,7 +97,7 @@ func examine(ctx context.Context, s *stack.Stack, out *os.File) error {
 	return doctor.Verdict(findings)
 }
 
-// start makes Compose start what does not run and wait until everything is healthy.
+// start makes Compose start what is not running, and wait until everything is healthy.
 func start(ctx context.Context, s *stack.Stack, out *os.File) error {
 	ctx, cancel := context.WithTimeout(ctx, healthyWithin+time.Minute) // Compose gives up first
 	defer cancel()
@@ -109,8 +109,8 @@ func start(ctx context.Context, s *stack.Stack, out *os.File) error {
 	return nil
 }
 
-// lacksCertificate returns no error if only the certificate is missing: a domain that does not lead here yet is no reason
-// for the site to be down, and Compose stops waiting at the first container that is not healthy.
+// lacksCertificate returns nil if only the certificate is missing. A domain that does not lead here yet is no reason for the
+// site to be down, but Compose stops waiting at the first container that is not healthy.
 func lacksCertificate(ctx context.Context, s *stack.Stack) error {
 	containers, err := s.Containers(ctx)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Rebuilt names the tables that were rebuilt: all their rows were written again.
+// Rebuilt returns the names of the tables that were rebuilt: all their rows were written again.
 func Rebuilt(before, after Schema) (names []string) {
 	for _, name := range slices.Sorted(maps.Keys(before.tables)) {
 		was, is := before.tables[name], after.tables[name]
@@ -115,7 +115,7 @@ func changed(was, is *column) (all []string) {
 	return all
 }
 
-// narrower returns which values of a column another type cannot hold.
+// narrower describes the values of a column that its new type cannot hold.
 func narrower(was, is *column) string {
 	misfit := "what it holds may not fit into " + is.Type
 	if was.Charset != is.Charset && was.Charset != "" && is.Charset != "" &&
@@ -270,7 +270,7 @@ func (k *key) list() string {
 	return strings.Join(names, ", ")
 }
 
-// serves reports whether a key does everything that another did: it is the same, or begins with the other's columns.
+// serves reports whether a key does everything that another did: it is the same, or begins with the same columns.
 func (k *key) serves(was *key) bool {
 	if k.hidden || k.kind != was.kind || was.unique && (!k.unique || len(k.columns) != len(was.columns)) || len(k.columns) < len(was.columns) ||
 		was.name == "PRIMARY" && k.name != "PRIMARY" || was.kind != "BTREE" && len(k.columns) != len(was.columns) {
@@ -288,7 +288,7 @@ func (k *key) columnsGone(is *table) bool {
 	return slices.ContainsFunc(k.columns, func(p part) bool { return !strings.HasPrefix(p.column, "(") && is.column(p.column) == nil })
 }
 
-// implies reports whether a previous unique key already refused everything that another refuses.
+// implies reports whether this previous unique key already refused every row that a new key refuses.
 func (k *key) implies(now *key, was, is *table) bool {
 	if !k.unique {
 		return false
@@ -308,8 +308,8 @@ func (k *key) implies(now *key, was, is *table) bool {
 	return true
 }
 
-// leftOut reports whether the running release writes NULL into one of the columns because it does not know it: NULLs never
-// clash.
+// leftOut reports whether the running release writes NULL into one of the key's columns because it does not know the column.
+// NULLs never clash.
 func (k *key) leftOut(was, is *table) bool {
 	return slices.ContainsFunc(k.columns, func(p part) bool {
 		c := is.column(p.column)

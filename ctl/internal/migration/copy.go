@@ -13,15 +13,15 @@ import (
 	"oneserver/ctl/internal/throwaway"
 )
 
-// Bounds of the copy. A table with few rows is copied whole: the table of versions is one, and migrations look things up in
-// small tables.
+// These constants limit the copy. A table with few rows is copied whole, because migrations look things up in small tables; the
+// table of versions is one of these.
 const (
 	readWithin   = time.Minute
 	fewRows      = 1000
 	leastRows    = 10
 	bytesOfTable = 256 << 10
 	bytesOfAll   = 64 << 20
-	rounds       = 5 // of fetching rows that others refer to
+	rounds       = 5 // of fetching rows that other rows refer to
 )
 
 // live is the site's database. Its tables are read by the account that backs them up, which can do nothing else; root is
@@ -31,14 +31,14 @@ type live struct {
 	schema string
 }
 
-// size is what a table really holds.
+// size says how much a table really holds.
 type size struct{ rows, bytes, average int64 }
 
 func (s size) String() string {
 	return fmt.Sprintf("some %d rows of %.1f MB are", s.rows, float64(s.bytes)/1e6)
 }
 
-// copied is what is needed to recreate the tables elsewhere.
+// copied holds what is needed to recreate the tables elsewhere.
 type copied struct {
 	prepare string // statements: settings, the account and what it may do
 	dump    []byte
@@ -140,8 +140,8 @@ func (l live) dump(ctx context.Context, definitions bool, tables []string) ([]by
 	return text, nil
 }
 
-// load puts the copy into the throw-away, with the rows that its rows refer to. If such a row has gone meanwhile, the row
-// that refers to it is left out.
+// load puts the copy into the throw-away server, with the rows that its rows refer to. If such a row has been deleted
+// meanwhile, the row that refers to it is left out.
 func (c copied) load(ctx context.Context, l live, server *throwaway.Server, a account) error {
 	if _, err := server.SQL(ctx, string(c.dump)+"\n"+c.prepare); err != nil {
 		return err
@@ -236,7 +236,7 @@ func (f reference) names(columns []string, of string) string {
 	return strings.Join(all, ", ")
 }
 
-// literals are the values of references, as SQL writes them.
+// literals returns SQL that writes the values of a reference as literals.
 func (f reference) literals() string {
 	var all []string
 	for i, c := range f.from {
@@ -249,7 +249,7 @@ func (f reference) literals() string {
 	return strings.Join(all, ", ")
 }
 
-// orphans is the part of a statement that finds rows whose references lead nowhere.
+// orphans returns the part of a statement that finds rows whose references lead nowhere.
 func (f reference) orphans() string {
 	var on, set []string
 	for i := range f.from {

@@ -1,5 +1,5 @@
-// Package migration judges a release's migrations before they change the database: it runs them in a throw-away MySQL
-// on the tables of the site with a few of their rows, and compares what is there before and after.
+// Package migration judges a release's migrations before they change the database. It runs them in a throw-away MySQL
+// server, on the site's tables with a few of their rows, and compares the tables before and after.
 package migration
 
 import (
@@ -44,7 +44,8 @@ var (
 	down     = regexp.MustCompile(`(?m)^\s*--\s*\+goose\s+Down\b[\s\S]*`) // the way back, which nothing here ever runs
 )
 
-// Contract is the reason that a migration's author gives why what it removes is no longer used; empty if there is none.
+// Contract returns why nothing uses any more what the migration removes, as its author says; empty if the author does not
+// say.
 func (m Migration) Contract() string {
 	reason := contract.FindStringSubmatch(down.ReplaceAllString(m.SQL, ""))
 	if reason == nil {
@@ -53,7 +54,7 @@ func (m Migration) Contract() string {
 	return reason[1]
 }
 
-// Pending asks the release in app's image for the migrations that it would run now, in a container with these labels.
+// Pending asks the release in app's image, in a container with these labels, which migrations it would run now.
 func Pending(ctx context.Context, of *stack.Stack, labels ...string) ([]Migration, error) {
 	args := []string{"run", "--rm", "--no-deps", "--no-TTY"}
 	for _, label := range labels {
@@ -146,9 +147,9 @@ func Judge(ctx context.Context, of *stack.Stack, image string, pending []Migrati
 // account is the account that migrates.
 type account struct{ schema, user, password string }
 
-// run makes a release, as its image app, carry out the next of its migrations. It does so in the throw-away's network, which
-// leads nowhere else, and with its service's settings in compose.yaml. The password goes to its standard input, and appears
-// in no argument, file or log.
+// run makes a release (app is its image) carry out its next migration. The container joins the throw-away server's network,
+// which leads nowhere else, and has the service's settings from compose.yaml. The password goes to its standard input, and
+// appears in no argument, file or log.
 func run(ctx context.Context, of *stack.Stack, server *throwaway.Server, release stack.Service, app string, account account, m Migration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, runWithin, fmt.Errorf("it has not ended after %s", runWithin))
 	defer cancel()
@@ -182,10 +183,10 @@ func run(ctx context.Context, of *stack.Stack, server *throwaway.Server, release
 	return nil
 }
 
-// quote writes a name as SQL does.
+// quote returns a name as SQL writes it.
 func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
 
-// text writes a string as SQL does.
+// text returns a string as SQL writes it.
 func text(value string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(value) + "'"
 }

@@ -18,7 +18,7 @@ type Schema struct {
 
 type table struct {
 	Name   string
-	ID     uint64 // InnoDB's, which changes when it is rebuilt; 0 for a table that has none
+	ID     uint64 // InnoDB's id, which changes when the table is rebuilt; 0 if there is none
 	Engine string
 
 	columns    []*column
@@ -68,12 +68,12 @@ type foreign struct {
 	delete, update string
 }
 
-// asker is a server that answers questions.
+// asker is a server that runs statements and returns their rows.
 type asker interface {
 	SQL(ctx context.Context, statements string) (rows [][]string, err error)
 }
 
-// Read reads a database in a throw-away.
+// Read reads the content of a database in a throw-away server.
 func Read(ctx context.Context, server asker, name string) (Schema, error) {
 	s := Schema{tables: map[string]*table{}}
 	if err := s.read(ctx, server, name); err != nil {
@@ -82,7 +82,7 @@ func Read(ctx context.Context, server asker, name string) (Schema, error) {
 	return s, nil
 }
 
-// questions go to the information schema. Each row of an answer is a JSON object.
+// questions are queries of the information schema. Each row of an answer is a JSON object.
 const questions = `
 SELECT 'table', JSON_OBJECT('Name', t.table_name, 'ID', COALESCE(i.table_id, 0), 'Engine', t.engine)
   FROM information_schema.tables t LEFT JOIN information_schema.innodb_tables i ON i.name = CONCAT(t.table_schema, '/', t.table_name)
@@ -113,7 +113,7 @@ SELECT 'other', JSON_OBJECT('Name', CONCAT(LOWER(routine_type), ' ', routine_nam
 SELECT 'other', JSON_OBJECT('Name', CONCAT('event ', event_name)) FROM information_schema.events WHERE event_schema = @s;
 `
 
-// object is a row of an answer about something that takes several rows.
+// object holds a row of any answer other than those about tables and columns.
 type object struct {
 	Table, Name, Kind, Column, ToTable, ToColumn, Delete, Update, Clause string
 	Unique, Prefix                                                       int
@@ -182,7 +182,8 @@ func (s *Schema) read(ctx context.Context, server asker, name string) error {
 	return s.readRows(ctx, server, name)
 }
 
-// readRows reads the rows, and the definition of each table, which alone shows whether a nullable column has a default.
+// readRows reads the rows and the definition of each table. Only the definition shows whether a nullable column has a
+// default.
 func (s *Schema) readRows(ctx context.Context, server asker, name string) error {
 	names := slices.Sorted(maps.Keys(s.tables))
 	if len(names) == 0 {
@@ -232,14 +233,14 @@ func (s *Schema) readRows(ctx context.Context, server asker, name string) error 
 	return nil
 }
 
-// inBytes are the types whose values are not text and are not read as text.
+// inBytes lists the types whose values are read as bytes, since they are not text.
 var inBytes = map[string]bool{
 	"binary": true, "varbinary": true, "tinyblob": true, "blob": true, "mediumblob": true, "longblob": true, "bit": true, "vector": true,
 	"geometry": true, "point": true, "linestring": true, "polygon": true, "multipoint": true, "multilinestring": true, "multipolygon": true, "geomcollection": true,
 }
 
-// hasDefault reports whether SHOW CREATE TABLE shows a nullable column's default. For the types below it does not if the
-// default is NULL.
+// hasDefault reports whether SHOW CREATE TABLE shows a nullable column's default. For the types below, it does not show a
+// default of NULL.
 func hasDefault(c *column) bool {
 	switch c.Base {
 	case "tinyblob", "blob", "mediumblob", "longblob", "tinytext", "text", "mediumtext", "longtext", "json", "geometry", "vector":

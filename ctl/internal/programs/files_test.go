@@ -12,10 +12,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// images are those that others publish.
+// images lists the images that others publish.
 var images = []string{"mysql", "nginx", "golang"}
 
-// named are the parts of an image's name: the registry and the folder that Docker puts before it, and the tag or digest.
+// named matches an image's name, with the registry and the folder that Docker puts before it, and the tag or digest.
 var named = regexp.MustCompile(`^(?:\$\{\w+:?-)?(?:(?:docker\.io|index\.docker\.io)/)?(?:library/)?([a-z]+)(?:[:@].*|\})?$`)
 
 func imageOf(name string) string {
@@ -60,8 +60,8 @@ func called(at, image, script string, given bool) ([]Call, error) {
 	return calls, nil
 }
 
-// inCompose returns the programs that a compose file has services call in images that others publish: in commands, in health
-// checks, and in the scripts that are mounted in them.
+// inCompose returns the programs that the services of a compose file call in images that others publish: in commands, in
+// health checks, and in mounted scripts.
 func inCompose(path string, known map[string]string) ([]Call, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -145,8 +145,8 @@ func inNode(at, image string, node yaml.Node) ([]Call, error) {
 	return inWords(at, image, words)
 }
 
-// inWords returns what a command calls that is given as a list of words. A script of ours may be given a command to start,
-// which begins with the first argument that is neither a file nor an option.
+// inWords returns the programs that a command calls, given as a list of words. A script of ours may be given a command to
+// start, which begins with the first argument that is neither a file nor an option.
 func inWords(at, image string, words []string) ([]Call, error) {
 	if len(words) == 0 || ours(words[0]) || strings.HasPrefix(words[0], "-") {
 		return nil, nil
@@ -245,7 +245,7 @@ func steps(dockerfile string) []string {
 
 var composeLine = regexp.MustCompile(`docker compose[^|;&\n]*?\s(?:exec|run)(?:\s+-\S+)*\s+(web|db)\s+(\S+)([^\n|;&]*)`)
 
-// inText returns what the docker compose commands that people or make type call in web and in db.
+// inText returns the programs that docker compose commands call in web and in db, as people or make type them.
 func inText(path string) ([]Call, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -22,7 +22,7 @@ type Call struct {
 	Images  []string // the image may be any of these
 }
 
-// either stands for a container whose image cannot be determined, which is always one of these two.
+// either stands for the image of a container if it cannot be determined. It is always one of these two.
 const either = "nginx or mysql"
 
 // A source holds a module's Go files and what they start in containers.
@@ -47,8 +47,9 @@ type carrier struct {
 }
 
 // InGo returns what the Go files below dir call, through the docker command, in the containers that they start or enter. It
-// follows the arguments of docker's exec and run, and a script through parameters, constants, variables and results. What it
-// cannot follow is an error, except in e2e. Other tests are left out, since they fail by themselves if a program is missing.
+// follows the arguments of docker's exec and run, and a script through parameters, constants, variables and results. It
+// returns an error for what it cannot follow, except in e2e. It leaves out other tests, since they fail by themselves if a
+// program is missing.
 func InGo(dir string) ([]Call, error) {
 	s := &source{files: token.NewFileSet(), packages: map[string]*pkg{}}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -131,7 +132,7 @@ func comment(group *ast.CommentGroup) string {
 	return lines.String()
 }
 
-// a scope is a function that is being examined.
+// A scope is a function that is being examined.
 type scope struct {
 	*source
 	pkg    *pkg
@@ -162,7 +163,7 @@ func assignments(f *ast.FuncDecl) map[string][]ast.Expr {
 	return locals
 }
 
-// written is what a function writes into a builder, each piece on a line.
+// written returns what a function writes into a builder, each piece on a line.
 func (in scope) written(builder string, depth int) string {
 	var all []string
 	ast.Inspect(in.f.Body, func(node ast.Node) bool {
@@ -224,7 +225,7 @@ func (s *source) look(p *pkg, f *ast.FuncDecl, carriers []carrier) []carrier {
 	return carriers
 }
 
-// mayCall reports whether a call may be one of a carrier, as far as can be seen without types.
+// mayCall reports whether a call may be a call of this carrier, as far as the source shows without types.
 func (in scope) mayCall(call *ast.CallExpr, c carrier) bool {
 	name, from := callee(call)
 	if name != c.name {
@@ -259,7 +260,7 @@ func narrowed(call *ast.CallExpr, c carrier) []string {
 	return c.images
 }
 
-// typeOf is the name of the type of a function's receiver or parameter.
+// typeOf returns the name of the type of a function's receiver or parameter.
 func (in scope) typeOf(name string) string {
 	lists := []*ast.FieldList{in.f.Type.Params}
 	if in.f.Recv != nil {
@@ -353,7 +354,7 @@ func ours(program string) bool {
 
 var mentions = regexp.MustCompile(`(?i)\b(\w*web\w*|\w*nginx\S*)\b|\b(\w*db|\w*mysql\S*)\b|\b(dns|app|migrate|secrets|load|oneserver-\w+|\w*browser\w*|victim)\b`)
 
-// imagesOf returns which images an argument may mean that names a container or an image; none if it is one of ours.
+// imagesOf returns the images that an argument of docker may refer to; none if it is one of ours.
 func imagesOf(target ast.Expr) []string {
 	written := types.ExprString(target)
 	switch match := mentions.FindStringSubmatch(written); {
@@ -412,7 +413,7 @@ func (in scope) flat(list []ast.Expr, depth int) []ast.Expr {
 	return all
 }
 
-// named is the package of ours that something is selected from; nil for anything else.
+// named returns the package of ours from which x selects a value; nil for anything else.
 func (in scope) named(x *ast.SelectorExpr) *pkg {
 	from, is := x.X.(*ast.Ident)
 	for _, p := range in.packages {
@@ -423,7 +424,7 @@ func (in scope) named(x *ast.SelectorExpr) *pkg {
 	return nil
 }
 
-// of is the value of a constant or variable of another package.
+// of returns the value of a constant or variable of another package.
 func (in scope) of(x *ast.SelectorExpr) ast.Expr {
 	if p := in.named(x); p != nil {
 		return p.values[x.Sel.Name]
@@ -503,7 +504,7 @@ func (in scope) texts(e ast.Expr, depth int) []string {
 	return unknown
 }
 
-// returned is the first result of a function of a package.
+// returned returns what a function of a package returns as its first result.
 func (in scope) returned(p *pkg, name string, depth int) (all []string) {
 	for _, f := range p.funcs {
 		if f.Name.Name != name || f.Body == nil || f.Type.Results == nil || len(all) > 0 {
@@ -532,7 +533,7 @@ func (s *source) at(node ast.Node) string {
 	return fmt.Sprintf("%s:%d", position.Filename, position.Line)
 }
 
-// text is the value of a string literal.
+// text returns the value of a string literal.
 func text(e ast.Expr) string {
 	if literal, is := e.(*ast.BasicLit); is && literal.Kind == token.STRING {
 		value, _ := strconv.Unquote(literal.Value)
@@ -541,7 +542,7 @@ func text(e ast.Expr) string {
 	return ""
 }
 
-// callee is the name of the function that is called, and what it is called on.
+// callee returns the name of the function that is called, and what it is called on.
 func callee(call *ast.CallExpr) (name, from string) {
 	switch f := call.Fun.(type) {
 	case *ast.Ident:
@@ -555,7 +556,7 @@ func callee(call *ast.CallExpr) (name, from string) {
 	return "", ""
 }
 
-// parameter is the position of a parameter, or -1.
+// parameter returns the position of a parameter, or -1.
 func parameter(f *ast.FuncDecl, name string) int {
 	i := 0
 	for _, field := range f.Type.Params.List {

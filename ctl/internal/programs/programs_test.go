@@ -58,7 +58,7 @@ func TestOnlyProgramsThatTheOfficialImagesHaveAreCalled(t *testing.T) {
 	}
 }
 
-// Each is put into a repository that is otherwise empty.
+// Each call is put into a repository that is otherwise empty.
 func TestACallOfAProgramThatIsNotOnTheListIsSeen(t *testing.T) {
 	t.Parallel()
 	inGo := func(body string) string {

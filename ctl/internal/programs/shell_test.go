@@ -13,12 +13,12 @@ import (
 // hole stands in a script for what is known only at run time.
 const hole = "_hole_"
 
-// builtins are what bash and dash do themselves. [ , echo, kill, printf, pwd, test and true are programs too, and which of
-// the two is meant cannot be told.
+// builtins lists the commands that bash and dash carry out themselves. [, echo, kill, printf, pwd, test and true exist as
+// programs too, and it cannot be determined which one is meant.
 var builtins = strings.Fields(". : alias bg break cd command continue eval exit export fg getopts hash jobs kill local read readonly " +
 	"return set shift shopt source times trap type ulimit umask unalias unset wait declare typeset builtin let mapfile printf echo pwd test [ true false")
 
-// before are the programs that start another one, with those of their options that take a value as a separate word.
+// before lists the programs that start another one, with those of their options that take a value as a separate word.
 var before = map[string][]string{
 	"exec": {"-a"}, "timeout": {"-k", "-s"}, "nice": {"-n"}, "env": {"-u", "-C"}, "xargs": {"-d", "-n", "-P", "-I", "-L", "-s", "-a"}, "nohup": nil,
 	"setsid": nil, "setpriv": nil, "gosu": nil, "chroot": nil, "command": nil, "builtin": nil, "flock": {"-w", "--timeout", "-E"}, "time": nil, "stdbuf": {"-i", "-o", "-e"},
@@ -26,7 +26,7 @@ var before = map[string][]string{
 
 var shells = []string{"sh", "bash", "dash"}
 
-// operands are how many words some of them take before the program.
+// operands says how many words some of these programs take before the program that they start.
 var operands = map[string]int{"timeout": 1, "gosu": 1, "chroot": 1, "flock": 1}
 
 // inShell returns the programs that a script calls. A word that is known only at run time is an error, except the script's
@@ -79,7 +79,7 @@ func spread(words []*syntax.Word, arrays map[string][]*syntax.Word) []*syntax.Wo
 	return all
 }
 
-// arrayOf is the name of the array that a word is: limit of "${limit[@]}".
+// arrayOf returns the name of the array that a word stands for: limit for "${limit[@]}".
 func arrayOf(word *syntax.Word) string {
 	if len(word.Parts) != 1 {
 		return ""
@@ -177,7 +177,7 @@ func commandOption(word string) bool {
 // startsInAwk matches what starts a program in awk.
 var startsInAwk = regexp.MustCompile(`\bsystem\s*\(|"\s*\|\s*getline|\|\s*"`)
 
-// inFind returns what find runs on what it finds.
+// inFind returns the programs that find runs on the files it finds.
 func inFind(words []*syntax.Word, functions map[string]bool, given bool) ([]string, error) {
 	var found []string
 	for i, word := range words {
@@ -196,10 +196,10 @@ func inFind(words []*syntax.Word, functions map[string]bool, given bool) ([]stri
 	return found, nil
 }
 
-// literal is a word as the shell takes it, or empty if that is known only at run time.
+// literal returns a word as the shell takes it; empty if that is known only at run time.
 func literal(word *syntax.Word) string { return textOf(word, "") }
 
-// textOf is literal with unknown in place of what is known only at run time, if unknown is not empty.
+// textOf is like literal but, unless unknown is empty, puts it in place of what is known only at run time.
 func textOf(word *syntax.Word, unknown string) string {
 	var text strings.Builder
 	var add func(parts []syntax.WordPart) bool

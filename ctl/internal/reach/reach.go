@@ -1,5 +1,6 @@
-// Package reach asks the running site what a visitor would ask, at the ports that it publishes. A container's health check asks
-// inside, and says nothing about the way there: the engine's proxy for a port can end while everything behind it is healthy.
+// Package reach asks the running site what a visitor would ask, at the ports that it publishes. A container's health check
+// asks inside, and says nothing about the way there. The engine's proxy for a port can end while everything behind it is
+// healthy.
 package reach
 
 import (
@@ -57,7 +58,7 @@ func Ask(ctx context.Context, settings stack.Settings, within time.Duration) ([]
 	var asking sync.WaitGroup
 	for i, question := range questions {
 		asking.Go(func() {
-			// The last error is the answer's own.
+			// The error is in question.Err.
 			_ = wait.Until(ctx, within, wait.Often, func(ctx context.Context) error {
 				limited, cancel := context.WithTimeout(ctx, Patience)
 				defer cancel()
@@ -129,7 +130,7 @@ func askName(ctx context.Context, network, server, domain string) (dead bool, er
 	return false, nil
 }
 
-// reason is the innermost error of the network: the address asked is shown already.
+// reason returns the innermost network error, since the address asked is shown already.
 func reason(err error) error {
 	var late net.Error
 	if errors.As(err, &late) && late.Timeout() {

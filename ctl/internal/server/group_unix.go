@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// OwnGroup shields a command from what a terminal sends to all programs on it, Ctrl-C and its own end: this program decides
-// whether the command continues. An interruption also reaches what the command has started, through sudo if that started it
-// (mmdebstrap, interrupted alone, waits for its children).
+// OwnGroup shields a command from the signals that a terminal sends to all its programs, at Ctrl-C and at its own end; this
+// program decides whether the command continues. An interruption also reaches the programs that the command has started,
+// with sudo's help if the command is sudo. (mmdebstrap, interrupted alone, waits for its children.)
 func OwnGroup(cmd *exec.Cmd) *exec.Cmd {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error {

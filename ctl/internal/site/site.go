@@ -12,15 +12,15 @@ import (
 const Schema = "foobar"
 
 // Versions is the table of Schema in which migrations are recorded as goose does it, in the columns version_id and
-// is_applied. Data without this table is no state of this site.
+// is_applied. Data without this table cannot be this site's.
 const Versions = "goose_db_version"
 
-// OfTheMoment are tables of Schema that describe the present rather than the past: restored, they would sign in again those
-// who had signed out, and end the waiting of those who had to wait. A restore leaves them empty.
+// OfTheMoment lists tables of Schema that describe the present rather than the past. Restoring them would sign in users who
+// had signed out, and let in visitors who had to wait. A restore leaves them empty.
 var OfTheMoment = []string{"sessions", "throttle"}
 
-// Explain is the program in the image that shows, as JSON, what a replica did for the request whose id follows. The others
-// (serve, migrate, pending, migrations, secrets, probe) are called by the services of compose.yaml.
+// Explain is the program in the image that shows, as JSON, what a replica did for the request whose id follows. The services
+// of compose.yaml call the image's other programs (serve, migrate, pending, migrations, secrets, probe).
 var Explain = []string{"/app", "request"}
 
 // Page is the path that a trace follows if its user names none; it goes through every part.
@@ -44,44 +44,44 @@ type Request struct {
 
 func (r Request) String() string { return r.Method + " " + r.Path }
 
-// Proofs are what a release on trial must answer. None leaves a trace: nobody is signed in, and a release refuses for that
-// reason before it writes.
+// Proofs are the requests that a release on trial must answer. None leaves a trace: nobody is signed in, so a release
+// refuses the request before it writes anything.
 var Proofs = []Request{
 	{Method: http.MethodGet, Path: "/api/v1/posts", Status: http.StatusOK},
 	{Method: http.MethodGet, Path: "/api/openapi.json", Status: http.StatusOK},
 	{Method: http.MethodPost, Path: "/api/v1/posts", Body: `{"title":"A release on trial","body":"Nobody is signed in."}`, Status: http.StatusUnauthorized},
 }
 
-// Reads are what a drill's visitors ask for and Nginx may not answer by itself: they reach the database.
+// Reads are the requests of a drill's visitors that Nginx may not answer by itself: they reach the database.
 var Reads = []Request{
 	{Name: "GET /api/v1/posts (signed in)", Method: http.MethodGet, Path: "/api/v1/posts", SignedIn: true},
 	{Name: "GET /api/v1/posts/{id} (signed in)", Method: http.MethodGet, Path: "/api/v1/posts/1", SignedIn: true},
 }
 
-// Kept are what they ask for and Nginx may answer from a file or from its cache.
+// Kept are the requests of a drill's visitors that Nginx may answer from a file or from its cache.
 var Kept = []Request{
 	{Name: "GET / (static)", Method: http.MethodGet, Path: "/"},
 	{Name: "GET /api/v1/posts (anybody)", Method: http.MethodGet, Path: "/api/v1/posts"},
 }
 
-// Write is what a drill's visitor writes. It contains the token, which consists of letters, digits and hyphens. It is sent
-// with an Idempotency-Key, and answered with 201 and a Location, where a read finds the token.
+// Write returns the request with which a drill's visitor writes a token of letters, digits and hyphens. It is sent with an
+// Idempotency-Key, and answered with 201 and a Location, where a read finds the token.
 func Write(token string) Request {
 	return Request{Name: "POST /api/v1/posts", Method: http.MethodPost, Path: "/api/v1/posts", SignedIn: true,
 		Body: object("title", token, "body", "Written by a drill, and removed at its end.")}
 }
 
-// Written asks the database for the token of each write whose token has this prefix, one per row.
+// Written returns a query for the tokens that begin with prefix and were written, one per row.
 func Written(prefix string) string {
 	return "SELECT title FROM posts WHERE title LIKE '" + prefix + "%'"
 }
 
-// An Account is what a drill writes with. It is created for one run and removed with all that it wrote. Empty steps are left
-// out: for an application without accounts, only Erase is set.
+// An Account is the account that a drill writes with. It is created for one run and removed with all that it wrote. Empty
+// steps are skipped: for an application without accounts, only Erase is set.
 type Account struct {
 	SignUp Request
 	Free   string  // SQL that frees it of quotas, since it writes more than a person may
-	SignIn Request // whose answer sets the session's cookie as its first
+	SignIn Request // its answer sets the session's cookie first
 	Remove Request
 	Erase  string // SQL that removes what drills wrote, if Remove does not
 }
@@ -97,24 +97,24 @@ func NewAccount(name, password string) Account {
 	}
 }
 
-// Growing is a table that a drill fills with many rows, to change it and to back it up meanwhile. It is the one that every
+// Growing is the table that a drill fills with many rows, to change it or back it up under load. It is the one that every
 // write goes through and that grows fastest. Unlike the posts, which are indexed for the search, it is filled and emptied in
 // seconds.
 const Growing = "idempotency_keys"
 
-// Filled is the condition that a drill's rows in Growing meet, up to a million, and no others: no digest is so small by
+// Filled is a condition that only the drill's rows in Growing meet, up to a million of them: no digest is so small by
 // chance.
 const Filled = "digest <= UNHEX(LPAD(HEX(1000000), 64, '0'))"
 
-// Fill adds a number of a drill's rows to Growing, after those that it has added before. cte_max_recursion_depth allows
-// them.
+// Fill returns a statement that adds a number of a drill's rows to Growing; after is how many it has added before.
+// cte_max_recursion_depth must allow that many rows.
 func Fill(after, rows int) string {
 	return fmt.Sprintf(`INSERT INTO idempotency_keys (digest, request, answer, created_at)
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 SELECT UNHEX(LPAD(HEX(%d + i), 64, '0')), UNHEX(REPEAT('0', 64)), JSON_OBJECT('id', i), UTC_TIMESTAMP(6) FROM n`, rows, after)
 }
 
-// object is a JSON object of texts, each preceded by its name.
+// object returns a JSON object of texts. Each text in members is preceded by its name.
 func object(members ...string) string {
 	all := map[string]string{}
 	for i := 0; i+1 < len(members); i += 2 {

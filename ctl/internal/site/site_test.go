@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// To serve another application, only this package needs to change: no other contains a path of the application, the name of
-// its database or that of a table, except those that compare with this very application.
+// To serve another application, only this package needs to change. No other package contains a path of the application, or
+// the name of its database or of a table, except those that compare with this very application.
 func TestNothingElseKnowsTheApplication(t *testing.T) {
 	t.Parallel()
 	known := regexp.MustCompile(`/api/|/readyz|\bfoobar(_|\W?$|\s)|\bposts\b|\bidempotency_keys\b|` + Versions)

@@ -16,8 +16,8 @@ import (
 // defaultName is the project's name in compose.yaml. Another name is a deliberate choice of the user.
 const defaultName = "oneserver"
 
-// folderLabel is on a volume of ours, beside the project's: it names the folder that the data belongs to. Compose records
-// the folder only for containers.
+// folderLabel is a label of a volume that we add to the project's. It names the folder that the data belongs to. Compose
+// records the folder only for containers.
 const folderLabel = "oneserver.folder"
 
 // OtherCloneError means that the project's containers, or only its data, belong to another folder.
@@ -34,7 +34,7 @@ func (e OtherCloneError) Says() string {
 	return fmt.Sprintf("the stack on this machine is that of %s, with its containers and its data", e.There)
 }
 
-// Do is the remedy.
+// Do returns the remedy.
 func (e OtherCloneError) Do() string {
 	return "work there; or give this clone a project, ports and a network of its own: COMPOSE_PROJECT_NAME, HTTP_PORT, HTTPS_PORT, DNS_PORT and SUBNET in .env; " +
 		"or move that folder away, and this one takes its place"
@@ -94,7 +94,7 @@ func (s *Stack) checkFolder(folder string, data bool) error {
 
 func noteName(project string) string { return project + "_clone" }
 
-// notedFolder is the folder that the project's data belongs to; empty if none is recorded.
+// notedFolder returns the folder that the project's data belongs to; empty if none is recorded.
 func (s *Stack) notedFolder(ctx context.Context, project string) (string, error) {
 	folder, err := s.Output(ctx, "volume", "inspect", "--format", `{{index .Labels "`+folderLabel+`"}}`, noteName(project))
 	if docker.Gone(err) {
@@ -134,7 +134,7 @@ func (s *Stack) claim(ctx context.Context, project string) error {
 	return err
 }
 
-// Disclaim removes that record, together with the data.
+// Disclaim removes Claim's record. It is called when the data is removed.
 func (s *Stack) Disclaim(ctx context.Context) error {
 	project, err := s.Project(ctx)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// On the real engine, with a container whose label names the folder from which Compose made it.
+// This runs on the real engine, with a container whose label names the folder that Compose made it from.
 func TestTheContainersOfAnotherCloneAreNotTakenOver(t *testing.T) {
 	t.Parallel()
 	const name = "ctl-test-clone"
@@ -51,7 +51,7 @@ func TestTheContainersOfAnotherCloneAreNotTakenOver(t *testing.T) {
 	}
 }
 
-// After docker compose down only volumes are left, and Compose does not record where they were made.
+// After docker compose down, only volumes are left, and Compose does not record which folder they were made from.
 func TestTheDataOfAnotherCloneIsNotTakenOver(t *testing.T) {
 	t.Parallel()
 	const name = "ctl-test-data"

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Copy is a second stack from the same files and an additional Compose file, as a separate project. Nobody else uses it, and
-// the machine's own settings (.env, exported variables) do not reach it. The caller starts it.
+// Copy returns a second stack from the same files and an additional Compose file, as a separate project. Nobody else uses
+// it, and the machine's own settings (.env, exported variables) do not reach it. The caller starts it.
 func (s *Stack) Copy(project, composeFile string, settings ...string) *Stack {
 	files := filepath.Join(s.Dir, "compose.yaml") + string(os.PathListSeparator) + filepath.Join(s.Dir, composeFile)
 	return s.As(s.With(append([]string{"COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_PROJECT_NAME=" + project, "COMPOSE_FILE=" + files,

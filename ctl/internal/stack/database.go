@@ -11,8 +11,8 @@ import (
 	"oneserver/ctl/internal/docker"
 )
 
-// A Database is a MySQL in a container. It is used through the programs of its own image, as root, over the socket in the
-// container.
+// A Database is a MySQL server in a container. It is used through the programs of its own image, as root, over the socket in
+// the container.
 type Database struct {
 	Login  string        // the options with which its programs sign in as root
 	Schema string        // the schema for statements; empty if they name it
@@ -26,25 +26,25 @@ type Database struct {
 // appears in no argument, environment or log.
 const RootLogin = `--defaults-extra-file=<(printf '[client]\nuser=root\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_root_password)")`
 
-// Database is the site's database.
+// Database returns the site's database.
 func (s *Stack) Database() Database {
 	return Database{Login: RootLogin, Limit: time.Minute, cli: s.CLI}
 }
 
-// DatabaseIn is a database in a container with a known id, so that Compose does not have to look for it.
+// DatabaseIn returns the database in a container with a known id, so that Compose does not have to look for it.
 func (s *Stack) DatabaseIn(container string) Database {
 	d := s.Database()
 	d.db = container
 	return d
 }
 
-// Client is the shell command, in bash, that runs the statements in its input. It has a time limit, in case nothing is left
-// to end it.
+// Client returns the shell command, in bash, that runs the statements in its input. It has a time limit, in case nothing is
+// left to end it.
 func (d Database) Client() string {
 	return `timeout --signal=KILL 12h mysql ` + d.Login + ` --default-character-set=utf8mb4 `
 }
 
-// Bash prepares a script to run in its container.
+// Bash prepares a script to run in the database's container.
 func (d Database) Bash(ctx context.Context, script string, args ...string) *exec.Cmd {
 	if d.db == "" {
 		return d.cli.Command(ctx, append([]string{"compose", "exec", "--no-TTY", "db", "bash", "-c", script}, args...)...)

@@ -14,7 +14,7 @@ import (
 // Settings are the values that fill in compose.yaml, by name.
 type Settings map[string]string
 
-// inCompose finds ${NAME:-default}, the form that every setting has in compose.yaml.
+// inCompose matches ${NAME:-default}, the form that every setting has in compose.yaml.
 var inCompose = regexp.MustCompile(`\$\{([A-Z_]+):-([^}]*)\}`)
 
 // Defaults returns the settings in compose.yaml, with the default values that it gives them.
@@ -64,7 +64,7 @@ func (s *Stack) Settings(ctx context.Context) (Settings, error) {
 	return answer.Services["all"].Environment, nil
 }
 
-// EnvironmentSettings is what Settings would return without a .env file: all that can be known without Compose.
+// EnvironmentSettings returns what Settings would return without a .env file: all that can be known without Compose.
 func (s *Stack) EnvironmentSettings() (Settings, error) {
 	settings, err := s.Defaults()
 	if err != nil {
@@ -78,8 +78,8 @@ func (s *Stack) EnvironmentSettings() (Settings, error) {
 	return settings, nil
 }
 
-// Reach is the address of this machine at which published ports can be reached: the loopback address if they are published
-// on all addresses.
+// Reach returns the address of this machine at which published ports can be reached: the loopback address if they are
+// published on all addresses.
 func (s Settings) Reach() (netip.Addr, error) {
 	bind, err := netip.ParseAddr(s["BIND"])
 	if err != nil {

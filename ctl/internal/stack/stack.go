@@ -1,5 +1,5 @@
-// Package stack is the project that compose.yaml describes, running or not: its containers, its database, its settings, and
-// Compose, which runs them.
+// Package stack represents the project that compose.yaml describes, running or not: its containers, its database, its
+// settings, and Compose, which runs them.
 package stack
 
 import (
@@ -26,7 +26,7 @@ import (
 // Brief is the time limit of a command that asks or tells the engine one thing, on a busy machine.
 const Brief = 30 * time.Second
 
-// Services are the parts of the site, in the order in which a request travels.
+// Services lists the parts of the site in the order in which a request reaches them.
 var Services = []string{"dns", "web", "app", "db"}
 
 // A Stack is one project on one server.
@@ -45,7 +45,7 @@ func New(dir string, env ...string) *Stack {
 	return &Stack{CLI: docker.CLI{Server: server.Local{Dir: dir}, Env: env}, Dir: dir}
 }
 
-// As returns the same folder with another way to run docker; with other variables, it is another stack.
+// As returns a stack with the same folder that uses cli to run docker. If cli has other variables, it is another stack.
 func (s *Stack) As(cli docker.CLI) *Stack { return &Stack{CLI: cli, Dir: s.Dir} }
 
 // Detached returns the same stack, with commands that ignore what a terminal sends to all programs on it: see server.OwnGroup.
@@ -94,7 +94,7 @@ func FindRoot(dir string) (string, error) {
 	}
 }
 
-// Project is the part of `docker compose config` that this tool uses.
+// Project holds the part of `docker compose config` that this tool uses.
 type Project struct {
 	Name     string
 	Services map[string]Service
@@ -142,7 +142,7 @@ func (p Project) Images() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// ConfigHashes are what Compose would record about the services as they are described now.
+// ConfigHashes returns the hashes that Compose would record for the services as they are described now.
 func (s *Stack) ConfigHashes(ctx context.Context) (map[string]string, error) {
 	text, err := s.Compose(ctx, "config", "--hash", "*")
 	if err != nil {

@@ -14,15 +14,15 @@ import (
 // quick is how long a task may take before it is announced on an output without a live line.
 const quick = 3 * time.Second
 
-// A Teller tells a person what is being done. On a terminal there is one live line for the current task, with the time that
-// it has taken and its progress; elsewhere there are plain lines. It may be used by several goroutines.
+// A Teller shows a user what is being done. On a terminal there is one live line for the current task, with the time that it
+// has taken and its progress; elsewhere there are plain lines. It may be used by several goroutines.
 type Teller struct {
 	out    io.Writer
 	width  func() int // of the terminal in columns; nil if nothing can be overwritten
 	colour bool
 
 	mu     sync.Mutex
-	since  time.Time // when the seconds before permanent lines count from; zero for lines without seconds
+	since  time.Time // permanent lines begin with the seconds since then; zero for lines without seconds
 	title  string    // of the current task; empty if there is none
 	status string    // its progress
 	begun  time.Time
@@ -72,7 +72,7 @@ func (t *Teller) Say(format string, args ...any) {
 // Now announces the current task, until the next one or End.
 func (t *Teller) Now(format string, args ...any) { t.begin(fmt.Sprintf(format, args...), 0) }
 
-// Begin is Now for a task that is announced only if it takes a while.
+// Begin is like Now, for a task that is announced only if it takes a while.
 func (t *Teller) Begin(format string, args ...any) { t.begin(fmt.Sprintf(format, args...), quick) }
 
 func (t *Teller) begin(title string, silent time.Duration) {
@@ -135,14 +135,14 @@ func (t *Teller) End() {
 	}
 }
 
-// Done ends it with a line about its result and how long it took.
+// Done ends the current task with a line about its result and how long it took.
 func (t *Teller) Done(format string, args ...any) {
 	begun := t.begun
 	t.End()
 	t.Say("%s %s (%s)", t.paint("32", "✓"), fmt.Sprintf(format, args...), elapsed(begun))
 }
 
-// Fail ends it and returns err with its title.
+// Fail ends the current task and returns err with the task's title.
 func (t *Teller) Fail(err error) error {
 	title := t.title
 	t.End()

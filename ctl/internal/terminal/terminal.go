@@ -1,4 +1,4 @@
-// Package terminal knows what the tool's output can show, and reports there what is being done.
+// Package terminal shows what is being done, as far as the tool's output can show it.
 package terminal
 
 import (

@@ -1,6 +1,6 @@
-// Package throwaway runs a MySQL that nobody else can reach, for what must not be done on the site's: load a backup that may
-// hold anything, replay a log, try a change of tables. It uses the image that the site runs, has no network, no secret and
-// nothing of the site's, and ends with the program that started it.
+// Package throwaway runs a MySQL server that nobody else can reach, for work that must not be done on the site's: loading a
+// backup that may hold anything, replaying a log, trying a change of tables. It uses the image that the site runs, but has
+// no network, no secret and nothing else of the site's. It ends with the program that started it.
 package throwaway
 
 import (
@@ -18,21 +18,21 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// Label marks the containers and volumes with their project, so that what a killed engine has left can be found.
+// Label marks the containers and volumes with their project, so that those left by a killed engine can be found.
 const Label = "oneserver.throwaway"
 
 const (
 	startWithin  = 5 * time.Minute  // to make a data directory and start, on a busy machine; otherwise this takes seconds
-	leaveWithin  = 15 * time.Second // for a throw-away whose program was killed to end
-	justMade     = 3 * time.Second  // so new that its program is about to start it
+	leaveWithin  = 15 * time.Second // for a throw-away server to end after its program was killed
+	justMade     = 3 * time.Second  // a container this new may be about to start
 	noticed      = 2 * time.Second  // until its end is noticed here
 	removeWithin = time.Minute
 	askWithin    = 10 * time.Minute // a statement over all rows
 	data         = "/var/lib/mysql"
 )
 
-// mysqld's settings. Its data can be made again if it is lost, so nothing waits for the disk. Its server_id differs from the
-// site's, since a replica silently skips whatever came from a server with its own id.
+// These are mysqld's settings. Its data can be made again if it is lost, so nothing waits for the disk. Its server_id
+// differs from the site's, since a replica silently skips whatever came from a server with its own id.
 const settings = `--no-defaults --datadir=` + data + ` --socket=/var/run/mysqld/mysqld.sock --pid-file=/var/run/mysqld/mysqld.pid \
  --skip-networking --mysqlx=OFF --secure-file-priv=NULL --event-scheduler=OFF --default-time-zone=+00:00 --character-set-server=utf8mb4 \
  --server-id=4294967295 --gtid-mode=ON --enforce-gtid-consistency=ON --skip-log-bin --log-replica-updates=OFF \
@@ -41,10 +41,10 @@ const settings = `--no-defaults --datadir=` + data + ` --socket=/var/run/mysqld/
  --innodb-buffer-pool-size=128M --innodb-log-buffer-size=8M --temptable-max-ram=32M --performance-schema=OFF --max-connections=20 \
  --loose-innodb-numa-interleave=OFF`
 
-// memory is more than the throw-away needs with these settings, whatever the size of the data.
+// memory is more than the throw-away server needs with these settings, whatever the size of the data.
 const memory = "512m"
 
-// The container ends with mysqld or with its own input, which ends when the program at the other end does, for whatever
+// The container ends with mysqld or with its own input. The input ends when the program at the other end does, for whatever
 // reason.
 const script = `set -eu
 { mysqld ` + settings + ` --initialize-insecure && exec mysqld ` + settings + ` "$@"; } </dev/null &
@@ -53,7 +53,7 @@ wait -n || if grep -qs '^oom_kill [1-9]' /sys/fs/cgroup/memory.events /sys/fs/cg
   echo 'the kernel has ended it: it needed more memory than the ` + memory + ` that it may have'
 fi >&2`
 
-// A Server is a running throw-away.
+// A Server is a running throw-away server.
 type Server struct {
 	stack.Database
 	of    *stack.Stack
@@ -63,8 +63,9 @@ type Server struct {
 	ended chan struct{}
 }
 
-// Start starts a throw-away for a purpose; a project can have only one for each. options are additional ones of mysqld.
-// Start removes what an earlier one has left. If the earlier one is still running, it is in use, and Start fails.
+// Start starts a throw-away server for a purpose; a project can have only one for each purpose. options are additional
+// options of mysqld. Start removes what an earlier server has left. If that server is still running, it is in use, and Start
+// fails.
 func Start(ctx context.Context, of *stack.Stack, purpose string, options ...string) (*Server, error) {
 	project, err := of.Project(ctx)
 	if err != nil {
@@ -109,7 +110,7 @@ func Start(ctx context.Context, of *stack.Stack, purpose string, options ...stri
 
 var errTaken = errors.New("another one is at work: wait until it has ended")
 
-// create makes the container, which is not yet running. Its name can be used by only one at a time.
+// create creates the container but does not start it. Only one container at a time can have its name.
 func create(ctx context.Context, of *stack.Stack, purpose string, db stack.Service, options []string) (id string, err error) {
 	project, err := of.Project(ctx)
 	if err != nil {
@@ -133,7 +134,7 @@ func create(ctx context.Context, of *stack.Stack, purpose string, db stack.Servi
 	return strings.TrimSpace(id), err
 }
 
-// Network is the network that another container joins to reach the throw-away. It leads nowhere else.
+// Network returns the network that another container joins to reach the throw-away server. It leads nowhere else.
 func (s *Server) Network() string { return "container:" + s.id }
 
 // await returns once MySQL answers.
@@ -144,16 +145,17 @@ func (s *Server) await(ctx context.Context) error {
 			return wait.Final(fmt.Errorf("it has ended: %s", s.said))
 		default:
 		}
-		// its data can be made again if it is lost; without this log a load takes less time, and the disk is the site's
+		// The data can be made again if it is lost. Without this log a load takes less time, and leaves the disk to the
+		// site.
 		_, err := s.SQL(ctx, "ALTER INSTANCE DISABLE INNODB REDO_LOG")
 		return err
 	})
 }
 
-// Login are the options of MySQL's programs with which they are root in it.
+// Login holds the options with which MySQL's programs sign in as root.
 const Login = `--no-defaults --protocol=socket --socket=/var/run/mysqld/mysqld.sock --user=root`
 
-// WriteFile writes a file into its data directory.
+// WriteFile writes a file into the server's data directory.
 func (s *Server) WriteFile(ctx context.Context, name string, content io.Reader) error {
 	cmd := s.Bash(ctx, `exec cat >"$0"`, data+"/"+name)
 	cmd.Stdin = ctxio.Reader{Context: ctx, Reader: content}
@@ -163,8 +165,7 @@ func (s *Server) WriteFile(ctx context.Context, name string, content io.Reader) 
 	return nil
 }
 
-// Explain adds to an error what mysqld has printed, if mysqld has ended by itself: the error of whatever was asked of it
-// does not say why.
+// Explain adds mysqld's output to an error if mysqld has ended by itself: the error of the failed command does not say why.
 func (s *Server) Explain(err error) error {
 	select {
 	case <-s.ended:
@@ -174,7 +175,7 @@ func (s *Server) Explain(err error) error {
 	}
 }
 
-// Log is the end of what mysqld has printed since its start.
+// Log returns the end of what mysqld has printed since its start.
 func (s *Server) Log() string { return s.said.String() }
 
 // A tail keeps the end of what is written to it.
@@ -197,7 +198,8 @@ func (t *tail) String() string {
 	return strings.TrimSpace(string(t.text))
 }
 
-// Remove ends the throw-away, and returns when it is gone with its data. It works even if the caller's context has ended.
+// Remove ends the throw-away server, and returns when it is gone with its data. It works even if the caller's context has
+// ended.
 func (s *Server) Remove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), removeWithin)
 	defer cancel()
@@ -214,7 +216,7 @@ func (s *Server) Remove() error {
 	return errors.Join(err, Clean(ctx, s.of)) // the engine may remove the volumes a moment later
 }
 
-// Running reports whether a throw-away for a purpose is running, and so in use.
+// Running reports whether a throw-away server for a purpose is running, and so in use.
 func Running(ctx context.Context, of *stack.Stack, purpose string) (bool, error) {
 	project, err := of.Project(ctx)
 	if err != nil {
@@ -224,8 +226,8 @@ func Running(ctx context.Context, of *stack.Stack, purpose string) (bool, error)
 	return strings.TrimSpace(ids) != "", err
 }
 
-// Clean removes what earlier throw-aways of the project have left: containers that have ended, and volumes without a
-// container. It leaves running ones alone, since they end with the programs that started them.
+// Clean removes what earlier throw-away servers of the project have left: containers that have ended, and volumes without a
+// container. It leaves running servers alone, since they end with the programs that started them.
 func Clean(ctx context.Context, of *stack.Stack) error {
 	project, err := of.Project(ctx)
 	if err != nil {
@@ -239,7 +241,7 @@ func Clean(ctx context.Context, of *stack.Stack) error {
 		return err
 	}
 	for _, c := range left {
-		// A new one is either about to be started, or its program was killed before it could start it.
+		// A new container is either about to be started, or its program was killed before it could start it.
 		if young := justMade - time.Since(c.Created); c.State.Status == "created" && young > 0 {
 			started := wait.Until(ctx, young, wait.Often, func(ctx context.Context) error {
 				now, err := of.Inspect(ctx, c.ID)
@@ -274,7 +276,7 @@ func Clean(ctx context.Context, of *stack.Stack) error {
 	return nil
 }
 
-// gone reports whether an error means that someone else was quicker.
+// gone reports whether an error means that something else has removed the object, is removing it or has begun to use it.
 func gone(err error) bool {
 	if err == nil {
 		return false

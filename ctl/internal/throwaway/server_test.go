@@ -12,7 +12,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// If the kernel ends MySQL for lack of memory, this is distinguished from other reasons.
+// If the kernel ends MySQL for lack of memory, the error says so.
 func TestAMySQLThatNeedsTooMuchMemorySaysSo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -20,7 +20,7 @@ import (
 // wellFormedID matches ids as Nginx makes them. The id becomes an argument of commands below, so nothing else may pass.
 var wellFormedID = regexp.MustCompile(`^[0-9A-Za-z_-]{8,64}$`)
 
-// WebLog is the line of Nginx's access log (log_format in nginx.conf). The upstream fields are empty for a request
+// WebLog is the request's line in Nginx's access log (log_format in nginx.conf). The upstream fields are empty for a request
 // that Nginx answered by itself, and have several values, separated by commas, if it tried several times.
 type WebLog struct {
 	RequestID    string  `json:"request_id"`
@@ -34,7 +34,7 @@ type WebLog struct {
 	Cache        string  `json:"cache"`                  // HIT, MISS, STALE; empty if nothing may be cached
 }
 
-// tail is how many lines of the log are read: more than a busy machine writes before they are read.
+// tail is how many lines of the log are read: more than a busy machine writes in the meantime.
 const tail = "5000"
 
 // readWebLog waits until the log has the request: Nginx writes the line after the answer, and the engine a bit later.
@@ -69,7 +69,7 @@ func findLine(log io.Reader, id string) *WebLog {
 	return found
 }
 
-// AppEntry is what a replica of app did for the request (`app request ID`).
+// AppEntry says what a replica of app did for the request (`app request ID`).
 type AppEntry struct {
 	Container      string      `json:"container"`
 	Replica        string      `json:"replica"`

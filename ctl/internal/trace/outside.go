@@ -86,7 +86,7 @@ type Exchange struct {
 	TotalMS     float64 `json:"total_ms"`      // from the connect to the last byte
 }
 
-// TLS is what both sides agreed on, and what the certificate contains.
+// TLS says what both sides agreed on, and what the certificate contains.
 type TLS struct {
 	HandshakeMS float64   `json:"handshake_ms"`
 	Version     string    `json:"version"`      // TLS 1.3
@@ -98,7 +98,7 @@ type TLS struct {
 	DaysLeft    int       `json:"days_left"`
 }
 
-// agreed reads the result of a handshake. The certificate has been verified.
+// agreed returns the result of a handshake in which the certificate has been verified.
 func agreed(state tls.ConnectionState, took time.Duration, now time.Time) *TLS {
 	leaf := state.PeerCertificates[0]
 	names := append([]string{}, leaf.DNSNames...)
@@ -205,5 +205,5 @@ func visit(ctx context.Context, to target) (Exchange, error) {
 	return exchange, nil
 }
 
-// milliseconds is d with its fraction.
+// milliseconds returns d in milliseconds, with a fraction.
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

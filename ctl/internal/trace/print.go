@@ -175,7 +175,7 @@ func (t *Trace) printApp(p *page) {
 	}
 }
 
-// page is what has been written so far.
+// page holds the output written so far.
 type page struct {
 	strings.Builder
 	width  int
@@ -210,7 +210,7 @@ func (p *page) section(label string) {
 // row writes text, on several lines if it is long, with its duration at the right of the first.
 func (p *page) row(colour, text, took string) { p.hanging(colour, "", text, took) }
 
-// hanging is row with a mark before the text; further lines are indented by as much.
+// hanging is like row, with a mark before the text. Further lines are indented by the width of the mark.
 func (p *page) hanging(colour, mark, text, took string) {
 	indent := utf8.RuneCountInString(mark)
 	for i, line := range wrap(text, p.width-labelWidth-timeWidth-indent) {

@@ -129,7 +129,8 @@ func aim(settings stack.Settings, address string) (target, error) {
 	return to, nil
 }
 
-// printable is a query as a browser sends it. Anything but printable ASCII is percent-encoded: a terminal could obey it.
+// printable returns a query as a browser sends it. It percent-encodes anything but printable ASCII, which a terminal could
+// obey.
 func printable(query string) string {
 	var b strings.Builder
 	for _, c := range []byte(query) {

@@ -194,7 +194,7 @@ func TestTheRequestIsFoundInNginxLog(t *testing.T) {
 	}
 }
 
-// example is a request that Nginx tried with two replicas.
+// example returns the trace of a request that Nginx tried with two replicas.
 func example() *Trace {
 	return &Trace{
 		URL: "http://www.foobar.com/api/v1/posts", RequestID: "0123456789abcdef",

@@ -20,7 +20,7 @@ import (
 // file is where the authority's certificate is put, at the repository's root.
 const file = "ca.crt"
 
-// Authority is the certificate of the running stack's own authority.
+// Authority returns the certificate of the running stack's own authority.
 func Authority(ctx context.Context, s *stack.Stack) (*x509.Certificate, error) {
 	text, err := s.Output(ctx, "compose", "exec", "--no-TTY", "web", "cat", "/tls/ca.crt")
 	if err != nil {
@@ -37,7 +37,7 @@ func Authority(ctx context.Context, s *stack.Stack) (*x509.Certificate, error) {
 	return authority, nil
 }
 
-// Pool trusts the authorities that this machine trusts, and the running stack's own.
+// Pool returns the authorities that this machine trusts, together with the running stack's own.
 func Pool(ctx context.Context, s *stack.Stack) (*x509.CertPool, error) {
 	authority, err := Authority(ctx, s)
 	if err != nil {
@@ -77,7 +77,7 @@ func Tell(ctx context.Context, s *stack.Stack, out io.Writer, remove bool) error
 	return nil
 }
 
-// names are the names and addresses that the authority can vouch for.
+// names returns the names and addresses that the authority can vouch for.
 func names(authority *x509.Certificate) []string {
 	all := append([]string{}, authority.PermittedDNSDomains...)
 	for _, network := range authority.PermittedIPRanges {
@@ -86,7 +86,7 @@ func names(authority *x509.Certificate) []string {
 	return all
 }
 
-// machine returns the kind of this machine, by how it is told whom to trust.
+// machine returns the kind of this machine, which decides how to change what it trusts.
 func machine() string {
 	if runtime.GOOS != "linux" {
 		return runtime.GOOS
@@ -103,7 +103,7 @@ func machine() string {
 // step is a command and the programs that it affects.
 type step struct{ reach, command string }
 
-// steps are the commands for a kind of machine. Quotes in path do no harm, since the shell gets it quoted as a whole.
+// steps returns the commands for a kind of machine. Quotes in path do no harm, since the shell gets it quoted as a whole.
 func steps(machine, path string, authority *x509.Certificate, remove bool) []step {
 	name := strings.Map(func(r rune) rune { // part of a file's name and the name of an entry
 		if r == ' ' || r == ',' {

@@ -48,10 +48,10 @@ func (p px) String() string {
 	return strings.TrimSuffix(strconv.FormatFloat(float64(p), 'f', 1, 64), ".0")
 }
 
-// textWidth is roughly the width of a text in the picture's font size.
+// textWidth returns roughly the width of a text in the picture's font size.
 func textWidth(text string) float64 { return 6.4 * float64(len([]rune(text))) }
 
-// A picture holds what the template for all pictures draws.
+// A picture holds the data that the template for pictures draws.
 type picture struct {
 	Width, Height             px
 	Title, Below, Description string
@@ -91,7 +91,7 @@ type shape struct {
 	Width   float64
 }
 
-// An axis maps values to places.
+// An axis maps values to positions.
 type axis struct {
 	low, high, from, to float64
 	log                 bool
@@ -111,19 +111,19 @@ type tick struct {
 	label string
 }
 
-// Bottom is the place of its horizontal axis.
+// Bottom returns the position of the plot's horizontal axis.
 func (p plot) Bottom() px { return p.Y + p.Height }
 
-// Centre is the middle of its width.
+// Centre returns the middle of the plot's width.
 func (p plot) Centre() px { return p.X + p.Width/2 }
 
-// Middle is the middle of its height.
+// Middle returns the middle of the plot's height.
 func (p plot) Middle() px { return p.Y + p.Height/2 }
 
-// Left is where the text of a mark begins, so that it ends within the picture.
+// Left returns where the text of a mark begins, chosen so that it ends within the picture.
 func (m mark) Left() px { return min(m.X+4, width-margin-m.Width) }
 
-// newPlot frames a plot: both axes with their ticks.
+// newPlot returns a plot with its frame: both axes with their ticks.
 func newPlot(left, top, right, bottom float64, across, up string, x, y axis, xTicks, yTicks []tick) plot {
 	p := plot{X: px(left), Y: px(top), Width: px(right - left), Height: px(bottom - top), Across: across, Up: up, x: x, y: y}
 	p.x.from, p.x.to, p.y.from, p.y.to = left, right, bottom, top
@@ -154,7 +154,7 @@ func (p *plot) fill(r *rectangles, colour string, opacity float64) {
 	}
 }
 
-// draw makes the SVG.
+// draw renders the picture as SVG.
 func (p *picture) draw() error {
 	var svg bytes.Buffer
 	err := pageTemplate.ExecuteTemplate(&svg, "picture", p)
@@ -162,7 +162,7 @@ func (p *picture) draw() error {
 	return err
 }
 
-// drawSection draws what a section can show.
+// drawSection draws the pictures for which a section has data.
 func drawSection(s Section) ([]picture, error) {
 	var pictures []picture
 	name := s.Result.Run.Name
@@ -184,7 +184,7 @@ func drawSection(s Section) ([]picture, error) {
 	return pictures, nil
 }
 
-// legend lays out the meanings of the colours.
+// legend positions the explanations of the colours side by side.
 func legend(marks []mark) []mark {
 	at := margin
 	for i := range marks {
@@ -201,7 +201,7 @@ type outcome struct {
 	is     func(history.Request) bool
 }
 
-// The outcomes from the bottom of the picture to its top; a request has the first one that applies.
+// outcomes lists the outcomes from the bottom of the picture to its top. A request has the first one that applies.
 var outcomes = []outcome{
 	{"read answered", blue, func(r history.Request) bool { return r.OK() && r.Kind == history.Read }},
 	{"write answered", sky, func(r history.Request) bool { return r.OK() && r.Kind == history.Write }},
@@ -344,7 +344,7 @@ func heat(p *plot, cells map[[3]int]int, bin float64) {
 	}
 }
 
-// bands are the times in which visitors of some route got no answer.
+// bands returns the times in which the visitors of at least one route got no answer.
 func bands(findings []check.Finding) []check.Span {
 	var all, merged []check.Span
 	for _, f := range findings {
@@ -363,7 +363,7 @@ func bands(findings []check.Finding) []check.Span {
 	return merged
 }
 
-// layActions puts the name of each action in the lowest row that has room; its height is counted from that of the lowest.
+// layActions puts the name of each action in the lowest row that has room. Heights are counted from the lowest row.
 func layActions(findings []check.Finding, time axis) (marks []mark, rows int) {
 	var ends []float64
 	for _, f := range findings {
@@ -383,7 +383,7 @@ func layActions(findings []check.Finding, time axis) (marks []mark, rows int) {
 	return marks, len(ends)
 }
 
-// countTicks are a few round numbers.
+// countTicks returns a few round numbers.
 func countTicks(low, high float64) (ticks []tick) {
 	step := 1.0
 	for power := 1.0; (high-low)/step > 6; power *= 10 {
@@ -399,7 +399,7 @@ func countTicks(low, high float64) (ticks []tick) {
 	return ticks
 }
 
-// waitTicks are the powers of ten, in familiar units, for a logarithmic axis of seconds.
+// waitTicks returns the powers of ten, in familiar units, for a logarithmic axis of seconds.
 func waitTicks(low, high float64) (ticks []tick) {
 	for power := math.Ceil(low - 1e-9); power <= high; power++ {
 		label := fmt.Sprintf("%g s", math.Pow(10, power))
@@ -411,7 +411,7 @@ func waitTicks(low, high float64) (ticks []tick) {
 	return ticks
 }
 
-// secondTicks are whole steps of seconds.
+// secondTicks returns ticks at regular steps, for an axis of seconds.
 func secondTicks(end float64) (ticks []tick) {
 	step := 0.1
 	for _, next := range []float64{0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600} {
@@ -425,7 +425,7 @@ func secondTicks(end float64) (ticks []tick) {
 	return ticks
 }
 
-// rates describes how high the load of a run was.
+// rates describes the load of a run.
 func rates(steps []history.Step) string {
 	switch len(steps) {
 	case 0:

@@ -24,8 +24,8 @@ import (
 
 const ms = time.Millisecond
 
-// madeUp is a run of 500 requests a second for 80 s, in which each part is killed and db is frozen. It is made once; each
-// caller gets its own copy of the findings.
+// madeUp returns a run of 500 requests a second for 80 s, in which each part is killed and db is frozen. It is made once;
+// each caller gets a separate copy of the findings.
 func madeUp() Section {
 	s := makeUp()
 	s.Result.Findings = slices.Clone(s.Result.Findings)
@@ -88,7 +88,7 @@ var makeUp = sync.OnceValue(func() Section {
 	return Section{Result: check.Check(h, stored), History: h}
 })
 
-// climbed is a drill of steps on a made-up site, with 1 and 2 replicas.
+// climbed returns the result of a drill of steps on a made-up site, with 1 and 2 replicas.
 func climbed() Section {
 	s := Section{Result: check.Result{Run: history.Run{Name: "scale", Title: "The rate goes up in steps"}}}
 	for i, model := range []usl.Model{{Lambda: 300, Sigma: 0.12, Kappa: 0.0006}, {Lambda: 320, Sigma: 0.07, Kappa: 0.0004}} {

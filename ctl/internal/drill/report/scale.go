@@ -12,7 +12,7 @@ var (
 	curvePoints  = []string{"m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z", "m-3.5-3.5h7v7h-7z", "m0-4.5l4.5 8h-9z", "m0-5l5 5l-5 5l-5-5z", "m0 4.5l4.5-8h-9z", "m-5-2h10v4h-10z"}
 )
 
-// drawScales shows throughput over concurrency, with the models that fit, beside the wait over the offered rate.
+// drawScales plots throughput against concurrency, with the fitted models, and beside it the wait against the offered rate.
 func drawScales(title string, curves []Scale) picture {
 	low, high, most, rate, fastest, slowest := math.Inf(1), 1.0, 1.0, 1.0, -2.0, 0.0
 	below, meanings := "measured", []mark{}
@@ -76,7 +76,7 @@ func line(p plot, f func(float64) float64, low, high float64) string {
 	return path.String()
 }
 
-// decadeTicks are round numbers on a logarithmic axis.
+// decadeTicks returns round numbers for a logarithmic axis.
 func decadeTicks(low, high float64) (ticks []tick) {
 	for power := math.Floor(math.Log10(low)); power <= math.Ceil(math.Log10(high)); power++ {
 		for _, digit := range []float64{1, 2, 5} {
@@ -99,7 +99,7 @@ func describeScales(curves []Scale) string {
 	return d.String()
 }
 
-// best is the highest rate that the site kept up with, and the most answers a second.
+// best returns the highest rate that the site kept up with, and the most answers a second.
 func best(s Scale) (kept, most float64) {
 	for _, step := range s.Steps {
 		most = max(most, step.Throughput)

@@ -36,7 +36,7 @@ func Table(w io.Writer, s Section) error {
 	return err
 }
 
-// scales are a section's curves; a run of steps without any counts as one.
+// scales returns a section's curves. A run of steps without curves counts as one curve.
 func scales(s Section) []Scale {
 	if len(s.Scales) == 0 && len(s.Result.Steps) > 0 {
 		return []Scale{{Name: "steps", Steps: s.Result.Steps}}
@@ -52,7 +52,7 @@ func meaning(s Scale) string {
 	return "Universal Scalability Law: " + s.Model.String()
 }
 
-// table is rows of cells; the first row holds the headings.
+// table holds rows of cells; the first row holds the headings.
 type table [][]string
 
 func findingTable(findings []check.Finding) table {
@@ -106,7 +106,7 @@ func printTable(w io.Writer, t table) {
 	columns.Flush() // to a strings.Builder, which returns no errors
 }
 
-// sentences say what is true of the whole run.
+// sentences returns the report's statements about the whole run.
 func sentences(r check.Result) []string {
 	var s []string
 	w := r.Writes
@@ -137,7 +137,7 @@ func sentences(r check.Result) []string {
 	return append(s, r.Notes...)
 }
 
-// examples are tokens to look for in the logs.
+// examples returns a few tokens to look for in the logs.
 func examples(w check.Writes) string {
 	var some []string
 	for _, tokens := range [][]string{w.Lost, w.Duplicated, w.StaleReads, w.Phantom} {

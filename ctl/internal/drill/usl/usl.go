@@ -20,20 +20,20 @@ type Point struct {
 // Model is X(N) = Lambda·N / (1 + Sigma·(N−1) + Kappa·N·(N−1)).
 type Model struct {
 	Lambda float64 `json:"lambda"` // throughput of one, a second
-	Sigma  float64 `json:"sigma"`  // contention: the part that goes one at a time
+	Sigma  float64 `json:"sigma"`  // contention: the share of work that is done one at a time
 	Kappa  float64 `json:"kappa"`  // coherency: the cost of keeping each informed about the others
 	R2     float64 `json:"r2"`     // how much of the variation the model explains, at most 1
 	MaxN   float64 `json:"max_n"`  // the highest concurrency that was measured; beyond it the model only guesses
 }
 
-// What a fit needs at least.
+// A fit needs at least this much.
 const (
 	minPoints = 5   // two more than the model has parameters
-	minSpread = 3.0 // the highest concurrency to the lowest
+	minSpread = 3.0 // the ratio of the highest concurrency to the lowest
 	minR2     = 0.9
 )
 
-// nothing is so small that the search cannot tell it from 0.
+// Values below nothing count as 0, since the search cannot tell them from 0.
 const nothing = 1e-9
 
 // Fit finds the model with the least squared errors. If the points do not support one, the error says why.
@@ -55,7 +55,7 @@ func Fit(points []Point) (Model, error) {
 	if high < minSpread*low {
 		return Model{}, fmt.Errorf("the concurrency went from %.3g to %.3g only: it takes a range of 1 to %g to see how throughput depends on it", low, high, minSpread)
 	}
-	// None of the parameters can be negative, and Lambda is a thousand times the others: the search is over the square
+	// None of the parameters can be negative, and Lambda is a thousand times the others. So the search is over the square
 	// roots of Sigma and Kappa and the logarithm of Lambda.
 	model := func(v []float64) Model {
 		return Model{Lambda: math.Exp(v[0]), Sigma: v[1] * v[1], Kappa: v[2] * v[2], MaxN: high}
