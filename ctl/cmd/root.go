@@ -58,7 +58,7 @@ func knownCommand(command *cobra.Command, args []string) error {
 	return fmt.Errorf("%s has no command %q%s", command.CommandPath(), args[0], meant)
 }
 
-// checkArgs makes a command, when it gets arguments that it does not accept, refer to its help.
+// checkArgs makes a command refer to its help when it gets arguments that it does not accept.
 func checkArgs(command *cobra.Command) {
 	if check := command.Args; check != nil {
 		command.Args = func(c *cobra.Command, args []string) error { return seeHelp(c, check(c, args)) }

@@ -74,8 +74,9 @@ const tooSlow = "more than twice the control's median"
 
 func (o Outcome) slow() bool { return o.Visitor.Median > 2*o.Control.Visitor.Median }
 
-// mostDisk is how many bytes the database may grow: 25 times what one account may write in a day (.env.example says why),
-// which is a hundredth of TEXT_A_DAY, plus 10 MB for the visitor's own writes and for ten tables that grow in steps of 1 MB.
+// mostDisk is how many bytes the database may grow. One account may write a hundredth of TEXT_A_DAY in a day; the limit is
+// 25 times that (.env.example says why), plus 10 MB for the visitor's own writes and for ten tables that grow in steps of 1
+// MB.
 const mostDisk = (25*textADay/100 + 10) << 20
 
 // ErrBroken means that an abuse broke a bound; the report says which.

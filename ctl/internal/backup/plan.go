@@ -26,7 +26,7 @@ type plan struct {
 	defines  bool         // whether some of them may change the definitions of tables
 }
 
-// An archived is a binary log and the backup that contains it.
+// An archived pairs a binary log with the backup that contains it.
 type archived struct {
 	Log
 	of Backup

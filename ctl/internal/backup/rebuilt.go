@@ -233,7 +233,7 @@ func (r *rebuilt) caughtUp(ctx context.Context, p plan) error {
 	err := wait.Until(ctx, longestReplay, wait.Often, func(ctx context.Context) error {
 		running, said := false, ""
 		if p.changes > 0 {
-			status, err := r.SQL(ctx, "SHOW REPLICA STATUS") // asked first: if the applier has ended by now, the next query sees all its work
+			status, err := r.SQL(ctx, "SHOW REPLICA STATUS") // asked before the sets: a stopped applier adds no more
 			if err != nil {
 				return wait.Final(err)
 			}

@@ -10,8 +10,8 @@ import (
 	"slices"
 )
 
-// words holds, for each table, the lines of its definition that define full-text indexes. Building these indexes takes many
-// times as long as everything else about a table, and nothing uses them in the throw-away server. So a dump is loaded there
+// words holds, for each table, the lines with full-text indexes in its definition. Building these indexes takes many times
+// as long as everything else about a table, and nothing uses them in the throw-away server. So a dump is loaded there
 // without them, and the site's server gets the definitions with them.
 type words map[string][]string
 

@@ -243,7 +243,7 @@ func (s Spread) format(unit string) string {
 	return fmt.Sprintf("%s%s (%s–%s)", number(s.Median), unit, number(s.Low), number(s.High))
 }
 
-// number formats a value with three digits, or as a whole number if it is larger.
+// number formats a value with three digits, or as a whole number if it has more.
 func number(value float64) string {
 	switch {
 	case value >= 99.95:

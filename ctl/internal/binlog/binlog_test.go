@@ -48,7 +48,7 @@ func TestWhatIsNoSetOfGTIDsIsRefused(t *testing.T) {
 	}
 }
 
-// The body is a GTID event's, from MySQL 8.4.11, for the transaction 77d1902c-...:test_tag:1.
+// The body is from a GTID event of MySQL 8.4.11, for the transaction 77d1902c-...:test_tag:1.
 func TestAGTIDWithATagIsRead(t *testing.T) {
 	t.Parallel()
 	body, err := hex.DecodeString("027c00000202ee450341025802690322c503690282410235" + "02dcbedc350204040610746573745f7461670800" + "0a040c7f003e8900fa5b06" + "1045051" + "2dbd009")

@@ -61,7 +61,7 @@ var (
 		`(create|alter|drop|rename)\s+(or\s+replace\s+)?(user|role|server|tablespace|undo|logfile|resource|spatial\s+reference|instance)|do)\b`)
 	// Each of these is part of a transaction whose other events show what it touches, or of a prepared transaction.
 	bracket = regexp.MustCompile(`(?i)^(begin|commit|rollback|savepoint|release\s+savepoint|start\s+transaction|xa)\b`)
-	// The log does not record whose tables these statements change; their text does, together with the session's schema. The
+	// The log does not record whose tables these statements change. It follows from their text and the session's schema. The
 	// first pattern is the form in which the server logs CREATE TABLE ... SELECT.
 	telling = []*regexp.Regexp{
 		regexp.MustCompile(`^CREATE TABLE ` + table + ` \((?s:.*) START TRANSACTION$`),

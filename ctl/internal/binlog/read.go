@@ -60,8 +60,8 @@ type Log struct {
 	Size     int64
 }
 
-// Read reads a log to its end and passes each transaction to each, in the log's order. It returns an error if anything is
-// damaged, cut off or unknown, or if each returns one.
+// Read reads a log to its end and passes each transaction to the function each, in the log's order. It returns an error if
+// anything is damaged, cut off or unknown, or if each returns one.
 func Read(log io.Reader, site string, each func(Transaction) error) (Log, error) {
 	r := &reader{in: bufio.NewReaderSize(log, 256<<10), site: site, each: each}
 	err := r.read()

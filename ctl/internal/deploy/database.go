@@ -34,7 +34,7 @@ var ErrWentBack = errors.New("MySQL runs as before")
 // RestartOptions say whether MySQL may be replaced by a release from which there is no way back.
 type RestartOptions struct {
 	Force bool
-	// Backed returns why there is no fresh backup of the server with this UUID. Backed is nil if nobody can know that.
+	// Backed returns why there is no fresh backup of the server with this UUID. Backed is nil if that cannot be known.
 	Backed func(ctx context.Context, uuid string) error
 }
 
@@ -179,7 +179,7 @@ func (s *site) awaitDatabase(ctx context.Context, anew bool) error {
 	})
 }
 
-// tooOften is the number of restarts after which a recreated MySQL is given up.
+// tooOften is the number of restarts after which awaitDatabase gives up on a recreated MySQL.
 const tooOften = 3
 
 // validate makes the new MySQL check its settings, without touching the data or the running MySQL.

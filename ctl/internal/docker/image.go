@@ -18,7 +18,7 @@ type Image struct {
 	}
 }
 
-// Images returns, by their names, those of the named images that the engine has.
+// Images returns those of the named images that the engine has, keyed by name.
 func (c CLI) Images(ctx context.Context, names ...string) (map[string]Image, error) {
 	here := map[string]Image{}
 	for _, name := range names {

@@ -78,8 +78,8 @@ func checkNetwork(_ context.Context, f *facts) ([]Finding, error) {
 	return judgeSubnet(subnet, used), nil
 }
 
-// checkVisitors reports if every visitor seems to come from the gateway of the stack's network. Limits for each address can
-// then no longer protect the other visitors from one of them.
+// checkVisitors reports if every visitor seems to come from the gateway of the stack's network. Limits for each address then
+// cannot protect visitors from one another.
 func checkVisitors(_ context.Context, f *facts) ([]Finding, error) {
 	settings, err := f.settings()
 	if err != nil {

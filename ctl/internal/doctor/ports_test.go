@@ -61,7 +61,7 @@ func TestAnEngineWithoutRootGetsNoLowPort(t *testing.T) {
 }
 
 // Nothing listens on these ports, as when the engine's proxy for a port has ended. If a container is not healthy, that
-// explains enough, and its ports are not reported.
+// explains the silence, and its ports are not reported.
 func TestADeadPortIsToldWhereItsContainerIsHealthy(t *testing.T) {
 	t.Parallel()
 	settings := stack.Settings{"BIND": "127.0.0.1", "DOMAIN": "foobar.com", "HTTP_PORT": quietPort(t), "HTTPS_PORT": "7", "DNS_PORT": "9"} // 7 is echo, 9 is discard

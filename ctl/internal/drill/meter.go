@@ -106,8 +106,8 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 	return m, nil
 }
 
-// watch runs a command until its context ends, and passes on each line that it prints. Until end is closed, if given, watch
-// sends the command a line every second. What cannot be observed is missing from the details.
+// watch runs a command until its context ends, and passes on each line that it prints. If end is given, watch sends the
+// command a line every second until end is closed. What cannot be observed is missing from the details.
 func (m *meter) watch(cmd *exec.Cmd, end <-chan struct{}, line func(string)) {
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

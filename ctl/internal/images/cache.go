@@ -16,7 +16,7 @@ import (
 // output twice, once from the step that compiled it and once as the layer of an image.
 const CacheBound = 1_000_000_000
 
-// mark is part of the compile command in each of our Dockerfiles, so the builder's record of that step's output has it too.
+// mark is part of the compile command in each of our Dockerfiles, so the builder's record of that step contains it too.
 const mark = "BUILT_FOR=oneserver "
 
 // TrimCache removes our oldest builds from the engine's build cache until the rest fits into a bound. All builds of the
@@ -89,7 +89,7 @@ func parseSize(text string) int64 {
 // copiedWithin is the longest time from the start of a compilation until its output is copied into an image.
 const copiedWithin = 15 * time.Minute
 
-// beyond returns the records of our builds that are left over when the newest builds have filled a bound.
+// beyond returns the records of our builds that do not fit into a bound when the newest builds come first.
 func beyond(all []record, bound int64) (ids []string) {
 	slices.SortFunc(all, func(a, b record) int { return b.created.Compare(a.created) })
 	var sum int64
@@ -97,8 +97,8 @@ func beyond(all []record, bound int64) (ids []string) {
 		if !strings.Contains(compiled.description, mark) {
 			continue
 		}
-		// The record of a COPY does not say which build it belongs to. This build's is the only one of that size from that
-		// time; if there are several, it is unknown which.
+		// The record of a COPY does not say which build it belongs to. This build's copy is the only record of that size
+		// from that time; if there are several, it is unknown which.
 		var copies []record
 		for _, r := range all {
 			near := r.size - compiled.size

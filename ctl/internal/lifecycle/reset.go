@@ -135,8 +135,8 @@ func list(ctx context.Context, s *stack.Stack, project stack.Project) ([]string,
 	return doomed, nil
 }
 
-// describeData prints how large the data is and, if it was ever complete, since when. The engine is of no help here: it
-// shows the last change of a volume's folder as the volume's creation time, and to find one volume's size it measures all
+// describeData prints how large the data is and, if it was ever complete, since when. The engine is of no help here. It
+// shows the last change of a volume's folder as the volume's creation time. To find one volume's size, it measures all
 // layers and volumes, which can take minutes and continues even if nobody waits for it.
 const describeData = `
 printf ', %s MB' "$(du -sm /data | cut -f 1)"

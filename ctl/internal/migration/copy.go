@@ -13,8 +13,8 @@ import (
 	"oneserver/ctl/internal/throwaway"
 )
 
-// These constants limit the copy. A table with few rows is copied whole, because migrations look things up in small tables; the
-// table of versions is one of these.
+// These constants limit the copy. A table with few rows is copied whole, because migrations look things up in small tables;
+// the table of versions is one of these.
 const (
 	readWithin   = time.Minute
 	fewRows      = 1000

@@ -44,8 +44,8 @@ var (
 	down     = regexp.MustCompile(`(?m)^\s*--\s*\+goose\s+Down\b[\s\S]*`) // the way back, which nothing here ever runs
 )
 
-// Contract returns why nothing uses any more what the migration removes, as its author says; empty if the author does not
-// say.
+// Contract returns the reason, as given by its author, why nothing uses what the migration removes any more; empty if there
+// is none.
 func (m Migration) Contract() string {
 	reason := contract.FindStringSubmatch(down.ReplaceAllString(m.SQL, ""))
 	if reason == nil {

@@ -71,7 +71,7 @@ func Write(token string) Request {
 		Body: object("title", token, "body", "Written by a drill, and removed at its end.")}
 }
 
-// Written returns a query for the tokens that begin with prefix and were written, one per row.
+// Written returns a query for all written tokens that begin with prefix, one per row.
 func Written(prefix string) string {
 	return "SELECT title FROM posts WHERE title LIKE '" + prefix + "%'"
 }

@@ -31,8 +31,8 @@ const (
 	data         = "/var/lib/mysql"
 )
 
-// These are mysqld's settings. Its data can be made again if it is lost, so nothing waits for the disk. Its server_id
-// differs from the site's, since a replica silently skips whatever came from a server with its own id.
+// settings are the settings of mysqld. Its data can be made again if it is lost, so nothing waits for the disk. Its
+// server_id differs from the site's, since a replica silently skips whatever came from a server with its own id.
 const settings = `--no-defaults --datadir=` + data + ` --socket=/var/run/mysqld/mysqld.sock --pid-file=/var/run/mysqld/mysqld.pid \
  --skip-networking --mysqlx=OFF --secure-file-priv=NULL --event-scheduler=OFF --default-time-zone=+00:00 --character-set-server=utf8mb4 \
  --server-id=4294967295 --gtid-mode=ON --enforce-gtid-consistency=ON --skip-log-bin --log-replica-updates=OFF \

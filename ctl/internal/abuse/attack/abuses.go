@@ -137,9 +137,9 @@ func (a Abuse) Play(ctx context.Context, target Target) Result {
 	return s.result(nil)
 }
 
-// hold keeps many connections to an address open, and reopens any that is closed. On each connection it sends the string
-// first, and then the string more at intervals of every. If more is empty, it reads until the other side closes or, if every
-// is set, waits that long without reading.
+// hold keeps many connections to an address open, and reopens any that is closed. On each connection it sends the parameter
+// first once, and then the parameter more at intervals of every. If more is empty, it reads until the other side closes or,
+// if every is set, waits that long without reading.
 func (s *session) hold(ctx context.Context, address string, many int, first, more string, every time.Duration) {
 	loop(ctx, many, 1, func(int) {
 		connection, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", address)

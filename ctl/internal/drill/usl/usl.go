@@ -33,7 +33,7 @@ const (
 	minR2     = 0.9
 )
 
-// Values below nothing count as 0, since the search cannot tell them from 0.
+// nothing is the limit below which a parameter counts as 0, since the search cannot tell it from 0.
 const nothing = 1e-9
 
 // Fit finds the model with the least squared errors. If the points do not support one, the error says why.
