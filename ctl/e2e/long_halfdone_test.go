@@ -77,7 +77,7 @@ func TestLongAKilledDeployIsPutRightByTheNextCommand(t *testing.T) {
 			if (image != before) != test.becomes || n != 1 || routing(t) != byName {
 				t.Errorf("%d replicas run %s (%s before), found by %q", n, image, before, routing(t))
 			}
-			if left := inWeb(t, "ls /run/nginx"); strings.Contains(left, "next") || strings.Contains(left, "trial") {
+			if left := site.inWeb(t, "ls /run/nginx"); strings.Contains(left, "next") || strings.Contains(left, "trial") {
 				t.Errorf("web still has %q", left)
 			}
 			if test.becomes { // and a rollback leads back to the right release
@@ -93,15 +93,6 @@ func TestLongAKilledDeployIsPutRightByTheNextCommand(t *testing.T) {
 	if image, _ := replicas(t); image != first {
 		t.Errorf("in the end, app runs %s; at first it ran %s", image, first)
 	}
-}
-
-func inWeb(t *testing.T, script string) string {
-	t.Helper()
-	out, err := site.compose(t.Context(), "exec", "--no-TTY", "web", "sh", "-c", script)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
 }
 
 // What Compose itself does in a half-done state costs what it always costs, and the site works afterwards. The same is true
@@ -143,7 +134,7 @@ func TestLongAHalfDoneSiteSurvivesWhatOthersDoToIt(t *testing.T) {
 
 func TestLongOtherHalfDoneStatesArePutRight(t *testing.T) {
 	visits := startVisits(t, 20)
-	configuration := inWeb(t, "cat /run/nginx/nginx.conf")
+	configuration := site.inWeb(t, "cat /run/nginx/nginx.conf")
 	_, err := site.output(t.Context(), "docker", "run", "--detach", "--name", site.project+"-left", "--label", "oneserver.deploy="+site.project,
 		"--network", "none", "--entrypoint", "sleep", "nginx:1.30", "600")
 	if err != nil {
@@ -152,7 +143,7 @@ func TestLongOtherHalfDoneStatesArePutRight(t *testing.T) {
 	t.Cleanup(func() { // if it is still there
 		_, _ = site.output(context.Background(), "docker", "rm", "--force", site.project+"-left")
 	})
-	inWeb(t, `cd /run/nginx && sed -i 's/server_tokens off;/server_tokens off; add_header X-Half done always;/' nginx.conf && mkdir next`)
+	site.inWeb(t, `cd /run/nginx && sed -i 's/server_tokens off;/server_tokens off; add_header X-Half done always;/' nginx.conf && mkdir next`)
 	if _, err := site.sql(t.Context(), "root", "SET GLOBAL innodb_max_dirty_pages_pct_lwm = 0, innodb_max_dirty_pages_pct = 0"); err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +153,7 @@ func TestLongOtherHalfDoneStatesArePutRight(t *testing.T) {
 		t.Errorf("the configuration that was put into place is not in use: %q", got)
 	}
 	visits.during("make reload", func() { site.says(t, root, false, []string{"reload"}, "has taken nginx.conf and the words") })
-	if inWeb(t, "cat /run/nginx/nginx.conf") != configuration || strings.Contains(inWeb(t, "ls /run/nginx"), "next") {
+	if site.inWeb(t, "cat /run/nginx/nginx.conf") != configuration || strings.Contains(site.inWeb(t, "ls /run/nginx"), "next") {
 		t.Error("the configuration is not as it was")
 	}
 	if got, err := site.sql(t.Context(), "root", "SELECT @@GLOBAL.innodb_max_dirty_pages_pct, @@GLOBAL.innodb_max_dirty_pages_pct_lwm"); err != nil || got != "90.000000\t10.000000" {
