@@ -302,15 +302,14 @@ func TestPagesJoinWithoutGapOrOverlap(t *testing.T) {
 	}
 	for _, first := range []string{"/api/v1/search?limit=2&q=" + v.word, "/api/v1/search?limit=7&q=" + v.word, "/api/v1/posts?limit=3"} {
 		t.Run(first, func(t *testing.T) {
-			v := *v
-			v.T = t
+			v := v.as(t)
 			var seen []int64
 			last := int64(1) << 62
 			for next := first; next != "" && last > written[len(written)-1]; {
 				page := decode[struct {
 					Posts []post
 					Next  string
-				}](&v, http.StatusOK, v.ask("GET", next, nil))
+				}](v, http.StatusOK, v.ask("GET", next, nil))
 				if len(page.Posts) == 0 {
 					t.Fatalf("%s is an empty page", next)
 				}
