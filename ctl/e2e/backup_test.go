@@ -246,7 +246,7 @@ func TestLongABackupAndBinaryLogsBringAnotherServerToAMoment(t *testing.T) {
 
 // A restore takes a server back to its own past. These tests run in order on one machine: each begins where the one before
 // ends.
-func TestLongAServerGoesBackToItsOwnPast(t *testing.T) {
+func TestLongARestoreGoesBackToItsOwnServersPast(t *testing.T) {
 	dir := t.TempDir()
 	from := t.TempDir()
 	site.mustCtl(t, "backup", "--dir", from)

@@ -155,7 +155,7 @@ func readLog(content []byte) (log binlog.Log, found []binlog.Transaction, err er
 	return log, found, err
 }
 
-// Each transaction is found with its position, its GTID and its effect on the site, and the log after it continues from there.
+// Each transaction is found with its position, its GTID and its effect on the site; the next log continues from there.
 func logIsReadAsMySQLWroteIt(t *testing.T, log writtenLog) {
 	var at []string // where transactions begin, according to MySQL
 	for _, event := range log.events {

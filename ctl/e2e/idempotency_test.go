@@ -141,8 +141,8 @@ func TestAnIdempotencyKeyIsChecked(t *testing.T) {
 	}
 }
 
-// A request without a key gets one from Nginx, a new one each time. The application itself makes up none, since each try of a
-// request would get a different one.
+// A request without a key gets one from Nginx, a new one each time. The application itself makes up none, since each try of
+// a request would get a different one.
 func TestOnlyNginxMakesUpAMissingKey(t *testing.T) {
 	t.Parallel()
 	v := newMember(t, site)

@@ -222,8 +222,8 @@ func unhealthy(words string) check {
 	}}
 }
 
-// The first certificate comes without anybody's doing, and stays. These tests run in order on one copy: each begins where the
-// one before ends.
+// The first certificate comes without anybody's doing, and stays. These tests run in order on one copy: each begins where
+// the one before ends.
 func TestLongACertificateComesByItselfAndIsKept(t *testing.T) {
 	c := startServer(t)
 	came := t.Run("it comes for both names as soon as certs starts", func(t *testing.T) {
@@ -402,8 +402,8 @@ func TestLongACertificateIsRenewedWhileVisitorsNoticeNothing(t *testing.T) {
 	}
 }
 
-// Visitors are served whatever the authority does, and the health check says what to do about it. These tests run in order on
-// one copy: each begins where the one before ends.
+// Visitors are served whatever the authority does, and the health check says what to do about it. These tests run in order
+// on one copy: each begins where the one before ends.
 func TestLongAnAuthorityThatRefusesOrIsDownDoesNoHarm(t *testing.T) {
 	refusal := func(kind, detail string) object {
 		return object{"type": "urn:ietf:params:acme:error:" + kind, "detail": detail}

@@ -117,8 +117,8 @@ done; exit 1`,
 	site.leavesNoZombies(t)
 }
 
-// fill gives the site another table, a_filler, of 46 MB until the end of the test. Its text repeats itself only within a row,
-// so even compressed it takes at least 900 times 32 bytes.
+// fill gives the site another table, a_filler, of 46 MB until the end of the test. Its text repeats itself only within a
+// row, so even compressed it takes at least 900 times 32 bytes.
 func (c *copyOfStack) fill(t *testing.T) {
 	t.Helper()
 	c.mustSQL(t, `CREATE TABLE foobar.a_filler (id int PRIMARY KEY AUTO_INCREMENT, text mediumtext);

@@ -20,8 +20,8 @@ func unnamed(t *testing.T, project string) []string {
 	return strings.Fields(out)
 }
 
-// Eight deploys leave the five newest releases, to which a rollback leads. These tests run in order: each begins where the one
-// before ends.
+// Eight deploys leave the five newest releases, to which a rollback leads. These tests run in order: each begins where the
+// one before ends.
 func TestLongFiveReleasesStayAndNothingElse(t *testing.T) {
 	first, from := releases(t)
 	const foreign = "oneserver-e2e-another-project"
