@@ -3,7 +3,7 @@
 #
 # A probe costs the engine 40 ms of processor time; running COMMAND inside costs next to nothing. So a failure is reported
 # immediately, and so is the first success after a start or a failure. While all is well, COMMAND runs every five seconds,
-# and the probe is answered after half a minute. FILE exists from the first reported success until a failure; it is in a
+# and the probe is answered after about a minute. FILE exists from the first reported success until a failure; it is in a
 # tmpfs, so a restart removes it too.
 #
 # The programs in our own images do the same by themselves (`app probe`, `dns probe`).
@@ -21,7 +21,7 @@ if [ ! -e "$told" ]; then
     : >"$told"
     exit 0
 fi
-while [ $SECONDS -lt 25 ]; do
+while [ $SECONDS -lt 55 ]; do
     sleep 5
     look "$@"
 done
