@@ -187,7 +187,7 @@ func TestAPanicInTheMiddleOfAnAnswerCutsTheConnection(t *testing.T) {
 	}
 }
 
-// A client that leaves is not our fault; what goes wrong meanwhile still is.
+// That a client leaves is not our fault, but an error that happens meanwhile still is.
 func TestLevelOfARequestWhoseClientLeft(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
