@@ -115,7 +115,7 @@ func TestConnectionsThatSayNothingTakeNeitherMemoryNorAnswers(t *testing.T) {
 	}
 }
 
-// peakMiB is the most memory that a process has used at any time (VmHWM, proc_pid_status(5)).
+// peakMiB returns the most memory that a process has used at any time (VmHWM, proc_pid_status(5)).
 func peakMiB(t *testing.T, pid int) int {
 	t.Helper()
 	for line := range strings.Lines(read(t, fmt.Sprintf("/proc/%d/status", pid))) {

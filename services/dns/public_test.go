@@ -11,7 +11,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Authorities ask for CAA and TXT records, and take a failure for a refusal.
+// Authorities query CAA and TXT records, and treat a failed query as a refusal.
 func TestRecordsOfAPublicCertificateComeAndGoWithIt(t *testing.T) {
 	t.Parallel()
 	s := start(t)

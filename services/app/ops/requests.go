@@ -52,7 +52,7 @@ func (r *ring) find(id string) *request {
 	return nil
 }
 
-// Request is what operators see of a request. Durations are in milliseconds.
+// Request describes a request to operators. Durations are in milliseconds.
 type Request struct {
 	ID             string      `json:"id"`
 	Replica        string      `json:"replica"`
