@@ -106,7 +106,7 @@ func (k *keeper) obtain(ctx context.Context, have held) (held, error) {
 	return got, err
 }
 
-// order gets a certificate in the steps of RFC 8555, section 7.4. Each step saves what the next start needs to
+// order gets a certificate, following the steps of RFC 8555, section 7.4. Each step saves what the next start needs to
 // continue.
 func (k *keeper) order(ctx context.Context, have held) (held, error) {
 	client := k.client()

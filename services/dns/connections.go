@@ -18,8 +18,8 @@ const (
 	// maxConnections is how many TCP connections may stay open. Each takes 4 kB; one from a resolver lasts a few
 	// milliseconds.
 	maxConnections = 1000
-	// lookEvery limits how far the number of connections can exceed maxConnections: by those that the kernel hands over
-	// in that time, a few hundred. While fewer than fewFiles files are open, one look every idleEvery is enough. More
+	// lookEvery limits how far the number of connections can exceed maxConnections, since the kernel hands over only a
+	// few hundred in that time. While fewer than fewFiles files are open, one look every idleEvery is enough. More
 	// frequent looks would be most of the cost of an idle server; less frequent ones would cost more memory at the
 	// start of a flood than the container has.
 	lookEvery = 20 * time.Millisecond

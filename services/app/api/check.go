@@ -142,7 +142,7 @@ func readBody(r *http.Request) (map[string]jsontext.Value, error) {
 	return members(body)
 }
 
-// members splits a body that checkJSON has found well-formed.
+// members returns the members of a body that checkJSON has accepted.
 func members(body []byte) (map[string]jsontext.Value, error) {
 	decoder := jsontext.NewDecoder(bytes.NewReader(body))
 	if decoder.PeekKind() != '{' {

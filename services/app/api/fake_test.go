@@ -22,8 +22,8 @@ import (
 	"oneserver/app/timing"
 )
 
-// fake implements all the stores in memory. Each method first calls hit, unless that is nil, and fails with err, unless
-// that is nil.
+// fake implements all the stores in memory. Each method first calls hit if it is set, and fails with err if that is
+// set.
 type fake struct {
 	err error
 	hit func()

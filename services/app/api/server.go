@@ -33,7 +33,7 @@ const (
 	headerLimit    = 64 << 10         // bytes; Nginx lets 2 x 8 KB pass and adds a few fields
 	readHeaderTime = 5 * time.Second
 	readTime       = 15 * time.Second
-	writeTime      = 45 * time.Second // from the end of the header: for reading the body, the work, and a slow reader
+	writeTime      = 45 * time.Second // from the end of the header; it covers reading the body, the work, and a slow reader
 	idleTime       = 90 * time.Second // longer than Nginx keeps an idle connection (60 s), so that Nginx closes first
 )
 

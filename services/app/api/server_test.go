@@ -187,7 +187,7 @@ func TestAPanicInTheMiddleOfAnAnswerCutsTheConnection(t *testing.T) {
 	}
 }
 
-// That a client leaves is not our fault, but an error that happens meanwhile still is.
+// A request whose client left is logged as an error only if something else went wrong meanwhile.
 func TestLevelOfARequestWhoseClientLeft(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -9,8 +9,8 @@ import (
 	"oneserver/app/auth"
 )
 
-// name returns the name of a cookie. Under HTTPS the name begins with __Host-, with which browsers accept the cookie
-// from no other host.
+// name returns the name of a cookie. Under HTTPS the name begins with __Host-, so that browsers accept the cookie only
+// from this host.
 func (v *visit) name(cookie string) string {
 	if v.https {
 		return "__Host-" + cookie

@@ -93,7 +93,7 @@ func checkBody(text string) string {
 }
 
 // checkName returns what is wrong with a name, or "". A name must not look like another one, so it may contain no
-// invisible characters, and no word may mix letters of several alphabets that look alike.
+// invisible characters, and no word may mix letters of alphabets that look alike.
 func checkName(text string) string {
 	if wrong := checkLine(text); wrong != "" {
 		return wrong

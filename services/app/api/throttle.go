@@ -15,7 +15,7 @@ import (
 // strangers share, because strangers may be in the same network, or in so many networks that the account's overall
 // bucket is full.
 type limits struct {
-	account []app.Bucket // an attempt with the right password is no guess, and is taken out of these again
+	account []app.Bucket // an attempt with the right password is removed from these again, since it was no guess
 	others  []app.Bucket
 }
 

@@ -22,8 +22,8 @@ const (
 const patternLimit = 16
 
 // Weakness returns what is wrong with a new password, or "" if it is good enough. personal lists what others know about
-// its owner: the owner's address and name, and the site's. The lists of common passwords are zxcvbn's: the 30,000
-// passwords found most often in leaks, and the most used words and names. Searching them costs far less than hashing.
+// its owner: the owner's address and name, and the site's. The lists are zxcvbn's: the 30,000 passwords found most
+// often in leaks, and the most used words and names. Searching them costs far less than hashing.
 func Weakness(password string, personal ...string) string {
 	folded := strings.ToLower(norm.NFC.String(password))
 	plain := []rune(strings.ToLower(norm.NFKC.String(strings.Join(strings.Fields(password), "")))) // spaces add nothing

@@ -18,8 +18,8 @@ import (
 // cost follows the OWASP Password Storage Cheat Sheet: 19 MiB, two passes, one thread.
 var cost = argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
-// atOnce is how many hashes are computed at a time. Two need 38 MiB, and together occupy at most half of several
-// processors, which leaves the rest to other requests.
+// atOnce is how many hashes are computed at a time. With several processors, hashing occupies at most half of them and
+// leaves the rest to other requests. Two hashes need 38 MiB.
 var atOnce = max(1, min(2, runtime.GOMAXPROCS(0)/2))
 
 // Limits on hashing, so that a burst of sign-ins exhausts neither the server's memory nor its CPU.

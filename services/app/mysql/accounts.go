@@ -114,9 +114,9 @@ func (db *DB) ChangePassword(ctx context.Context, user uint64, oldHash, newHash 
 	})
 }
 
-// StartSession implements app.AccountStore. The user's row stays locked until the session exists. A simultaneous change
-// of the password therefore comes either first, and this call fails, or later, and ends the session. Of two
-// simultaneous sign-ins, the second counts the session of the first.
+// StartSession implements app.AccountStore. The user's row stays locked until the session exists. If the password is
+// changed at the same time, the change therefore either comes first, and this call fails, or comes later and ends the
+// session. Of two simultaneous sign-ins, the second counts the session of the first.
 func (db *DB) StartSession(ctx context.Context, user uint64, passwordHash string, in app.SignIn) error {
 	now := db.gorm.NowFunc()
 	return db.transaction(ctx, "start session", true, func(tx *gorm.DB, _ bool) error {
@@ -162,8 +162,8 @@ func noteDevice(tx *gorm.DB, user uint64, in app.SignIn, now time.Time) error {
 	return removeOldest(tx, "devices", user, app.MaxDevices)
 }
 
-// removeOldest deletes a user's oldest rows from a table, so that at most as many are left as most says. (MySQL accepts
-// LIMIT in a subquery only if it is nested in another.)
+// removeOldest limits a user's rows in a table to the given number by deleting the oldest ones. (MySQL accepts LIMIT in
+// a subquery only if it is nested in another.)
 func removeOldest(tx *gorm.DB, table string, user uint64, most int) error {
 	return tx.Exec("DELETE FROM "+table+" WHERE user_id = ? AND token NOT IN (SELECT token FROM "+
 		"(SELECT token FROM "+table+" WHERE user_id = ? ORDER BY created_at DESC, token LIMIT ?) AS newest)", user, user, most).Error

@@ -738,7 +738,7 @@ func testSweep(t *testing.T, db *DB) {
 }
 
 // testPlans checks the plans of statements with EXPLAIN. With many posts by few users, a plan that is wrong for a large
-// table looks cheapest.
+// table looks cheapest to MySQL.
 func testPlans(t *testing.T, db *DB) {
 	user := newUser(t, db, "Ada")
 	exec(t, db, "INSERT INTO posts (user_id, title, body, created_at) WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"+

@@ -14,8 +14,8 @@ import (
 // are removed, a page that covers them skips them, at a few microseconds each.
 const eraseBatch = 1000
 
-// DeleteUser implements app.AccountStore. It erases the user's name, address and password, which are in a single row,
-// however much the user has written. This hides the rest of the user's data, which eraseUntilClosed then removes.
+// DeleteUser implements app.AccountStore. It erases the user's name, address and password, all in a single row, however
+// much the user has written. This hides the rest of the user's data, which eraseUntilClosed then removes.
 func (db *DB) DeleteUser(ctx context.Context, user uint64, hash string) error {
 	now := db.gorm.NowFunc()
 	err := db.transaction(ctx, "delete account", true, func(tx *gorm.DB, maybeDone bool) error {

@@ -53,8 +53,8 @@ func hasNumber(err error, numbers ...uint16) bool {
 	return ok && slices.Contains(numbers, e.Number)
 }
 
-// translate turns an error from GORM or the driver into an error of the domain. It only adds the operation to an
-// unknown error, which clients see as an internal one.
+// translate turns an error from GORM or the driver into an error of the domain. To an unknown error, it only adds the
+// name of the operation; clients see it as an internal error.
 func translate(doing string, err error) error {
 	if known, ok := errors.AsType[*app.Error](err); ok {
 		return known

@@ -113,8 +113,8 @@ func (db *DB) behind(ctx context.Context, from uint64) (batches [][]uint64, next
 	return batches, next, more, err
 }
 
-// indexAgain writes the rows of these posts. It skips a post that is being changed: a change by this release also
-// writes the row, and the next run finds the post after a change by the previous release.
+// indexAgain writes the rows of these posts. It skips a post that is being changed: if this release is changing it, the
+// change also writes the row; if the previous release is, the next run finds the post.
 func indexAgain(tx *gorm.DB, ids []uint64) (n int, err error) {
 	var posts []struct {
 		ID          uint64

@@ -12,10 +12,10 @@ import (
 	"oneserver/app"
 )
 
-// What a statement that reads posts selects. The join with users supplies the author's name, and hides the posts of a
-// deleted user until they are removed too (erase.go). It is a left join that names its index: otherwise, on a site with
-// few users, MySQL would read all users into a hash table and sort the posts, instead of walking along the primary key
-// and looking up one author per row.
+// The columns and joins of the statements that read posts. The join with users supplies the author's name, and hides
+// the posts of a deleted user until they are removed too (erase.go). It is a left join that names its index: otherwise,
+// on a site with few users, MySQL would read all users into a hash table and sort the posts, instead of walking along
+// the primary key and looking up one author per row.
 const (
 	postHead = "SELECT posts.id, COALESCE(posts.user_id, 0) AS author_id, COALESCE(users.name, '') AS author, " +
 		"title, posts.created_at, COALESCE(updated_at, posts.created_at) AS updated_at, "

@@ -40,7 +40,7 @@ func (db *DB) countWrite(tx *gorm.DB, author lockedUser, draft app.Draft, now ti
 	return db.countEdit(tx, author, len(draft.Title)+len(draft.Body), now)
 }
 
-// countEdit counts an edit or a renaming of that many bytes towards the author's quotas and the site's.
+// countEdit counts an edit or a renaming, of the given number of bytes, towards the author's quotas and the site's.
 func (db *DB) countEdit(tx *gorm.DB, author lockedUser, bytes int, now time.Time) error {
 	if author.ID == 0 {
 		return &app.Error{Code: app.Unauthorized, Message: "This account has been deleted."}

@@ -27,8 +27,8 @@ type permanent struct{ error }
 
 func (p permanent) Unwrap() error { return p.error }
 
-// run calls do, and calls it again while the database is down, so do must be safe to repeat: it reads only, or may
-// write twice. run returns errors in the domain's terms; doing names the operation in them.
+// run calls do, and calls it again while the database is down, so do must be safe to repeat: it either only reads or
+// may write twice. run returns errors in the domain's terms; doing names the operation in them.
 func (db *DB) run(ctx context.Context, doing string, do func(tx *gorm.DB) error) error {
 	bounded, cancel := context.WithTimeout(ctx, waitLimit)
 	defer cancel()

@@ -152,8 +152,8 @@ func (s search) of(text string, split func(chunk string) (words, runs []string))
 var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 // statement returns the search in SQL, and the values of all placeholders but the first (where the page begins) and the
-// last (the number of posts). InnoDB collects all posts that contain the first word, and then drops those that lack
-// another word. The choice of the first word, which first makes, therefore decides whether there are too many.
+// last (the number of posts). The parameter first is the index of the word that comes first. InnoDB collects all posts
+// that contain that word, and then drops those that lack another one, so the choice decides whether there are too many.
 func (s search) statement(first int) (string, []any) {
 	statement, args := postsInList+s.from+before, []any(nil)
 	for _, of := range []struct {

@@ -114,7 +114,8 @@ func (t slowTx) Rollback() error {
 	return err
 }
 
-// noteUnseen records a statement that GORM's logger does not see (log.go), and also adds its time to the request's.
+// noteUnseen records a statement that GORM's logger does not see (log.go), and also adds its time to that of the
+// request.
 func (c slowConn) noteUnseen(ctx context.Context, statement string, began time.Time, err error) {
 	timing.AddDatabase(ctx, time.Since(began))
 	c.note(ctx, statement, began, err)

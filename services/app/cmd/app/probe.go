@@ -10,10 +10,10 @@ import (
 )
 
 // probe answers the engine's health probe with the result of look. Each probe costs the engine 40 ms of processor time,
-// whereas looking from inside costs next to nothing. So while all is well, probe looks once every interval, and delays
-// its answer until the time held has passed. It answers immediately if something has changed: with a failure, or with
-// the first success after a start or a failure. The file told exists once that success has been reported; it is in a
-// tmpfs, so a restart removes it. If the folder of that file is missing, every answer is immediate.
+// whereas looking from inside costs next to nothing. So while all is well, probe looks once every interval, and answers
+// only once held has passed. It answers immediately if something has changed: with a failure, or with the first success
+// after a start or a failure. The file told exists once that success has been reported; it is in a tmpfs, so a restart
+// removes it. If the folder of that file is missing, every answer is immediate.
 func probe(ctx context.Context, told string, interval, held time.Duration, look func(context.Context) error) error {
 	end := time.Now().Add(held)
 	for {

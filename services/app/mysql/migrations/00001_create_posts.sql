@@ -3,8 +3,8 @@
 -- executes this statement again.
 --
 -- utf8mb4 is all of Unicode. utf8mb4_0900_ai_ci sorts and compares by Unicode 9.0, ignores accents and case, as readers
--- expect of a search ("zoe" finds "Zoë"), and does not ignore trailing spaces. It is also MySQL's own default; naming it
--- here makes the same table on a server with another default.
+-- expect of a search ("zoe" finds "Zoë"), and does not ignore trailing spaces. It is also MySQL's own default; it is
+-- named here so that a server with another default creates the same table.
 CREATE TABLE IF NOT EXISTS posts (
   id         bigint unsigned NOT NULL AUTO_INCREMENT,
   title      varchar(200)    NOT NULL,

@@ -3,8 +3,8 @@
 -- get a column instantly. A row is written in the transaction of its post. For posts of the previous release, which does
 -- not know this table, fill.go writes the rows.
 --
--- There are two indexes. The ngram parser would not do for words with spaces around them: it drops every pair of letters
--- that contains a stop word, and "a" and "i" are stop words.
+-- There are two indexes, because the ngram parser does not suit words with spaces around them: it drops every pair of
+-- letters that contains a stop word, such as "a" or "i".
 CREATE TABLE IF NOT EXISTS post_search (
   post_id bigint unsigned NOT NULL,
   words   mediumtext      NOT NULL, -- of the title and the body, each once
