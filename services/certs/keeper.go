@@ -189,8 +189,8 @@ func (k *keeper) serve(ctx context.Context, have held) (time.Duration, error) {
 	return lookEvery, replace(k.places.public(), []byte(marker), 0o644)
 }
 
-// settle records that visitors have had a public certificate for a week, so that they can be bound to https for a long
-// time.
+// settle records that visitors have had a public certificate for a week, after which HSTS may bind them to https for a
+// long time.
 func (k *keeper) settle() error {
 	if _, err := os.Stat(k.places.settled()); err == nil {
 		return nil

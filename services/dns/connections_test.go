@@ -49,7 +49,7 @@ func TestTheOldestOfTheAddressWithMostConnectionsGiveWay(t *testing.T) {
 }
 
 // 16,000 connections that send nothing, or half a query, would take more memory than compose.yaml gives the server.
-// They come from one address or from many, while another client asks.
+// They come from one address or from many, while another client sends queries.
 func TestConnectionsThatSayNothingTakeNeitherMemoryNorAnswers(t *testing.T) {
 	const connections, mostMiB = 16_000, 50
 	var files syscall.Rlimit

@@ -33,8 +33,8 @@ type fake struct {
 	searching func() // called by a search, if there is one
 
 	mu       sync.Mutex
-	posts    []app.Post // by id - 1; ID 0 where one has been deleted
-	users    []app.User // by id - 1; ID 0 likewise
+	posts    []app.Post // by id - 1; ID 0 if deleted
+	users    []app.User // by id - 1; ID 0 if deleted
 	sessions map[app.Digest]uint64
 	browsers map[app.Digest]string   // of the sessions
 	devices  map[app.Digest][]uint64 // users by token

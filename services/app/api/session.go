@@ -146,7 +146,7 @@ func (s *Server) signIn(c *call) (any, error) {
 			give()
 			return sessionState{SignedIn: true, User: showUser(found)}, nil
 		}
-		if !is(err, app.Conflict) { // the password was changed just now
+		if !is(err, app.Conflict) { // a Conflict means that the password was changed just now
 			return nil, err
 		}
 	}

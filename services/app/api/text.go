@@ -190,9 +190,9 @@ func isSymbol(r rune) bool {
 	return unicode.In(r, unicode.So, unicode.Sm) || '\U0001f000' <= r && r <= '\U0001faff'
 }
 
-// hasUse reports whether the ignorable character at text[i] serves its purpose. (PRECIS, RFC 8264, has such rules for
-// joiners only, and refuses joined emoji: golang.org/x/text/secure/precis would refuse the technologist, the red heart
-// and Scotland's flag.)
+// hasUse reports whether the ignorable character at text[i] serves a purpose there. (PRECIS, RFC 8264, has such rules
+// for joiners only, and refuses joined emoji: golang.org/x/text/secure/precis would refuse the technologist, the red
+// heart and Scotland's flag.)
 func hasUse(text []rune, i int) bool {
 	before := func(n int) rune {
 		if i < n {

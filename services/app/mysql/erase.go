@@ -36,8 +36,8 @@ func (db *DB) DeleteUser(ctx context.Context, user uint64, hash string) error {
 	return err
 }
 
-// eraseUntilClosed removes what is left of deleted users: as soon as this replica has deleted one, and about once a
-// minute in case another replica was stopped before it had finished.
+// eraseUntilClosed removes the remaining rows of deleted users as soon as this replica has deleted one, and about once
+// a minute in case another replica was stopped before it had finished.
 func (db *DB) eraseUntilClosed() {
 	for {
 		select {
@@ -52,7 +52,7 @@ func (db *DB) eraseUntilClosed() {
 	}
 }
 
-// eraseAll removes everything that is left of deleted users.
+// eraseAll removes all the remaining rows of deleted users.
 func (db *DB) eraseAll(ctx context.Context) error {
 	for more := true; more; {
 		if err := db.transaction(ctx, "remove a deleted account", true, func(tx *gorm.DB, _ bool) (err error) {

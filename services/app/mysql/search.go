@@ -97,7 +97,7 @@ type search struct {
 	from  string   // the table with the index, joined to posts unless it is posts
 	match string   // the columns of the index of words
 	words []string // terms of MySQL's boolean mode: the beginnings of words that must all occur
-	runs  []string // terms likewise: characters that must follow one another
+	runs  []string // more such terms: characters that must follow one another
 	other []string // texts that must also occur, but contain something that no index finds
 }
 

@@ -13,7 +13,7 @@ const (
 	maxPath  = 500  // bytes
 )
 
-// request is a request as it is stored: nothing is computed from it until an operator asks.
+// request is a request in the form in which it is stored. Nothing is computed from it until an operator asks.
 type request struct {
 	record              *timing.Record
 	method, path, route string

@@ -166,7 +166,7 @@ func TestHealthcheck(t *testing.T) {
 func TestRequest(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/requests/a%/b" { // whatever the operator types is one id
+		if r.URL.Path != "/requests/a%/b" { // the id that the operator types, even with a % or a slash
 			http.Error(w, "no request with that id", http.StatusNotFound)
 			return
 		}
