@@ -1,5 +1,5 @@
 // Command certs maintains the site's certificate: at first, one from the stack's own authority; then, if ACME names an
-// authority to ask, one that every browser trusts. Nginx reads what it writes, without a reload.
+// authority to ask, one that every browser trusts. Nginx reads the files that it writes, without a reload.
 package main
 
 import (
