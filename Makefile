@@ -9,15 +9,15 @@ override modules := services/dns services/certs services/app ctl ctl/e2e/authori
 override staticcheck := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 override actionlint := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
-# These keep out of the builds here: a go.work above this folder, flags meant for other builds, and git, which refuses to
-# work in a folder that belongs to another user.
+# These keep the builds here independent of a go.work above this folder, of flags meant for other builds, and of git, which
+# refuses to work in a folder that belongs to another user.
 export override GOWORK := off
 export override GOFLAGS := -mod=readonly -buildvcs=false
 unexport CDPATH GOOS GOARCH GO111MODULE
 .NOTPARALLEL:
 
-# Variables given on the command line (URL=…, FILE=…, DOMAIN=…) are treated as plain text: make does not expand them, which
-# would run $(shell …), and a recipe finds them in its environment, where no shell runs `…`.
+# Variables given on the command line (URL=…, FILE=…, DOMAIN=…) are treated as plain text: make does not expand them, since
+# that would run a $(shell …) in them, and recipes read them from the environment, so no shell runs a `…` in them.
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
 help: ## print this list
@@ -137,7 +137,7 @@ dist: go ## build the tool for Linux, macOS and Windows into dist/, with checksu
 	done; done
 	@cd dist && if command -v sha256sum >/dev/null; then sha256sum oneserver-*; else shasum -a 256 oneserver-*; fi >SHA256SUMS
 
-# Builds the tool from these sources. A server needs no Go: there, Docker builds the tool, in the image that builds the
+# Builds the tool from these sources. Without Go, as on a server, Docker builds the tool in the image that builds the
 # application.
 tool:
 	@if command -v go >/dev/null; then CGO_ENABLED=0 go build -C ctl -o ../$(tool) .; \

@@ -8,8 +8,8 @@ ALTER DATABASE foobar CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci;
 -- What the stack records about itself, separate from the site's data.
 CREATE DATABASE oneserver CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci;
 
--- The last file here writes the only row: it says that this data directory is complete and belongs to the secrets with this
--- id.
+-- The last file here writes the only row, which says that this data directory is complete and which secrets, by their id, it
+-- belongs to.
 CREATE TABLE oneserver.initialised (
   stack_id     varchar(64) NOT NULL,
   completed_at datetime(6) NOT NULL,

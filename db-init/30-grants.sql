@@ -7,7 +7,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON foobar.* TO 'app'@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON foobar.* TO 'migrate'@'%';
 
 -- A backup reads the site's data in one consistent view (mysqldump --single-transaction --no-tablespaces
--- --skip-masking-policies); root does whatever takes more than that (ctl/internal/backup/dump.sh).
+-- --skip-masking-policies); root does whatever needs more privileges than that (ctl/internal/backup/dump.sh).
 GRANT SELECT, SHOW VIEW ON foobar.* TO 'backup'@'%';
 
 -- The health check reads one row.

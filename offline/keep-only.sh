@@ -1,7 +1,8 @@
 #!/bin/sh
 # keep-only.sh LIST [FOLDER]: removes every program from this image except those on the list and those under FOLDER. A
-# program is any executable file that is not a shared library, wherever it is. The list has names, which refer only to the
-# folders of PATH. This is the last step of a build, because the earlier steps need other programs.
+# program is any executable file that is not a shared library, wherever it is. The list gives names without a folder, and
+# keeps only programs in the folders of PATH. This is the last step of a build, because the earlier steps need other
+# programs.
 set -eu
 list=$1
 folder=${2:-/nonexistent}
@@ -12,7 +13,7 @@ kept=$(mktemp)
 for name in $names; do
     for in in $folders; do
         path=$in/$name
-        if [ -L "$path" ]; then # its target may have another name, as that of awk does
+        if [ -L "$path" ]; then # its target may have another name (awk's does)
             cp "$(readlink -f "$path")" "$path.new"
             mv "$path.new" "$path"
         fi

@@ -1,11 +1,10 @@
 #!/bin/bash
-# hold.sh FILE COMMAND ...: answers the engine's health probe with COMMAND's result, and delays an answer that says nothing
-# new.
+# hold.sh FILE COMMAND ...: answers the engine's health probe with COMMAND's result, but late if nothing has changed.
 #
 # A probe costs the engine 40 ms of processor time; running COMMAND inside costs next to nothing. So a failure is reported
 # immediately, and so is the first success after a start or a failure. While all is well, COMMAND runs every five seconds,
-# and the probe is answered after half a minute. FILE exists while the engine knows of the success; it is in a tmpfs, so a
-# restart removes it.
+# and the probe is answered after about a minute. FILE exists from the first reported success until a failure; it is in a
+# tmpfs, so a restart removes it too.
 #
 # The programs in our own images do the same by themselves (`app probe`, `dns probe`).
 told=$1
@@ -22,7 +21,7 @@ if [ ! -e "$told" ]; then
     : >"$told"
     exit 0
 fi
-while [ $SECONDS -lt 25 ]; do
+while [ $SECONDS -lt 55 ]; do
     sleep 5
     look "$@"
 done

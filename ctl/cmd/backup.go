@@ -38,7 +38,7 @@ the newest ones.`,
 		}),
 	}
 	flags := command.Flags()
-	flags.StringVar(&options.Dir, "dir", "backups", "where the backups are")
+	flags.StringVar(&options.Dir, "dir", backup.Folder, "where the backups are")
 	flags.StringVar(&options.Key, "key", "", "encrypt to the key in this file")
 	flags.IntVar(&options.Keep, "keep", 7, "how many backups to keep, including this one")
 	flags.StringVar(&newKey, "new-key", "", "make no backup, but a key in this new file, and beside it a file with what a server needs of the key")

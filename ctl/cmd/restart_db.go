@@ -25,7 +25,7 @@ back, since it changes the data: that change requires a backup of the last day i
 		Args:    cobra.NoArgs,
 		RunE: onSite(func(ctx context.Context, s *stack.Stack, _ []string) error {
 			options.Backed = func(ctx context.Context, uuid string) error {
-				return backup.Fresh(ctx, s.Path("backups"), uuid)
+				return backup.Fresh(ctx, s.Path(backup.Folder), uuid)
 			}
 			if err := deploy.Recover(ctx, s, os.Stdout); err != nil {
 				return err

@@ -42,7 +42,7 @@ stays until the next restore.
 		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
 	}
 	flags := command.Flags()
-	flags.StringVar(&options.Dir, "dir", "backups", "where the backups are")
+	flags.StringVar(&options.Dir, "dir", backup.Folder, "where the backups are")
 	flags.StringVar(&options.To, "to", "", `a moment in UTC: "2026-11-23 10:00:00", with a fraction if needed`)
 	flags.StringVar(&options.Key, "key", "", "the file with the secret key, if the backup is encrypted")
 	flags.BoolVar(&options.Unsigned, "unsigned", false, "with a key, accept even a backup without a signature")

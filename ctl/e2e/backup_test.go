@@ -244,15 +244,15 @@ func TestLongABackupAndBinaryLogsBringAnotherServerToAMoment(t *testing.T) {
 	}
 }
 
-// A restore takes a server back to a second of its own past, over existing data, and leaves alone what is not the
-// site's. A moment that can no longer be restored is refused.
-func TestLongARestoreGoesBackToASecondOfItsOwnServer(t *testing.T) {
+// A restore takes a server back to its own past. These tests run in order on one machine: each begins where the one before
+// ends.
+func TestLongARestoreGoesBackToItsOwnServersPast(t *testing.T) {
 	dir := t.TempDir()
 	from := t.TempDir()
 	site.mustCtl(t, "backup", "--dir", from)
 	onEmpty(t)
 	machine.mustCtl(t, "restore", "--yes", "--dir", from)
-	insert := func(title string) {
+	insert := func(t *testing.T, title string) {
 		t.Helper()
 		if err := insertPost(title)(t.Context(), machine); err != nil {
 			t.Fatal(err)
@@ -260,7 +260,7 @@ func TestLongARestoreGoesBackToASecondOfItsOwnServer(t *testing.T) {
 	}
 	machine.mustCtl(t, "backup", "--dir", dir)
 	original := machine.state(t, "foobar")
-	insert("In time")
+	insert(t, "In time")
 	// The same log also holds changes to other schemas and to accounts, which a restore leaves alone.
 	machine.mustSQL(t, `CREATE DATABASE aside; CREATE TABLE aside.notes (id int PRIMARY KEY); INSERT INTO aside.notes VALUES (1);
 BEGIN; INSERT INTO aside.notes VALUES (2); UPDATE foobar.posts SET title = 'In time, and beside another' ORDER BY id DESC LIMIT 1; COMMIT;
@@ -277,55 +277,70 @@ SET SESSION sql_log_bin = 0; ALTER USER 'app'@'%' ACCOUNT UNLOCK`)
 		}
 		return err
 	}})
-	insert("Too late")
+	insert(t, "Too late")
 	late := machine.state(t, "foobar")
 
-	machine.refuses(t, "not come yet", "restore", "--yes", "--dir", dir, "--to", "2999-01-01 00:00:00")
-	machine.mustCtl(t, "restore", "--yes", "--dir", dir, "--to", second)
-	if got := machine.state(t, "foobar"); got != then {
-		t.Errorf("the restored state is\n%s\nand at %s it was\n%s", got, second, then)
-	}
-	if got := machine.state(t, "foobar_before"); got != late {
-		t.Errorf("the state of the data moved away is\n%s\nand it was\n%s", got, late)
-	}
-	if got := machine.mustSQL(t, others); got != outside {
-		t.Errorf("other schemas and accounts are now %q and were %q", got, outside)
-	}
-	machine.mustSQL(t, "DROP DATABASE aside; DROP USER 'visitor'@'localhost'")
-	insert("In the restored one")
-	machine.refuses(t, "was restored", "restore", "--yes", "--dir", dir, "--to", machine.mustSQL(t, "SELECT UTC_TIMESTAMP(6)"))
-
-	machine.mustCtl(t, "restore", "--yes", "--dir", dir) // the newest backup, over existing data
-	if got := machine.state(t, "foobar"); got != original {
-		t.Errorf("the restored state is\n%s\nand it was\n%s", got, original)
-	}
-	machine.mustCtl(t, "restore", "--forget")
-	if got := machine.state(t, "foobar_before") + machine.state(t, "foobar_restore"); got != "" {
-		t.Errorf("the restores left behind\n%s", got)
-	}
-
-	// a backup of a release that this one does not know
-	newer := t.TempDir()
-	machine.mustSQL(t, "INSERT INTO foobar.goose_db_version (version_id, is_applied) VALUES (99999, 1)")
-	machine.mustCtl(t, "backup", "--dir", newer)
-	machine.mustSQL(t, "DELETE FROM foobar.goose_db_version WHERE version_id = 99999")
-	now := machine.state(t, "foobar")
-	machine.refuses(t, "of version 99999", "restore", "--yes", "--dir", newer)
-	if got := machine.state(t, "foobar"); got != now || machine.leftBehind(t) != "" {
-		t.Errorf("the refused restore left %q; the data is\n%s\nand was\n%s", machine.leftBehind(t), got, now)
-	}
-
-	old := backups(t, dir)
-	aborted := filepath.Join(dir, "2026-01-01T00-00-00Z.partial")
-	if err := os.Mkdir(aborted, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	machine.mustCtl(t, "backup", "--dir", dir, "--keep", "1")
-	if kept := backups(t, dir); len(kept) != 1 || kept[0] == old[0] {
-		t.Errorf("the backups are now %q and were %q", kept, old)
-	}
-	if _, err := os.Stat(aborted); !os.IsNotExist(err) {
-		t.Errorf("the folder of an aborted run, %s, is still there: %v", aborted, err)
-	}
-	machine.refuses(t, "oldest backup", "restore", "--yes", "--dir", dir, "--to", second)
+	t.Run("a moment that has not come yet is refused", func(t *testing.T) {
+		machine.refuses(t, "not come yet", "restore", "--yes", "--dir", dir, "--to", "2999-01-01 00:00:00")
+		if got := machine.state(t, "foobar"); got != late {
+			t.Errorf("the refused restore has changed the data to\n%s\nand it was\n%s", got, late)
+		}
+	})
+	t.Run("to a second of it, and what is not the site's stays as it is", func(t *testing.T) {
+		machine.mustCtl(t, "restore", "--yes", "--dir", dir, "--to", second)
+		if got := machine.state(t, "foobar"); got != then {
+			t.Errorf("the restored state is\n%s\nand at %s it was\n%s", got, second, then)
+		}
+		if got := machine.state(t, "foobar_before"); got != late {
+			t.Errorf("the state of the data moved away is\n%s\nand it was\n%s", got, late)
+		}
+		if got := machine.mustSQL(t, others); got != outside {
+			t.Errorf("other schemas and accounts are now %q and were %q", got, outside)
+		}
+	})
+	machine.mustSQL(t, "DROP DATABASE IF EXISTS aside; DROP USER IF EXISTS 'visitor'@'localhost'")
+	t.Run("a moment after a restore is refused until there is another backup", func(t *testing.T) {
+		insert(t, "In the restored one")
+		machine.refuses(t, "was restored", "restore", "--yes", "--dir", dir, "--to", machine.mustSQL(t, "SELECT UTC_TIMESTAMP(6)"))
+	})
+	t.Run("to its newest backup, over existing data", func(t *testing.T) {
+		machine.mustCtl(t, "restore", "--yes", "--dir", dir)
+		if got := machine.state(t, "foobar"); got != original {
+			t.Errorf("the restored state is\n%s\nand it was\n%s", got, original)
+		}
+	})
+	t.Run("--forget drops what the restores replaced", func(t *testing.T) {
+		machine.mustCtl(t, "restore", "--forget")
+		if got := machine.state(t, "foobar_before") + machine.state(t, "foobar_restore"); got != "" {
+			t.Errorf("the restores left behind\n%s", got)
+		}
+	})
+	t.Run("a backup of a newer release is refused", func(t *testing.T) {
+		newer := t.TempDir()
+		machine.mustSQL(t, "INSERT INTO foobar.goose_db_version (version_id, is_applied) VALUES (99999, 1)")
+		machine.mustCtl(t, "backup", "--dir", newer)
+		machine.mustSQL(t, "DELETE FROM foobar.goose_db_version WHERE version_id = 99999")
+		now := machine.state(t, "foobar")
+		machine.refuses(t, "of version 99999", "restore", "--yes", "--dir", newer)
+		if got, left := machine.state(t, "foobar"), machine.leftBehind(t); got != now || left != "" {
+			t.Errorf("the refused restore left %q; the data is\n%s\nand was\n%s", left, got, now)
+		}
+	})
+	t.Run("--keep leaves the newest backup, and nothing of an aborted run", func(t *testing.T) {
+		old := backups(t, dir)
+		aborted := filepath.Join(dir, "2026-01-01T00-00-00Z.partial")
+		if err := os.Mkdir(aborted, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		machine.mustCtl(t, "backup", "--dir", dir, "--keep", "1")
+		if kept := backups(t, dir); len(kept) != 1 || kept[0] == old[0] {
+			t.Errorf("the backups are now %q and were %q", kept, old)
+		}
+		if _, err := os.Stat(aborted); !os.IsNotExist(err) {
+			t.Errorf("the folder of an aborted run, %s, is still there: %v", aborted, err)
+		}
+	})
+	t.Run("a moment before the oldest backup is refused", func(t *testing.T) {
+		machine.refuses(t, "oldest backup", "restore", "--yes", "--dir", dir, "--to", second)
+	})
 }

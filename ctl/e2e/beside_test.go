@@ -78,13 +78,24 @@ func TestLongABackupBesideALongSelectKeepsNobodyWaiting(t *testing.T) {
 	if all := backups(t, dir); len(all) != 1 {
 		t.Errorf("the backups are %q", all)
 	}
+}
 
-	// a backup waits for a transaction that has written, if it ends in time
-	end = site.busy(t, "a writer", "START TRANSACTION; UPDATE foobar.posts SET title = title LIMIT 1; SELECT SLEEP(8)")
+// A backup waits for a transaction that has written, if it ends in time.
+func TestLongABackupWaitsForAWriter(t *testing.T) {
+	dir := t.TempDir()
+	site.busy(t, "a writer", "START TRANSACTION; UPDATE foobar.posts SET title = title LIMIT 1; SELECT SLEEP(8)")
 	site.mustCtl(t, "backup", "--dir", dir)
-	end()
+	if still := site.mustSQL(t, "SELECT info FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND info LIKE '%a writer%'"); still != "" {
+		t.Errorf("after the backup, this still runs: %s", still)
+	}
+	if all := backups(t, dir); len(all) != 1 {
+		t.Errorf("the backups are %q", all)
+	}
+}
 
-	// of two backups at the same time, at least one is made, and one that is refused leaves nothing
+// Of two backups at the same time, at least one is made, and one that is refused leaves nothing.
+func TestLongABackupThatMeetsAnotherIsMadeOrLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
 	var both sync.WaitGroup
 	results := make([]error, 2)
 	for i := range results {
@@ -119,11 +130,24 @@ CREATE LIBRARY foobar.a_library LANGUAGE JAVASCRIPT AS 'export function f(n) { r
 			t.Errorf("it does not say %q", name)
 		}
 	}
-	site.mustSQL(t, "CREATE TABLE foobar.a_memory (i int PRIMARY KEY) ENGINE = MyISAM")
-	defer site.mustSQL(t, "DROP TABLE foobar.a_memory")
-	site.refuses(t, "a_memory (MyISAM)", "backup", "--dir", dir)
-	site.mustSQL(t, "DROP TABLE foobar.a_memory; CREATE TABLE foobar.a_memory (i int PRIMARY KEY, f float)")
-	site.refuses(t, "a_memory.f", "backup", "--dir", dir)
+}
+
+// A table whose copy could not be trusted to be the same is named, and no backup is made.
+func TestABackupRefusesATableThatItCannotCopy(t *testing.T) {
+	for _, test := range []struct{ name, table, says string }{
+		{"in an engine without transactions", "(i int PRIMARY KEY) ENGINE = MyISAM", "a_memory (MyISAM)"},
+		{"with numbers that a dump rounds", "(i int PRIMARY KEY, f float)", "a_memory.f"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			site.mustSQL(t, "CREATE TABLE foobar.a_memory "+test.table)
+			defer site.mustSQL(t, "DROP TABLE foobar.a_memory")
+			site.refuses(t, test.says, "backup", "--dir", dir)
+			if made := backups(t, dir); len(made) != 0 {
+				t.Errorf("it was made nevertheless: %q", made)
+			}
+		})
+	}
 }
 
 // flagged returns the copy with more flags for MySQL, as a changed compose.yaml would set them.

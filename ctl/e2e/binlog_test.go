@@ -14,9 +14,8 @@ import (
 	"oneserver/ctl/internal/throwaway"
 )
 
-// A binary log that MySQL itself has written is read correctly: each transaction with its position, its GTID and its effect
-// on the site.
-func TestABinaryLogIsReadAsMySQLWritesIt(t *testing.T) {
+// A MySQL apart from the site's takes seconds to start, so these tests share one.
+func TestAThrowawayMySQL(t *testing.T) {
 	t.Parallel()
 	cli := stack.New(root, site.env...)
 	project, err := cli.Project(t.Context())
@@ -32,7 +31,15 @@ func TestABinaryLogIsReadAsMySQLWritesIt(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	ids, err := site.output(t.Context(), "docker", "ps", "--quiet", "--filter", "label=oneserver.throwaway="+project.Name, "--filter", "name=-log$")
+	t.Run("may do no more than it needs", func(t *testing.T) { throwawayIsConfined(t, project.Name) })
+	log := writeLog(t, server)
+	t.Run("writes binary logs that are read as they were written", func(t *testing.T) { logIsReadAsMySQLWroteIt(t, log) })
+	t.Run("writes binary logs of which no damage goes unnoticed", func(t *testing.T) { damagedLogIsRefused(t, log.content) })
+}
+
+// It has no network, no secret and nothing of the site's, and no right that it does not use.
+func throwawayIsConfined(t *testing.T, project string) {
+	ids, err := site.output(t.Context(), "docker", "ps", "--quiet", "--filter", "label=oneserver.throwaway="+project, "--filter", "name=-log$")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +64,57 @@ func TestABinaryLogIsReadAsMySQLWritesIt(t *testing.T) {
 			t.Errorf("it sees %s", mount.Destination)
 		}
 	}
+}
 
+// logSteps are the transactions of the log that the tests read, with what each means for the site.
+var logSteps = []struct {
+	sql    string
+	effect binlog.Effect
+}{
+	{"INSERT INTO foobar.posts (title) VALUES ('plain')", binlog.Changes},
+	{"INSERT INTO other.notes VALUES (1, 'not ours')", binlog.None},
+	{"BEGIN; INSERT INTO other.notes VALUES (2, 'both'); INSERT INTO foobar.posts (title) VALUES ('both'); COMMIT", binlog.Changes},
+	{"USE other; ALTER TABLE foobar.posts ADD COLUMN body text", binlog.Changes},
+	{"USE foobar; /* by hand */ ALTER TABLE posts DROP COLUMN body", binlog.Changes},
+	{"USE foobar; ALTER TABLE other.notes ADD COLUMN body text", binlog.None},
+	{"USE foobar; CREATE USER 'somebody'@'localhost' IDENTIFIED BY 'long enough'", binlog.None},
+	{"USE foobar; GRANT SELECT ON foobar.posts TO 'somebody'@'localhost'", binlog.None},
+	{"USE foobar; /*!80000 ALTER USER 'somebody'@'localhost' ACCOUNT LOCK */", binlog.None},
+	{"USE foobar; SET PASSWORD FOR 'somebody'@'localhost' = 'longer still'", binlog.None},
+	{"USE foobar; RENAME USER 'somebody'@'localhost' TO 'else'@'localhost'", binlog.None},
+	{"DROP USER 'else'@'localhost'", binlog.None},
+	{"CREATE TABLE foobar.moved (id int PRIMARY KEY)", binlog.Changes},
+	{"RENAME TABLE foobar.moved TO other.moved", binlog.Moves},
+	{"CREATE TABLE foobar.copied AS SELECT * FROM other.notes", binlog.Changes},
+	{"DROP TABLE foobar.copied, other.moved", binlog.Unclear},
+	{"ANALYZE TABLE foobar.posts", binlog.None},
+	{"SET binlog_transaction_compression = ON; INSERT INTO foobar.posts (title) VALUES (REPEAT('compressed ', 1000))", binlog.Changes},
+	{"SET binlog_transaction_compression = ON; INSERT INTO other.notes (id, title) VALUES (3, REPEAT('compressed ', 1000))", binlog.None},
+	{"SET SESSION binlog_format = STATEMENT; USE foobar; INSERT INTO posts (title) VALUES ('as a statement')", binlog.Changes},
+	{"SET SESSION binlog_format = STATEMENT; USE foobar; INSERT INTO other.notes (id, title) VALUES (4, 'as a statement')", binlog.None},
+	{"SET GTID_NEXT = 'AUTOMATIC:tagged'; INSERT INTO foobar.posts (title) VALUES ('tagged')", binlog.Changes},
+	{"SET GTID_NEXT = 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee:7'; BEGIN; COMMIT", binlog.None},
+	{"USE foobar; TRUNCATE posts", binlog.Changes},
+	{"CREATE TRIGGER foobar.tells BEFORE INSERT ON foobar.posts FOR EACH ROW SET NEW.title = 'told'", binlog.Changes},
+	{"USE foobar; DROP DATABASE other", binlog.None},
+	{"XA START 'x'; INSERT INTO foobar.posts (title) VALUES ('prepared'); XA END 'x'; XA PREPARE 'x'", binlog.Changes},
+	{"XA COMMIT 'x'", binlog.Changes},
+	{"DROP DATABASE foobar", binlog.Changes},
+}
+
+// writtenLog is a binary log as MySQL wrote it, with what MySQL says about it.
+type writtenLog struct {
+	began     time.Time
+	content   []byte
+	events    [][]string
+	earlier   string // the GTIDs of the logs before it
+	later     string // those and its own
+	following []byte // the log after it, which is still in use
+}
+
+// writeLog makes MySQL write a log with a transaction for each step.
+func writeLog(t *testing.T, server *throwaway.Server) (log writtenLog) {
+	t.Helper()
 	ask := func(statements string) [][]string {
 		t.Helper()
 		rows, err := server.SQL(t.Context(), statements)
@@ -66,113 +123,89 @@ func TestABinaryLogIsReadAsMySQLWritesIt(t *testing.T) {
 		}
 		return rows
 	}
+	content := func(name string) []byte {
+		t.Helper()
+		all, err := server.Bash(t.Context(), `exec cat "/var/lib/mysql/$0"`, name).Output()
+		if err != nil {
+			t.Fatalf("read %s: %v", name, err)
+		}
+		return all
+	}
 	ask(`CREATE DATABASE foobar; CREATE DATABASE other; CREATE TABLE foobar.posts (id int PRIMARY KEY AUTO_INCREMENT, title text);
 CREATE TABLE other.notes (id int PRIMARY KEY, title text); CREATE VIEW foobar.seen AS SELECT id FROM foobar.posts; FLUSH BINARY LOGS`)
-	earlier := ask("SELECT @@GLOBAL.gtid_executed")[0][0]
-	started := time.Now()
-	steps := []struct {
-		sql    string
-		effect binlog.Effect
-	}{
-		{"INSERT INTO foobar.posts (title) VALUES ('plain')", binlog.Changes},
-		{"INSERT INTO other.notes VALUES (1, 'not ours')", binlog.None},
-		{"BEGIN; INSERT INTO other.notes VALUES (2, 'both'); INSERT INTO foobar.posts (title) VALUES ('both'); COMMIT", binlog.Changes},
-		{"USE other; ALTER TABLE foobar.posts ADD COLUMN body text", binlog.Changes},
-		{"USE foobar; /* by hand */ ALTER TABLE posts DROP COLUMN body", binlog.Changes},
-		{"USE foobar; ALTER TABLE other.notes ADD COLUMN body text", binlog.None},
-		{"USE foobar; CREATE USER 'somebody'@'localhost' IDENTIFIED BY 'long enough'", binlog.None},
-		{"USE foobar; GRANT SELECT ON foobar.posts TO 'somebody'@'localhost'", binlog.None},
-		{"USE foobar; /*!80000 ALTER USER 'somebody'@'localhost' ACCOUNT LOCK */", binlog.None},
-		{"USE foobar; SET PASSWORD FOR 'somebody'@'localhost' = 'longer still'", binlog.None},
-		{"USE foobar; RENAME USER 'somebody'@'localhost' TO 'else'@'localhost'", binlog.None},
-		{"DROP USER 'else'@'localhost'", binlog.None},
-		{"CREATE TABLE foobar.moved (id int PRIMARY KEY)", binlog.Changes},
-		{"RENAME TABLE foobar.moved TO other.moved", binlog.Moves},
-		{"CREATE TABLE foobar.copied AS SELECT * FROM other.notes", binlog.Changes},
-		{"DROP TABLE foobar.copied, other.moved", binlog.Unclear},
-		{"ANALYZE TABLE foobar.posts", binlog.None},
-		{"SET binlog_transaction_compression = ON; INSERT INTO foobar.posts (title) VALUES (REPEAT('compressed ', 1000))", binlog.Changes},
-		{"SET binlog_transaction_compression = ON; INSERT INTO other.notes (id, title) VALUES (3, REPEAT('compressed ', 1000))", binlog.None},
-		{"SET SESSION binlog_format = STATEMENT; USE foobar; INSERT INTO posts (title) VALUES ('as a statement')", binlog.Changes},
-		{"SET SESSION binlog_format = STATEMENT; USE foobar; INSERT INTO other.notes (id, title) VALUES (4, 'as a statement')", binlog.None},
-		{"SET GTID_NEXT = 'AUTOMATIC:tagged'; INSERT INTO foobar.posts (title) VALUES ('tagged')", binlog.Changes},
-		{"SET GTID_NEXT = 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee:7'; BEGIN; COMMIT", binlog.None},
-		{"USE foobar; TRUNCATE posts", binlog.Changes},
-		{"CREATE TRIGGER foobar.tells BEFORE INSERT ON foobar.posts FOR EACH ROW SET NEW.title = 'told'", binlog.Changes},
-		{"USE foobar; DROP DATABASE other", binlog.None},
-		{"XA START 'x'; INSERT INTO foobar.posts (title) VALUES ('prepared'); XA END 'x'; XA PREPARE 'x'", binlog.Changes},
-		{"XA COMMIT 'x'", binlog.Changes},
-		{"DROP DATABASE foobar", binlog.Changes},
-	}
-	for _, step := range steps {
+	log.earlier = ask("SELECT @@GLOBAL.gtid_executed")[0][0]
+	log.began = time.Now()
+	for _, step := range logSteps {
 		ask(step.sql)
 	}
-	log := ask("SHOW BINARY LOG STATUS")[0][0]
-	events := ask("FLUSH BINARY LOGS; SHOW BINLOG EVENTS IN '" + log + "'")
+	name := ask("SHOW BINARY LOG STATUS")[0][0]
+	log.events = ask("FLUSH BINARY LOGS; SHOW BINLOG EVENTS IN '" + name + "'")
+	log.later = strings.ReplaceAll(ask("SELECT @@GLOBAL.gtid_executed")[0][0], `\n`, "")
+	log.content = content(name)
+	log.following = content(ask("SHOW BINARY LOG STATUS")[0][0])
+	return log
+}
+
+// readLog returns what the tool makes of a log, and its transactions.
+func readLog(content []byte) (log binlog.Log, found []binlog.Transaction, err error) {
+	log, err = binlog.Read(bytes.NewReader(content), "foobar", func(one binlog.Transaction) error {
+		found = append(found, one)
+		return nil
+	})
+	return log, found, err
+}
+
+// Each transaction is found with its position, its GTID and its effect on the site; the next log continues from there.
+func logIsReadAsMySQLWroteIt(t *testing.T, log writtenLog) {
 	var at []string // where transactions begin, according to MySQL
-	for _, event := range events {
+	for _, event := range log.events {
 		if strings.HasPrefix(event[2], "Gtid") {
 			at = append(at, event[1])
 		}
 	}
-	cmd := server.Bash(t.Context(), `exec cat "/var/lib/mysql/$0"`, log)
-	content, err := cmd.Output()
+	all, err := binlog.ParseSet(log.earlier)
 	if err != nil {
 		t.Fatal(err)
 	}
-
-	var found []binlog.Transaction
-	all, err := binlog.ParseSet(earlier)
+	end, found, err := readLog(log.content)
 	if err != nil {
 		t.Fatal(err)
 	}
-	read := func(content []byte) (binlog.Log, error) {
-		found = nil
-		return binlog.Read(bytes.NewReader(content), "foobar", func(one binlog.Transaction) error {
-			found = append(found, one)
-			return nil
-		})
+	if !end.Previous.Equal(all) || end.Size != int64(len(log.content)) || end.Closed.IsZero() || end.Began.IsZero() {
+		t.Errorf("%+v; want it to continue from %s", end, log.earlier)
 	}
-	end, err := read(content)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !end.Previous.Equal(all) || end.Size != int64(len(content)) || end.Closed.IsZero() || end.Began.IsZero() {
-		t.Errorf("%+v; want it to continue from %s", end, earlier)
-	}
-	if len(found) != len(at) || len(found) != len(steps) {
-		t.Fatalf("%d transactions, and MySQL shows %d of %d statements: %+v\n%q", len(found), len(at), len(steps), found, events)
+	if len(found) != len(at) || len(found) != len(logSteps) {
+		t.Fatalf("%d transactions, and MySQL shows %d of %d statements: %+v\n%q", len(found), len(at), len(logSteps), found, log.events)
 	}
 	for i, one := range found {
+		step := logSteps[i]
 		all.Add(one.GTID)
-		if one.Effect != steps[i].effect || fmt.Sprint(one.At) != at[i] {
-			t.Errorf("%s: %d at %d (%s); want %d at %s", steps[i].sql, one.Effect, one.At, one.Why, steps[i].effect, at[i])
+		if one.Effect != step.effect || fmt.Sprint(one.At) != at[i] {
+			t.Errorf("%s: %d at %d (%s); want %d at %s", step.sql, one.Effect, one.At, one.Why, step.effect, at[i])
 		}
-		if one.Committed.Before(started.Add(-time.Second)) || one.Committed.After(time.Now()) || i > 0 && one.Committed.Before(found[i-1].Committed) {
-			t.Errorf("%s: committed at %s", steps[i].sql, one.Committed)
+		if one.Committed.Before(log.began.Add(-time.Second)) || one.Committed.After(time.Now()) || i > 0 && one.Committed.Before(found[i-1].Committed) {
+			t.Errorf("%s: committed at %s", step.sql, one.Committed)
 		}
 	}
-	if got, err := binlog.ParseSet(strings.ReplaceAll(ask("SELECT @@GLOBAL.gtid_executed")[0][0], `\n`, "")); err != nil || !got.Equal(all) {
+	if got, err := binlog.ParseSet(log.later); err != nil || !got.Equal(all) {
 		t.Errorf("%v, %v; MySQL has executed %v", all, err, got)
 	}
-	next := ask("SHOW BINARY LOG STATUS")[0][0]
-	cmd = server.Bash(t.Context(), `exec cat "/var/lib/mysql/$0"`, next)
-	if following, err := cmd.Output(); err != nil {
-		t.Error(err)
-	} else if next, err := read(following); err != nil || !next.Previous.Equal(all) || !next.Closed.IsZero() {
+	if next, _, err := readLog(log.following); err != nil || !next.Previous.Equal(all) || !next.Closed.IsZero() {
 		t.Errorf("the log after it: %+v, %v", next, err)
 	}
+}
 
-	// a flipped bit anywhere is detected, and so is an end anywhere but between two events
+// A flipped bit anywhere is detected, and so is an end anywhere but between two events.
+func damagedLogIsRefused(t *testing.T, content []byte) {
 	for i := 0; i < len(content); i += 7 {
 		damaged := bytes.Clone(content)
 		damaged[i] ^= 1 << (i % 8)
-		if _, err := read(damaged); err == nil && i != 4+17 { // no checksum covers the flag for a log in use
+		if _, _, err := readLog(damaged); err == nil && i != 4+17 { // no checksum covers the flag for a log in use
 			t.Fatalf("with a flipped bit in byte %d, it is read without an error", i)
 		}
 	}
 	for i := 5; i < len(content); i += 11 {
-		if end, err := read(content[:i]); err == nil && !end.Closed.IsZero() {
+		if end, _, err := readLog(content[:i]); err == nil && !end.Closed.IsZero() {
 			t.Fatalf("the first %d of %d bytes are taken for the whole", i, len(content))
 		}
 	}

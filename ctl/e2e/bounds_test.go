@@ -16,16 +16,6 @@ import (
 	"time"
 )
 
-// inWeb runs a script in web.
-func (c *copyOfStack) inWeb(t *testing.T, script string) string {
-	t.Helper()
-	out, err := c.compose(t.Context(), "exec", "--no-TTY", "web", "sh", "-c", script)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(out)
-}
-
 // However strangers spell their requests for the newest posts, Nginx caches each answer under one name, within a fixed
 // limit, and serves all other requests meanwhile. (Each spelling used to be a separate entry, 42 MB in all for the longest
 // posts.)

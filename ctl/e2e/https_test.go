@@ -59,8 +59,7 @@ func (c *copyOfStack) leaf(ctx context.Context) (*x509.Certificate, error) {
 	return connection.(*tls.Conn).ConnectionState().PeerCertificates[0], nil
 }
 
-// Clients that trust the stack's own authority are served over TLS under each of the certificate's names. http answers as
-// before, and no client is bound to https.
+// Clients that trust the stack's own authority, and only those, are served over TLS under each of the certificate's names.
 func TestHTTPSIsServedToThoseWhoTrustTheStacksOwnAuthority(t *testing.T) {
 	t.Parallel()
 	authority, err := site.authority(t.Context())
@@ -87,24 +86,62 @@ func TestHTTPSIsServedToThoseWhoTrustTheStacksOwnAuthority(t *testing.T) {
 			t.Errorf("%s answers %s over %s, Location %q; want %d over HTTP/2, %q", test.host, response.Status, response.Proto,
 				response.Header.Get("Location"), test.status, test.leads)
 		}
-		if hsts := response.Header.Get("Strict-Transport-Security"); hsts != "" {
-			t.Errorf("%s binds visitors to a certificate that nobody else trusts: %s", test.host, hsts)
-		}
 	}
 	var unknown x509.UnknownAuthorityError
 	if _, err := site.over().Get("https://www.foobar.com:" + site.httpsPort + "/"); !errors.As(err, &unknown) {
 		t.Errorf("a client that does not trust it gets %v", err)
 	}
+}
+
+// Only few clients trust the stack's own authority, so none is bound to https: http answers as ever.
+func TestTheStacksOwnCertificateBindsNobodyToHTTPS(t *testing.T) {
+	t.Parallel()
+	authority, err := site.authority(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"www.foobar.com", "localhost", "foobar.com", "127.0.0.1"} {
+		response, err := site.over(authority).Get("https://" + host + ":" + site.httpsPort + "/?x=1")
+		if err != nil {
+			t.Errorf("%s: %v", host, err)
+			continue
+		}
+		response.Body.Close()
+		if hsts := response.Header.Get("Strict-Transport-Security"); hsts != "" {
+			t.Errorf("%s binds visitors to a certificate that nobody else trusts: %s", host, hsts)
+		}
+	}
 	if _, err := site.get(t.Context(), "/"); err != nil {
 		t.Errorf("over http: %v", err)
 	}
+}
 
-	connection, err := tls.Dial("tcp", "127.0.0.1:"+site.httpsPort, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
-	if err == nil {
-		connection.Close()
-		t.Error("TLS 1.1 is accepted")
+func TestTLSBefore12IsRefused(t *testing.T) {
+	t.Parallel()
+	dial := func(version uint16) error {
+		connection, err := tls.Dial("tcp", "127.0.0.1:"+site.httpsPort, &tls.Config{ServerName: "www.foobar.com", InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
+		if err == nil {
+			connection.Close()
+		}
+		return err
 	}
-	// Signing in works over TLS, and its cookie is for TLS only.
+	for _, version := range []uint16{tls.VersionTLS10, tls.VersionTLS11} {
+		if err := dial(version); err == nil {
+			t.Errorf("%s is accepted", tls.VersionName(version))
+		}
+	}
+	if err := dial(tls.VersionTLS12); err != nil {
+		t.Errorf("%s is refused too: %v", tls.VersionName(tls.VersionTLS12), err)
+	}
+}
+
+// Somebody who signs in over TLS gets a cookie that is for TLS only.
+func TestASignInOverHTTPSGivesACookieForHTTPSOnly(t *testing.T) {
+	t.Parallel()
+	authority, err := site.authority(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	member := newMember(t, site)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "https://www.foobar.com:"+site.httpsPort+"/api/v1/session",
 		strings.NewReader(`{"email": "`+member.email+`", "password": "`+member.password+`"}`))

@@ -103,8 +103,14 @@ func TestAnIdempotencyKeyMakesOneAccount(t *testing.T) {
 		t.Errorf("MySQL holds %d accounts", got)
 	}
 	v.signIn()
+}
 
-	// Once the account is deleted, its key can be used again.
+func TestTheKeyOfADeletedAccountCanBeUsedAgain(t *testing.T) {
+	t.Parallel()
+	v := newVisitor(t, site)
+	key := "Idempotency-Key: " + rand.Text()
+	v.want(http.StatusCreated, v.ask("POST", "/api/v1/accounts", object{"email": v.email, "name": v.name, "password": v.password}, key))
+	v.signIn()
 	v.want(http.StatusNoContent, v.ask("POST", "/api/v1/account/deletion", object{"password": v.password}))
 	newScenario(t, site).Then(10*time.Second, check{"the same request creates it again", []string{"app"}, func(ctx context.Context, _ *copyOfStack) error {
 		if got, err := v.try(ctx, "POST", "/api/v1/accounts", object{"email": v.email, "name": v.name, "password": v.password}, key); err != nil || got.status != http.StatusCreated {
@@ -118,6 +124,7 @@ func TestAnIdempotencyKeyMakesOneAccount(t *testing.T) {
 	}})
 }
 
+// A malformed key is refused, and nothing is written.
 func TestAnIdempotencyKeyIsChecked(t *testing.T) {
 	t.Parallel()
 	v := newMember(t, site)
@@ -132,14 +139,16 @@ func TestAnIdempotencyKeyIsChecked(t *testing.T) {
 	if got := v.found(); len(got) > 0 {
 		t.Errorf("written nevertheless: %+v", got)
 	}
-	// A request without a key gets one from Nginx, a new one each time.
+}
+
+// A request without a key gets one from Nginx, a new one each time. The application itself makes up none, since each try of
+// a request would get a different one.
+func TestOnlyNginxMakesUpAMissingKey(t *testing.T) {
+	t.Parallel()
+	v := newMember(t, site)
 	for range 2 {
 		v.want(http.StatusCreated, v.ask("POST", "/api/v1/posts", object{"title": "No key", "body": v.word}))
 	}
-	if got := site.rows(t, "posts WHERE body = '"+v.word+"'"); got != 2 {
-		t.Errorf("two requests without a key wrote %d posts", got)
-	}
-	// The application itself makes up no key, since each try of a request would get a different one.
 	got, err := site.compose(t.Context(), "exec", "--no-TTY", "web", "curl", "--silent", "http://app:8080/api/v1/posts",
 		"--header", "Cookie: "+v.cookie, "--json", `{"title": "No key", "body": "`+v.word+`"}`, "--write-out", " %{http_code}")
 	if err != nil {
@@ -147,6 +156,9 @@ func TestAnIdempotencyKeyIsChecked(t *testing.T) {
 	}
 	if !strings.HasSuffix(got, " 400") || !strings.Contains(got, "Idempotency-Key") {
 		t.Errorf("without a key the application says %s", got)
+	}
+	if got := site.rows(t, "posts WHERE body = '"+v.word+"'"); got != 2 {
+		t.Errorf("two requests to Nginx without a key, and one to the application, wrote %d posts; want 2", got)
 	}
 }
 

@@ -166,6 +166,24 @@ func isPublic() check {
 	}}
 }
 
+// isOwn: visitors are shown a certificate of the stack's own authority.
+func isOwn() check {
+	return check{"the stack's own certificate is served", []string{"certs", "web"}, func(ctx context.Context, c *copyOfStack) error {
+		authority, err := c.authority(ctx)
+		if err != nil {
+			return err
+		}
+		leaf, err := c.leaf(ctx)
+		if err != nil {
+			return err
+		}
+		if err := leaf.CheckSignatureFrom(authority); err != nil {
+			return fmt.Errorf("its issuer is %s, and the stack's own authority is %s: %w", leaf.Issuer, authority.Subject, err)
+		}
+		return nil
+	}}
+}
+
 // plain sends a request over http.
 func (c *copyOfStack) plain(ctx context.Context, host, path string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+c.httpPort+path, nil)
@@ -204,78 +222,94 @@ func unhealthy(words string) check {
 	}}
 }
 
-// The first certificate is obtained automatically. Then http redirects to https, except for the authority and this machine,
-// and neither a restart nor a lost volume makes certs order another one.
+// The first certificate comes without anybody's doing, and stays. These tests run in order on one copy: each begins where
+// the one before ends.
 func TestLongACertificateComesByItselfAndIsKept(t *testing.T) {
 	c := startServer(t)
-	s := newScenario(t, c).
-		When("certs starts", compose("up", "--detach", "--wait", "certs")).
-		Then(2*time.Minute, isPublic(), healthy("certs"))
-	leaf, err := c.leaf(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"foobar.com", "www.foobar.com"} {
-		if err := leaf.VerifyHostname(name); err != nil {
-			t.Error(err)
-		}
-	}
-	for _, test := range []struct {
-		host, path string
-		status     int
-		leads      string
-	}{
-		{"foobar.com", "/", http.StatusPermanentRedirect, "https://www.foobar.com:" + c.httpsPort + "/"},
-		{"www.foobar.com", "/api/v1/posts", http.StatusPermanentRedirect, "https://www.foobar.com:" + c.httpsPort + "/api/v1/posts"},
-		{"www.foobar.com", "/.well-known/acme-challenge/nothing", http.StatusNotFound, ""},
-		{"foobar.com", "/.well-known/acme-challenge/nothing", http.StatusNotFound, ""},
-		{"localhost", "/", http.StatusOK, ""},
-		{"example.com", "/", http.StatusMisdirectedRequest, ""},
-	} {
-		got, err := c.plain(t.Context(), test.host, test.path)
+	came := t.Run("it comes for both names as soon as certs starts", func(t *testing.T) {
+		newScenario(t, c).
+			When("certs starts", compose("up", "--detach", "--wait", "certs")).
+			Then(2*time.Minute, isPublic(), healthy("certs"))
+		leaf, err := c.leaf(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.StatusCode != test.status || got.Header.Get("Location") != test.leads {
-			t.Errorf("http://%s%s answers %s, Location %q; want %d, %q", test.host, test.path, got.Status, got.Header.Get("Location"), test.status, test.leads)
-		}
-	}
-	visitor := c.over()
-	visitor.Transport.(*http.Transport).TLSClientConfig.InsecureSkipVerify = true
-	got, err := visitor.Get("https://www.foobar.com:" + c.httpsPort + "/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	got.Body.Close()
-	if hsts := got.Header.Get("Strict-Transport-Security"); hsts != "max-age=86400" {
-		t.Errorf("on the first day, HSTS is %q", hsts)
-	}
-
-	before := mustAsked(t)
-	s.When("certs starts again", compose("restart", "certs")).
-		Then(time.Minute, isPublic(), healthy("certs")).
-		When("web starts again", compose("restart", "web")).
-		Then(time.Minute, isPublic()).
-		When("the files that web reads are lost", inVolumes("rm -r /tls/site.pem /tls/public")).
-		When("certs starts again", compose("restart", "certs")).
-		Then(time.Minute, isPublic(), healthy("certs"))
-	if now, err := c.leaf(t.Context()); err != nil || !now.Equal(leaf) {
-		t.Errorf("another certificate is served: %v", err)
-	}
-	if after := mustAsked(t); after["order-plz"] != before["order-plz"] || after["sign-me-up"] != before["sign-me-up"] {
-		t.Errorf("the authority was asked again: %v, before it was %v", after, before)
-	}
-	s.When("ACME is no longer set", func(ctx context.Context, c *copyOfStack) error {
-		_, err := c.with("ACME=").compose(ctx, "up", "--detach", "--wait", "certs")
-		return err
-	}).
-		Then(time.Minute, check{"http no longer redirects to https", []string{"certs", "web"}, func(ctx context.Context, c *copyOfStack) error {
-			got, err := c.plain(ctx, "www.foobar.com", "/")
-			if err == nil && got.StatusCode != http.StatusOK {
-				err = fmt.Errorf("it answers %s", got.Status)
+		for _, name := range []string{"foobar.com", "www.foobar.com"} {
+			if err := leaf.VerifyHostname(name); err != nil {
+				t.Error(err)
 			}
+		}
+	})
+	if !came {
+		return
+	}
+	t.Run("then http leads to https, except for the authority and this machine", func(t *testing.T) {
+		for _, test := range []struct {
+			host, path string
+			status     int
+			leads      string
+		}{
+			{"foobar.com", "/", http.StatusPermanentRedirect, "https://www.foobar.com:" + c.httpsPort + "/"},
+			{"www.foobar.com", "/api/v1/posts", http.StatusPermanentRedirect, "https://www.foobar.com:" + c.httpsPort + "/api/v1/posts"},
+			{"www.foobar.com", "/.well-known/acme-challenge/nothing", http.StatusNotFound, ""},
+			{"foobar.com", "/.well-known/acme-challenge/nothing", http.StatusNotFound, ""},
+			{"localhost", "/", http.StatusOK, ""},
+			{"example.com", "/", http.StatusMisdirectedRequest, ""},
+		} {
+			got, err := c.plain(t.Context(), test.host, test.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.StatusCode != test.status || got.Header.Get("Location") != test.leads {
+				t.Errorf("http://%s%s answers %s, Location %q; want %d, %q", test.host, test.path, got.Status, got.Header.Get("Location"), test.status, test.leads)
+			}
+		}
+	})
+	t.Run("browsers are bound to https for only a day at first", func(t *testing.T) {
+		visitor := c.over()
+		visitor.Transport.(*http.Transport).TLSClientConfig.InsecureSkipVerify = true
+		got, err := visitor.Get("https://www.foobar.com:" + c.httpsPort + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Body.Close()
+		if hsts := got.Header.Get("Strict-Transport-Security"); hsts != "max-age=86400" {
+			t.Errorf("HSTS is %q", hsts)
+		}
+	})
+	t.Run("neither a restart nor a lost volume makes certs order another", func(t *testing.T) {
+		leaf, err := c.leaf(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := mustAsked(t)
+		newScenario(t, c).When("certs starts again", compose("restart", "certs")).
+			Then(time.Minute, isPublic(), healthy("certs")).
+			When("web starts again", compose("restart", "web")).
+			Then(time.Minute, isPublic()).
+			When("the files that web reads are lost", inVolumes("rm -r /tls/site.pem /tls/public")).
+			When("certs starts again", compose("restart", "certs")).
+			Then(time.Minute, isPublic(), healthy("certs"))
+		if now, err := c.leaf(t.Context()); err != nil || !now.Equal(leaf) {
+			t.Errorf("another certificate is served: %v", err)
+		}
+		if after := mustAsked(t); after["order-plz"] != before["order-plz"] || after["sign-me-up"] != before["sign-me-up"] {
+			t.Errorf("the authority was asked again: %v, before it was %v", after, before)
+		}
+	})
+	t.Run("http no longer leads to https once ACME is not set any more", func(t *testing.T) {
+		newScenario(t, c).When("ACME is no longer set", func(ctx context.Context, c *copyOfStack) error {
+			_, err := c.with("ACME=").compose(ctx, "up", "--detach", "--wait", "certs")
 			return err
-		}})
+		}).
+			Then(time.Minute, check{"http no longer redirects to https", []string{"certs", "web"}, func(ctx context.Context, c *copyOfStack) error {
+				got, err := c.plain(ctx, "www.foobar.com", "/")
+				if err == nil && got.StatusCode != http.StatusOK {
+					err = fmt.Errorf("it answers %s", got.Status)
+				}
+				return err
+			}})
+	})
 }
 
 // The authority advises when to renew (RFC 9773), and visitors notice nothing: 10,000 requests at 200 per second, half of
@@ -368,13 +402,13 @@ func TestLongACertificateIsRenewedWhileVisitorsNoticeNothing(t *testing.T) {
 	}
 }
 
-// When an authority refuses, the health check says what to do about it; visitors are served meanwhile.
-func TestLongAnAuthorityThatRefusesIsExplained(t *testing.T) {
+// Visitors are served whatever the authority does, and the health check says what to do about it. These tests run in order
+// on one copy: each begins where the one before ends.
+func TestLongAnAuthorityThatRefusesOrIsDownDoesNoHarm(t *testing.T) {
 	refusal := func(kind, detail string) object {
 		return object{"type": "urn:ietf:params:acme:error:" + kind, "detail": detail}
 	}
 	c := startServer(t)
-	s := newScenario(t, c)
 	for _, test := range []struct {
 		name  string
 		fault fault
@@ -385,41 +419,48 @@ func TestLongAnAuthorityThatRefusesIsExplained(t *testing.T) {
 		{"the authority has an internal error", fault{Path: "/order-plz", Status: 500, Problem: refusal("serverInternal", "oops")}, "fault of its own"},
 		{"the address is not that of an ACME authority", fault{Path: "/dir", Status: 404, Problem: refusal("malformed", "nothing here")}, "cannot make sense"},
 	} {
-		s.When("certs is removed", compose("rm", "--stop", "--force", "certs")).
+		t.Run("it is explained that "+test.name, func(t *testing.T) {
+			newScenario(t, c).When("certs is removed", compose("rm", "--stop", "--force", "certs")).
+				When("its volumes are emptied", inVolumes("rm -rf /own/* /tls/*")).
+				When(test.name, breakAuthority(test.fault)).
+				When("certs starts", compose("up", "--detach", "certs")).
+				Then(time.Minute, unhealthy(test.says), servesPage()).
+				When("the authority works again", breakAuthority()).
+				When("certs is restarted to try immediately", compose("restart", "certs")).
+				Then(time.Minute, isPublic(), healthy("certs"))
+		})
+	}
+	t.Run("a wait that the authority demands survives a restart", func(t *testing.T) {
+		s := newScenario(t, c).
+			When("certs is removed", compose("rm", "--stop", "--force", "certs")).
 			When("its volumes are emptied", inVolumes("rm -rf /own/* /tls/*")).
-			When(test.name, breakAuthority(test.fault)).
+			When("the authority's rate limit is reached", breakAuthority(fault{Path: "/order-plz", Status: 429, Header: map[string]string{"Retry-After": "3600"},
+				Problem: refusal("rateLimited", "too many certificates already issued")})).
 			When("certs starts", compose("up", "--detach", "certs")).
-			Then(time.Minute, unhealthy(test.says), servesPage()).
-			When("the authority works again", breakAuthority()).
-			When("certs is restarted to try immediately", compose("restart", "certs")).
+			Then(time.Minute, unhealthy("staging directory")).
+			When("the authority would allow it again", breakAuthority())
+		before := mustAsked(t)
+		s.When("certs starts again", compose("restart", "certs")).
+			Then(time.Minute, isOwn(), healthy("certs"))
+		if after := mustAsked(t); after["order-plz"] != before["order-plz"] {
+			t.Errorf("the authority was asked nevertheless: %v, before it was %v", after, before)
+		}
+		s.When("the wait is over", inVolumes("rm /own/foobar.com/wait")).
+			When("certs starts again", compose("restart", "certs")).
+			Then(time.Minute, isPublic())
+	})
+	t.Run("while the authority is down, the certificate that there is stays", func(t *testing.T) {
+		leaf, err := c.leaf(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		newScenario(t, c).When("the authority is stopped", compose("stop", "authority")).
+			When("certs starts again", compose("restart", "certs")).
 			Then(time.Minute, isPublic(), healthy("certs"))
-	}
-
-	// A wait that the authority demands survives a restart.
-	s.When("certs is removed", compose("rm", "--stop", "--force", "certs")).
-		When("its volumes are emptied", inVolumes("rm -rf /own/* /tls/*")).
-		When("the authority's rate limit is reached", breakAuthority(fault{Path: "/order-plz", Status: 429, Header: map[string]string{"Retry-After": "3600"},
-			Problem: refusal("rateLimited", "too many certificates already issued")})).
-		When("certs starts", compose("up", "--detach", "certs")).
-		Then(time.Minute, unhealthy("staging directory")).
-		When("the authority would allow it again", breakAuthority())
-	before := mustAsked(t)
-	s.When("certs starts again", compose("restart", "certs")).
-		Then(time.Minute, check{"the stack's own certificate is served", []string{"certs", "web"}, func(ctx context.Context, c *copyOfStack) error {
-			_, err := c.leaf(ctx)
-			return err
-		}}, healthy("certs"))
-	if after := mustAsked(t); after["order-plz"] != before["order-plz"] {
-		t.Errorf("the authority was asked nevertheless: %v, before it was %v", after, before)
-	}
-	s.When("the wait is over", inVolumes("rm /own/foobar.com/wait")).
-		When("certs starts again", compose("restart", "certs")).
-		Then(time.Minute, isPublic())
-
-	// While the authority is down, the existing certificate is still served.
-	s.When("the authority is stopped", compose("stop", "authority")).
-		When("certs starts again", compose("restart", "certs")).
-		Then(time.Minute, isPublic(), healthy("certs"))
+		if now, err := c.leaf(t.Context()); err != nil || !now.Equal(leaf) {
+			t.Errorf("another certificate is served: %v", err)
+		}
+	})
 }
 
 func TestLongAnAuthorityForCustomersWantsTheirAccount(t *testing.T) {

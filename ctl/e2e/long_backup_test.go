@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -116,14 +117,25 @@ done; exit 1`,
 	site.leavesNoZombies(t)
 }
 
-// If the disk fills up, or a migration changes tables meanwhile, the backup is refused with the reason, and nothing is left
-// behind.
-func TestLongABackupThatCannotBeRightIsRefused(t *testing.T) {
+// fill gives the site another table, a_filler, of 46 MB until the end of the test. Its text repeats itself only within a
+// row, so even compressed it takes at least 900 times 32 bytes.
+func (c *copyOfStack) fill(t *testing.T) {
+	t.Helper()
+	c.mustSQL(t, `CREATE TABLE foobar.a_filler (id int PRIMARY KEY AUTO_INCREMENT, text mediumtext);
+INSERT INTO foobar.a_filler (text) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900) SELECT REPEAT(SHA2(RAND(), 256), 800) FROM n`)
+	t.Cleanup(func() {
+		if _, err := c.sql(context.Background(), "root", "DROP TABLE foobar.a_filler"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// If a migration changes tables meanwhile, the backup is refused with the reason, and nothing is left behind.
+func TestLongABackupIsRefusedIfTablesChangeMeanwhile(t *testing.T) {
 	dir := t.TempDir()
-	site.mustSQL(t, `CREATE TABLE foobar.a_filler (id int PRIMARY KEY AUTO_INCREMENT, text mediumtext);
-INSERT INTO foobar.a_filler (text) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900) SELECT REPEAT(SHA2(RAND(), 256), 800) FROM n;
-CREATE TABLE foobar.zzz (i int PRIMARY KEY, j int)`)
-	defer site.mustSQL(t, "DROP TABLE IF EXISTS foobar.a_filler, foobar.zzz, foobar.zzzz")
+	site.fill(t)
+	site.mustSQL(t, "CREATE TABLE foobar.zzz (i int PRIMARY KEY, j int)")
+	defer site.mustSQL(t, "DROP TABLE IF EXISTS foobar.zzz, foobar.zzzz")
 	for _, ddl := range []string{
 		"ALTER TABLE foobar.zzz ADD COLUMN k int, ALGORITHM = INSTANT", "ALTER TABLE foobar.zzz ADD INDEX (j)", "ALTER TABLE foobar.zzz DROP COLUMN k",
 		"TRUNCATE TABLE foobar.zzz", "ALTER TABLE foobar.a_filler COMMENT 'x'", "RENAME TABLE foobar.zzz TO foobar.zzzz", "DROP TABLE foobar.zzzz",
@@ -155,13 +167,16 @@ CREATE TABLE foobar.zzz (i int PRIMARY KEY, j int)`)
 		}
 		t.Logf("%s: %s", ddl, out.String())
 	}
+}
 
-	// the filler repeats itself only within a row, so even compressed it takes at least 900 times 32 bytes
+// If the disk fills up, the backup is refused with the reason, and nothing is left behind.
+func TestLongABackupIsRefusedIfTheDiskFillsUp(t *testing.T) {
 	small := t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", small).CombinedOutput(); err != nil {
 		t.Skipf("filling a disk needs root: %v %s", err, out)
 	}
 	defer exec.Command("umount", small).Run()
+	site.fill(t)
 	site.refuses(t, "no space left", "backup", "--dir", small)
 	if left, _ := filepath.Glob(filepath.Join(small, "*")); len(left) != 0 {
 		t.Errorf("on the full disk there are %q", left)

@@ -77,7 +77,7 @@ func TestLongAKilledDeployIsPutRightByTheNextCommand(t *testing.T) {
 			if (image != before) != test.becomes || n != 1 || routing(t) != byName {
 				t.Errorf("%d replicas run %s (%s before), found by %q", n, image, before, routing(t))
 			}
-			if left := inWeb(t, "ls /run/nginx"); strings.Contains(left, "next") || strings.Contains(left, "trial") {
+			if left := site.inWeb(t, "ls /run/nginx"); strings.Contains(left, "next") || strings.Contains(left, "trial") {
 				t.Errorf("web still has %q", left)
 			}
 			if test.becomes { // and a rollback leads back to the right release
@@ -93,15 +93,6 @@ func TestLongAKilledDeployIsPutRightByTheNextCommand(t *testing.T) {
 	if image, _ := replicas(t); image != first {
 		t.Errorf("in the end, app runs %s; at first it ran %s", image, first)
 	}
-}
-
-func inWeb(t *testing.T, script string) string {
-	t.Helper()
-	out, err := site.compose(t.Context(), "exec", "--no-TTY", "web", "sh", "-c", script)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
 }
 
 // What Compose itself does in a half-done state costs what it always costs, and the site works afterwards. The same is true
@@ -141,9 +132,10 @@ func TestLongAHalfDoneSiteSurvivesWhatOthersDoToIt(t *testing.T) {
 	}
 }
 
+// A killed command can leave more than a half-done deploy. Whatever it leaves, the next command puts it right, and visitors
+// notice nothing.
 func TestLongOtherHalfDoneStatesArePutRight(t *testing.T) {
 	visits := startVisits(t, 20)
-	configuration := inWeb(t, "cat /run/nginx/nginx.conf")
 	_, err := site.output(t.Context(), "docker", "run", "--detach", "--name", site.project+"-left", "--label", "oneserver.deploy="+site.project,
 		"--network", "none", "--entrypoint", "sleep", "nginx:1.30", "600")
 	if err != nil {
@@ -152,25 +144,34 @@ func TestLongOtherHalfDoneStatesArePutRight(t *testing.T) {
 	t.Cleanup(func() { // if it is still there
 		_, _ = site.output(context.Background(), "docker", "rm", "--force", site.project+"-left")
 	})
-	inWeb(t, `cd /run/nginx && sed -i 's/server_tokens off;/server_tokens off; add_header X-Half done always;/' nginx.conf && mkdir next`)
 	if _, err := site.sql(t.Context(), "root", "SET GLOBAL innodb_max_dirty_pages_pct_lwm = 0, innodb_max_dirty_pages_pct = 0"); err != nil {
 		t.Fatal(err)
 	}
+	configuration := site.inWeb(t, "cat /run/nginx/nginx.conf")
+	site.inWeb(t, `cd /run/nginx && sed -i 's/server_tokens off;/server_tokens off; add_header X-Half done always;/' nginx.conf && mkdir next`)
 	visits.during("make up", func() { site.says(t, root, false, []string{"up"}, "a command was killed here") })
 
-	if got := newVisitor(t, site).ask("GET", "/", nil).header.Get("X-Half"); got != "done" {
-		t.Errorf("the configuration that was put into place is not in use: %q", got)
-	}
-	visits.during("make reload", func() { site.says(t, root, false, []string{"reload"}, "has taken nginx.conf and the words") })
-	if inWeb(t, "cat /run/nginx/nginx.conf") != configuration || strings.Contains(inWeb(t, "ls /run/nginx"), "next") {
-		t.Error("the configuration is not as it was")
-	}
-	if got, err := site.sql(t.Context(), "root", "SELECT @@GLOBAL.innodb_max_dirty_pages_pct, @@GLOBAL.innodb_max_dirty_pages_pct_lwm"); err != nil || got != "90.000000\t10.000000" {
-		t.Errorf("MySQL's limits for dirty pages are %q, %v", got, err)
-	}
-	if left, err := site.output(t.Context(), "docker", "ps", "--all", "--quiet", "--filter", "name="+site.project+"-left"); err != nil || left != "" {
-		t.Errorf("a container meant for one command only is still there: %q, %v", left, err)
-	}
+	t.Run("a container meant for one command only is removed", func(t *testing.T) {
+		if left, err := site.output(t.Context(), "docker", "ps", "--all", "--quiet", "--filter", "name="+site.project+"-left"); err != nil || left != "" {
+			t.Errorf("it is still there: %q, %v", left, err)
+		}
+	})
+	t.Run("MySQL no longer writes every page immediately", func(t *testing.T) {
+		if got, err := site.sql(t.Context(), "root", "SELECT @@GLOBAL.innodb_max_dirty_pages_pct, @@GLOBAL.innodb_max_dirty_pages_pct_lwm"); err != nil || got != "90.000000\t10.000000" {
+			t.Errorf("its limits for dirty pages are %q, %v", got, err)
+		}
+	})
+	t.Run("a configuration that was put into place is in use, until a reload replaces it", func(t *testing.T) {
+		if got := newVisitor(t, site).ask("GET", "/", nil).header.Get("X-Half"); got != "done" {
+			t.Errorf("it is not in use: %q", got)
+		}
+		visits.T = t
+		visits.during("make reload", func() { site.says(t, root, false, []string{"reload"}, "has taken nginx.conf and the words") })
+		if site.inWeb(t, "cat /run/nginx/nginx.conf") != configuration || strings.Contains(site.inWeb(t, "ls /run/nginx"), "next") {
+			t.Error("the configuration is not as it was")
+		}
+	})
+	visits.T = t
 	visits.end()
 }
 

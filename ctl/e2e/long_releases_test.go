@@ -20,6 +20,8 @@ func unnamed(t *testing.T, project string) []string {
 	return strings.Fields(out)
 }
 
+// Eight deploys leave the five newest releases, to which a rollback leads. These tests run in order: each begins where the
+// one before ends.
 func TestLongFiveReleasesStayAndNothingElse(t *testing.T) {
 	first, from := releases(t)
 	const foreign = "oneserver-e2e-another-project"
@@ -44,41 +46,51 @@ func TestLongFiveReleasesStayAndNothingElse(t *testing.T) {
 		image, _ := replicas(t)
 		served = append(served, strings.TrimPrefix(image, "sha256:")[:12])
 	}
-	listed := site.says(t, root, false, []string{"releases"})
-	lines := strings.Split(strings.TrimSpace(listed), "\n")[1:]
-	if len(lines) != 5 {
-		t.Fatalf("%d releases are listed", len(lines))
-	}
-	for i, line := range lines {
-		if !strings.HasPrefix(line, served[len(served)-1-i]) || strings.Contains(line, "serves") != (i == 0) {
-			t.Errorf("line %d is %q; the releases served are %q", i, line, served)
+	t.Run("they are listed, the newest first", func(t *testing.T) {
+		listed := site.says(t, root, false, []string{"releases"})
+		lines := strings.Split(strings.TrimSpace(listed), "\n")[1:]
+		if len(lines) != 5 {
+			t.Fatalf("%d releases are listed", len(lines))
 		}
-	}
-	if names, err := site.keptReleases(t.Context()); err != nil || len(names) != 5 {
-		t.Errorf("the kept releases are %q, %v", names, err)
-	}
-	if left := unnamed(t, site.project); len(left) > 0 {
-		t.Errorf("images without a name are left: %q", left)
-	}
-	if still := unnamed(t, foreign); len(still) != 1 {
-		t.Error("the image of another project is gone")
-	}
-
-	goes := func(to string, args ...string) {
-		t.Helper()
-		site.says(t, root, false, append([]string{"rollback"}, args...), "done")
-		if image, _ := replicas(t); !strings.HasPrefix(image, "sha256:"+to) {
-			t.Errorf("rollback %q leads to %s, want %s", args, image, to)
+		for i, line := range lines {
+			if !strings.HasPrefix(line, served[len(served)-1-i]) || strings.Contains(line, "serves") != (i == 0) {
+				t.Errorf("line %d is %q; the releases served are %q", i, line, served)
+			}
 		}
-	}
-	goes(served[4], served[4])
-	goes(served[7])
-	goes(served[4])
-	site.says(t, root, true, []string{"rollback", served[4]}, "is the release that serves")
-	site.says(t, root, true, []string{"rollback", first[len("sha256:"):]}, "make releases lists them")
-	// Another copy on the same machine has its own releases.
-	beside := newCopy("oneserver-test-beside", "18080", "11053", "172.28.1")
-	beside.says(t, root, false, []string{"releases"}, "No release is known yet")
+	})
+	t.Run("no other image of the project stays", func(t *testing.T) {
+		if names, err := site.keptReleases(t.Context()); err != nil || len(names) != 5 {
+			t.Errorf("the kept releases are %q, %v", names, err)
+		}
+		if left := unnamed(t, site.project); len(left) > 0 {
+			t.Errorf("images without a name are left: %q", left)
+		}
+	})
+	t.Run("the images of another project stay", func(t *testing.T) {
+		if still := unnamed(t, foreign); len(still) != 1 {
+			t.Errorf("it had %q and has %q", others, still)
+		}
+	})
+	t.Run("a rollback leads to the one that it names, or else to the one before", func(t *testing.T) {
+		goes := func(to string, args ...string) {
+			t.Helper()
+			site.says(t, root, false, append([]string{"rollback"}, args...), "done")
+			if image, _ := replicas(t); !strings.HasPrefix(image, "sha256:"+to) {
+				t.Errorf("rollback %q leads to %s, want %s", args, image, to)
+			}
+		}
+		goes(served[4], served[4])
+		goes(served[7])
+		goes(served[4])
+	})
+	t.Run("a rollback to the one that serves, or to one that has not stayed, is refused", func(t *testing.T) {
+		site.says(t, root, true, []string{"rollback", served[4]}, "is the release that serves")
+		site.says(t, root, true, []string{"rollback", first[len("sha256:"):]}, "make releases lists them")
+	})
+	t.Run("another copy on the same machine has releases of its own", func(t *testing.T) {
+		beside := newCopy("oneserver-test-beside", "18080", "11053", "172.28.1")
+		beside.says(t, root, false, []string{"releases"}, "No release is known yet")
+	})
 }
 
 // Once a release has removed something, no rollback leads back to the releases before it.

@@ -150,8 +150,7 @@ func TestPeopleUseTheSite(t *testing.T) {
 	})
 
 	t.Run("see where they are signed in, and sign another browser out", func(t *testing.T) {
-		tab, me := tabs[0].as(t), *people[0]
-		me.T = t
+		tab, me := tabs[0].as(t), people[0].as(t)
 		me.want(http.StatusOK, me.ask("PUT", "/api/v1/session", object{"email": me.email, "password": me.password},
 			"User-Agent: Mozilla/5.0 (iPhone; CPU iPhone OS 26_0 like Mac OS X) Version/26.0 Safari/604.1"))
 		tab.open("/account")

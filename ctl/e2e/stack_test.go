@@ -285,3 +285,13 @@ func (c *copyOfStack) sql(ctx context.Context, account, statement string) (strin
 		`export MYSQL_PWD="$(cat /run/secrets/mysql_`+account+`_password)"; exec `+client+` --batch --skip-column-names -e "$0"`, statement)
 	return strings.TrimSpace(out), err
 }
+
+// inWeb runs a script in web and returns what it printed.
+func (c *copyOfStack) inWeb(t *testing.T, script string) string {
+	t.Helper()
+	out, err := c.compose(t.Context(), "exec", "--no-TTY", "web", "sh", "-c", script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(out)
+}

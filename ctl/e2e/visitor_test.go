@@ -72,6 +72,13 @@ func (v *visitor) elsewhere() *visitor {
 	return &other
 }
 
+// as returns the same person in the same browser, for a part of the test.
+func (v *visitor) as(part *testing.T) *visitor {
+	same := *v
+	same.T = part
+	return &same
+}
+
 // object is a JSON object to send.
 type object map[string]any
 

@@ -1,11 +1,11 @@
 #!/bin/bash
-# Starts mysqld as the official image does. On an empty data directory it first makes the system tables, root, and the
-# database and account that the environment names. It also runs /docker-entrypoint-initdb.d against a server that listens
-# only on the socket.
+# Starts mysqld as the official image does. On an empty data directory it first creates the system tables, root, and the
+# database and account that the environment names, and runs the files in /docker-entrypoint-initdb.d, using a temporary
+# server that listens only on the socket.
 #
-# Kept from the official image on purpose, because the stack has to live with it:
+# These traps of the official image are kept on purpose, because the stack must cope with them:
 #   - the temporary server answers `mysqladmin ping` long before the real one listens on TCP;
-#   - a data directory that has a mysql/ folder is taken for complete, whatever became of its initialisation;
+#   - a data directory that has a mysql/ folder is taken for complete, even if its initialisation was cut off;
 #   - values from the environment go into SQL as they are, unescaped.
 set -eo pipefail
 shopt -s nullglob
@@ -19,7 +19,8 @@ fail() {
     exit 1
 }
 
-# Sets the variable $1 from the file that $1_FILE names; without such a file, it keeps its value, or else gets $2.
+# Sets the variable $1 to the content of the file that $1_FILE names. If $1_FILE is not set, $1 keeps its value, or gets the
+# default $2.
 from_file() {
     local name=$1 file_name=${1}_FILE value=${2:-}
     if [ -n "${!name:-}" ] && [ -n "${!file_name:-}" ]; then

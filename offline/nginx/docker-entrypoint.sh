@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prepares the configuration with the scripts in /docker-entrypoint.d, as the official image does, then becomes the command.
-# Commands other than nginx and nginx-debug, such as a shell, start without that.
+# Prepares the configuration with the scripts in /docker-entrypoint.d, as the official image does, then executes the command.
+# Commands other than nginx and nginx-debug, such as a shell, start without this preparation.
 set -e
 
 log() {
@@ -12,7 +12,7 @@ log() {
 case $1 in
     nginx | nginx-debug)
         # Scripts run in version order, and must be executable even if they are sourced. As in the official image, the loop
-        # is a subshell: what an .envsh exports reaches the scripts after it, but not nginx.
+        # is a subshell: variables that an .envsh exports reach the scripts after it, but not nginx.
         find /docker-entrypoint.d -mindepth 1 -maxdepth 1 -follow -type f | sort -V | while read -r file; do
             if [ ! -x "$file" ]; then
                 log "ignoring $file, not executable"

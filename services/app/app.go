@@ -58,8 +58,8 @@ type Session struct {
 	ExpiresAt time.Time // the absolute end
 }
 
-// SignIn is what a browser gets when its user has proved who they are, and what it had before. The digests are of
-// random tokens, which only the browser has.
+// SignIn holds the tokens that a browser gets at a sign-in, and those that they replace. The digests are of random
+// tokens, which only the browser has.
 type SignIn struct {
 	Token     Digest // of the new session
 	OldToken  Digest // of the session that the new one ends; the zero Digest if there is none
@@ -127,7 +127,7 @@ type PostStore interface {
 	Delete(ctx context.Context, author, id uint64) error
 }
 
-// AccountStore keeps accounts and their sessions, and waits as a PostStore does.
+// AccountStore keeps accounts and their sessions. If the store is down, it waits as a PostStore does.
 type AccountStore interface {
 	// CreateUser creates an account. It fails with Conflict if the address already has one.
 	CreateUser(ctx context.Context, once Once, user User) error
@@ -176,10 +176,10 @@ type Bucket struct {
 
 // Throttle counts attempts across all replicas.
 type Throttle interface {
-	// Take counts one attempt in every bucket, before its outcome is known. If one is full, it counts nothing and
+	// Take counts one attempt in every bucket, before its outcome is known. If a bucket is full, it counts nothing and
 	// returns how long to wait.
 	Take(ctx context.Context, buckets ...Bucket) (wait time.Duration, err error)
 
-	// Return takes back one attempt that Take has counted in every bucket, because it turned out not to be a guess.
+	// Return undoes one call of Take, for an attempt that turned out not to count.
 	Return(ctx context.Context, buckets ...Bucket) error
 }

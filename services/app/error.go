@@ -21,8 +21,8 @@ const (
 	Internal     Code = "internal"     // an error on our side
 )
 
-// Error is a failure that outsiders may be told about. Message and Fields are safe to show to anybody;
-// Err is the cause, for the log only.
+// Error is a failure that can be reported to a client. Message and Fields are safe to show to anybody; Err is the
+// cause, for the log only.
 type Error struct {
 	Code       Code
 	Message    string

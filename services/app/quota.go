@@ -15,8 +15,8 @@ type Quotas struct {
 	SiteAccounts  int // sign-ups in a day
 }
 
-// Shares of what the whole site may store. Neither one account nor any number of new ones can keep the others from
-// writing, and one network cannot keep others from signing up.
+// Shares of the site-wide quotas. They keep one account, or any number of new ones, from using up what the other
+// accounts may write, and one network from using up all sign-ups.
 const (
 	accountShare  = 100 // an account may write a hundredth of SiteText
 	newcomerShare = 4   // all accounts younger than newcomer may together write a quarter
@@ -25,8 +25,8 @@ const (
 )
 
 // siteShards is the number of parts into which each site-wide bucket is divided. A write locks its buckets until it is
-// on disk, so with a single bucket the site would write one post at a time. Each write picks a part at random; once
-// some parts are full, only a few hundredths of the quota remain unused in the others.
+// on disk, so with a single bucket the site would write one post at a time. Each write picks a part at random; by the
+// time some parts are full, only a few hundredths of the quota are left in the others.
 const siteShards = 16
 
 // writeWeight is the space that a write needs besides its text, in thousands of bytes: for its row, its index entries
@@ -53,7 +53,7 @@ func (q Quotas) Writes(user User, bytes int, now time.Time) []Bucket {
 	return buckets
 }
 
-// SignUps returns the buckets that count a sign-up. network is where it comes from, empty if unknown.
+// SignUps returns the buckets that count a sign-up. network is where it comes from, or "" if that is unknown.
 func (q Quotas) SignUps(network string) []Bucket {
 	if q.SiteAccounts == 0 {
 		return nil

@@ -29,7 +29,7 @@ type account struct {
 	Location  string // empty until the authority has answered
 }
 
-// order is an order in progress. After a kill, it lets the next start continue where the previous one stopped, without
+// order is an order in progress. It is stored, so that after a kill the next start continues with it instead of
 // ordering a second certificate.
 type order struct {
 	Directory string
@@ -45,14 +45,14 @@ type waitError struct {
 
 func (e *waitError) Unwrap() error { return e.error }
 
-// client returns a client of the authority. The library checks what it sends; the size of the answers is bounded here.
+// client returns an ACME client for the authority, with a limit on the size of its answers.
 func (k *keeper) client() *acme.Client {
 	return &acme.Client{Directory: k.directory, UserAgent: "oneserver", PollTimeout: 2 * time.Minute,
 		PollInterval: time.Second, HTTPClient: &http.Client{Timeout: k.patience, Transport: bounded{k.transport}}}
 }
 
-// bounded cuts off answers longer than any authority's, and records the Retry-After of a refusal, which obtain turns
-// into a waitError.
+// bounded cuts off answers that are longer than any authority sends, and records the Retry-After of a refusal, which
+// obtain turns into a waitError.
 type bounded struct{ transport http.RoundTripper }
 
 func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -75,7 +75,8 @@ func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 // refusals is the context key under which the last Retry-After is kept: the library does not pass it on.
 type refusals struct{}
 
-// retryAfter reads the header field (RFC 9110, section 10.2.3), and returns zero if it gives no time.
+// retryAfter returns the wait that a Retry-After field asks for (RFC 9110, section 10.2.3), or zero if it gives no
+// time.
 func retryAfter(value string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second
@@ -105,7 +106,8 @@ func (k *keeper) obtain(ctx context.Context, have held) (held, error) {
 	return got, err
 }
 
-// order goes through the steps of RFC 8555, section 7.4. Each step saves what the next start needs to continue.
+// order gets a certificate, following the steps of RFC 8555, section 7.4. Each step saves what the next start needs to
+// continue.
 func (k *keeper) order(ctx context.Context, have held) (held, error) {
 	client := k.client()
 	directory, err := client.GetDirectory(ctx)
@@ -158,7 +160,7 @@ func (k *keeper) openAccount(ctx context.Context, client *acme.Client, directory
 	if who.Location != "" {
 		return who, nil
 	}
-	who.TermsOfServiceAgreed = true // .env.example says that whoever sets ACME agrees
+	who.TermsOfServiceAgreed = true // as .env.example says, setting ACME means agreeing
 	if k.email != "" {
 		who.Contact = []string{"mailto:" + k.email}
 	}
@@ -230,7 +232,7 @@ func (k *keeper) openOrder(ctx context.Context, client *acme.Client, who acme.Ac
 	return at, kept, keep(k.places.order(), kept)
 }
 
-// finish proves that the names lead here, has the certificate issued, and downloads and stores it.
+// finish proves that the names lead to this server, has the certificate issued, and downloads and stores it.
 func (k *keeper) finish(ctx context.Context, client *acme.Client, who acme.Account, at acme.Order, kept order, directory acme.Directory) (held, error) {
 	key, err := decodeKey([]byte(kept.Key))
 	if err != nil {
@@ -273,8 +275,8 @@ func (k *keeper) finish(ctx context.Context, client *acme.Client, who acme.Accou
 // tokenForm matches a valid token (RFC 8555, section 8.3). The token becomes a file name.
 var tokenForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
-// prove answers the challenge by which the authority checks that a name leads here: the authority fetches a file from
-// web.
+// prove completes the challenge for one name: the authority fetches a file from web, which shows that the name leads to
+// this server.
 func (k *keeper) prove(ctx context.Context, client *acme.Client, who acme.Account, location string) error {
 	authorization, err := client.GetAuthorization(ctx, who, location)
 	if err != nil {
@@ -310,7 +312,8 @@ func (k *keeper) prove(ctx context.Context, client *acme.Client, who acme.Accoun
 	return fmt.Errorf("the authority does not offer HTTP-01 for %s", authorization.Identifier.Value)
 }
 
-// webAnswers waits until web serves the answer. Only then is the authority told to look, because it counts failures.
+// webAnswers waits until web serves the answer to the challenge. Only then is the authority asked to check it, because
+// the authority counts failures.
 func (k *keeper) webAnswers(ctx context.Context, challenge acme.Challenge) error {
 	client := &http.Client{
 		Timeout:       2 * time.Second,

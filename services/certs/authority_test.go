@@ -29,7 +29,7 @@ func TestTheOwnAuthorityVouchesForTheDomainAndThisMachineOnly(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	// Even with its key, nobody could pose as another site.
+	// Even someone with its key could not pose as another site.
 	for _, name := range []string{"example.com", "notfoobar.com", "com"} {
 		if err := verify([]string{name}, name); err == nil {
 			t.Errorf("it vouches for %s", name)

@@ -46,8 +46,8 @@ func webServes(t *testing.T, k *keeper) {
 	k.webTLS = listener.Addr().(*net.TCPAddr).Port
 }
 
-// The authority is down while the certificate nears its end. Visitors are still served. Failures are logged from the
-// first one on, and the health check reports them in the last week.
+// The authority is down while the certificate is about to expire. Visitors are still served. Every failure is logged,
+// and the health check reports them in the last week.
 func TestACertificateThatCannotBeRenewedIsServedAndItsEndIsSaid(t *testing.T) {
 	t.Parallel()
 	down := authority(t, nil)
@@ -93,7 +93,7 @@ func TestACertificateThatCannotBeRenewedIsServedAndItsEndIsSaid(t *testing.T) {
 	}
 }
 
-// A clock that jumps and comes back takes no certificate from visitors, and leaves behind no wait that is longer than
+// If the clock jumps and is set back, visitors still get the same certificate, and no wait becomes longer than
 // intended.
 func TestAClockThatJumpsCostsNothing(t *testing.T) {
 	t.Parallel()
@@ -149,7 +149,8 @@ func TestAClockThatJumpsCostsNothing(t *testing.T) {
 	}
 }
 
-// Losing a volume costs visitors nothing and requires no second certificate, as long as the other volume is there.
+// Visitors do not notice the loss of a volume, and no second certificate is needed, as long as the other volume is
+// there.
 func TestALostVolumeIsMadeAnewFromTheOther(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -183,7 +184,7 @@ func TestALostVolumeIsMadeAnewFromTheOther(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			for _, folder := range []string{k.places.shared, k.places.own, k.places.challenges()} { // as a new volume and run create them
+			for _, folder := range []string{k.places.shared, k.places.own, k.places.challenges()} { // as run creates them in a new volume
 				if err := os.MkdirAll(folder, 0o755); err != nil {
 					t.Fatal(err)
 				}
@@ -235,7 +236,7 @@ func TestNobodyWaitsForAnAuthorityThatHangs(t *testing.T) {
 	}
 }
 
-// web continues with the previous certificate. The health check looks at what is served, and reports it.
+// If web keeps serving the previous certificate, the health check, which looks at what is served, reports it.
 func TestACertificateThatIsNotTakenOverIsSeen(t *testing.T) {
 	t.Parallel()
 	at := time.Now().Round(0)

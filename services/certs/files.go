@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// replace puts a file in place completely or not at all, even if this program or the machine stops at any moment.
+// replace writes a file completely or not at all, even if this program or the machine stops at any moment.
 func replace(path string, text []byte, mode fs.FileMode) (err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
@@ -77,7 +77,7 @@ func load(path string, value any) (there bool, err error) {
 	return true, nil
 }
 
-// remove removes a file that may not exist.
+// remove removes a file. It is not an error if there is none.
 func remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -23,12 +23,12 @@ const (
 	orderTime = 5 * time.Minute // for an order and everything that belongs to it
 )
 
-// pauses are the times between failed attempts. They allow at most four in any hour, because Let's Encrypt allows five
-// failed validations.
+// pauses are the waits after failed attempts. They allow at most four attempts in any hour, because Let's Encrypt
+// allows five failed validations.
 var pauses = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour}
 
-// longestWait bounds how long an authority can make us wait, and how long a wait that was recorded while the clock was
-// wrong can last.
+// longestWait limits how long an authority can make us wait, and how long a wait can last that was recorded while the
+// clock was wrong.
 const longestWait = 8 * day
 
 // keeper maintains the certificate that web serves.
@@ -63,8 +63,8 @@ type issued struct {
 	PEM       string   // the chain, then the key
 }
 
-// run maintains the certificate until ctx ends. It returns an error only if files cannot be written, since then it can
-// do nothing.
+// run maintains the certificate until ctx ends. It returns an error only if it cannot write files, since it can do
+// nothing then.
 func (k *keeper) run(ctx context.Context) error {
 	for _, folder := range []string{k.places.shared, k.places.own, k.places.challenges()} {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -90,8 +90,8 @@ func (k *keeper) run(ctx context.Context) error {
 	return nil
 }
 
-// step does what is due: it makes web serve the best certificate available, and orders a better one. It returns how
-// long to wait before the next step.
+// step makes web serve the best certificate available, and orders a better one if that is due. It returns how long to
+// wait before the next step.
 func (k *keeper) step(ctx context.Context) (time.Duration, error) {
 	have, err := k.stored()
 	if err != nil {
@@ -125,8 +125,8 @@ type held struct {
 
 func (h held) there() bool { return h.pair.leaf != nil }
 
-// stored reads the certificate that was issued for this domain. If it cannot be read, that is logged, and it counts as
-// missing.
+// stored returns the certificate that was issued for this domain. A certificate that cannot be read is logged, and
+// counts as missing.
 func (k *keeper) stored() (held, error) {
 	var one issued
 	there, err := load(k.places.certificate(), &one)
@@ -151,7 +151,7 @@ func (k *keeper) stored() (held, error) {
 }
 
 // shown returns the public authority's certificate that web serves. If the volume with the issued certificate has been
-// lost, this copy is as good, and the authority need not issue another certificate.
+// lost, this copy replaces it, and the authority need not issue another one.
 func (k *keeper) shown() (one issued, there bool) {
 	marker, err := os.ReadFile(k.places.public())
 	if err != nil {
@@ -179,8 +179,8 @@ func (k *keeper) serve(ctx context.Context, have held) (time.Duration, error) {
 	if text, err := os.ReadFile(k.places.public()); err == nil && string(text) == marker {
 		return lookEvery, k.settle()
 	}
-	// A public certificate has consequences that bind visitors (HSTS) and other authorities (CAA), so they wait until
-	// web really serves it.
+	// A public certificate has consequences that bind visitors (HSTS) and other authorities (CAA). They follow from
+	// this marker, which is therefore written only once web really serves the certificate.
 	served, err := k.served(ctx)
 	if err != nil || !served.Equal(have.pair.leaf) {
 		return soon, nil
@@ -189,8 +189,8 @@ func (k *keeper) serve(ctx context.Context, have held) (time.Duration, error) {
 	return lookEvery, replace(k.places.public(), []byte(marker), 0o644)
 }
 
-// settle records that visitors have had a public certificate for a week, so that they can be bound to https for a long
-// time.
+// settle records that visitors have had a public certificate for a week, after which HSTS may bind them to https for a
+// long time.
 func (k *keeper) settle() error {
 	if _, err := os.Stat(k.places.settled()); err == nil {
 		return nil
@@ -291,7 +291,7 @@ func (k *keeper) renewal(ctx context.Context, leaf *x509.Certificate) time.Time 
 	return k.advice.renew
 }
 
-// waitsUntil returns the time until which the authority wants no requests; zero if it has not named one.
+// waitsUntil returns the time until which the authority wants no requests, or the zero time if it has not named one.
 func (k *keeper) waitsUntil() time.Time {
 	text, err := os.ReadFile(k.places.wait())
 	if err != nil {
@@ -304,13 +304,13 @@ func (k *keeper) waitsUntil() time.Time {
 	return until
 }
 
-// failed records that no certificate was obtained, and when to try again: after a longer pause each time, and not
-// before the authority allows it.
+// failed records that no certificate was obtained, and when to try again. The pause becomes longer with each failure,
+// and does not end before the authority allows a new attempt.
 func (k *keeper) failed(cause error, have held) error {
 	k.failures++
 	now := k.now()
 	pause := pauses[min(k.failures, len(pauses))-1]
-	k.next = now.Add(pause + rand.N(pause/5)) // random, so as not to come at the same time as everybody else
+	k.next = now.Add(pause + rand.N(pause/5)) // random, so that servers do not all come at the same time
 	var limited *waitError
 	if errors.As(cause, &limited) {
 		until := now.Add(min(limited.after, longestWait))

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// newTestKeeper returns a keeper with its files in a folder of the test and with a clock that the test sets.
+// newTestKeeper returns a keeper whose files are in a temporary folder and whose clock shows the time at.
 func newTestKeeper(t *testing.T, at *time.Time) *keeper {
 	t.Helper()
 	dir := t.TempDir()
@@ -30,7 +30,7 @@ func newTestKeeper(t *testing.T, at *time.Time) *keeper {
 	return k
 }
 
-// look lets the keeper do what is due, and returns the certificate that web would serve and the authority that people
+// look runs one step of the keeper, and returns the certificate that web would serve and the authority that people
 // trust.
 func look(t *testing.T, k *keeper) (leaf, authority *x509.Certificate) {
 	t.Helper()
@@ -268,7 +268,8 @@ func TestAttemptsThatFailAreFourInAnHourAtMost(t *testing.T) {
 	}
 }
 
-// A public certificate has consequences that bind visitors. They begin when web serves it, not when the file is there.
+// A public certificate has consequences that bind visitors. They begin when web serves the certificate, not when its
+// file is written.
 func TestTheMarkerWaitsUntilTheCertificateIsServed(t *testing.T) {
 	at := now
 	k := newTestKeeper(t, &at)

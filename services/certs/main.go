@@ -1,5 +1,5 @@
 // Command certs maintains the site's certificate: at first, one from the stack's own authority; then, if ACME names an
-// authority to ask, one that every browser trusts. Nginx reads what it writes, without a reload.
+// authority to ask, one that every browser trusts. Nginx reads the files that it writes, without a reload.
 package main
 
 import (
@@ -18,7 +18,7 @@ const usage = `usage: certs [serve | healthcheck | probe | authority]
 
   serve        make, order and renew the site's certificate until it is stopped (the default)
   healthcheck  look at the certificate that web serves, and report what is wrong
-  probe        the same for the engine: reports a failure immediately, success after half a minute
+  probe        the same for the engine: reports a failure immediately, success after about a minute
   authority    print the certificate of the stack's own authority, for people who want to trust it
 
 They read from the environment:
@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		},
 		"healthcheck": healthcheck,
 		"probe": func(ctx context.Context, s settings) error {
-			return probe(ctx, "/run/probe/told", 5*time.Second, 25*time.Second, func(ctx context.Context) error { return healthcheck(ctx, s) })
+			return probe(ctx, "/run/probe/told", 5*time.Second, 55*time.Second, func(ctx context.Context) error { return healthcheck(ctx, s) })
 		},
 		"authority": func(_ context.Context, s settings) error {
 			text, err := os.ReadFile(s.places.authority())

@@ -90,8 +90,8 @@ func renewalOf(certificate *x509.Certificate) time.Time {
 	return certificate.NotAfter.Add(-left)
 }
 
-// urgentFrom returns when the certificate's end is so near that somebody must act: with a week left, or a quarter of a
-// short life.
+// urgentFrom returns the time from which somebody must act, because the certificate will soon expire: with a week left,
+// or a quarter of a short life.
 func urgentFrom(certificate *x509.Certificate) time.Time {
 	return certificate.NotAfter.Add(-min(7*24*time.Hour, certificate.NotAfter.Sub(certificate.NotBefore)/4))
 }

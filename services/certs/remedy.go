@@ -25,11 +25,11 @@ var (
 	errDirectory = errors.New("the authority cannot be asked")
 )
 
-// problemProfile is the answer to a wrong profile (draft-ietf-acme-profiles, section 4).
+// problemProfile is the kind of problem that a wrong profile causes (draft-ietf-acme-profiles, section 4).
 const problemProfile = acme.ProblemTypeNamespace + "invalidProfile"
 
-// remedies lists what an authority can answer (RFC 8555, section 6.7; RFC 9773, section 7.4), then what can keep it
-// from answering. The first match counts.
+// remedies lists the problems that an authority can name (RFC 8555, section 6.7; RFC 9773, section 7.4), then the
+// causes that can keep it from answering. The first match counts.
 var remedies = []remedy{
 	named("a CAA record of the domain allows other authorities only: add this one, or remove the record, where the domain's DNS is kept", "caa"),
 	named("the authority cannot resolve the domain: point the A records, or the NS records, of the domain and of www to this server, and wait until the records have spread", "dns"),

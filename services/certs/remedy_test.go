@@ -91,7 +91,7 @@ func authority(t *testing.T, handler http.HandlerFunc) *httptest.Server {
 	return server
 }
 
-// The causes that keep an authority from answering are told apart, and recorded where the health check finds them.
+// The causes that keep an authority from answering are distinguished, and recorded where the health check finds them.
 func TestAnAuthorityThatDoesNotAnswerIsExplained(t *testing.T) {
 	t.Parallel()
 	well := authority(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// settings are read from the environment.
+// settings holds the settings from the environment.
 type settings struct {
 	domain    string // lower case, without the final dot
 	directory string // URL of the ACME directory; empty if no authority is asked
@@ -26,9 +26,9 @@ type settings struct {
 // names returns the names that a public authority's certificate is for.
 func (s settings) names() []string { return []string{s.domain, "www." + s.domain} }
 
-// places are the folders in which certs keeps its files. Files that web reads are in shared. Files that could not be
-// made again are in own, which only this program sees: the authority's key, the ACME account, the issued certificate
-// and the order in progress. Files in run disappear with the container.
+// places are the folders in which certs keeps its files. Files that web reads are in shared. Files that cannot be made
+// again are in own, which only this program can read: the authority's key, the ACME account, the issued certificate and
+// the order in progress. Files in run disappear with the container.
 type places struct{ shared, own, run string }
 
 func (p places) site() string       { return filepath.Join(p.shared, "site.pem") }  // what web serves: the chain, then the key
@@ -45,7 +45,8 @@ func (p places) wait() string        { return filepath.Join(p.own, "wait") } // 
 
 func (p places) failure() string { return filepath.Join(p.run, "failure") } // why no certificate was obtained, for the health check
 
-// domainForm keeps anything that is not a domain out of file names; dns gives a better explanation of what is wrong.
+// domainForm keeps anything that is not a domain out of file names. The service dns explains in more detail what is
+// wrong.
 var domainForm = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+$`)
 
 // readSettings reads and checks the settings. Its error is one line that says what to write instead.

@@ -1,16 +1,16 @@
 #!/bin/bash
 # Reports whether the database is serving: exit 0, or 1 and the reason, which `docker inspect` and `make doctor` show.
 #
-# It cannot be fooled by the server that the image runs during initialisation, since that one does not listen on TCP, nor by
-# a first start that was cut off, since the row that this reads is written at the very end (db-init/90-initialised.sh). It
-# signs in as the least privileged account; the password reaches the client through a pipe, not on its command line.
+# The temporary server that the image runs during initialisation cannot fool it, since that server does not listen on TCP.
+# Nor can a first start that was cut off, since the row that it reads is written at the very end (db-init/90-initialised.sh).
+# It signs in as the least privileged account; the password reaches the client through a pipe, not on its command line.
 
 secrets=/run/secrets
 data=/var/lib/mysql
 disk=/run/disk
 
-# Reports to app, which cannot see this disk, how many bytes are free here (services/app/disk). This does not affect the
-# result: taking the database out of service because its disk is full would help nobody.
+# Reports to app, which cannot see this disk, how many bytes are free here (services/app/disk). The disk does not affect the
+# check's result: taking the database out of service because its disk is full would help nobody.
 if [ -d $disk ]; then
     read -r blocks size < <(stat --file-system --format='%a %S' $data) &&
         printf '%s\n' $((blocks * size)) >$disk/free.new && mv $disk/free.new $disk/free
@@ -19,7 +19,7 @@ fi
 ask() {
     timeout 1.5 mysql --defaults-file=<(printf '[client]\npassword=%s\n' "$(<$secrets/mysql_health_password)") \
         --protocol=tcp --host=127.0.0.1 --user=health \
-        --ssl-mode=DISABLED --get-server-public-key `# inside the container there is nobody to hide from` \
+        --ssl-mode=DISABLED --get-server-public-key `# the connection does not leave the container` \
         --batch --skip-column-names --execute='SELECT stack_id FROM oneserver.initialised' 2>&1
 }
 
@@ -43,7 +43,7 @@ case $result$answer in
         echo "mysqld does not answer over TCP: it is still starting, or it hangs"
         ;;
     *)
-        if [ ! -e $data/stack_id ] || [ "$result$answer" = 0 ]; then # no file; the table, but no row
+        if [ ! -e $data/stack_id ] || [ "$result$answer" = 0 ]; then # the file is missing, or the table has no row
             echo "The first start of this database was cut off before it was complete. It holds nothing yet: make reset, then make up."
         elif [ "$(<$data/stack_id)" != "$id" ]; then
             echo "The volume \"data\" was made with other secrets than those in the volume \"secrets\"." \

@@ -228,8 +228,8 @@ func types(records []dns.RR) string {
 	return strings.Join(names, " ")
 }
 
-// This server must be useless for amplifying a flood: whatever is asked with a forged sender, the answer that goes to
-// that sender is at most a few times as long. (RFC 8482 is about ANY, the worst case.)
+// This server must be useless for amplifying a flood: whatever a query with a forged sender asks, the answer that goes
+// to that sender is at most a few times as long as the query. (RFC 8482 is about ANY, the worst case.)
 func TestAnswersOverUDPAmplifyLittle(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -15,21 +15,22 @@ import (
 )
 
 const (
-	// maxConnections is how many TCP connections may stay open. Each takes 4 kB, and a resolver's lasts a few
+	// maxConnections is how many TCP connections may stay open. Each takes 4 kB; one from a resolver lasts a few
 	// milliseconds.
 	maxConnections = 1000
-	// lookEvery bounds the excess, which is what the kernel hands over in that time: a few hundred connections. While
-	// few files are open, one look in three is enough; looking more often would be most of what an idle server costs, and
-	// looking less often costs more memory at the start of a flood than the container has.
+	// lookEvery limits how far the number of connections can exceed maxConnections, since the kernel hands over only a
+	// few hundred in that time. While fewer than fewFiles files are open, one look every idleEvery is enough. More
+	// frequent looks would be most of the cost of an idle server; less frequent ones would cost more memory at the
+	// start of a flood than the container has.
 	lookEvery = 20 * time.Millisecond
 	fewFiles  = 100
 	idleEvery = 3 * lookEvery
 )
 
-// boundConnections closes TCP connections beyond maxConnections until ctx ends. It closes the oldest ones of the
-// addresses that have the most, so nobody is refused, and a flood displaces its own connections. CoreDNS itself accepts
-// every connection until memory or file descriptors run out, and has no hook for a custom listener, so this works on
-// the process's open files.
+// boundConnections closes TCP connections beyond maxConnections until ctx ends. It closes the oldest connections of the
+// addresses that have the most. So no client is refused, and a flood displaces its own connections. CoreDNS itself
+// accepts every connection until memory or file descriptors run out, and has no hook for a custom listener, so this
+// works on the process's open files.
 func boundConnections(ctx context.Context) error {
 	files, err := os.Open("/dev/fd") // only once, since opening it takes a descriptor
 	if err != nil {
@@ -76,8 +77,8 @@ type connection struct {
 	peer netip.AddrPort
 }
 
-// look lists the TCP connections in the order in which it first saw them; before is what the last call returned. It lists
-// none while few files are open.
+// look returns the open TCP connections, in the order in which it first saw them; before is the result of the previous
+// call. While few files are open, it returns none.
 func look(files *os.File, before []connection) ([]connection, error) {
 	if _, err := files.Seek(0, 0); err != nil {
 		return nil, err
@@ -127,8 +128,8 @@ func peerOf(fd int) (peer netip.AddrPort, connected bool) {
 	return peer, false
 }
 
-// surplus picks the connections that exceed room. open lists the oldest ones first. Each address keeps its newest
-// connections, up to an equal share of room.
+// surplus returns the connections to close so that no more than room stay open. open lists the oldest ones first. Each
+// address keeps its newest connections, up to an equal share of room.
 func surplus(open []connection, room int) []connection {
 	if len(open) <= room {
 		return nil
@@ -154,7 +155,7 @@ func surplus(open []connection, room int) []connection {
 			picked = append(picked, one)
 		}
 	}
-	// The room that is left goes to the newest of these.
+	// The room that is left goes to the newest of the picked connections.
 	return picked[:len(picked)-min(left, len(picked))]
 }
 
@@ -164,7 +165,7 @@ func (c connection) reset() {
 	if peer, connected := peerOf(c.fd); !connected || peer != c.peer {
 		return
 	}
-	// It may be gone by now; then there is nothing left to do.
+	// Errors are ignored, since the connection may be gone already.
 	_ = syscall.SetsockoptLinger(c.fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
 	_ = syscall.Shutdown(c.fd, syscall.SHUT_RD)
 }

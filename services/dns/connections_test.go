@@ -49,7 +49,7 @@ func TestTheOldestOfTheAddressWithMostConnectionsGiveWay(t *testing.T) {
 }
 
 // 16,000 connections that send nothing, or half a query, would take more memory than compose.yaml gives the server.
-// They come from one address or from many, while another client asks.
+// They come from one address or from many, while another client sends queries.
 func TestConnectionsThatSayNothingTakeNeitherMemoryNorAnswers(t *testing.T) {
 	const connections, mostMiB = 16_000, 50
 	var files syscall.Rlimit
@@ -115,7 +115,7 @@ func TestConnectionsThatSayNothingTakeNeitherMemoryNorAnswers(t *testing.T) {
 	}
 }
 
-// peakMiB is the most memory that a process has used at any time (VmHWM, proc_pid_status(5)).
+// peakMiB returns the most memory that a process has used at any time (VmHWM, proc_pid_status(5)).
 func peakMiB(t *testing.T, pid int) int {
 	t.Helper()
 	for line := range strings.Lines(read(t, fmt.Sprintf("/proc/%d/status", pid))) {

@@ -35,9 +35,9 @@ func enablePlugins() error {
 		slices.Index(dnsserver.Directives, "file"), zonefile.Name))
 }
 
-// loadCorefile implements caddy.Loader. It never returns nil without an error, and never a Corefile without a
-// server: CoreDNS would take the former to mean "serve the whoami plugin" and the latter, which an editor may leave for
-// a moment while it saves, to mean "serve nothing".
+// loadCorefile implements caddy.Loader. It returns an error if the Corefile is missing or has no server block.
+// Otherwise CoreDNS would serve the whoami plugin in the first case, and nothing in the second, which can occur for a
+// moment while an editor saves the file.
 func loadCorefile(serverType string) (caddy.Input, error) {
 	text, err := os.ReadFile(corefilePath)
 	switch {
@@ -49,7 +49,8 @@ func loadCorefile(serverType string) (caddy.Input, error) {
 	case err != nil:
 		return nil, fmt.Errorf("read the Corefile: %w", err)
 	}
-	// Text that does not parse is passed on: CoreDNS reports it, and if it is already serving, keeps what it has.
+	// Text that does not parse is passed on. CoreDNS reports it and, if it is already serving, keeps its previous
+	// Corefile.
 	if servers, err := caddyfile.Parse(corefilePath, bytes.NewReader(text), nil); err == nil && len(servers) == 0 {
 		return nil, errors.New("corefile has no server block: restore it (git restore corefile)")
 	}

@@ -29,7 +29,7 @@ const usage = `usage: dns [serve | check | healthcheck | probe]
   serve        answer queries on port 53, UDP and TCP (the default)
   check        read corefile and the zone as serve does; report what is wrong, or print what serve logs of such a corefile
   healthcheck  ask the server on 127.0.0.1 for the SOA of $DOMAIN, and report what is wrong
-  probe        the same for the engine: reports a failure immediately, success after half a minute
+  probe        the same for the engine: reports a failure immediately, success after about a minute
 
 All of them read DOMAIN, SERVER_IP and SUBNET from the environment.
 Exit status: 0 all is well, 1 it is not, 2 the command line is wrong.
@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		"check":       func(context.Context, settings) error { return check(stdout) },
 		"healthcheck": ask,
 		"probe": func(ctx context.Context, s settings) error {
-			return probe(ctx, "/run/probe/told", 5*time.Second, 25*time.Second, func(ctx context.Context) error { return ask(ctx, s) })
+			return probe(ctx, "/run/probe/told", 5*time.Second, 55*time.Second, func(ctx context.Context) error { return ask(ctx, s) })
 		},
 	}
 	switch do, known := commands[command]; {

@@ -11,7 +11,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Authorities ask for CAA and TXT records, and take a failure for a refusal.
+// Authorities query CAA and TXT records, and treat a failed query as a refusal.
 func TestRecordsOfAPublicCertificateComeAndGoWithIt(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -41,7 +41,7 @@ func TestRecordsOfAPublicCertificateComeAndGoWithIt(t *testing.T) {
 		"foobar.com. CAA":       `foobar.com. CAA 0 issue "ca.example", foobar.com. CAA 0 issue "other.example"`,
 		"foobar.com. TXT":       "", "www.foobar.com. A": chain,
 	})
-	s.replace(t, "public", "https://ca.example/directory\n") // one that names no authority forbids none
+	s.replace(t, "public", "https://ca.example/directory\n") // a marker that names no authority forbids none
 	want("follow the certificate", map[string]string{"foobar.com. CAA": ""})
 	if err := os.Remove(filepath.Join(s.folder, "public")); err != nil {
 		t.Fatal(err)

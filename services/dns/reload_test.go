@@ -11,7 +11,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// answers checks that the server answers the question for name and kind with want.
+// answers returns a check that the server answers the question for name and kind with want.
 func (s *server) answers(name string, kind uint16, want string) func() error {
 	return func() error {
 		got, err := s.ask("udp", "", question(name, kind))
@@ -60,7 +60,8 @@ func TestChangedZoneIsServedWithoutLosingAQuery(t *testing.T) {
 	}
 }
 
-// A resolver compares whether the serial has grown, so it must grow even if the time of the file goes back.
+// A secondary server takes a new zone only if the serial has grown, so the serial must grow even if the time of the
+// file goes back.
 func TestSerialGrowsWhenAnOlderFileIsPutBack(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -154,8 +154,8 @@ func (s *server) eventually(t *testing.T, limit time.Duration, what string, try 
 	}
 }
 
-// underQueries asks a thousand times a second over UDP and over TCP, with a new connection for each question, while do
-// runs. It fails the test if a question is not answered in that many tries.
+// underQueries sends a thousand queries a second over each network in tries, with a new connection for each, while do
+// runs. It fails the test if a query is not answered within the number of tries for its network.
 func (s *server) underQueries(t *testing.T, tries map[string]int, do func()) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -190,8 +190,8 @@ func (s *server) underQueries(t *testing.T, tries map[string]int, do func()) {
 	}
 }
 
-// nextPort is below the ports that the system gives to clients, so that no client takes a port between its choice and
-// its use.
+// nextPort counts the ports that tests have chosen. freePort chooses below the range that the system gives to clients,
+// so that no client takes a port before the test uses it.
 var nextPort atomic.Int32
 
 func freePort(t *testing.T) string {
@@ -217,7 +217,7 @@ func freePort(t *testing.T) string {
 
 func question(name string, kind uint16) *dns.Msg { return new(dns.Msg).SetQuestion(name, kind) }
 
-// text shows records without their TTLs, on one line.
+// text returns records on one line, without their TTLs.
 func text(records []dns.RR) string {
 	lines := make([]string, len(records))
 	for i, record := range records {
@@ -236,7 +236,7 @@ func read(t *testing.T, path string) string {
 	return string(content)
 }
 
-// buffer is a bytes.Buffer for one simultaneous writer and reader.
+// buffer is a bytes.Buffer that one goroutine may write while another one reads it.
 type buffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -370,7 +370,7 @@ func TestHelpIsNotAnErrorAndAWrongCommandIs(t *testing.T) {
 	}
 }
 
-// The checksum tells an operator who has changed the Corefile whether the server has taken it over.
+// The checksum tells an operator who has changed the Corefile whether the server has loaded it.
 func TestCheckPrintsTheSumThatTheServerLogs(t *testing.T) {
 	t.Parallel()
 	s := start(t)

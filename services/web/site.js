@@ -1,5 +1,6 @@
 // The script that all pages share. Without it, a page works as far as it can. Code for a single page is in its own module
-// (api-docs.js), except for the journey: its page is usually visited first, and this saves it a request.
+// (api-docs.js), except for the journey: its page is usually the first one visited, and loads faster without a second
+// request.
 
 const language = document.documentElement.lang;
 export const find = (selector, root = document) => root.querySelector(selector);
@@ -12,10 +13,10 @@ export function element(name, attributes = {}, ...children) {
   return node;
 }
 
-/** Puts a user's text inside one of ours, which keeps its own direction whatever direction the user's text has. */
+/** Wraps a user's text, so that its direction (right to left, say) does not change that of our text around it. */
 const theirs = (text) => element("bdi", {}, text);
 
-/** Goes to another page. Its promise never settles, so that a caller who waits stays busy until this page is gone. */
+/** Goes to another page. The promise never settles, so a caller that awaits it stays busy until this page is gone. */
 function leave(url) {
   location.assign(url);
   return new Promise(() => {});
@@ -40,7 +41,7 @@ export class Problem extends Error {
  * @param {object} [options]
  * @param {object} [options.body] goes out as JSON
  * @param {string} [options.key] the Idempotency-Key
- * @param {boolean} [options.own] whether the page asks for its own purposes; the journey does not show such requests
+ * @param {boolean} [options.own] whether the page, not the visitor, needs the answer; the journey then does not show it
  * @returns {Promise<object|null>} the answer's JSON, or null if it has no body
  * @throws {Problem}
  */
@@ -82,7 +83,7 @@ function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Shows a problem in a box, replacing its content, with the nodes of more below. */
+/** Shows a problem in a box, in place of its content, followed by the nodes in more. */
 export function showProblem(box, { title, message, id }, ...more) {
   const lines = [];
   if (title) lines.push(element("p", { class: "title" }, title));
@@ -147,8 +148,8 @@ function keyOf(form, content) {
 /**
  * Makes a form work. Until then its fieldset is disabled, so that nothing is typed or sent that would be lost.
  * @param {HTMLFormElement} form
- * @param {(content: object, key: string) => Promise<string|void>} send gets the values by the names of their fields; the
- * form's status shows what it returns
+ * @param {(content: object, key: string) => Promise<string|void>} send gets the fields' values by name; the text that it
+ * returns is shown as the form's status
  */
 function bindForm(form, send) {
   const [problem, status] = [find('[role="alert"]', form), find('[role="status"]', form)];
@@ -174,7 +175,7 @@ function bindForm(form, send) {
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       const others = showErrors(form, error.errors);
-      const rest = others.length || !error.errors.length; // besides the messages at the fields
+      const rest = others.length || !error.errors.length; // what the messages at the fields do not say
       if (rest || error.more) {
         const text = [error.message, ...others.map(({ field, detail }) => sentence(field, detail))].join(" ");
         showProblem(problem, { title: "", message: rest ? text : "", id: error.id }, ...(error.more ?? []));
@@ -260,7 +261,7 @@ function time(format, text) {
   return element("time", { datetime: text }, format.format(new Date(text)));
 }
 
-/** Who wrote a post, and when, in the format given. */
+/** Makes the line that says who wrote a post, and when, in the given date format. */
 function byline(post, format) {
   const author = post.author ? theirs(post.author.name) : element("i", {}, "the site"); // no user's name can look like this
   const line = element("p", { class: "byline" }, time(format, post.created_at), " · ", author);
@@ -288,8 +289,8 @@ function append(list, posts) {
 
 // --- The journey -----------------------------------------------------------------------------------------------------
 // Draws the visitor's last request: the browser's times from its Resource Timing, the server's from the header
-// Server-Timing. (It reads the header itself, since browsers provide PerformanceResourceTiming.serverTiming under HTTPS
-// only.)
+// Server-Timing. (This code reads the header itself, because browsers provide PerformanceResourceTiming.serverTiming under
+// HTTPS only.)
 
 const map = find("#journey");
 const milliseconds = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
@@ -299,7 +300,7 @@ let partsAsked = -Infinity; // performance.now() when the parts were last asked 
 
 if (map && secure) for (const one of map.querySelectorAll("[data-secure]")) one.hidden = false;
 
-/** Resolves to what the browser measured for the request to url at the time sent (performance.now()), or to null. */
+/** Resolves to the browser's timing entry for the request sent to url at the time sent (performance.now()), or to null. */
 function measured(url, sent) {
   return new Promise((resolve) => {
     const done = (entry) => {
@@ -355,7 +356,7 @@ function browserFigures(entry) {
 
 const httpVersions = { "http/1.0": "HTTP/1.0", "http/1.1": "HTTP/1.1", h2: "HTTP/2", h3: "HTTP/3" };
 
-/** Shows what the browser and Nginx speak: the browser knows the version of HTTP, the server that of TLS. */
+/** Shows the protocols between browser and Nginx. The browser reports the version of HTTP, the server that of TLS. */
 function drawSpoken(entry, response) {
   const http = httpVersions[entry?.nextHopProtocol] ?? "HTTP";
   find("#spoken").textContent = secure ? `${http} over TLS` : http;
@@ -383,7 +384,7 @@ function serverFigures(response) {
   };
 }
 
-/** Draws a request; response is null if none came. */
+/** Draws a request; response is null if there was no answer. */
 async function drawRequest(method, url, sent, response) {
   if (!map) return;
   const turn = ++drawn;
@@ -408,7 +409,7 @@ async function drawRequest(method, url, sent, response) {
   if (performance.now() - partsAsked > 2000) await drawParts();
 }
 
-/** Draws the parts' versions and health, and what CoreDNS answers. */
+/** Draws the parts' versions and health, the certificate, and the records that CoreDNS returns. */
 async function drawParts() {
   partsAsked = performance.now();
   let answer;
@@ -439,7 +440,7 @@ async function drawParts() {
 
 
 // --- The pages -------------------------------------------------------------------------------------------------------
-// Each is a function that takes a promise of who is signed in.
+// Each page has a function, which takes a promise of the user who is signed in, or of null.
 
 const pages = { home, "sign-up": signUp, "sign-in": signIn, account, post, search };
 
@@ -456,7 +457,7 @@ async function home(session) {
     problem.hidden = true;
     try {
       const page = await request("GET", url);
-      await session; // it decides whether the form above appears: after waiting for it, the posts move only once
+      await session; // decides whether the form above appears: without this wait, the posts would move a second time
       const first = append(list, page.posts);
       status.textContent = list.children.length ? "" : "There are no posts yet.";
       older.hidden = !page.next;
@@ -498,7 +499,7 @@ async function home(session) {
   find("#write-link").classList.add("known");
 }
 
-/** For a user whose session has ended: a way to sign in without losing what they wrote on this page. */
+/** Offers a user whose session has ended a way to sign in without losing the text on this page. */
 function signInElsewhere() {
   const link = element("a", { href: "/sign-in", target: "_blank" }, "Sign in in another tab");
   return element("p", {}, link, ", then send this again. What you wrote stays here.");
@@ -509,7 +510,7 @@ async function signUp(session) {
     try {
       await request("POST", "/api/v1/accounts", { body: { email, name, password }, key });
     } catch (error) {
-      if (error.status === 409) { // help the owner, who may have forgotten the account
+      if (error.status === 409) { // help the address's owner, who may have forgotten the account
         error.more = [element("p", {}, "Is it yours? ", element("a", { href: "/sign-in" }, "Sign in"), " with its password.")];
       }
       throw error;
@@ -534,7 +535,7 @@ function sayWhoIsSignedIn(user) {
 
 async function account(session) {
   const user = await session;
-  if (user) await listSessions(); // before anything is shown, since the list would push it down
+  if (user) await listSessions(); // before anything is shown, since the list would push the rest of the page down
   find("#account").ariaBusy = "false";
   find("#account-stranger").hidden = Boolean(user);
   find("#account-forms").hidden = !user;
@@ -611,7 +612,7 @@ function homeLink() {
   return element("p", {}, element("a", { class: "button", href: "/" }, "Home page"));
 }
 
-/** Replaces the content of place with a message that it is gone, and moves the focus there. */
+/** Replaces the content of place with a message that the content is gone, and moves the focus to the message. */
 function gone(place, text) {
   const note = element("div", { class: "done", tabindex: "-1" }, element("p", {}, text), homeLink());
   place.replaceChildren(note);
@@ -681,7 +682,8 @@ async function post(session) {
   });
 }
 
-// The address contains the search and where its page begins, so that it can be reloaded, bookmarked and shared.
+// The page's address contains the words of the search and where the results begin, so a page of results can be reloaded,
+// bookmarked and shared.
 async function search() {
   const [form, list, status, problem, older, newest] =
     ["#search-form", "#result-list", "#results-status", "#results-problem", "#results-older", "#results-newest"].map((id) => find(id));
@@ -714,7 +716,7 @@ async function search() {
 
 // --- Begin -----------------------------------------------------------------------------------------------------------
 
-let shown = null; // who is signed in, as this page shows it
+let shown = null; // the user whom this page shows as signed in
 const session = loadSession().then((user) => {
   shown = user;
   showSession(user);
@@ -722,7 +724,7 @@ const session = loadSession().then((user) => {
 });
 pages[document.body.dataset.page]?.(session); // a page with its own module is drawn by that module
 
-// The browser may show this page again as it was, which is wrong if the user has signed in or out in the meantime.
+// The back button may bring this page back unchanged, which is wrong if the user has signed in or out in the meantime.
 addEventListener("pageshow", async ({ persisted }) => {
   if (persisted && (await loadSession())?.id !== shown?.id) location.reload();
 });

@@ -18,6 +18,9 @@ import (
 // ErrUnchanged means that a restore ended before it touched the site's data.
 var ErrUnchanged = errors.New("the site's data is as it was")
 
+// Folder is where backups are kept, below the repository's root, unless the options say otherwise.
+const Folder = "backups"
+
 // Options say where backups are and how to make one.
 type Options struct {
 	Dir  string // the folder that holds the folders of the backups

@@ -364,13 +364,13 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // dump writes a dump to sink and returns a summary of it.
 func (d database) dump(ctx context.Context, script string, sink io.Writer, args ...string) (s summary, err error) {
-	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return d.Bash(ctx, script, args...) }, sink)
+	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return d.Bash(ctx, script, args...) }, sink, wholeLine)
 }
 
-func readDump(ctx context.Context, cmd func(context.Context) *exec.Cmd, sink io.Writer) (s summary, err error) {
+func readDump(ctx context.Context, cmd func(context.Context) *exec.Cmd, sink io.Writer, part func([]byte) []byte) (s summary, err error) {
 	err = stream(ctx, "mysqldump", cmd, nil, func(out io.Reader) error {
 		var err error
-		s, err = inspect(io.TeeReader(out, sink))
+		s, err = inspect(io.TeeReader(out, sink), part)
 		return err
 	})
 	return s, err

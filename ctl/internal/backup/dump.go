@@ -34,7 +34,9 @@ var errCutOff = errors.New("the dump is cut off: its last line is not there")
 
 // inspect reads a dump to its end and sums it up. mysqldump writes a line break within a value as \n (a backslash and an n),
 // so a line never begins with a user's text. Quotes show whether a parenthesis belongs to a value or begins a row.
-func inspect(dump io.Reader) (summary, error) {
+//
+// part returns the part of a line that counts towards its table's checksum: wholeLine or withoutCounter.
+func inspect(dump io.Reader, part func(line []byte) []byte) (summary, error) {
 	var (
 		s        summary
 		table    hash.Hash
@@ -52,6 +54,7 @@ func inspect(dump io.Reader) (summary, error) {
 	for atStart := true; ; {
 		piece, err := lines.ReadSlice('\n')
 		s.plain += int64(len(piece))
+		sum := piece
 		if atStart && len(piece) > 0 {
 			counted, inserts = false, false
 			switch {
@@ -72,14 +75,14 @@ func inspect(dump io.Reader) (summary, error) {
 				counted, inserts = true, true
 				rows = rowCounter{}
 			default:
-				counted = true
+				counted, sum = true, part(piece)
 			}
 			if table == nil && header.Len() < 1<<20 {
 				header.Write(piece)
 			}
 		}
 		if counted && table != nil {
-			table.Write(piece)
+			table.Write(sum)
 			if inserts {
 				s.tables[len(s.tables)-1].Rows += rows.count(piece)
 			}
@@ -102,6 +105,19 @@ func inspect(dump io.Reader) (summary, error) {
 			atStart = true
 		}
 	}
+}
+
+func wholeLine(line []byte) []byte { return line }
+
+var nextValue = regexp.MustCompile(`^(\) ENGINE=\w+) AUTO_INCREMENT=\d+`)
+
+// withoutCounter removes the next AUTO_INCREMENT value from a table's definition. That value belongs to no view of the data:
+// it advances with every transaction, even for mysqldump --single-transaction.
+func withoutCounter(line []byte) []byte {
+	if !bytes.HasPrefix(line, []byte(") ENGINE=")) {
+		return line
+	}
+	return nextValue.ReplaceAll(line, []byte("$1"))
 }
 
 // A rowCounter counts the rows of one INSERT statement, which arrives in pieces.

@@ -49,14 +49,14 @@ func (r *rebuilt) load(ctx context.Context, dump io.Reader, whole bool) error {
 		return err
 	}
 	var said, want summary
-	content, wait := through(dump, inspecting(&said), func(in io.Reader, out io.Writer) (err error) {
+	content, wait := through(dump, inspecting(&said, wholeLine), func(in io.Reader, out io.Writer) (err error) {
 		if whole {
 			_, err = io.Copy(out, in)
 		} else {
 			r.words, err = without(in, out)
 		}
 		return err
-	}, inspecting(&want))
+	}, inspecting(&want, withoutCounter))
 	loading := stream(ctx, "mysql", func(ctx context.Context) *exec.Cmd { return r.Bash(ctx, "exec "+r.Client()+"--binary-mode "+schema) }, content, nil)
 	if err := cmp.Or(wait(), loading); err != nil {
 		return fmt.Errorf("load the dump: %w", err)
@@ -96,7 +96,7 @@ func (r *rebuilt) carryOut(ctx context.Context, p plan, identities []age.Identit
 
 // compareRows compares the loaded data with what the backup records about itself.
 func (r *rebuilt) compareRows(ctx context.Context) error {
-	got, err := r.dump(ctx, io.Discard)
+	got, err := r.dump(ctx, io.Discard, withoutCounter)
 	if err != nil {
 		return err
 	}
@@ -128,9 +128,9 @@ func (r *rebuilt) awaitView(ctx context.Context, ended <-chan struct{}) error {
 // A stage changes or examines the data that goes through it.
 type stage func(in io.Reader, out io.Writer) error
 
-func inspecting(s *summary) stage {
+func inspecting(s *summary, part func([]byte) []byte) stage {
 	return func(in io.Reader, out io.Writer) (err error) {
-		*s, err = inspect(io.TeeReader(in, out))
+		*s, err = inspect(io.TeeReader(in, out), part)
 		return err
 	}
 }
@@ -175,9 +175,9 @@ func differing(a, b []Table) (names []string) {
 	return names
 }
 
-func (r *rebuilt) dump(ctx context.Context, sink io.Writer, options ...string) (summary, error) {
+func (r *rebuilt) dump(ctx context.Context, sink io.Writer, part func([]byte) []byte, options ...string) (summary, error) {
 	script := dumpApart + " " + strings.Join(append(options, schema), " ") + whileWanted
-	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return r.Bash(ctx, script) }, sink)
+	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return r.Bash(ctx, script) }, sink, part)
 }
 
 // replay carries out the transactions after the dump with MySQL's replication: it installs the binary logs as if this server
@@ -388,7 +388,7 @@ GRANT SESSION_VARIABLES_ADMIN ON *.* TO '%[1]s'@'localhost'`, loader, password, 
 	})
 	both.Go(func() error {
 		content, wait := through(strings.NewReader(""), func(_ io.Reader, out io.Writer) error {
-			_, err := r.dump(copying, out)
+			_, err := r.dump(copying, out, wholeLine)
 			return err
 		}, r.words.with)
 		by := d.Database
@@ -427,7 +427,7 @@ func (r rebuilt) contents(ctx context.Context) (c contents, err error) {
 			return c, err
 		}
 	}
-	s, err := r.dump(ctx, io.Discard, options...)
+	s, err := r.dump(ctx, io.Discard, wholeLine, options...)
 	c.tables = s.tables
 	return c, err
 }
@@ -458,7 +458,7 @@ func (d database) compare(ctx context.Context, r rebuilt, want contents) error {
 		}
 		return err
 	})
-	got, err := inspect(text)
+	got, err := inspect(text, wholeLine)
 	if err := cmp.Or(wait(), err); err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func (o RestoreOptions) unasked(root string) string {
 	add := func(flag, value string) {
 		command += " " + flag + "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 	}
-	if o.Dir != filepath.Join(root, "backups") {
+	if o.Dir != filepath.Join(root, Folder) {
 		add("--dir=", o.Dir)
 	}
 	if o.To != "" {

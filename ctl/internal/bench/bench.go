@@ -192,6 +192,22 @@ func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Option
 			return nil, fmt.Errorf("%s: %w", v.title, err)
 		}
 	}
+	together := variant{title: "200 visitors at the same moment", web: "web", path: "/api/v1/posts/" + load.Number}
+	say.Now("%s", together.title)
+	var slow []float64
+	for range options.Rounds {
+		if err := b.place(ctx, false); err != nil {
+			return nil, err
+		}
+		job := b.job(together)
+		job.Connections, job.Moments, job.Numbers = 200, 10, int64(options.Rows)
+		result, err := b.do(ctx, job)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", together.title, err)
+		}
+		slow = append(slow, milliseconds(result.P99))
+	}
+	report.together(slow)
 	return report, nil
 }
 

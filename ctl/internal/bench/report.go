@@ -160,6 +160,13 @@ func newReport(options Options, all []variant, samples map[string][]sample) *Rep
 	return report
 }
 
+// together adds how long the slowest hundredth of many visitors wait for an answer that is not kept yet, in milliseconds.
+func (r *Report) together(slow []float64) {
+	figure := Figure{Name: "200 visitors at the same moment for an answer that is not kept yet: 99th percentile", Wanted: "≤ 20 ms", unit: " ms", Value: spread(slow)}
+	figure.Reached = figure.Value.Median <= 20
+	r.Figures = append(r.Figures, figure)
+}
+
 // Print writes the report for a person.
 func (r *Report) Print(out *os.File) error {
 	return r.print(out, terminal.Colour(out))

@@ -22,9 +22,9 @@ type created struct {
 	Status string `json:"status" enum:"created"`
 }
 
-// createAccount reports that an address already has an account. Silence would hide nothing: no mail goes to the owner
-// of the address, so anyone could find out by then trying to sign in, and an owner who has forgotten the account would
-// get no help.
+// createAccount creates an account, or reports that the address already has one. Hiding that would be pointless: no
+// mail goes to the owner of the address, so anyone could find out by trying to sign in afterwards, and owners who have
+// forgotten their account would get no help.
 func (s *Server) createAccount(c *call) (any, error) {
 	ctx := c.Context()
 	var given newAccount
@@ -43,8 +43,9 @@ func (s *Server) createAccount(c *call) (any, error) {
 	if err := s.countSignUp(c); err != nil {
 		return nil, err
 	}
-	// The password is left out of what is stored about the request. Its digest would let anyone who reads the database
-	// try passwords quickly, or anyone at all if the key is known.
+	// The stored digest of the request leaves out the password. Otherwise, anyone who read the database could try
+	// passwords against that digest, which is quick to compute, and anyone who knew the key could try them by repeating
+	// the request.
 	once, err := c.once("account "+strings.ToLower(given.email), given.name)
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func (s *Server) createAccount(c *call) (any, error) {
 	unmade := err != nil
 	if err == nil {
 		err = s.Accounts.CreateUser(ctx, once, app.User{Email: given.email, Name: given.name, PasswordHash: hash})
-		unmade = is(err, app.Conflict) || is(err, app.KeyReused) || is(err, app.Full) // otherwise an account may have been made
+		unmade = is(err, app.Conflict) || is(err, app.KeyReused) || is(err, app.Full) // after any other error, the account may exist
 	}
 	if unmade {
 		if err := s.Throttle.Return(ctx, s.Quotas.SignUps(networkOf(c))...); err != nil {
@@ -69,7 +70,7 @@ func (s *Server) createAccount(c *call) (any, error) {
 	return created{"created"}, nil
 }
 
-// checkPassword refuses a password that attackers try first. field names the field that contained it.
+// checkPassword refuses passwords that attackers try first. field names the field that contained the password.
 func (s *Server) checkPassword(field, password string, user app.User) error {
 	if detail := auth.Weakness(password, user.Email, user.Name, "@"+s.Domain, "@www."+s.Domain); detail != "" {
 		return refused(http.StatusUnprocessableEntity, app.FieldError{Field: field, Detail: detail})
@@ -77,7 +78,7 @@ func (s *Server) checkPassword(field, password string, user app.User) error {
 	return nil
 }
 
-// checkName refuses a name that readers would take for the site itself.
+// checkName refuses a name that readers would mistake for the site's own.
 func (s *Server) checkName(name string) error {
 	if isSites(name, s.Domain) {
 		return refused(http.StatusUnprocessableEntity, app.FieldError{Field: "name", Detail: "is the site's own"})
@@ -110,8 +111,8 @@ func (s *Server) rename(c *call) (any, error) {
 	return showUser(session.User), nil
 }
 
-// confirm makes sure that the request comes from the user, and not from someone who found the user's browser open.
-// field names the field that contained the password.
+// confirm checks the user's password again, in case somebody else is using a browser that is still signed in. field
+// names the field that contained the password.
 func (s *Server) confirm(c *call, field, password string) (app.Session, error) {
 	session, err := s.session(c)
 	if err != nil {

@@ -60,8 +60,8 @@ func (s *Server) answer(c *gin.Context, status int, mediaType string, v any) err
 	return nil
 }
 
-// keepForASecond tells Nginx what it may do with an answer that is the same for everybody: keep it for a second, and
-// serve it for another second while it fetches a new one (RFC 5861). Nginx tells browsers to ask each time.
+// keepForASecond tells Nginx how to cache an answer that is the same for everybody: keep it for a second, and serve it
+// for another second while fetching a new one (RFC 5861). Nginx tells browsers to ask every time.
 const keepForASecond = "max-age=1, stale-while-revalidate=1"
 
 // ok sends v as the answer to a request that succeeded.
@@ -74,8 +74,8 @@ func (s *Server) ok(c *gin.Context, status int, v any) error {
 	return s.answer(c, status, "application/json", v)
 }
 
-// problem is a problem detail (RFC 9457). Its type is always "about:blank": the status tells the kind of problem, and
-// title is the standard text for the status (section 4.2.1).
+// problem is a problem detail (RFC 9457). Its type is always "about:blank": the status already tells what kind of
+// problem it is, and title is the standard text for the status (section 4.2.1).
 type problem struct {
 	Type      string     `json:"type" enum:"about:blank"`
 	Title     string     `json:"title" doc:"The standard text for the status."`
@@ -104,13 +104,13 @@ var statusOf = map[app.Code]int{
 	app.Internal:     http.StatusInternalServerError,
 }
 
-// httpStatus, if it is in the chain of an error, is the status of a failure for which HTTP has a more exact term than
-// the domain.
+// httpStatus is an error that carries an HTTP status. In the chain of another error, it replaces the status that the
+// error's code would get, where HTTP has a more exact one.
 type httpStatus int
 
 func (s httpStatus) Error() string { return http.StatusText(int(s)) }
 
-// fail answers with a problem detail and leaves err to the access log. It reveals nothing about an internal error.
+// fail answers with a problem detail and records err for the access log. It reveals nothing about an internal error.
 func (s *Server) fail(c *gin.Context, err error) {
 	c.Error(err)
 	if clientGone(c) {
@@ -164,7 +164,7 @@ func noMethod(c *gin.Context) error {
 	}
 }
 
-// refused returns an error that says which fields are wrong, naming each once.
+// refused returns an error that lists the wrong fields, each only once, or nil if there are none.
 func refused(status int, fields ...app.FieldError) error {
 	if len(fields) == 0 {
 		return nil

@@ -46,10 +46,10 @@ func TestNoAnswerHoldsBothWhatIsSomebodysAndWhatARequestSays(t *testing.T) {
 				repeating++
 			}
 			if holds && repeats {
-				t.Errorf("GET %s: it contains Ada's data and what was asked: %s", target, text)
+				t.Errorf("GET %s: the answer contains both Ada's data and part of the request: %s", target, text)
 			}
 			if strings.Contains(text, token) {
-				t.Errorf("GET %s: it contains a secret that signs her in: %s", target, text)
+				t.Errorf("GET %s: the answer contains a secret that signs her in: %s", target, text)
 			}
 		}
 	}

@@ -21,8 +21,8 @@ import (
 	"oneserver/app"
 )
 
-// check validates the address and the header of every request. A parameter that is unknown, repeated or not a plain
-// number in range is refused by name: if a misspelt "before" were ignored, it would show page one for ever.
+// check validates the address and the headers of every request. It refuses a parameter that is unknown, repeated or
+// invalid, and names it. If a misspelt "before" were ignored, a client would get page one again and again.
 func (c *call) check() error {
 	request := c.gin.Request
 	var query []*huma.Param
@@ -53,7 +53,8 @@ func (c *call) check() error {
 	return err
 }
 
-// checkQuery returns what is wrong with a query that may contain these parameters.
+// checkQuery returns an error that names what is wrong with a query, or nil. known lists the parameters that the query
+// may contain.
 func checkQuery(rawQuery string, known []*huma.Param) error {
 	if rawQuery == "" {
 		return missing(nil, known)
@@ -92,7 +93,7 @@ func missing(query url.Values, known []*huma.Param) error {
 	return nil
 }
 
-// checkValue returns what is wrong with the value of a parameter, or nothing if it is valid.
+// checkValue returns what is wrong with the value of a parameter, or "" if it is valid.
 func checkValue(text string, schema *huma.Schema) string {
 	if schema.Type == huma.TypeInteger {
 		n, valid := parsePositive(text)
@@ -141,7 +142,7 @@ func readBody(r *http.Request) (map[string]jsontext.Value, error) {
 	return members(body)
 }
 
-// members splits a body that checkJSON has found well-formed.
+// members returns the members of a body that checkJSON has accepted.
 func members(body []byte) (map[string]jsontext.Value, error) {
 	decoder := jsontext.NewDecoder(bytes.NewReader(body))
 	if decoder.PeekKind() != '{' {

@@ -85,7 +85,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 
 var one, hundred = 1.0, 100.0
 
-// pageParameters are the parameters of a list, as in the table of operations.
+// pageParameters are the query parameters of a list of posts, as in the table of operations.
 var pageParameters = []*huma.Param{
 	{Name: "limit", In: "query", Schema: &huma.Schema{Type: "integer", Minimum: &one, Maximum: &hundred}},
 	{Name: "before", In: "query", Schema: &huma.Schema{Type: "integer", Minimum: &one}},

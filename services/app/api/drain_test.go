@@ -56,12 +56,12 @@ func TestDrainFinishesWhatIsInFlight(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 
-	// It still answers, but asks all clients to go elsewhere.
+	// While draining, the server still answers, but asks all clients to close their connections.
 	response := get(t, client, url+"/readyz")
 	if response.StatusCode != 503 || !response.Close {
 		t.Errorf("/readyz while draining: got %d, close %t; want 503 and Connection: close", response.StatusCode, response.Close)
 	}
-	// Then it accepts no more connections, while the request is still running.
+	// Then it accepts no more connections, although the request is still running.
 	waitUntilRefused(t, url)
 	select {
 	case err := <-done:
@@ -83,7 +83,7 @@ func TestDrainFinishesWhatIsInFlight(t *testing.T) {
 	}
 }
 
-// The limit on reading a request ends with its body; from then on, only requestLimit counts.
+// The time limit for reading a request ends with its body; after that, only requestLimit applies.
 func TestWorkMayTakeLongerThanReading(t *testing.T) {
 	t.Parallel()
 	f := newFake(0)

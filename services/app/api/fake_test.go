@@ -22,8 +22,8 @@ import (
 	"oneserver/app/timing"
 )
 
-// fake implements all the stores in memory. Each method first calls hit, if there is one, and fails with err if that is
-// not nil.
+// fake implements all the stores in memory. Each method first calls hit if it is set, and fails with err if that is
+// set.
 type fake struct {
 	err error
 	hit func()
@@ -33,8 +33,8 @@ type fake struct {
 	searching func() // called by a search, if there is one
 
 	mu       sync.Mutex
-	posts    []app.Post // by id - 1; ID 0 where one has been deleted
-	users    []app.User // by id - 1; ID 0 likewise
+	posts    []app.Post // by id - 1; ID 0 if deleted
+	users    []app.User // by id - 1; ID 0 if deleted
 	sessions map[app.Digest]uint64
 	browsers map[app.Digest]string   // of the sessions
 	devices  map[app.Digest][]uint64 // users by token
@@ -43,7 +43,7 @@ type fake struct {
 	now      time.Duration  // since the first attempt; time stands still unless a test advances it
 	arrivals map[string]time.Duration
 	worn     bool // whether every bucket is full
-	asked    int  // calls of any kind
+	asked    int  // how often any method was called
 }
 
 type done struct {
@@ -364,7 +364,7 @@ var passwords = sync.OnceValue(func() *auth.Passwords {
 
 const proxy = "192.0.2.80"
 
-// newServer returns a Server over f, and its log.
+// newServer returns a Server that stores its data in f, and the log that the Server writes.
 func newServer(t testing.TB, f *fake, ready error) (*Server, *logLines) {
 	t.Helper()
 	lines := new(logLines)
@@ -400,7 +400,7 @@ type nobody struct{}
 func (nobody) Begin()                                          {}
 func (nobody) End(*timing.Record, string, string, string, int) {}
 
-// logLines collects a log that may be written to by several goroutines.
+// logLines collects a log. Several goroutines may write to it.
 type logLines struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -460,7 +460,7 @@ func body(t testing.TB, response *http.Response) string {
 
 const password = "correct horse battery"
 
-// hashed is a hash of password that costs next to nothing to compare.
+// hashed returns a hash of password that costs next to nothing to verify.
 var hashed = sync.OnceValue(func() string {
 	hash, err := argon2id.CreateHash(password, &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32})
 	if err != nil {
@@ -469,7 +469,7 @@ var hashed = sync.OnceValue(func() string {
 	return hash
 })
 
-// join adds a user with password to f, and returns the change that makes a request theirs.
+// join adds a user to f, whose password is password, and returns a change that makes a request come from that user.
 func (f *fake) join(name string) (theirs change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

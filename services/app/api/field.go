@@ -22,14 +22,13 @@ type input struct {
 // fields are the members of a body. All are strings, and all are required.
 type fields []field
 
-// A field is a string in a body. This is the only place that defines what the string may be, both for checking it and
-// for the document.
+// A field is a string in a body. Both the checks and the OpenAPI document follow from this one definition.
 type field struct {
 	name        string
-	into        *string             // where it goes
+	into        *string             // where the value is stored
 	least, most int                 // characters (Unicode code points), as received
-	tidy        func(string) string // normalises it; nil if it has only one form
-	check       func(string) string // returns what is wrong with the result, or nothing
+	tidy        func(string) string // normalises the value; nil if it needs none
+	check       func(string) string // returns what is wrong with the normalised value, or ""
 	doc         string
 	example     string
 }
@@ -69,7 +68,7 @@ func (f field) read(value jsontext.Value) string {
 		return empty
 	case n < f.least:
 		return fmt.Sprintf("must have at least %d characters", f.least)
-	case n > f.most: // before the characters are examined, however many there are
+	case n > f.most: // before each character is examined, since there may be many
 		return fmt.Sprintf(tooLong, f.most)
 	}
 	if f.tidy != nil {
@@ -82,7 +81,7 @@ func (f field) read(value jsontext.Value) string {
 	return ""
 }
 
-// schema describes a body of these fields.
+// schema returns the JSON schema of a body with these fields.
 func (f fields) schema() *huma.Schema {
 	schema := &huma.Schema{Type: huma.TypeObject, AdditionalProperties: false, Properties: map[string]*huma.Schema{}}
 	for _, field := range f {

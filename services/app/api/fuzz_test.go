@@ -9,9 +9,9 @@ import (
 	"oneserver/app"
 )
 
-// Whatever a client sends, the answer is never an internal error. The seeds run with every test.
+// These tests check that no request causes an internal error. An ordinary test run tries only the seeds.
 
-// bodies are the first seeds for every operation with a body.
+// bodies are seeds for every operation that takes a body.
 var bodies = []string{
 	``, `{`, `{}`, `[]`, `null`, `"x"`, `1e999`, aDraft, anAccount, aPassword, credentials, newPassword,
 	`{"title":null,"body":7}`, `{"title":{"a":[1,{}]},"body":true}`, `{"Title":"a","BODY":"b"}`,

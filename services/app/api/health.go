@@ -10,21 +10,21 @@ import (
 	"oneserver/app"
 )
 
-// readyLimit is how long the dependencies may take to show that they work. Probes give up after 2 s.
+// readyLimit is the time limit for checking the dependencies. Probes give up after 2 s.
 const readyLimit = 1500 * time.Millisecond
 
 type health struct {
 	Status string `json:"status"`
 }
 
-// livez reports that the process is running. A restart helps only if this does not answer.
+// livez reports that the process is running. A restart helps only if livez does not answer.
 func (s *Server) livez(c *gin.Context) error {
 	c.Header("Cache-Control", "no-store")
 	return s.answer(c, http.StatusOK, "application/json", health{"alive"})
 }
 
-// readyz reports whether requests should be sent here. It checks each time it is asked and keeps no state, so it is
-// never out of date.
+// readyz reports whether this process can serve requests. It checks the dependencies every time, so its answer is never
+// out of date.
 func (s *Server) readyz(c *gin.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), readyLimit)
 	defer cancel()

@@ -278,7 +278,7 @@ func TestIdempotencyKeys(t *testing.T) {
 	}
 }
 
-// Whatever is requested, the log line is short and printable as it stands.
+// Whatever path is requested, the log line is short and contains only printable characters.
 func TestThePathInTheLogIsPrintable(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/api/%0d%0a%1b%5b2J", "/api/%7f", "/api/%c2%9b2J", "/api/%e2%80%ae", "/api/%ff", "/api/\x7f", "/api/\u009b", "/api/\xff", "/api/" + strings.Repeat("%01", 2000)} {

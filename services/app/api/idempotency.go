@@ -63,9 +63,10 @@ func unescape(inner string) (text string, valid bool) {
 	return b.String(), true
 }
 
-// once identifies a request. The key belongs to who, so that keys of different people never collide. No part of content
-// may be a secret that could be guessed, because its digest is quick to compute, and the key may be known. As a further
-// safeguard, the digest is keyed with the key, which is not stored.
+// once returns the two digests that identify a request. The digest of the key includes who, so that keys of different
+// people never collide. content must not include a secret that could be guessed, because the digest of the request is
+// quick to compute, and an attacker may know the key. As a further safeguard, that digest is keyed with the key, which
+// is not stored.
 func (c *call) once(who string, content any) (app.Once, error) {
 	canonical, err := json.Marshal(content)
 	if err != nil {

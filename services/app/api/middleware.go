@@ -16,10 +16,10 @@ import (
 
 const requestIDHeader = "X-Request-ID"
 
-// statusClientGone is what the log shows for a request whose client left before the answer, as in Nginx's log.
+// statusClientGone is the status that is logged for a request whose client left before the answer, as in Nginx's log.
 const statusClientGone = 499
 
-// handler answers a request, or returns why it cannot.
+// handler answers a request, or returns an error for handle to answer with.
 type handler func(*gin.Context) error
 
 // handle turns h into a Gin handler. It is the only place where an error becomes an answer.
@@ -91,11 +91,11 @@ func (s *Server) logAccess(c *gin.Context, v *visit) int {
 	return status
 }
 
-// maxShownPath keeps a log line short enough for a pipe to take it in one piece (4 kB).
+// maxShownPath keeps a log line below 4 kB, the most that a pipe takes in one piece.
 const maxShownPath = 1000
 
-// shownPath is the path in its encoded form, which is printable ASCII whatever was requested. The decoded form could
-// contain something that a terminal, or a program reading the log, would obey.
+// shownPath returns the path in its encoded form, which is always printable ASCII. The decoded form could contain
+// control characters that act on a terminal, or on a program that reads the log.
 func shownPath(r *http.Request) string {
 	path := r.URL.EscapedPath()
 	if len(path) > maxShownPath {
@@ -105,7 +105,7 @@ func shownPath(r *http.Request) string {
 }
 
 // recoverPanic turns a panic into an internal error. If the answer has already begun, it cuts the connection, so that
-// no client takes half an answer for a whole one. The stack trace is part of the error, and so of the access log.
+// no client mistakes half an answer for a whole one. The stack trace is part of the error, and so of the access log.
 func (s *Server) recoverPanic(c *gin.Context) {
 	defer func() {
 		p := recover()
@@ -126,8 +126,8 @@ func (s *Server) recoverPanic(c *gin.Context) {
 	c.Next()
 }
 
-// refuseCrossOrigin refuses requests that another site makes a visitor's browser send with the visitor's cookie. The
-// page's origin is compared with the name and port that the visitor asked for, which Nginx passes on.
+// refuseCrossOrigin refuses requests that a page of another site makes a visitor's browser send, with the visitor's
+// cookie. It compares the origin of the page with the name and port in the visitor's request, which Nginx passes on.
 func (s *Server) refuseCrossOrigin(c *gin.Context) {
 	if err := s.crossOrigin.Check(c.Request); err != nil {
 		c.Abort()

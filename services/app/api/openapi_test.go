@@ -198,7 +198,7 @@ func TestAnswersAreWhatTheOpenAPIDocumentSays(t *testing.T) {
 				documented[operation.OperationID+" "+status] = method
 			}
 			if len(operation.Responses.Map()) < 2 || operation.Summary == "" {
-				t.Errorf("%s %s says too little of itself", method, path)
+				t.Errorf("%s %s has no summary, or too few statuses", method, path)
 			}
 		}
 	}
@@ -251,12 +251,13 @@ func TestAnswersAreWhatTheOpenAPIDocumentSays(t *testing.T) {
 	}
 	for name := range documented {
 		if !tried[name] {
-			t.Errorf("%s is in the document and not tried", name)
+			t.Errorf("%s is in the document but was not tried", name)
 		}
 	}
 }
 
-// checkRequest checks a request against the document, if it should be valid.
+// checkRequest checks a request against the document. It reports an error only if right says that the request should be
+// valid.
 func checkRequest(t *testing.T, router routers.Router, r *http.Request, body string, right bool) *openapi3filter.RequestValidationInput {
 	t.Helper()
 	route, parameters, err := router.FindRoute(r)

@@ -14,8 +14,8 @@ import (
 	"oneserver/app"
 )
 
-// An operation is a row of the table in operations.go: what the OpenAPI document says about it, what it takes, and
-// which handler answers. huma generates the document; requests do not pass through huma.
+// An operation is a row of the table in operations.go: its entry in the OpenAPI document, the body that it takes, and
+// the handler that answers. huma generates the document; requests do not pass through huma.
 type operation struct {
 	huma.Operation // Errors names only the statuses that do not follow from what the operation takes
 	takes          *input
@@ -23,7 +23,7 @@ type operation struct {
 	handle         func(*call) (any, error)
 }
 
-// A call is one request to an operation. Its address and header have been checked.
+// A call is one request to an operation. Its address and headers have been checked.
 type call struct {
 	*visit
 	gin *gin.Context
@@ -31,11 +31,11 @@ type call struct {
 	key string // the Idempotency-Key, if the operation takes one
 }
 
-// Context ends with the request.
+// Context returns the request's context, which ends with the request.
 func (c *call) Context() context.Context { return c.gin.Request.Context() }
 
-// read stores the members of the body, normalised, in the places that fields names. If the body is invalid, the error
-// says what is wrong with each member.
+// read reads the body, and stores each member, normalised, in the variable that fields gives for it. If the body is
+// invalid, the error says what is wrong with each member.
 func (c *call) read(fields fields) error {
 	given, err := readBody(c.gin.Request)
 	if err != nil {
@@ -44,7 +44,7 @@ func (c *call) read(fields fields) error {
 	return fields.read(given)
 }
 
-// id is the id of a post in the address.
+// id returns the id of a post from the address.
 func (c *call) id() uint64 {
 	id, _ := parsePositive(c.gin.Param("id"))
 	return id
@@ -83,7 +83,7 @@ func (s *Server) add(op *operation, document *huma.OpenAPI, router *gin.Engine) 
 	}))
 }
 
-// describe adds to the operation's entry everything that follows from its input and its output.
+// describe completes the operation's entry in the document with what follows from its input and its output.
 func (op *operation) describe(schemas huma.Registry) {
 	success := &huma.Response{Description: http.StatusText(op.DefaultStatus)}
 	if op.answers != nil {
@@ -153,7 +153,7 @@ func parameter(in, name string, schema *huma.Schema) *huma.Param {
 	return p
 }
 
-// required returns p as a parameter that every request must have.
+// required marks p as a parameter that every request must have, and returns it.
 func required(p *huma.Param) *huma.Param {
 	p.Required = true
 	return p

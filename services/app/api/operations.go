@@ -151,7 +151,7 @@ const about = `Reading posts needs no session. Writing does: sign in, and send t
 	`Accounts and the whole site have quotas: 429 says when to try again, and 507 means that the disk is nearly full. ` +
 	`Every error is a problem detail (RFC 9457) that names the wrong fields.`
 
-// Schema describes the OpenAPI document only as an object.
+// Schema describes the OpenAPI document simply as an object.
 func (encoded) Schema(huma.Registry) *huma.Schema { return &huma.Schema{Type: huma.TypeObject} }
 
 func (s *Server) getDocument(*call) (any, error) { return s.document, nil }

@@ -106,7 +106,8 @@ func (s *Server) getPost(c *call) (any, error) {
 	return showPost(found), nil
 }
 
-// draft is an app.Draft with member names that must not change: the digests of every release are made with them.
+// draft is an app.Draft with JSON names that must never change, because every release computes the digests of requests
+// from them.
 type draft struct {
 	Title string `json:"title"`
 	Body  string `json:"body"`

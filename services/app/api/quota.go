@@ -8,7 +8,7 @@ import (
 	"oneserver/app"
 )
 
-// countSignUp counts a sign-up towards the quotas for accounts.
+// countSignUp counts a sign-up towards the quotas for accounts, and returns an error if one of them is used up.
 func (s *Server) countSignUp(c *call) error {
 	wait, err := s.Throttle.Take(c.Context(), s.Quotas.SignUps(networkOf(c))...)
 	if err != nil {
@@ -20,7 +20,7 @@ func (s *Server) countSignUp(c *call) error {
 	return nil
 }
 
-// networkOf returns c.network, or empty if the visitor's address is hidden from the stack.
+// networkOf returns c.network, or "" if the visitor's address is hidden from the stack.
 func networkOf(c *call) string {
 	if c.hidden {
 		return ""
@@ -28,9 +28,9 @@ func networkOf(c *call) string {
 	return c.network()
 }
 
-// networkSearches is how many searches from one network may run or wait at a time, including those of accounts. That is
-// enough for a school behind one address, and one person with many accounts can delay another visitor by only one
-// search, not by one for each account.
+// networkSearches is how many searches from one network may run or wait at a time, including searches by accounts. It
+// is enough for a school behind one address, and keeps one person with many accounts from delaying other visitors by a
+// search for each account.
 const networkSearches = 3
 
 // searches counts the running and waiting searches of each visitor. Only a few run at a time (mysql.DB); the others
@@ -40,8 +40,9 @@ type searches struct {
 	of map[string]int
 }
 
-// oneSearch admits a search, or returns an error if another one of the same visitor is still running. A visitor is an
-// account, or else a network; visitors whose addresses are hidden cannot be told apart. done ends the search.
+// oneSearch admits a search, or returns an error if the same visitor or network has reached its limit. A visitor is an
+// account or, if nobody is signed in, a network. If addresses are hidden, visitors who are not signed in cannot be told
+// apart, and have no limit. done ends the search.
 func (s *Server) oneSearch(c *call) (done func(), err error) {
 	limits := map[string]int{}
 	network := networkOf(c)

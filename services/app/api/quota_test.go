@@ -102,13 +102,13 @@ func TestSignUpsOfADayAreBoundedForTheSiteAndForANetwork(t *testing.T) {
 	s.Quotas = app.Quotas{SiteAccounts: 30}
 	made, last := signUps(s, "203.0.113.7", 5)
 	if retry, _ := strconv.Atoi(last.Header.Get("Retry-After")); made != 3 || last.StatusCode != 429 || retry < 3600 {
-		t.Errorf("one network makes %d accounts, want a tenth of 30; then it is told %s, Retry-After %d", made, last.Status, retry)
+		t.Errorf("one network makes %d accounts, want a tenth of 30; then it gets %s, Retry-After %d", made, last.Status, retry)
 	}
 	if made, last := signUps(s, "192.0.2.1", 30); made != 27 || last.StatusCode != 429 {
-		t.Errorf("where addresses are hidden, the site makes %d more accounts, want 27; then %s", made, last.Status)
+		t.Errorf("with hidden addresses, the site makes %d more accounts, want 27; then %s", made, last.Status)
 	}
 	if made, _ := signUps(s, "203.0.113.8", 1); made != 0 {
-		t.Error("another network makes an account, and the site has as many as it may")
+		t.Error("another network makes an account, although the site has reached its limit")
 	}
 }
 

@@ -1,5 +1,5 @@
 // Package api serves the domain over HTTP: it decodes and checks requests, calls the domain, and writes JSON, or a
-// problem detail if a request fails. Nginx stands in front and is the only peer that is trusted.
+// problem detail if a request fails. Nginx is the reverse proxy, and the only peer that is trusted.
 //
 // The table of operations (operations.go) defines the routes, the checks that precede each handler, and the OpenAPI
 // document.
@@ -25,24 +25,26 @@ import (
 	"oneserver/app/timing"
 )
 
-// Limits on one request. Nginx has its own, mostly tighter; these also apply to requests that do not come through it.
+// Limits on one request. Nginx has similar limits, mostly tighter; these also cover requests that do not come through
+// Nginx.
 const (
 	requestLimit   = 12 * time.Second // for the work; longer than the store waits for its database (10 s)
 	bodyLimit      = 128 << 10        // bytes; nginx.conf has the same
 	headerLimit    = 64 << 10         // bytes; Nginx lets 2 x 8 KB pass and adds a few fields
 	readHeaderTime = 5 * time.Second
 	readTime       = 15 * time.Second
-	writeTime      = 45 * time.Second // from the end of the header: for reading the body, the work, and a slow reader
+	writeTime      = 45 * time.Second // from the end of the header; it covers reading the body, the work, and a slow reader
 	idleTime       = 90 * time.Second // longer than Nginx keeps an idle connection (60 s), so that Nginx closes first
 )
 
-// Limits on the drain. Together they stay below 14 s; compose.yaml allows more, so that the pool can close too.
+// Limits on the drain. Together they stay below 14 s; compose.yaml allows more, so that the database pool can close
+// too.
 const (
 	noticeTime = 500 * time.Millisecond // not ready, but still answering, so that Nginx can turn to other replicas
 	drainTime  = 13 * time.Second       // for the requests in flight; longer than requestLimit
 )
 
-// Config is what a Server needs.
+// Config holds the settings and dependencies of a Server.
 type Config struct {
 	Log       *slog.Logger
 	Posts     app.PostStore
@@ -50,21 +52,21 @@ type Config struct {
 	Throttle  app.Throttle
 	Passwords *auth.Passwords
 
-	// Ready reports why requests cannot be served, or nil if they can.
+	// Ready returns the reason why requests cannot be served, or nil if they can.
 	Ready func(context.Context) error
 
 	// Journey returns what the site's name server answers and how each part of the site is doing. webVersion is the
 	// version that the trusted proxy reports, empty if it reports none.
 	Journey func(ctx context.Context, webVersion string) journey.Journey
 
-	// Observer is told of every request except probes.
+	// Observer records every request except probes.
 	Observer Observer
 
 	// Quotas limit how many accounts are made; the store enforces the quotas for writing.
 	Quotas app.Quotas
 
 	// TrustedProxy is the only peer whose X-Forwarded-For, X-Forwarded-Proto, X-Request-ID and X-Web-Version are
-	// trusted. With the zero Addr, no peer is.
+	// trusted. With the zero Addr, no peer is trusted.
 	TrustedProxy netip.Addr
 
 	// OwnNetwork is the stack's network. An address in it does not identify a visitor: if the engine or a proxy on the
@@ -88,7 +90,7 @@ type Observer interface {
 type Server struct {
 	Config
 	crossOrigin *http.CrossOriginProtection
-	replica     string // as it appears in Server-Timing
+	replica     string // as it is written in Server-Timing
 	document    encoded
 
 	searches searches

@@ -187,7 +187,7 @@ func TestAPanicInTheMiddleOfAnAnswerCutsTheConnection(t *testing.T) {
 	}
 }
 
-// A client that leaves is not our fault; what goes wrong meanwhile still is.
+// A request whose client left is logged as an error only if something else went wrong meanwhile.
 func TestLevelOfARequestWhoseClientLeft(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

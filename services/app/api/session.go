@@ -9,8 +9,8 @@ import (
 	"oneserver/app/auth"
 )
 
-// name returns the name of a cookie. Under HTTPS it has a prefix that makes the browser itself stop everybody else from
-// setting the cookie.
+// name returns the name of a cookie. Under HTTPS the name begins with __Host-, so that browsers accept the cookie only
+// from this host.
 func (v *visit) name(cookie string) string {
 	if v.https {
 		return "__Host-" + cookie
@@ -44,8 +44,8 @@ func signedOut() error {
 	return &app.Error{Code: app.Unauthorized, Message: "You are not signed in."}
 }
 
-// session returns the session that the request belongs to, or an Unauthorized. A cookie without a session is cleared,
-// because it would only deprive the visitor of cached answers.
+// session returns the session that the request belongs to, or an error of code Unauthorized. It clears a cookie that
+// belongs to no session, because a visitor who sends one gets no cached answers.
 func (s *Server) session(c *call) (app.Session, error) {
 	if c.token == (app.Digest{}) {
 		if c.cookie {
@@ -99,7 +99,7 @@ func (k *signInForm) fields() fields {
 	}
 }
 
-// signIn gives the same answer, after the same work, to a wrong password and to an address without an account. (A
+// signIn gives the same answer, after the same work, whether the password is wrong or the address has no account. (A
 // browser that has signed in to an account before is treated differently, but it already knows that the account
 // exists.)
 func (s *Server) signIn(c *call) (any, error) {
@@ -146,7 +146,7 @@ func (s *Server) signIn(c *call) (any, error) {
 			give()
 			return sessionState{SignedIn: true, User: showUser(found)}, nil
 		}
-		if !is(err, app.Conflict) { // the password was changed just now
+		if !is(err, app.Conflict) { // a Conflict means that the password was changed just now
 			return nil, err
 		}
 	}
@@ -175,8 +175,8 @@ type openSessions struct {
 	Sessions []openSession `json:"sessions" nullable:"false"`
 }
 
-// sessionID identifies a session in a list. It is part of the digest of the session's token, from which the token
-// cannot be found.
+// sessionID returns the id of a session in a list. The id is part of the digest of the session's token, and does not
+// reveal the token.
 func sessionID(s app.Session) string { return hex.EncodeToString(s.TokenHash[:16]) }
 
 func (s *Server) listSessions(c *call) (any, error) {

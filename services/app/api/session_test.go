@@ -181,10 +181,10 @@ func TestASignUpSaysThatAnAddressIsTaken(t *testing.T) {
 	}
 }
 
-// cameFrom sets the address that a request comes from, according to the proxy.
+// cameFrom sets the client address that the proxy reports.
 func cameFrom(address string) change { return set("X-Forwarded-For", address) }
 
-// browser signs in and out and keeps its cookies, as a browser does.
+// browser is a client that can sign in and out, and keeps its cookies.
 type browser struct {
 	*testing.T
 	server  *Server
@@ -214,10 +214,10 @@ func (b *browser) signIn(email, password string) int {
 	return b.ask("PUT", "/api/v1/session", sending(`{"email":"`+email+`","password":"`+password+`"}`)).StatusCode
 }
 
-// A stranger guesses at an account's password five times a second, while the owner signs in every five seconds. The
-// owner must get in each time: from a network where nobody guesses, and with a known browser from anywhere, even from
-// the stranger's network, with hidden addresses, or after strangers in many networks have filled the account's overall
-// bucket.
+// A stranger guesses an account's password five times a second, while the owner signs in every five seconds. From a
+// network where nobody guesses, the owner must get in each time. With a known browser, the owner must get in from
+// anywhere: even from the stranger's network, even if addresses are hidden, and even after strangers in many networks
+// have filled the account's overall bucket.
 func TestNobodyLocksAnotherOut(t *testing.T) {
 	t.Parallel()
 	const email, hidden = "ada@example.com", "192.0.2.1"
@@ -409,7 +409,7 @@ func TestAttemptsAreCountedByAccountAndByNetwork(t *testing.T) {
 	}
 }
 
-// Where all visitors have the same address, a limit for each address would apply to all of them together.
+// If all visitors have the same address, a limit per address would apply to all of them together.
 func TestWhereAddressesAreHiddenThereIsNoLimitForEachAddress(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]bool{
@@ -436,7 +436,8 @@ func TestWhereAddressesAreHiddenThereIsNoLimitForEachAddress(t *testing.T) {
 	}
 }
 
-// A thief with one session must not be able to stop the owner from changing the password, which would end that session.
+// A thief with one session must not be able to stop the owner from changing the password, because the change ends the
+// thief's session.
 func TestConfirmationsAreCountedByBrowser(t *testing.T) {
 	t.Parallel()
 	f := newFake(0)
@@ -463,8 +464,8 @@ func TestConfirmationsAreCountedByBrowser(t *testing.T) {
 	}
 }
 
-// Each sign-in gives a browser a new token, and each new password gives it a new session. Neither may be a way to
-// restart the count again and again.
+// Each sign-in gives a browser a new token, and each new password gives it a new session. Neither must restart the
+// count of attempts.
 func TestWhatAnAccountMakesTheSiteHashIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, work := range map[string]func(b *browser, old, new string) int{
@@ -683,9 +684,9 @@ func TestTheSameKeyIsTheSameRequest(t *testing.T) {
 	}
 }
 
-// A digest of a password that is quick to compute would defeat the slow one. Anyone who reads the database could try
-// passwords against it; and if the key is known or can be guessed, so could anyone who repeats the request with other
-// passwords and compares the answers.
+// A digest of a password that is quick to compute would defeat the slow hash. Anyone who reads the database could try
+// passwords against the digest. If the key is known or can be guessed, so could anyone who repeats the request with
+// other passwords and compares the answers.
 func TestWhatIsKeptOfARequestHelpsNobodyGuessAPassword(t *testing.T) {
 	t.Parallel()
 	kept := func(key, email, password string) (app.Digest, app.Digest) {

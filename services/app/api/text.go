@@ -16,7 +16,7 @@ import (
 	"oneserver/app"
 )
 
-// The faults that a text can have.
+// Messages that say what is wrong with a text.
 const (
 	empty     = "must not be empty"
 	notOne    = "must be one line without control characters"
@@ -30,11 +30,11 @@ const (
 	mostMarks = 8 // as many as Tibetan needs; Hebrew with its accents has five
 )
 
-// Invisible characters, besides spaces and controls. Unicode has a property for characters that a program should not
-// display if it does not support them; ignorable lists what that property is derived from (DerivedCoreProperties.txt).
-// It includes the Hangul fillers, joiners, variation selectors, tags and direction marks. Those in blank are invisible
-// although their category says otherwise: the braille cell without dots, the placeholder for a missing object, the note
-// without a head, and the blanks between hieroglyphs.
+// Invisible characters other than spaces and controls. Unicode has a property for characters that a program should not
+// display if it does not support them (Default_Ignorable_Code_Point). ignorable lists the properties and categories
+// from which it is derived (DerivedCoreProperties.txt); they include the Hangul fillers, joiners, variation selectors,
+// tags and direction marks. The characters in blank are invisible although their category says otherwise: the braille
+// cell without dots, the placeholder for a missing object, the note without a head, and the blanks between hieroglyphs.
 var (
 	ignorable = []*unicode.RangeTable{unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, unicode.Cf}
 	prefixes  = unicode.Prepended_Concatenation_Mark // of category Cf, but visible
@@ -59,7 +59,7 @@ func tidyName(text string) string {
 	return strings.Join(words, " ")
 }
 
-// checkLine returns what is wrong with a text of one line, or nothing.
+// checkLine returns what is wrong with a text of one line, or "".
 func checkLine(text string) string {
 	switch {
 	case strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }):
@@ -70,13 +70,13 @@ func checkLine(text string) string {
 	return checkCharacters([]rune(text))
 }
 
-// checkTitle is checkLine for the title of a post.
+// checkTitle returns what is wrong with the title of a post, or "".
 func checkTitle(text string) string { return cmp.Or(checkLine(text), checkLength(text, app.MaxTitle)) }
 
-// checkBody is checkLine for a text of several lines. To a browser each line is a paragraph, so every change of
-// direction must end within its line. Characters that override the direction of letters are refused, since no language
-// needs them. The length is checked first, since looking at every character of a text that is too long would cost
-// milliseconds.
+// checkBody returns what is wrong with the body of a post, or "". A browser treats each line as a paragraph, so every
+// change of direction must end within its line. Characters that override the direction of letters are refused, since no
+// language needs them. The length is checked first, since looking at every character of a text that is too long would
+// cost milliseconds.
 func checkBody(text string) string {
 	if wrong := checkLength(text, app.MaxBody); wrong != "" {
 		return wrong
@@ -92,8 +92,8 @@ func checkBody(text string) string {
 	return checkCharacters([]rune(text))
 }
 
-// checkName is checkLine for a name. A name must be what it looks like: it may contain nothing invisible, and no word
-// may mix in letters that look like those of another alphabet.
+// checkName returns what is wrong with a name, or "". A name must not look like another one, so it may contain no
+// invisible characters, and no word may mix letters of alphabets that look alike.
 func checkName(text string) string {
 	if wrong := checkLine(text); wrong != "" {
 		return wrong
@@ -126,8 +126,8 @@ func checkLength(text string, most int) string {
 	return ""
 }
 
-// checkCharacters checks the rules for every text. It refuses selectors and tags that serve no purpose, because they
-// could hide a text that programs read but people do not see.
+// checkCharacters applies the rules that hold for every text. It refuses selectors and tags that serve no purpose,
+// because they could hide a text that programs read but people do not see.
 func checkCharacters(text []rune) string {
 	marks := 0
 	for i, r := range text {
@@ -150,8 +150,8 @@ func checkCharacters(text []rune) string {
 	return ""
 }
 
-// isBidi reports whether r is one of the controls of Unicode Standard Annex #9 that last until something ends them.
-// Direction marks are not among them, because each acts only as a single letter.
+// isBidi reports whether r is one of the controls of Unicode Standard Annex #9 that stay in effect until another
+// character ends them. Direction marks are not among them, because each acts only as a single letter.
 func isBidi(r rune) bool { return '\u202a' <= r && r <= '\u202e' || '\u2066' <= r && r <= '\u2069' }
 
 // balanced reports whether a line ends all embeddings and isolates that it begins, and has no overrides.
@@ -184,15 +184,15 @@ const (
 
 func isTag(r rune) bool { return '\U000e0000' <= r && r <= endTag }
 
-// isSymbol reports whether r is a character of the kind that emoji are made of. Emoji newer than Go's tables are in the
-// same blocks as the others.
+// isSymbol reports whether r is the kind of character that emoji are made of. The range covers emoji that are newer
+// than Go's tables.
 func isSymbol(r rune) bool {
 	return unicode.In(r, unicode.So, unicode.Sm) || '\U0001f000' <= r && r <= '\U0001faff'
 }
 
-// hasUse reports whether the ignorable character at text[i] serves its purpose. (PRECIS, RFC 8264, has such rules for
-// joiners only, and refuses joined emoji: golang.org/x/text/secure/precis would refuse the technologist, the red heart
-// and Scotland's flag.)
+// hasUse reports whether the ignorable character at text[i] serves a purpose there. (PRECIS, RFC 8264, has such rules
+// for joiners only, and refuses joined emoji: golang.org/x/text/secure/precis would refuse the technologist, the red
+// heart and Scotland's flag.)
 func hasUse(text []rune, i int) bool {
 	before := func(n int) rune {
 		if i < n {
@@ -237,14 +237,14 @@ func inFlag(text []rune, i int) bool {
 	return first > 0 && text[first-1] == blackFlag && text[last] == endTag && last-first >= 3 && last-first <= 6
 }
 
-// isVirama reports whether a joiner after r chooses how a consonant without its vowel is written, in any script (RFC 5892,
-// appendix A).
+// isVirama reports whether r is a virama of any script: a joiner after it chooses how a consonant without its vowel is
+// written (RFC 5892, appendix A).
 func isVirama(r rune) bool { return norm.NFC.PropertiesString(string(r)).CCC() == 9 }
 
 func joins(r rune) bool { return unicode.In(r, joining...) }
 
-// joining lists the scripts in which joiners also choose the form of letters elsewhere: the cursive ones, and those of
-// India and its neighbours.
+// joining lists the scripts in which joiners choose the form of letters in other places too: the cursive scripts, and
+// those of India and its neighbours.
 var joining = []*unicode.RangeTable{
 	unicode.Arabic, unicode.Syriac, unicode.Mongolian, unicode.Nko, unicode.Adlam, unicode.Mandaic, unicode.Hanifi_Rohingya,
 	unicode.Devanagari, unicode.Bengali, unicode.Gurmukhi, unicode.Gujarati, unicode.Oriya, unicode.Tamil, unicode.Telugu,
@@ -252,13 +252,13 @@ var joining = []*unicode.RangeTable{
 	unicode.Javanese, unicode.Grantha, unicode.Meetei_Mayek, unicode.Ol_Chiki, unicode.Chakma, unicode.Newa, unicode.Brahmi,
 }
 
-// isSites reports whether readers would take name for the site's own.
+// isSites reports whether readers would mistake name for the site's own.
 func isSites(name, domain string) bool {
 	bare := func(text string) string { return letters(strings.ToLower(norm.NFKC.String(text))) }
 	return slices.Contains([]string{"thesite", bare(domain), bare("www." + domain)}, bare(name))
 }
 
-// letters returns text with nothing but its letters and digits.
+// letters returns only the letters and digits of text.
 func letters(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.L, unicode.N) {
@@ -276,11 +276,11 @@ func checkSecret(text string) string {
 	return ""
 }
 
-// domain matches a name in the public DNS. It must have a dot, since an address without one works only inside
-// somebody's network.
+// domain matches a name in the public DNS. The name must contain a dot, since an e-mail address without one works only
+// inside a private network.
 var domain = regexp.MustCompile(`^([0-9A-Za-z]([0-9A-Za-z-]{0,61}[0-9A-Za-z])?\.)+[A-Za-z]([0-9A-Za-z-]{0,61}[0-9A-Za-z])$`)
 
-// checkEmail returns what is wrong with an e-mail address, or nothing. It is strict, because people sign in with the
+// checkEmail returns what is wrong with an e-mail address, or "". It is strict, because people sign in with the
 // address: it accepts only the bare address, in ASCII and unquoted, which has only one spelling apart from case.
 func checkEmail(text string) string {
 	const wrong = "must be an e-mail address, such as ada@example.com"

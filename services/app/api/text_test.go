@@ -140,11 +140,11 @@ func TestTextsThatShowNothingAreRefused(t *testing.T) {
 			"name": checkName(tidyName(text)), "title": checkTitle(tidy(text)), "body": checkBody(text), "query": checkLine(text),
 		} {
 			if wrong == "" {
-				t.Errorf("%s: the %s %+q is taken", name, what, text)
+				t.Errorf("%s: the %s %+q is accepted", name, what, text)
 			}
 		}
 		if visible(text) {
-			t.Errorf("%s: %+q is said to show something", name, text)
+			t.Errorf("%s: %+q counts as visible", name, text)
 		}
 	}
 }
@@ -206,7 +206,7 @@ func TestTextsThatDoHarmAreRefused(t *testing.T) {
 			}
 		}
 		if strings.Contains(test.where, "body") && checkBody(test.text) == "" {
-			t.Errorf("%s: the body %+q is taken", test.name, test.text)
+			t.Errorf("%s: the body %+q is accepted", test.name, test.text)
 		}
 	}
 }
@@ -225,7 +225,7 @@ func TestTextsHaveOneSpelling(t *testing.T) {
 			t.Errorf("%+q becomes %+q, want %+q", given, got, want)
 		}
 	}
-	// Normalising can turn one character into three, for which the columns of the tables have no room.
+	// Normalising can turn one character into three, which is more than fits into the columns of the tables.
 	long := strings.Repeat("\ufb2c", 200)
 	if given := tidy(long); utf8.RuneCountInString(given) <= 200 || !strings.Contains(checkTitle(given), "at most 200") || !strings.Contains(checkName(given), "at most 50") {
 		t.Errorf("a title of %d characters %q", utf8.RuneCountInString(given), checkTitle(given))
@@ -236,7 +236,7 @@ func TestNamesOfTheSiteAreNobodys(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"the site", "The  Site", "THE SITE.", "the-site", "foobar.com", "www.foobar.com", "Foobar.com", "ｆｏｏｂａｒ.com", "foobar․com"} {
 		if !isSites(name, "foobar.com") {
-			t.Errorf("%q is taken", name)
+			t.Errorf("%q is accepted", name)
 		}
 	}
 	for _, name := range []string{"Ada", "the sites", "Foobar", "a friend of foobar.com", "🎉"} {

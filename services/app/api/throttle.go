@@ -10,22 +10,24 @@ import (
 )
 
 // limits are the buckets that count a sign-in. A stranger, wherever they are, must get only a few guesses, and must not
-// lock the owner out of the account. So for each account, every network has a separate bucket. A browser that has
-// signed in to the account before has a bucket that nobody else can fill. It is not counted in the buckets that
+// lock the owner out of the account. So every network has a separate bucket for each account. A browser that has signed
+// in to the account before has its own bucket, which nobody else can fill. It is not counted in the buckets that
 // strangers share, because strangers may be in the same network, or in so many networks that the account's overall
 // bucket is full.
 type limits struct {
-	account []app.Bucket // an attempt with the correct password is taken back from these, since it was not a guess
+	account []app.Bucket // an attempt with the right password is removed from these again, since it was no guess
 	others  []app.Bucket
 }
 
-// ownWork limits how much hashing an account can make the site do, whether the passwords are right or not. Each attempt
-// also counts in the bucket of a browser or a session, and no single one of those can fill this bucket.
+// ownWork returns the bucket that limits how much hashing an account can make the site do, whether the passwords are
+// right or not. Each attempt also counts in the smaller bucket of a browser or a session, so no single browser or
+// session can fill this one.
 func ownWork(what string, user uint64) app.Bucket {
 	return app.Bucket{Name: fmt.Sprintf("%s account %d", what, user), Burst: 60, Interval: 10 * time.Second}
 }
 
-// signInLimits returns the limits on signing in with email. knownBy is the user who is known to use this browser, or 0.
+// signInLimits returns the limits on signing in with email. knownBy is the user who has signed in with this browser
+// before, or 0.
 func (s *Server) signInLimits(c *call, email string, knownBy uint64) limits {
 	account := strings.ToLower(email)
 	if knownBy != 0 {
@@ -45,9 +47,9 @@ func (s *Server) signInLimits(c *call, email string, knownBy uint64) limits {
 	}
 }
 
-// perSession limits password guesses by someone who is signed in because they found the browser open. They cannot fill
-// the bucket of another browser of the same account, from which the owner may want to stop them. Each new password
-// brings a new session, hence ownWork.
+// perSession returns the buckets that limit password guesses by someone who found a user's browser signed in. Each
+// session has a separate bucket, so the guesser cannot keep the owner, in another browser, from changing the password.
+// A new password starts a new session, so ownWork limits the account as a whole.
 func perSession(what string, session app.Session) []app.Bucket {
 	return []app.Bucket{
 		{Name: what + " session " + hex.EncodeToString(session.TokenHash[:]), Burst: 5, Interval: time.Minute},
@@ -55,10 +57,10 @@ func perSession(what string, session app.Session) []app.Bucket {
 	}
 }
 
-// perVisitor limits what strangers may try on all accounts together. The limit for each network is enough for a school
-// behind one address; that for the whole site costs at most a third of a core. If visitors' addresses are hidden, only
-// the site's limit applies: otherwise all visitors would count as one network, whose limit one of them could use up for
-// everyone.
+// perVisitor returns the buckets that limit attempts by strangers on all accounts together. The limit for each network
+// is enough for a school behind one address. Hashing at the limit for the whole site takes at most a third of a core.
+// If visitors' addresses are hidden, only the site's limit applies: all visitors would count as one network, whose
+// limit one of them could use up for everyone.
 func perVisitor(what string, c *call) []app.Bucket {
 	site := app.Bucket{Name: what + " site", Burst: 300, Interval: 100 * time.Millisecond}
 	if c.hidden {
@@ -67,7 +69,8 @@ func perVisitor(what string, c *call) []app.Bucket {
 	return []app.Bucket{{Name: what + " network " + c.network(), Burst: 100, Interval: 6 * time.Second}, site}
 }
 
-// throttle counts an attempt, before its outcome is known, so that a burst of guesses cannot outrun the count.
+// throttle counts an attempt, or returns an error if a bucket is full. It counts before the outcome is known, so that a
+// burst of guesses cannot outrun the count.
 func (s *Server) throttle(c *call, buckets ...app.Bucket) error {
 	wait, err := s.Throttle.Take(c.Context(), buckets...)
 	if err != nil {

@@ -14,16 +14,16 @@ import (
 	"oneserver/app/timing"
 )
 
-// visit is what is known about a request before any of it has been decoded.
+// visit holds what the connection and the headers of a request say about it.
 type visit struct {
 	id         string
 	client     netip.Addr
 	hidden     bool // whether client is an address of the stack, the same for all visitors, instead of the visitor's
 	https      bool
 	webVersion string
-	token      app.Digest // of the session's token; zero if the request has no well-formed one
+	token      app.Digest // of the session's token; zero if there is no well-formed one
 	cookie     bool       // whether there is a session cookie, well-formed or not
-	device     app.Digest // of the token that identifies a browser which has signed in before; zero as above
+	device     app.Digest // of the token that identifies a browser that has signed in before; zero if there is none
 	timing     *timing.Record
 }
 
@@ -33,7 +33,7 @@ func visitOf(c *gin.Context) *visit {
 	return c.Request.Context().Value(visitKey{}).(*visit)
 }
 
-// visit reads the request's header, and trusts what a proxy adds only if it is TrustedProxy.
+// visit returns what r says about its client. It trusts the headers that a proxy adds only if the peer is TrustedProxy.
 func (s *Server) visit(r *http.Request) *visit {
 	v := new(visit)
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -71,7 +71,7 @@ func (v *visit) with(ctx context.Context) context.Context {
 	return context.WithValue(ctx, visitKey{}, v)
 }
 
-// wellFormedID reports whether id looks like one of Nginx's, or is at least safe in a log.
+// wellFormedID reports whether id is safe in a log, as Nginx's own ids are.
 func wellFormedID(id string) bool {
 	if len(id) < 1 || len(id) > 64 {
 		return false
@@ -92,7 +92,8 @@ func newID() string {
 	return hex.EncodeToString(id[:])
 }
 
-// network is the part of the client's address that tells one visitor from another: a household has a whole IPv6 /64.
+// network returns the part of the client's address that distinguishes visitors. With IPv6 that is the /64 of a
+// household.
 func (v *visit) network() string {
 	if v.client.Is6() {
 		if prefix, err := v.client.WithZone("").Prefix(64); err == nil {

@@ -16,13 +16,13 @@ const (
 	isPersonal = "is your own address or name, or the site's"
 )
 
-// patternLimit is the length, in characters, from which a repeated piece is as good as any other password, since no
-// attacker tries every piece at every length. (Walks are refused at any length: there are few of them, and the digits
-// twice in a row are among the passwords found most often in leaks.)
+// patternLimit is the length, in characters, from which a password may be a short piece repeated, since no attacker
+// tries every piece at every length. (Walks are refused at any length: there are few of them, and the digits twice in a
+// row are among the passwords found most often in leaks.)
 const patternLimit = 16
 
-// Weakness returns what is wrong with a new password, or nothing if it is good enough. personal is what others know
-// about its owner: their address and name, and the site's. The lists are zxcvbn's: the 30,000 passwords found most
+// Weakness returns what is wrong with a new password, or "" if it is good enough. personal lists what others know about
+// its owner: the owner's address and name, and the site's. The lists are zxcvbn's: the 30,000 passwords found most
 // often in leaks, and the most used words and names. Searching them costs far less than hashing.
 func Weakness(password string, personal ...string) string {
 	folded := strings.ToLower(norm.NFC.String(password))

@@ -1,5 +1,5 @@
-// Package auth judges, hashes and verifies passwords and makes session tokens. What is stored of them is of no use to
-// someone who reads the database.
+// Package auth refuses weak passwords, hashes and verifies passwords, and makes session tokens. The stored hashes are
+// of no use to someone who reads the database.
 package auth
 
 import (
@@ -18,13 +18,13 @@ import (
 // cost follows the OWASP Password Storage Cheat Sheet: 19 MiB, two passes, one thread.
 var cost = argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
-// atOnce is how many hashes are computed at a time: on at most half of several processors, which leaves the rest to
-// other requests, and in at most 38 MiB.
+// atOnce is how many hashes are computed at a time. With several processors, hashing occupies at most half of them and
+// leaves the rest to other requests. Two hashes need 38 MiB.
 var atOnce = max(1, min(2, runtime.GOMAXPROCS(0)/2))
 
 // Limits on hashing, so that a burst of sign-ins exhausts neither the server's memory nor its CPU.
 const (
-	waiting    = 32 // callers; the last one waits for less than its request's time limit
+	waiting    = 32 // callers; even the last one gets its turn within its request's time limit
 	retryAfter = time.Second
 )
 
@@ -67,8 +67,8 @@ func (p *Passwords) Verify(ctx context.Context, password, hash string) (right bo
 	return right, err
 }
 
-// VerifyNobody is called when there is no such user. It does the same work as Verify, so that the response time does
-// not reveal this.
+// VerifyNobody does the same work as Verify. Call it if there is no such user, so that the response time does not
+// reveal that.
 func (p *Passwords) VerifyNobody(ctx context.Context, password string) error {
 	_, err := p.Verify(ctx, password, p.nobodys)
 	return err
@@ -105,5 +105,5 @@ func busy(cause error) error {
 	}
 }
 
-// normal gives passwords that look alike the same bytes, since keyboards differ in how they compose a character.
+// normal returns password in one normal form (NFC), because keyboards differ in how they compose a character.
 func normal(password string) string { return norm.NFC.String(password) }

@@ -12,7 +12,7 @@ const tokenBytes = 32 // 256 bits: impossible to guess, however many are tried
 
 var encoding = base64.RawURLEncoding.Strict() // one spelling for each token
 
-// NewToken returns a new session token: 43 characters that a cookie may hold.
+// NewToken returns a new session token: 43 characters, all of which are valid in a cookie.
 func NewToken() string {
 	var token [tokenBytes]byte
 	rand.Read(token[:]) // never fails (crypto/rand)

@@ -1,5 +1,5 @@
-// Package disk knows how much space is left on the database's disk. The application cannot see that disk, so
-// services/db/healthcheck.sh checks every few seconds and writes the free space, in bytes, to a file that both
+// Package disk reports how much space is left on the database's disk. The application cannot see that disk, so
+// services/db/healthcheck.sh checks it every few seconds and writes the free space, in bytes, to a file that both
 // containers share.
 package disk
 
@@ -31,8 +31,8 @@ type Gauge struct {
 	low  atomic.Bool
 }
 
-// New returns a Gauge that reads the file. There is room as long as more than reserve bytes are free; 0 means no reserve.
-// Nothing is known before Watch runs.
+// New returns a Gauge that reads the file. There is room as long as at least reserve bytes are free; 0 means no
+// reserve. The free space is unknown until Watch runs.
 func New(file string, reserve uint64, log *slog.Logger) *Gauge {
 	g := &Gauge{file: file, reserve: reserve, log: log}
 	g.free.Store(-1)
@@ -55,7 +55,7 @@ func (g *Gauge) Watch(ctx context.Context) {
 			g.note(free)
 		} else if known := g.free.Swap(-1) >= 0; !said && (known || time.Since(began) > stale) { // db may start later than app
 			said = true
-			g.log.Warn("how full the database's disk is is not known; what was known last is taken to hold", "error", err.Error())
+			g.log.Warn("the free space on the database's disk is not known; writes are accepted or refused as before", "error", err.Error())
 		}
 		select {
 		case <-ctx.Done():
@@ -65,9 +65,9 @@ func (g *Gauge) Watch(ctx context.Context) {
 	}
 }
 
-// note stores the free space and decides again whether there is room. A disk that has been full must have a tenth more
-// than the reserve before it counts as having room again, so that the answer does not flip whenever a file comes or
-// goes.
+// note stores the free space and decides again whether there is room. Once the disk has been full, it needs a tenth
+// more than the reserve before it counts as having room again, so that the answer does not flip whenever a file is
+// created or removed.
 func (g *Gauge) note(free int64) {
 	g.free.Store(free)
 	was, limit := g.low.Load(), g.reserve

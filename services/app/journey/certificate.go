@@ -21,8 +21,8 @@ type Certificate struct {
 	Error    string   `json:"error" doc:"Why there is no certificate; empty if there is one"`
 }
 
-// lookAtCertificate asks web for its certificate as a visitor of name does. It only inspects the certificate and sends
-// nothing; whether to trust it is for browsers to decide.
+// lookAtCertificate connects to web as a visitor of name does, and describes the certificate that web presents. It need
+// not verify the certificate, since it sends nothing, and only browsers decide what to trust.
 func lookAtCertificate(ctx context.Context, address, name string) Certificate {
 	if address == "" {
 		return Certificate{Names: []string{}, Error: "no web server stands in front"}
@@ -36,7 +36,7 @@ func lookAtCertificate(ctx context.Context, address, name string) Certificate {
 	return describeCertificate(connection.(*tls.Conn).ConnectionState().PeerCertificates[0], time.Now())
 }
 
-// whyNoCertificate leaves out the internal addresses that the cause contains.
+// whyNoCertificate explains err without the internal addresses that err contains.
 func whyNoCertificate(err error) string {
 	var network *net.OpError
 	switch {

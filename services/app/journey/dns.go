@@ -134,13 +134,14 @@ func metricsURL(dnsAddress string) string {
 }
 
 var (
-	// It uses no proxy from the environment. It does not keep connections, since most of each answer is left unread.
+	// metricsClient uses no proxy from the environment. It keeps no connections open, since it leaves most of each
+	// answer unread.
 	metricsClient = http.Client{Timeout: dnsLimit, Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
 	inBuildInfo   = regexp.MustCompile(`^coredns_build_info\{.*\bversion="([0-9A-Za-z.+-]{1,32})"`)
 )
 
-// dnsVersion reads the name server's version from its metrics; it returns nothing if it finds none. The metrics are
-// sorted, and the version comes first.
+// dnsVersion reads the name server's version from its metrics; it returns "" if it finds none. The metrics are sorted,
+// and the version comes first.
 func dnsVersion(ctx context.Context, url string) string {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

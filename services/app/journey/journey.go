@@ -56,7 +56,7 @@ type Part struct {
 type Config struct {
 	Domain     string // the site is www.Domain
 	DNSAddress string // host:port of the stack's name server
-	WebAddress string // host:port where web speaks TLS; empty if nothing stands in front
+	WebAddress string // host:port where web speaks TLS; empty if there is no web server in front
 	Replica    string // the name of this process
 
 	// DatabaseVersion asks the database for its version, without waiting if it is down.
@@ -95,7 +95,7 @@ func (s *Source) Look(ctx context.Context, webVersion string) Journey {
 	return j
 }
 
-// look asks all parts at once.
+// look asks all parts at the same time.
 func (s *Source) look(ctx context.Context) Journey {
 	var (
 		running sync.WaitGroup

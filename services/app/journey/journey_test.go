@@ -159,7 +159,7 @@ func TestManyVisitorsAreOneLook(t *testing.T) {
 	}
 }
 
-// The parts are shared between answers, but the Nginx of one visitor must not be shown to another.
+// Answers share their parts, but one visitor must not be shown the Nginx version of another visitor's request.
 func TestWebIsSaidForEachRequest(t *testing.T) {
 	t.Parallel()
 	s := New(Config{Domain: "foobar.com", DNSAddress: "127.0.0.1:1", DatabaseVersion: database})

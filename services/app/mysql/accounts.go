@@ -10,8 +10,8 @@ import (
 	"oneserver/app"
 )
 
-// useNoted is how precisely the time of a session's last use is known. Recording every use would cost more than the
-// rest of the request.
+// useNoted is the precision with which the last use of a session is recorded. Recording every use would cost more than
+// the rest of the request.
 const useNoted = 5 * time.Minute
 
 const (
@@ -53,7 +53,7 @@ func (db *DB) CreateUser(ctx context.Context, once app.Once, user app.User) erro
 		if err := tx.Raw("SELECT LAST_INSERT_ID()").Scan(&id).Error; err != nil {
 			return err
 		}
-		return finish(tx, once, id, nil) // the key goes with the account, so that it never reports "created" for one that is gone
+		return finish(tx, once, id, nil) // deleted with the account, so that no retry reports an account that is gone
 	})
 }
 
@@ -114,9 +114,9 @@ func (db *DB) ChangePassword(ctx context.Context, user uint64, oldHash, newHash 
 	})
 }
 
-// StartSession implements app.AccountStore. The user's row stays locked until the session exists. A change of the
-// password therefore comes either before, and is noticed, or after, and ends the session. Of two simultaneous sign-ins,
-// the second counts the session of the first.
+// StartSession implements app.AccountStore. The user's row stays locked until the session exists. If the password is
+// changed at the same time, the change therefore either comes first, and this call fails, or comes later and ends the
+// session. Of two simultaneous sign-ins, the second counts the session of the first.
 func (db *DB) StartSession(ctx context.Context, user uint64, passwordHash string, in app.SignIn) error {
 	now := db.gorm.NowFunc()
 	return db.transaction(ctx, "start session", true, func(tx *gorm.DB, _ bool) error {
@@ -162,8 +162,8 @@ func noteDevice(tx *gorm.DB, user uint64, in app.SignIn, now time.Time) error {
 	return removeOldest(tx, "devices", user, app.MaxDevices)
 }
 
-// removeOldest deletes a user's oldest rows from a table, so that at most that many are left. (MySQL accepts LIMIT in a
-// subquery only if it is nested in another.)
+// removeOldest limits a user's rows in a table to the given number by deleting the oldest ones. (MySQL accepts LIMIT in
+// a subquery only if it is nested in another.)
 func removeOldest(tx *gorm.DB, table string, user uint64, most int) error {
 	return tx.Exec("DELETE FROM "+table+" WHERE user_id = ? AND token NOT IN (SELECT token FROM "+
 		"(SELECT token FROM "+table+" WHERE user_id = ? ORDER BY created_at DESC, token LIMIT ?) AS newest)", user, user, most).Error

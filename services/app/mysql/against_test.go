@@ -534,7 +534,7 @@ func testAccounts(t *testing.T, db *DB) {
 			return known
 		}
 		if !knows(ada, second.Device) || !knows(bob, second.Device) || knows(ada, first.Device) || knows(newUser(t, db, "Eve"), second.Device) {
-			t.Error("the wrong ones know the browser")
+			t.Error("the browser is known to the wrong users")
 		}
 		exec(t, db, "UPDATE devices SET created_at = ? WHERE user_id = ?", db.gorm.NowFunc().Add(-app.DeviceLife-time.Minute), ada.ID)
 		if knows(ada, second.Device) || !knows(bob, second.Device) {
@@ -737,8 +737,8 @@ func testSweep(t *testing.T, db *DB) {
 	})
 }
 
-// testPlans checks statements with EXPLAIN. The many posts by few users are the case in which a plan that is wrong for
-// a large table looks cheapest.
+// testPlans checks the plans of statements with EXPLAIN. With many posts by few users, a plan that is wrong for a large
+// table looks cheapest to MySQL.
 func testPlans(t *testing.T, db *DB) {
 	user := newUser(t, db, "Ada")
 	exec(t, db, "INSERT INTO posts (user_id, title, body, created_at) WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"+

@@ -13,7 +13,7 @@ import (
 	"oneserver/app"
 )
 
-// Config says which database to use and which account.
+// Config says which database and which account to use.
 type Config struct {
 	Address  string // host:port
 	Database string
@@ -24,7 +24,8 @@ type Config struct {
 	Full   func() bool // whether the server's disk is too full to accept anything new; nil means never
 }
 
-// connection is what all our connections have in common; session adds system variables to set on them.
+// connection returns the settings that all our connections share. session adds system variables to set on each
+// connection.
 func (c Config) connection(log *slog.Logger, session map[string]string) *driver.Config {
 	dsn := driver.NewConfig() // checks an idle connection before use and replaces a dead one
 	dsn.Net, dsn.Addr, dsn.DBName, dsn.User, dsn.Passwd = "tcp", c.Address, c.Database, c.User, c.Password
@@ -36,12 +37,12 @@ func (c Config) connection(log *slog.Logger, session map[string]string) *driver.
 	dsn.Params = map[string]string{"time_zone": "'+00:00'"}
 	maps.Copy(dsn.Params, session)
 
-	// Both are set, since the driver may ignore a collation without a character set.
+	// The character set is given too, since the driver may ignore a collation without one.
 	_ = dsn.Apply(driver.Charset("utf8mb4", "utf8mb4_0900_ai_ci")) // an option that only assigns; it cannot fail
 
 	dsn.Timeout = 2 * time.Second    // to connect
 	dsn.ClientFoundRows = true       // an UPDATE that changes nothing still reports that the row exists
-	dsn.InterpolateParams = true     // one round trip a statement instead of prepare, execute, close (prepared.go); safe with utf8mb4
+	dsn.InterpolateParams = true     // one round trip per statement instead of prepare, execute, close (prepared.go); safe with utf8mb4
 	dsn.RejectReadOnly = true        // after a failover a former primary refuses writes: reconnect instead of failing
 	dsn.AllowNativePasswords = false // the accounts use caching_sha2_password; nothing weaker is negotiated
 	return dsn

@@ -23,17 +23,17 @@ import (
 const poolSize = 10
 
 // searchLimit is the number of simultaneous searches in one process. For each search, MySQL needs memory for every post
-// that contains its first word, and more than innodb_ft_result_cache_limit accounts for: with a limit of 4M, a search
-// took 6 MB, and eighty at once took mysqld past its 512 MB.
+// that contains the first word, and it uses more than innodb_ft_result_cache_limit allows: with a limit of 4M, a search
+// took 6 MB, and eighty simultaneous ones exceeded the 512 MB of mysqld.
 const searchLimit = 2
 
-// searchTries is how long a search tries one word after another as the first, at a few milliseconds each. Other
-// searches wait for it at most this long, plus the last statement (selectLimit).
+// searchTries is how long a search may go on trying another word as its first, at a few milliseconds per try. It delays
+// other searches by at most this time, plus its last statement (selectLimit).
 const searchTries = time.Second
 
-// Time limits of a statement. The server gives up first, on a SELECT or on waiting for a row lock. Then the connection
-// gives up. Both do so before the request does (api.requestLimit), because cancelling a request closes its connection
-// but does not stop the server.
+// Time limits for a statement. The server's limit, on a SELECT or on the wait for a row lock, is the first to take
+// effect; the limit of the connection is the second. Both take effect before the limit of the request
+// (api.requestLimit), because cancelling a request closes its connection but does not stop the server.
 const (
 	selectLimit     = 4 * time.Second
 	connectionLimit = 5 * time.Second
@@ -83,7 +83,8 @@ func Open(c Config, log *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("database settings: %w", err)
 	}
-	// The page of posts is by far the most requested, and its statement is the longest.
+	// Only this statement is prepared: the page of posts is by far the most requested, and its statement is the
+	// longest.
 	pool := sql.OpenDB(slowLog{preparing{connector, listPosts}, log})
 	pool.SetMaxOpenConns(poolSize)
 	pool.SetMaxIdleConns(poolSize)           // with fewer, connections would be closed and reopened under load
@@ -125,9 +126,9 @@ func (db *DB) Close() error {
 	return db.pool.Close()
 }
 
-// Ready reports whether requests can be served: the database answers, and its schema is at least at the version that
-// this binary embeds. A newer schema is fine, since migrations expand first and contract later, and old and new
-// releases run side by side. The error's message tells an operator what is wrong.
+// Ready returns nil if requests can be served: the database answers, and its schema has at least the version that this
+// binary embeds. A newer schema is fine, since migrations expand first and contract later, and old and new releases run
+// side by side. Otherwise, the error's message tells an operator what is wrong.
 func (db *DB) Ready(ctx context.Context) error {
 	var have int64
 	err := db.pool.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied").Scan(&have)

@@ -7,8 +7,8 @@ import (
 	"oneserver/app"
 )
 
-// digest is an app.Digest as a binary(32). (GORM would turn a []byte that follows a parenthesis into a list of
-// numbers.)
+// digest is an app.Digest that is stored as a binary(32). (GORM would turn a []byte that follows a parenthesis into a
+// list of numbers.)
 type digest app.Digest
 
 // Value implements driver.Valuer.

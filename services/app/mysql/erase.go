@@ -10,16 +10,16 @@ import (
 )
 
 // eraseBatch is how many rows of a deleted user are removed at a time. Removing that many of the longest posts takes a
-// fraction of a second, well within a statement's time limit, and locks nothing that anybody else uses. Until they are
-// removed, a page of posts skips those in its range, at a few microseconds each.
+// fraction of a second, well within a statement's time limit, and locks nothing that anybody else uses. Until the posts
+// are removed, a page that covers them skips them, at a few microseconds each.
 const eraseBatch = 1000
 
-// DeleteUser implements app.AccountStore. It erases the user's name, address and password, which are all in one row,
-// however much the user has written. This hides everything else, which eraseUntilClosed then removes.
+// DeleteUser implements app.AccountStore. It erases the user's name, address and password, all in a single row, however
+// much the user has written. This hides the rest of the user's data, which eraseUntilClosed then removes.
 func (db *DB) DeleteUser(ctx context.Context, user uint64, hash string) error {
 	now := db.gorm.NowFunc()
 	err := db.transaction(ctx, "delete account", true, func(tx *gorm.DB, maybeDone bool) error {
-		// The space ensures that the placeholder is not a valid address. It is unique, as addresses must be.
+		// The space makes the placeholder an invalid address, and the id makes it unique, as addresses must be.
 		gone := tx.Exec("UPDATE users SET deleted_at = ?, email = CONCAT('deleted ', id), name = '', password_hash = '' "+
 			"WHERE id = ? AND password_hash = ? AND deleted_at IS NULL", now, user, hash)
 		if gone.Error == nil && gone.RowsAffected == 0 && !maybeDone {
@@ -36,8 +36,8 @@ func (db *DB) DeleteUser(ctx context.Context, user uint64, hash string) error {
 	return err
 }
 
-// eraseUntilClosed removes what is left of deleted users: as soon as this replica has deleted one, and about once a
-// minute in case another replica was stopped before it had finished.
+// eraseUntilClosed removes the remaining rows of deleted users as soon as this replica has deleted one, and about once
+// a minute in case another replica was stopped before it had finished.
 func (db *DB) eraseUntilClosed() {
 	for {
 		select {
@@ -52,7 +52,7 @@ func (db *DB) eraseUntilClosed() {
 	}
 }
 
-// eraseAll removes everything that is left of deleted users.
+// eraseAll removes all the remaining rows of deleted users.
 func (db *DB) eraseAll(ctx context.Context) error {
 	for more := true; more; {
 		if err := db.transaction(ctx, "remove a deleted account", true, func(tx *gorm.DB, _ bool) (err error) {
@@ -66,8 +66,8 @@ func (db *DB) eraseAll(ctx context.Context) error {
 }
 
 // eraseSome removes a batch of rows of one deleted user, or finally the user, and reports whether there may be more to
-// do. The user's row is locked, so that replicas which do this at the same time take turns. The newest posts go first,
-// because the most-read pages have to skip them as long as they are only hidden.
+// do. The user's row is locked, so that replicas which do this at the same time take turns. It removes the newest posts
+// first, because the most-read pages must skip them until then.
 func eraseSome(tx *gorm.DB) (more bool, err error) {
 	var user uint64
 	err = tx.Raw("SELECT id FROM users WHERE deleted_at IS NOT NULL ORDER BY deleted_at LIMIT 1 FOR UPDATE").Scan(&user).Error

@@ -14,7 +14,7 @@ import (
 	"oneserver/app"
 )
 
-// Server errors (MySQL Error Message Reference) that are referred to by name.
+// Server errors (MySQL Error Message Reference) that the code refers to by name.
 const (
 	errTooManyHits = 188  // from InnoDB: a full-text search finds more than innodb_ft_result_cache_limit allows
 	errNoTable     = 1146 // ER_NO_SUCH_TABLE
@@ -53,8 +53,8 @@ func hasNumber(err error, numbers ...uint16) bool {
 	return ok && slices.Contains(numbers, e.Number)
 }
 
-// translate turns an error from GORM or the driver into the domain's terms. To an unknown error it only adds what was
-// being done; clients see it as an internal error.
+// translate turns an error from GORM or the driver into an error of the domain. To an unknown error, it only adds the
+// name of the operation; clients see it as an internal error.
 func translate(doing string, err error) error {
 	if known, ok := errors.AsType[*app.Error](err); ok {
 		return known

@@ -11,22 +11,22 @@ import (
 )
 
 // The previous release writes posts without a row in post_search: before this release, while both run, and after a
-// rollback. So each replica goes through all posts when it starts, and again after pauses that double for as long as it
-// finds nothing to do. The last posts of a release that is being replaced thus wait for minutes at most, and a site
-// that runs for weeks spends almost nothing on this.
+// rollback. Each replica therefore goes through all posts when it starts, and again after pauses that double for as
+// long as it finds nothing to do. So the last posts of a release that is being replaced are indexed within minutes, and
+// a site that runs for weeks spends almost nothing on this.
 const (
 	fillPause   = time.Minute
 	longestFill = 24 * time.Hour
 )
 
-// How many posts are checked at a time, and how many bytes of text are written at a time. Writing that many takes as
+// How many posts are checked at a time, and how many bytes of text are written at a time. Writing fillBytes takes as
 // long as writing a visitor's longest post.
 const (
 	fillLook  = 500
 	fillBytes = 64 << 10
 )
 
-// fillUntilClosed fills post_search.
+// fillUntilClosed keeps post_search complete until Close.
 func (db *DB) fillUntilClosed() {
 	for pause := time.Duration(0); ; {
 		select {
@@ -81,7 +81,7 @@ func (db *DB) fill(ctx context.Context) (filled int, err error) {
 	return filled, nil
 }
 
-// behind checks some of the posts before a given one, the newest first. It returns those whose row in post_search is
+// behind checks some of the posts with an id below from, the newest first. It returns those whose row in post_search is
 // missing or out of date, in batches to be written together, and where to continue.
 func (db *DB) behind(ctx context.Context, from uint64) (batches [][]uint64, next uint64, more bool, err error) {
 	err = db.run(ctx, "look for posts to index", func(tx *gorm.DB) error {
@@ -113,8 +113,8 @@ func (db *DB) behind(ctx context.Context, from uint64) (batches [][]uint64, next
 	return batches, next, more, err
 }
 
-// indexAgain writes the rows of these posts. It skips a post that is being changed: if this release is changing it,
-// that also writes the row; if the previous release is, the next run finds the post.
+// indexAgain writes the rows of these posts. It skips a post that is being changed: if this release is changing it, the
+// change also writes the row; if the previous release is, the next run finds the post.
 func indexAgain(tx *gorm.DB, ids []uint64) (n int, err error) {
 	var posts []struct {
 		ID          uint64

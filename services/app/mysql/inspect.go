@@ -8,7 +8,7 @@ import (
 	"oneserver/app/timing"
 )
 
-// Pool is the pool of connections, for its statistics.
+// Pool returns the pool of connections, for its statistics.
 func (db *DB) Pool() *sql.DB { return db.pool }
 
 // Version asks the server for its version. It waits for a connection as long as ctx allows, but does not wait for a

@@ -19,7 +19,7 @@ import (
 
 // Limits on how long a migration waits.
 const (
-	databaseWait = 30 * time.Second // until the database accepts us
+	databaseWait = 30 * time.Second // until the database accepts a login
 	lockWait     = 60 * time.Second // until another migration that is running has finished
 	allOfIt      = 30 * time.Minute // changing a large table takes minutes, but a database that hangs must not block for ever
 )
@@ -29,7 +29,7 @@ const (
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
 
-// embeddedVersion is the highest version among the embedded migrations.
+// embeddedVersion returns the highest version among the embedded migrations.
 func embeddedVersion() (int64, error) {
 	all, err := Migrations()
 	if err != nil {
@@ -42,10 +42,10 @@ func embeddedVersion() (int64, error) {
 	return highest, nil
 }
 
-// Migrate brings the schema to the version that this binary embeds, or, if to is not 0, to the earlier version that to
-// names. It does nothing if the schema is already there or beyond. It waits for the database for at most databaseWait.
-// Any number of processes may call it at once: one works, the others wait for at most lockWait. If a migration fails,
-// those before it stay applied.
+// Migrate brings the schema to the version that this binary embeds or, if to is not 0, to the earlier version to. It
+// does nothing if the schema already has that version or a later one. It waits for the database for at most
+// databaseWait. Several processes may call it at the same time: one works, and the others wait for at most lockWait. If
+// a migration fails, those before it stay applied.
 func Migrate(ctx context.Context, c Config, to int64, log *slog.Logger) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, allOfIt)

@@ -142,7 +142,7 @@ func TestAgainstMySQL(t *testing.T) {
 		db.Close()
 	})
 
-	// Each step builds on those before.
+	// Each step builds on the previous ones.
 	t.Run("an empty database is not ready", func(t *testing.T) {
 		if err := db.Ready(t.Context()); err == nil {
 			t.Error("ready without tables")
@@ -187,7 +187,7 @@ func TestAgainstMySQL(t *testing.T) {
 			t.Errorf("pending is %+v, %v; want the newest migration", pending, err)
 		}
 		if err := Migrate(t.Context(), config, db.want-1, log); err != nil || db.Ready(t.Context()) == nil {
-			t.Errorf("up to the one before, %v, is as far as the newest", err)
+			t.Errorf("migrated up to the last migration but one: %v; want no error, and a schema that is not ready", err)
 		}
 		exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, true), (?, true)", db.want, db.want+1)
 		if err := db.Ready(t.Context()); err != nil {

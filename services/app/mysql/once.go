@@ -15,8 +15,8 @@ import (
 const keyLife = 24 * time.Hour
 
 // begin records the key of once as the first step of a transaction. Another request with the same key, even on another
-// replica, waits in begin until this transaction ends. If the key is known, begin reports that everything is done and
-// reads the first answer into answer, unless that is nil. If the key belongs to a different request, begin returns an
+// replica, waits in begin until this transaction ends. If the key is already recorded, begin reports done, and reads
+// the first answer into answer, unless that is nil. If the key belongs to a different request, begin returns an
 // *app.Error of code KeyReused.
 func begin(tx *gorm.DB, once app.Once, now time.Time, answer any) (done bool, err error) {
 	if once == (app.Once{}) {

@@ -12,10 +12,10 @@ import (
 	"oneserver/app"
 )
 
-// The columns that are read of a post. The join with users supplies the author's name, and hides the posts of a deleted
-// user until they are removed too (erase.go). It is a left join that names its index: otherwise, on a site with few
-// users, MySQL would read all users into a hash table and sort the posts, instead of walking along the primary key and
-// looking up one author per row.
+// The columns and joins of the statements that read posts. The join with users supplies the author's name, and hides
+// the posts of a deleted user until they are removed too (erase.go). It is a left join that names its index: otherwise,
+// on a site with few users, MySQL would read all users into a hash table and sort the posts, instead of walking along
+// the primary key and looking up one author per row.
 const (
 	postHead = "SELECT posts.id, COALESCE(posts.user_id, 0) AS author_id, COALESCE(users.name, '') AS author, " +
 		"title, posts.created_at, COALESCE(updated_at, posts.created_at) AS updated_at, "
@@ -23,8 +23,9 @@ const (
 	wholePost   = postHead + "body FROM posts " + withAuthors + "posts.id = ?"
 )
 
-// The parts of a page of posts. The first page asks for the posts before an id that will never be reached, so that
-// every page uses the same statement with the same plan: a walk down the primary key from where the page begins.
+// The parts of the statement that reads a page of posts. The first page asks for the posts before an id that will never
+// be reached, so that every page uses the same statement with the same plan: a walk down the primary key from where the
+// page begins.
 var (
 	postsInList = postHead + fmt.Sprintf("LEFT(body, %d) AS body, CHAR_LENGTH(body) > %[1]d AS cut FROM ", app.ExcerptLength)
 	before      = withAuthors + "posts.id < ?"

@@ -5,9 +5,9 @@ import (
 	"database/sql/driver"
 )
 
-// preparing is a connector whose connections prepare a statement at its first use and keep it for as long as they live.
+// preparing is a connector whose connections prepare statement at its first use and keep it prepared until they close.
 // This saves MySQL from parsing the statement and the driver from composing its text: for the page of posts, a tenth of
-// what both use. For a less frequent statement, the two extra round trips of the first use would not pay off.
+// the work of both. For a less frequent statement, the two extra round trips of the first use would not pay off.
 type preparing struct {
 	driver.Connector
 	statement string

@@ -78,7 +78,7 @@ func TestAConnectionPreparesAStatementOnce(t *testing.T) {
 	want := []string{"connect", "prepare SELECT often", "execute SELECT often", "query SELECT seldom", "execute SELECT often",
 		"connect", "prepare SELECT often", "execute SELECT often"}
 	if !slices.Equal(said, want) {
-		t.Errorf("MySQL was told %q, want %q", said, want)
+		t.Errorf("MySQL received %q, want %q", said, want)
 	}
 	if kept, _ := record.Statements(); len(kept) != 4 {
 		t.Errorf("the request has %d statements, want the 4 that were asked: %v", len(kept), kept)
@@ -97,12 +97,12 @@ func TestAStatementThatCannotBePreparedIsAnError(t *testing.T) {
 		}
 	}
 	if want := []string{"connect", "prepare SELECT often", "prepare SELECT often"}; !slices.Equal(said, want) {
-		t.Errorf("MySQL was told %q, want %q", said, want)
+		t.Errorf("MySQL received %q, want %q", said, want)
 	}
 }
 
 // A server that evicts table definitions as fast as it loads them refuses the prepared statement, but not the same
-// query in full.
+// query sent as text.
 func TestAStatementThatCannotBePreparedAnewIsAskedInFull(t *testing.T) {
 	t.Parallel()
 	var said []string
@@ -114,6 +114,6 @@ func TestAStatementThatCannotBePreparedAnewIsAskedInFull(t *testing.T) {
 	}
 	rows.Close()
 	if want := []string{"connect", "prepare SELECT often", "execute SELECT often", "query SELECT often"}; !slices.Equal(said, want) {
-		t.Errorf("MySQL was told %q, want %q", said, want)
+		t.Errorf("MySQL received %q, want %q", said, want)
 	}
 }

@@ -44,7 +44,7 @@ func newProxy(t *testing.T, server string) *proxy {
 
 func (p *proxy) address() string { return p.listener.Addr().String() }
 
-// setAway cuts all connections and every new one, or lets them through again.
+// setAway(true) cuts all connections, including new ones; setAway(false) lets connections through again.
 func (p *proxy) setAway(away bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -56,8 +56,8 @@ func (p *proxy) setAway(away bool) {
 	}
 }
 
-// loseAnswerTo makes the proxy lose the answer to the next statement that begins like this: it cuts the connection
-// after the server has answered.
+// loseAnswerTo makes the proxy lose the answer to the next statement with that beginning: it cuts the connection after
+// the server has answered.
 func (p *proxy) loseAnswerTo(beginning string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

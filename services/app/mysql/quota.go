@@ -10,7 +10,7 @@ import (
 	"oneserver/app"
 )
 
-// room returns why nothing new may be stored, or nil if there is room.
+// room returns an error if the disk has no room for anything new.
 func (db *DB) room() error {
 	if db.full() {
 		return &app.Error{Code: app.Full, Message: "The site's disk is nearly full, so that nothing new can be kept at the moment. " +
@@ -19,14 +19,14 @@ func (db *DB) room() error {
 	return nil
 }
 
-// countWrite counts a new post towards its author's quotas and the site's, inside the transaction that creates it and
-// before it is created: a post that is not created is not counted.
+// countWrite counts a new post towards its author's quotas and the site's. It runs in the transaction that creates the
+// post, so a post that is not created is not counted.
 func (db *DB) countWrite(tx *gorm.DB, author lockedUser, draft app.Draft, now time.Time) error {
 	if author.ID == 0 {
 		return &app.Error{Code: app.Unauthorized, Message: "This account has been deleted."}
 	}
 	if most := db.quotas.AccountPosts; most > 0 && !author.Unbounded {
-		// This reads at most as many entries of the index of authors as an author may have posts, which takes about a
+		// The LIMIT bounds the count: even for an author with as many posts as allowed, it takes only about a
 		// millisecond.
 		var have int
 		err := tx.Raw("SELECT COUNT(*) FROM (SELECT 1 FROM posts WHERE user_id = ? LIMIT ?) AS theirs", author.ID, most).Scan(&have).Error
@@ -40,7 +40,7 @@ func (db *DB) countWrite(tx *gorm.DB, author lockedUser, draft app.Draft, now ti
 	return db.countEdit(tx, author, len(draft.Title)+len(draft.Body), now)
 }
 
-// countEdit is countWrite for a post that replaces an earlier version.
+// countEdit counts an edit or a renaming, of the given number of bytes, towards the author's quotas and the site's.
 func (db *DB) countEdit(tx *gorm.DB, author lockedUser, bytes int, now time.Time) error {
 	if author.ID == 0 {
 		return &app.Error{Code: app.Unauthorized, Message: "This account has been deleted."}

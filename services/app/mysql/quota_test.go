@@ -114,7 +114,7 @@ func testQuotas(t *testing.T, direct *DB, config Config) {
 		err := write(db, ada, 2000)
 		wantCode(t, "more than its share", err, app.TooMany)
 		if !strings.HasPrefix(app.AsError(err).Message, "This account") {
-			t.Errorf("it is told %q", app.AsError(err).Message)
+			t.Errorf("the message is %q", app.AsError(err).Message)
 		}
 		for shard := range 16 { // the share of new accounts is used up
 			exec(t, db, "REPLACE INTO throttle (bucket, arrival) VALUES (?, UTC_TIMESTAMP(6) + INTERVAL 1 DAY)",
@@ -125,7 +125,7 @@ func testQuotas(t *testing.T, direct *DB, config Config) {
 		err = write(db, bob, 30_000)
 		wantCode(t, "a new account, where new ones have had their share", err, app.TooMany)
 		if strings.HasPrefix(app.AsError(err).Message, "This account") {
-			t.Errorf("it is told %q", app.AsError(err).Message)
+			t.Errorf("the message is %q", app.AsError(err).Message)
 		}
 		if err := write(db, old, 30_000); err != nil {
 			t.Errorf("an account that is older than a day: %v", err)
@@ -268,7 +268,7 @@ func testAnswersOfBothReleases(t *testing.T, db *DB) {
 }
 
 // prolific is the number of posts by the author who deletes the account, a multiple of 2,500. MYSQL_TEST_PROLIFIC can
-// raise it beyond what one statement removes within its time limit.
+// raise it beyond what a single statement could remove within its time limit.
 var prolific = func() int {
 	n, err := strconv.Atoi(os.Getenv("MYSQL_TEST_PROLIFIC"))
 	if err != nil {
@@ -300,7 +300,7 @@ func testErase(t *testing.T, db *DB, config Config) {
 	left := func() int { return count(t, db, "SELECT COUNT(*) FROM posts WHERE user_id = ?", ada.ID) }
 
 	t.Run("an author of many posts deletes the account, and is gone at once", func(t *testing.T) {
-		// A separate process does it, and is killed (kill -9) while it removes the posts.
+		// A separate process deletes the account, and is killed (kill -9) while it removes the posts.
 		child := osexec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestDeleteAsAnotherProcess$", "-test.v")
 		child.Env = append(os.Environ(), fmt.Sprintf("MYSQL_TEST_DELETE=%d %s", ada.ID, ada.PasswordHash))
 		out, err := child.StdoutPipe()

@@ -22,13 +22,13 @@ const (
 	pauseJitter  = 50 // per cent
 )
 
-// permanent is a failure that must not be retried, although the database was down.
+// permanent wraps an error that must not be retried, although the database was down.
 type permanent struct{ error }
 
 func (p permanent) Unwrap() error { return p.error }
 
-// run calls do, which consists of one statement that only reads, or that may safely write twice. It repeats the call
-// while the database is down, and returns errors in the domain's terms; doing names the call in them.
+// run calls do, and calls it again while the database is down, so do must be safe to repeat: it either only reads or
+// may write twice. run returns errors in the domain's terms; doing names the operation in them.
 func (db *DB) run(ctx context.Context, doing string, do func(tx *gorm.DB) error) error {
 	bounded, cancel := context.WithTimeout(ctx, waitLimit)
 	defer cancel()
@@ -58,9 +58,9 @@ func (db *DB) run(ctx context.Context, doing string, do func(tx *gorm.DB) error)
 	return translate(doing, err)
 }
 
-// transaction is run for a transaction, which it repeats from its beginning. If the connection is lost during the
-// COMMIT, it is unknown whether the transaction took effect. It is then repeated only if repeatable says that it may
-// run twice. maybeDone tells do that an earlier try may have taken effect.
+// transaction calls do in a transaction, and repeats the whole transaction while the database is down. If the
+// connection is lost during the COMMIT, it is unknown whether the transaction took effect; it is then repeated only if
+// repeatable says that it may run twice. maybeDone tells do that an earlier try may have taken effect.
 func (db *DB) transaction(ctx context.Context, doing string, repeatable bool, do func(tx *gorm.DB, maybeDone bool) error) error {
 	maybeDone := false
 	return db.run(ctx, doing, func(tx *gorm.DB) error {

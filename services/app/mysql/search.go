@@ -15,8 +15,8 @@ import (
 	"oneserver/app"
 )
 
-// What InnoDB's full-text indexes contain: words of this many characters (innodb_ft_min_token_size and _max_), and from
-// a run, each pair of adjacent characters (ngram_token_size).
+// What InnoDB's full-text indexes contain: words of minWord to maxWord characters (innodb_ft_min_token_size and
+// innodb_ft_max_token_size), and each pair of adjacent characters in a run (ngram_token_size).
 const (
 	minWord = 3
 	maxWord = 84
@@ -31,12 +31,13 @@ var notIndexed = map[string]bool{
 	"with": true, "www": true,
 }
 
-// Search implements app.PostStore. The results are sorted, and innodb_ft_result_cache_limit bounds how many there can
-// be. Too many results cause an *app.Error of code Invalid, as does a text without a word to search for.
+// Search implements app.PostStore. MySQL sorts all the results, and innodb_ft_result_cache_limit bounds how many there
+// may be. Too many results cause an *app.Error of code Invalid, as does a text without a word to search for.
 //
-// It combines the results of the new index, for posts whose entry is up to date, with those of the previous release's
-// index. MySQL maintains the latter whichever release writes, so this search misses no post that the previous release
-// would find. A later release will drop that index while this one is still running; hence errNoIndex.
+// Search combines the results of the new index, for posts whose entry is up to date, with those of the previous
+// release's index. MySQL maintains that older index whichever release writes, so Search misses no post that the
+// previous release would find. A later release will drop the older index while this one is still running; hence
+// errNoIndex.
 func (db *DB) Search(ctx context.Context, text string, page app.Page) (posts []app.Post, more bool, err error) {
 	now, before := searchFor(text), searchBefore(text)
 	if !now.possible() && !before.possible() {
@@ -93,17 +94,17 @@ func (db *DB) searchIn(ctx context.Context, s search, page app.Page) (posts []ap
 
 // search says what to look for, and where.
 type search struct {
-	from  string   // the table with the index, joined to posts if that is another one
+	from  string   // the table with the index, joined to posts unless it is posts
 	match string   // the columns of the index of words
 	words []string // terms of MySQL's boolean mode: the beginnings of words that must all occur
-	runs  []string // terms likewise: characters that must follow one another
+	runs  []string // more such terms: characters that must follow one another
 	other []string // texts that must also occur, but contain something that no index finds
 }
 
 func (s search) possible() bool { return len(s.words)+len(s.runs) > 0 }
 
-// searchFor makes a search from what a person has typed. Nothing typed can act as an operator of boolean mode: terms
-// consist of letters, digits and underscores, and of the operators that are put around them here.
+// searchFor returns the search for a text that a person has typed. Nothing in the text can act as an operator of
+// boolean mode: the terms keep only its letters, digits and underscores, and the operators around them are added here.
 func searchFor(text string) search {
 	return search{
 		from:  "post_search JOIN posts ON posts.id = post_id AND posts.updated_at <=> as_of ",
@@ -111,7 +112,8 @@ func searchFor(text string) search {
 	}.of(text, func(chunk string) (words, runs []string) { return split(chunk) })
 }
 
-// searchBefore builds the search that finds, in the previous release's index, what that release would find.
+// searchBefore returns the search that finds, in the previous release's index, the posts that the previous release
+// would find.
 func searchBefore(text string) search {
 	return search{from: "posts ", match: "title, body"}.of(text, func(chunk string) (words, runs []string) {
 		return strings.FieldsFunc(chunk, func(r rune) bool { return !inWord(r) }), nil
@@ -149,9 +151,9 @@ func (s search) of(text string, split func(chunk string) (words, runs []string))
 
 var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
-// statement returns the search in SQL, and the values that come between the start of the page and the number of posts.
-// InnoDB collects all posts that contain the first word, and then drops those that lack another, so the choice of the
-// first word decides whether there are too many.
+// statement returns the search in SQL, and the values of all placeholders but the first (where the page begins) and the
+// last (the number of posts). The parameter first is the index of the word that comes first. InnoDB collects all posts
+// that contain that word, and then drops those that lack another one, so the choice decides whether there are too many.
 func (s search) statement(first int) (string, []any) {
 	statement, args := postsInList+s.from+before, []any(nil)
 	for _, of := range []struct {
@@ -171,7 +173,7 @@ func (s search) statement(first int) (string, []any) {
 	return statement + newestFirst, args
 }
 
-// postSearch is what the index contains of a post: a row of the table post_search.
+// postSearch is a row of the table post_search: the words and runs of one post.
 type postSearch struct {
 	PostID       uint64 `gorm:"primaryKey"`
 	Words, Grams string
@@ -181,7 +183,7 @@ type postSearch struct {
 // TableName implements GORM's schema.Tabler.
 func (postSearch) TableName() string { return "post_search" }
 
-// searchable returns what the index contains of a post whose updated_at is asOf: each word and each run once.
+// searchable returns the row for a post whose updated_at is asOf, with each word and each run once.
 func searchable(id uint64, draft app.Draft, asOf *time.Time) postSearch {
 	words, runs := split(draft.Title + "\n" + draft.Body)
 	once := func(all []string, holds func(string) bool) string {
@@ -200,8 +202,9 @@ func searchable(id uint64, draft app.Draft, asOf *time.Time) postSearch {
 		Grams: once(runs, func(run string) bool { return utf8.RuneCountInString(run) >= minRun })}
 }
 
-// reindex rewrites the index rows of posts, inside the transaction that has locked them. It does not use ON DUPLICATE KEY
-// UPDATE: if one of a statement's rows exists already, InnoDB leaves the ones before it out of its full-text indexes.
+// reindex rewrites the index rows of posts, inside the transaction that has locked them. It does not use ON DUPLICATE
+// KEY UPDATE: if one of a statement's rows already exists, InnoDB leaves the preceding rows out of its full-text
+// indexes.
 func reindex(tx *gorm.DB, posts ...postSearch) error {
 	ids := make([]uint64, len(posts))
 	for i, post := range posts {
@@ -213,8 +216,9 @@ func reindex(tx *gorm.DB, posts ...postSearch) error {
 	return tx.Create(&posts).Error
 }
 
-// split cuts a text into words and into runs of characters from scripts without spaces between words. ngram indexes
-// nothing that contains a four-byte character, so each such character becomes a separate run, too short to search for.
+// split returns the words of a text and its runs, which are sequences of characters from scripts without spaces between
+// words. ngram indexes nothing that contains a four-byte character, so each such character becomes a separate run, too
+// short to search for.
 func split(text string) (words, runs []string) {
 	const none, word, run, alone = 0, 1, 2, 3
 	kind, from := none, 0

@@ -16,7 +16,7 @@ import (
 const slowStatement = 200 * time.Millisecond
 
 // slowLog is a connector whose connections add each statement to the timing of its request, and log slow ones. It sits
-// between the pool and the driver, where the wait for a connection is already over: under overload every request waits
+// between the pool and the driver, so it does not count the wait for a connection: under overload every request waits
 // for a connection, but no statement is slow.
 type slowLog struct {
 	driver.Connector
@@ -32,7 +32,7 @@ func (s slowLog) Connect(ctx context.Context) (driver.Conn, error) {
 	return slowConn{conn, s.log}, nil
 }
 
-// connect opens a connection through connector, which the caller wraps, and checks that it has all methods of mysqlConn.
+// connect opens a connection with connector, and returns an error if the connection lacks a method of mysqlConn.
 func connect(ctx context.Context, connector driver.Connector) (mysqlConn, error) {
 	conn, err := connector.Connect(ctx)
 	if err != nil {
@@ -114,13 +114,15 @@ func (t slowTx) Rollback() error {
 	return err
 }
 
-// noteUnseen is note for statements that GORM's logger does not see (log.go); it also counts their time.
+// noteUnseen records a statement that GORM's logger does not see (log.go), and also adds its time to that of the
+// request.
 func (c slowConn) noteUnseen(ctx context.Context, statement string, began time.Time, err error) {
 	timing.AddDatabase(ctx, time.Since(began))
 	c.note(ctx, statement, began, err)
 }
 
-// note records the statement with its placeholders, because the values may be personal data.
+// note adds the statement to the timing of its request, and logs it if it was slow. The statement has placeholders,
+// because its values may be personal data.
 func (c slowConn) note(ctx context.Context, statement string, began time.Time, err error) {
 	if errors.Is(err, driver.ErrSkip) {
 		return // nothing was sent; database/sql tries another way

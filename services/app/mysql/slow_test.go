@@ -13,7 +13,7 @@ import (
 	"oneserver/app/timing"
 )
 
-// fakeConn stands in for a connection of the driver; every statement takes a millisecond.
+// fakeConn is a fake connection on which every statement takes a millisecond.
 type fakeConn struct{ mysqlConn }
 
 func (fakeConn) Connect(context.Context) (driver.Conn, error) { return fakeConn{}, nil }

@@ -36,9 +36,10 @@ func (db *DB) Take(ctx context.Context, buckets ...app.Bucket) (wait time.Durati
 
 var errRefused = errors.New("a bucket is full")
 
-// take is Take inside a transaction. If there is a wait, the transaction must be rolled back; fullest is then the
-// bucket with the longest wait. The clock is the database's, which all replicas share. All calls lock the rows in the
-// same order, and lock any other rows first, so that they may wait for one another but never deadlock.
+// take does the work of Take inside a transaction. If it returns a wait, the transaction must be rolled back, and
+// fullest is the bucket with the longest wait. It uses the clock of the database, which all replicas share. All calls
+// lock their rows in the same order, after any other rows of the transaction, so they may wait for one another but
+// never deadlock.
 func take(tx *gorm.DB, buckets []app.Bucket) (wait time.Duration, fullest app.Bucket, err error) {
 	limits := make(map[digest]app.Bucket, len(buckets))
 	for _, b := range buckets {
@@ -46,7 +47,7 @@ func take(tx *gorm.DB, buckets []app.Bucket) (wait time.Duration, fullest app.Bu
 	}
 	digests := slices.SortedFunc(maps.Keys(limits), func(a, b digest) int { return bytes.Compare(a[:], b[:]) })
 
-	// Create the missing rows and lock all of them. A new row means the same as no row.
+	// Create the missing rows, and lock all of them. A new row counts nothing, just like a missing one.
 	var values []any
 	for _, d := range digests {
 		values = append(values, d)
@@ -76,7 +77,8 @@ func take(tx *gorm.DB, buckets []app.Bucket) (wait time.Duration, fullest app.Bu
 	return 0, app.Bucket{}, tx.Exec(count, values...).Error
 }
 
-// Return implements app.Throttle. Each bucket has a separate statement, which holds no other lock while it waits.
+// Return implements app.Throttle. It changes each bucket in a separate statement, so that it holds no lock while it
+// waits for another.
 func (db *DB) Return(ctx context.Context, buckets ...app.Bucket) error {
 	for _, b := range buckets {
 		err := db.run(ctx, "throttle", func(tx *gorm.DB) error {

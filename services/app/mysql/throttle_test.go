@@ -27,7 +27,7 @@ func TestABucketAllowsItsBurstAndThenOneEachInterval(t *testing.T) {
 		{3 * time.Minute, 0}, // two intervals later, two are allowed
 		{3 * time.Minute, 0},
 		{3 * time.Minute, time.Minute},
-		{time.Hour, 0}, // everything is forgotten, but no more than a burst is saved up
+		{time.Hour, 0}, // after a long time, a whole burst is allowed again, and no more
 		{time.Hour, 0},
 		{time.Hour, 0},
 		{time.Hour, time.Minute},

@@ -1,5 +1,5 @@
-// Package ops lets operators look inside a running application: it serves metrics for Prometheus, and what the latest
-// requests did, with the SQL of each. Its address is separate and never published.
+// Package ops lets operators look inside a running application: it serves metrics for Prometheus, and shows what the
+// latest requests did, with their SQL. It listens on a separate address, which is never published.
 package ops
 
 import (
@@ -22,7 +22,8 @@ import (
 	"oneserver/app/timing"
 )
 
-// buckets, in seconds, end at the time limit of a request (api.requestLimit). A page takes about half a millisecond.
+// buckets are the upper bounds of the histogram's buckets, in seconds. The last is the time limit of a request
+// (api.requestLimit). A page takes about half a millisecond.
 var buckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 12}
 
 // Observer records every request and serves what it has recorded.
@@ -37,8 +38,8 @@ type Observer struct {
 	recent     ring
 }
 
-// New returns an Observer of this process: of its requests, its pool of database connections, and the database's disk.
-// replica is the name of the process in what the Observer serves.
+// New returns an Observer that reports on this process' requests, its pool of database connections and the database's
+// disk. replica is the name of the process in these reports.
 func New(pool *sql.DB, room *disk.Gauge, replica string, log *slog.Logger) (*Observer, error) {
 	o := &Observer{
 		log: log, replica: replica, registry: prometheus.NewRegistry(),
@@ -91,7 +92,8 @@ func (o *Observer) End(record *timing.Record, method, path, route string, status
 	o.recent.add(&request{record, method, keepPath(path), route, status, took})
 }
 
-// A label whose value the client chooses would create a new time series for each value, so these are restricted.
+// A label whose value the client chooses would create a new time series for each value, so these functions restrict the
+// values.
 
 func routeLabel(route string) string {
 	if route == "" {

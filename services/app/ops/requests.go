@@ -13,7 +13,7 @@ const (
 	maxPath  = 500  // bytes
 )
 
-// request is a request as it is stored: nothing is computed from it until an operator asks.
+// request is a request in the form in which it is stored. Nothing is computed from it until an operator asks.
 type request struct {
 	record              *timing.Record
 	method, path, route string
@@ -52,7 +52,7 @@ func (r *ring) find(id string) *request {
 	return nil
 }
 
-// Request is what operators see of a request. Durations are in milliseconds.
+// Request describes a request to operators. Durations are in milliseconds.
 type Request struct {
 	ID             string      `json:"id"`
 	Replica        string      `json:"replica"`

@@ -1,4 +1,4 @@
-// Package timing collects how long the stages of one request took, across packages that do not know each other: the
+// Package timing measures how long the stages of one request take, across packages that do not know each other: the
 // receiver of the request puts a Record into the context, and the code that does the work adds to it.
 package timing
 
@@ -88,7 +88,7 @@ func RequestID(ctx context.Context) string {
 	return ""
 }
 
-// ID is the request's id.
+// ID returns the request's id.
 func (r *Record) ID() string { return r.id }
 
 // Begin returns when the request began.
@@ -113,7 +113,7 @@ func (r *Record) StatementCount() int {
 	return r.total
 }
 
-// Total is the time since Start.
+// Total returns the time since Start.
 func (r *Record) Total() time.Duration { return time.Since(r.begin) }
 
 // Database returns the sum of the times given to AddDatabase.

@@ -6,14 +6,14 @@
 //		public MARKER PORT
 //	}
 //
-// In FILE, {$NAME} stands for VALUE and {$SERIAL} for the time at which FILE was read, which grows with every change to
-// FILE, to a VALUE or to the Corefile. The zone is that of the server block. FILE is checked every second; new text is
-// served immediately if it is a valid zone; otherwise it is reported and ignored.
+// In FILE, {$NAME} stands for VALUE, and {$SERIAL} for the time at which FILE was read. The serial therefore grows with
+// every change to FILE, to a VALUE or to the Corefile. The zone is that of the server block. FILE is checked every
+// second. New text is served immediately if it is a valid zone; otherwise it is reported and ignored.
 //
 // The file MARKER exists while https is served with a public authority's certificate. The zone then has two more kinds
 // of record. If PORT is 443, an HTTPS record (RFC 9460) tells browsers to begin with https, and which versions of HTTP
-// they can use; for any other port they would not ask for it. CAA records (RFC 8659) allow the authorities that MARKER
-// names, one per line after the first line, and forbid all others.
+// they can use; with any other port, browsers would not ask for that record. CAA records (RFC 8659) allow the
+// authorities that MARKER names, one per line after the first line, and forbid all others.
 //
 // The lookup is that of CoreDNS' file plugin. The plugin itself is not used because it has no variables, needs a serial
 // that is increased by hand, starts without a zone if the file is missing, and, when it denies the type behind a CNAME
@@ -108,15 +108,15 @@ func (z *Zonefile) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	return dns.RcodeSuccess, nil
 }
 
-// endsInAlias reports whether answer leads to a name in this zone that has no record of the type asked for. (We cannot
-// deny what a name in another zone has.)
+// endsInAlias reports whether answer leads to a name in this zone that has no record of the type asked for. (A name in
+// another zone may have one, which this server cannot know.)
 func (z *Zonefile) endsInAlias(answer []dns.RR, asked uint16) bool {
 	alias, ok := answer[len(answer)-1].(*dns.CNAME)
 	return ok && asked != dns.TypeCNAME && asked != dns.TypeANY && dns.IsSubDomain(z.origin, alias.Target)
 }
 
-// inCaseOf spells the name in its records with the upper and lower case of the question, which resolvers vary as a
-// guard against forged answers (draft-vixie-dnsext-dns0x20).
+// inCaseOf returns the records with their name spelt in the upper and lower case of the question, which resolvers vary
+// as a guard against forged answers (draft-vixie-dnsext-dns0x20).
 func inCaseOf(asked string, records []dns.RR) []dns.RR {
 	out := make([]dns.RR, len(records))
 	for i, record := range records {

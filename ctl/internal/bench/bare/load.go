@@ -43,7 +43,13 @@ func visitors(in io.Reader, out io.Writer) error {
 		} else if err != nil {
 			return fmt.Errorf("read a job: %w", err)
 		}
-		if err := results.Encode(do(client, job)); err != nil {
+		result := load.Result{}
+		if job.Moments > 0 {
+			result = askTogether(client, job)
+		} else {
+			result = do(client, job)
+		}
+		if err := results.Encode(result); err != nil {
 			return fmt.Errorf("write a result: %w", err)
 		}
 	}
@@ -77,10 +83,56 @@ func do(client *fasthttp.Client, job load.Job) load.Result {
 	}
 	visitors.Wait()
 	total.Elapsed = time.Since(begun)
-	if slices.Sort(waits); len(waits) > 0 {
-		total.Half, total.P99 = waits[len(waits)/2], waits[len(waits)*99/100]
+	if len(waits) > 0 {
+		total.Half, total.P99 = percentiles(waits)
 	}
 	return total
+}
+
+// askTogether makes all visitors send the same request at the same moment, and repeats that with other requests. The first
+// moment only opens the connections.
+func askTogether(client *fasthttp.Client, job load.Job) load.Result {
+	var total load.Result
+	var waits []time.Duration
+	begun := time.Now()
+	for moment := range job.Moments + 1 {
+		same := job
+		same.URL = strings.ReplaceAll(job.URL, load.Number, strconv.FormatInt(numbered.Add(1)%job.Numbers+1, 10))
+		took, errs := make([]time.Duration, job.Connections), make([]error, job.Connections)
+		var visitors sync.WaitGroup
+		start := make(chan struct{})
+		for i := range job.Connections {
+			visitors.Go(func() {
+				once, leave := overHTTP1(client, same)
+				defer leave()
+				<-start
+				due := time.Now()
+				status, body, err := once()
+				if took[i] = time.Since(due); err == nil && status != http.StatusOK {
+					err = fmt.Errorf("answered with %d: %.200s", status, body)
+				}
+				errs[i] = err
+			})
+		}
+		close(start)
+		visitors.Wait()
+		if err := errors.Join(errs...); err != nil {
+			total.Error = err.Error()
+			return total
+		}
+		if moment > 0 {
+			total.Requests += job.Connections
+			waits = append(waits, took...)
+		}
+	}
+	total.Elapsed = time.Since(begun)
+	total.Half, total.P99 = percentiles(waits)
+	return total
+}
+
+func percentiles(waits []time.Duration) (half, p99 time.Duration) {
+	slices.Sort(waits)
+	return waits[len(waits)/2], waits[len(waits)*99/100]
 }
 
 // turns returns a function that waits until the next request is due and returns when it became due. Its second result is
@@ -191,20 +243,28 @@ func overHTTP1(client *fasthttp.Client, job load.Job) (once func() (int, []byte,
 	if job.Body != "" {
 		request.Header.SetContentType("application/json")
 	}
-	set := func(numbering *strings.Replacer) {
-		for name, value := range job.Header {
-			request.Header.Set(name, numbering.Replace(value))
-		}
-		request.SetBodyString(numbering.Replace(job.Body))
+	for name, value := range job.Header {
+		request.Header.Set(name, value)
 	}
-	set(strings.NewReplacer())
+	request.SetBodyString(job.Body)
+	number := func(n int64) {
+		text := strconv.FormatInt(n, 10)
+		for name, value := range job.Header {
+			if strings.Contains(value, load.Number) { // setting a cookie again would add it
+				request.Header.Set(name, strings.ReplaceAll(value, load.Number, text))
+			}
+		}
+		request.SetBodyString(strings.ReplaceAll(job.Body, load.Number, text))
+		request.SetRequestURI(strings.ReplaceAll(job.URL, load.Number, text))
+	}
+	numbers := job.Method != "" || strings.Contains(job.URL, load.Number)
 	return func() (int, []byte, error) {
-			if job.Method != "" {
+			if numbers {
 				n := numbered.Add(1)
 				if job.Numbers > 0 {
 					n = n%job.Numbers + 1
 				}
-				set(strings.NewReplacer(load.Number, strconv.FormatInt(n, 10)))
+				number(n)
 			}
 			err := client.Do(request, response)
 			return response.StatusCode(), response.Body(), err

@@ -82,7 +82,7 @@ func TestTheLoadNumbersItsRequests(t *testing.T) {
 	keys, bodies := map[string]int{}, map[string]int{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
-		if err != nil || r.Method != "POST" || r.Header.Get("Content-Type") != "application/json" {
+		if err != nil || r.Method != "POST" || r.Header.Get("Content-Type") != "application/json" || r.Header.Get("Cookie") != "session=x" {
 			t.Errorf("%s %s, %v", r.Method, r.Header, err)
 		}
 		mu.Lock()
@@ -92,7 +92,7 @@ func TestTheLoadNumbersItsRequests(t *testing.T) {
 		w.WriteHeader(http.StatusCreated)
 	}))
 	t.Cleanup(server.Close)
-	job := load.Job{Method: "POST", URL: server.URL, Header: map[string]string{"Idempotency-Key": "k" + load.Number}, Body: `{"by":` + load.Number + `}`, Connections: 3, For: 50 * time.Millisecond}
+	job := load.Job{Method: "POST", URL: server.URL, Header: map[string]string{"Idempotency-Key": "k" + load.Number, "Cookie": "session=x"}, Body: `{"by":` + load.Number + `}`, Connections: 3, For: 50 * time.Millisecond}
 	if got := tell(t, job); got.Error != "" || len(keys) != got.Requests || len(bodies) != got.Requests {
 		t.Errorf("%d keys and %d bodies in %+v", len(keys), len(bodies), got)
 	}
@@ -132,6 +132,28 @@ func TestTheLoadAsksDNS(t *testing.T) {
 	job.URL = "dns://" + socket.LocalAddr().String() + "/nothing.example"
 	if got := tell(t, job); !strings.Contains(got.Error, "not the answer") {
 		t.Errorf("without an address: %+v", got)
+	}
+}
+
+// At each moment, all visitors send the same request, and it differs from the earlier ones.
+func TestTheLoadAsksTogether(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	asked := map[string]int{}
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[r.URL.Path]++
+	}))
+	t.Cleanup(server.Close)
+	got := tell(t, load.Job{URL: server.URL + "/" + load.Number, Connections: 20, Moments: 3, Numbers: 1000})
+	if got.Error != "" || got.Requests != 60 || len(asked) != 4 || got.P99 == 0 {
+		t.Errorf("%+v; the server was asked for %v", got, asked)
+	}
+	for path, times := range asked {
+		if times != 20 {
+			t.Errorf("%s was asked for %d times", path, times)
+		}
 	}
 }
 

@@ -173,10 +173,13 @@ type posts struct {
 }
 
 // listPosts is app's own statement (services/app/mysql/posts.go).
-const listPosts = `SELECT id, COALESCE(user_id, 0) AS author_id,
- COALESCE((SELECT name FROM users WHERE users.id = posts.user_id), '') AS author, title, created_at,
- COALESCE(updated_at, created_at) AS updated_at, LEFT(body, 500) AS body, CHAR_LENGTH(body) > 500 AS cut
- FROM posts WHERE id < ? ORDER BY id DESC LIMIT ?`
+const (
+	postsInList = `SELECT posts.id, COALESCE(posts.user_id, 0) AS author_id, COALESCE(users.name, '') AS author, title, posts.created_at,
+ COALESCE(updated_at, posts.created_at) AS updated_at, LEFT(body, 500) AS body, CHAR_LENGTH(body) > 500 AS cut FROM `
+	before      = `LEFT JOIN users FORCE INDEX FOR JOIN (PRIMARY) ON users.id = posts.user_id WHERE users.deleted_at IS NULL AND posts.id < ?`
+	newestFirst = ` ORDER BY posts.id DESC LIMIT ?`
+	listPosts   = postsInList + "posts " + before + newestFirst
+)
 
 const timeFormat = "2006-01-02T15:04:05.000000Z07:00"
 

@@ -122,15 +122,8 @@ func inTransaction(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) erro
 
 // These are app's two statements (services/app/mysql/search.go): one for its present index, one for the previous release's.
 const (
-	searchNow = `SELECT posts.id, COALESCE(posts.user_id, 0) AS author_id, COALESCE(users.name, '') AS author, title, posts.created_at,
- COALESCE(updated_at, posts.created_at) AS updated_at, LEFT(body, 500) AS body, CHAR_LENGTH(body) > 500 AS cut
- FROM post_search JOIN posts ON posts.id = post_id AND posts.updated_at <=> as_of
- LEFT JOIN users FORCE INDEX FOR JOIN (PRIMARY) ON users.id = posts.user_id
- WHERE users.deleted_at IS NULL AND posts.id < ? AND MATCH (words) AGAINST (? IN BOOLEAN MODE) ORDER BY posts.id DESC LIMIT ?`
-	searchBefore = `SELECT posts.id, COALESCE(posts.user_id, 0) AS author_id, COALESCE(users.name, '') AS author, title, posts.created_at,
- COALESCE(updated_at, posts.created_at) AS updated_at, LEFT(body, 500) AS body, CHAR_LENGTH(body) > 500 AS cut
- FROM posts LEFT JOIN users FORCE INDEX FOR JOIN (PRIMARY) ON users.id = posts.user_id
- WHERE users.deleted_at IS NULL AND posts.id < ? AND MATCH (title, body) AGAINST (? IN BOOLEAN MODE) ORDER BY posts.id DESC LIMIT ?`
+	searchNow    = postsInList + "post_search JOIN posts ON posts.id = post_id AND posts.updated_at <=> as_of " + before + " AND MATCH (words) AGAINST (? IN BOOLEAN MODE)" + newestFirst
+	searchBefore = postsInList + "posts " + before + " AND MATCH (title, body) AGAINST (? IN BOOLEAN MODE)" + newestFirst
 )
 
 // search answers GET /api/v1/search?q=<word>.

@@ -45,8 +45,8 @@ func healthcheck(ctx context.Context, getenv func(string) string) error {
 	return fmt.Errorf("not ready: %s", cmp.Or(problem.Detail, response.Status))
 }
 
-// localAddress returns the address at which this machine reaches a server that listens at listen, the value of the
-// setting with that name.
+// localAddress returns the address under which this machine reaches a server that listens on listen. name is the
+// setting that listen comes from.
 func localAddress(name, listen string) (string, error) {
 	if err := checkAddress(name, listen, false); err != nil {
 		return "", err

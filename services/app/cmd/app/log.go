@@ -8,14 +8,16 @@ import (
 	"time"
 )
 
-// How long and how much the log may buffer. Writing each line separately would cost a request more than its JSON does.
+// How long, and how many bytes, the log may buffer. Writing each line separately would cost a request more than
+// encoding the line.
 const (
 	logDelay = 100 * time.Millisecond
 	logBytes = 4096
 )
 
-// newLog returns a log of JSON lines, and a function that flushes it at the end. Lines below a warning may be written a
-// little later, several at a time. A warning or an error is written immediately, with everything before it.
+// newLog returns a log of JSON lines, and a function that flushes it at the end. Lines below the level of a warning may
+// be written a little later, several at a time. A warning or an error is written immediately, with everything before
+// it.
 func newLog(out io.Writer) (log *slog.Logger, flush func()) {
 	lines := &lineBuffer{out: out}
 	return slog.New(promptly{slog.NewJSONHandler(lines, nil), lines}), lines.flush
@@ -54,7 +56,7 @@ func (b *lineBuffer) write() {
 	}
 }
 
-// promptly is a handler that does not hold back warnings.
+// promptly is a handler that writes warnings and errors immediately.
 type promptly struct {
 	slog.Handler
 	lines *lineBuffer

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// writes records what each call of Write has written.
+// writes records the text of each call to Write.
 type writes struct {
 	mu  sync.Mutex
 	all []string

@@ -24,7 +24,7 @@ Commands:
   pending      show, as JSON, the migrations that migrate would run now
   migrations   show, as JSON, all migrations that this binary has
   healthcheck  ask the server on this machine whether it is ready; exit 0 if so, else 1
-  probe        the same for the engine: reports a failure immediately, readiness after half a minute
+  probe        the same for the engine: reports a failure immediately, readiness after about a minute
   request ID   show what this replica did for the request with that X-Request-ID, with its SQL, as JSON
   secrets DIR  make the stack's passwords in DIR; existing ones stay as they are
 
@@ -86,7 +86,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		do = func(*slog.Logger) error { return healthcheck(ctx, getenv) }
 	case "probe":
 		do = func(*slog.Logger) error {
-			return probe(ctx, "/run/probe/told", 5*time.Second, 25*time.Second, func(ctx context.Context) error { return healthcheck(ctx, getenv) })
+			return probe(ctx, "/run/probe/told", 5*time.Second, 55*time.Second, func(ctx context.Context) error { return healthcheck(ctx, getenv) })
 		}
 	case "request":
 		operands = 1

@@ -166,7 +166,7 @@ func TestHealthcheck(t *testing.T) {
 func TestRequest(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/requests/a%/b" { // whatever the operator types is one id
+		if r.URL.Path != "/requests/a%/b" { // the id that the operator types, even with a % or a slash
 			http.Error(w, "no request with that id", http.StatusNotFound)
 			return
 		}
@@ -233,7 +233,7 @@ func TestServeStartsAndStopsWithoutADatabase(t *testing.T) {
 		}
 	}
 
-	// The command shows an operator what a request did; a visitor sees none of it.
+	// The command shows an operator what a request did; visitors cannot see it.
 	response, err := http.Get("http://" + started.Address + "/api/v1/journey")
 	if err != nil {
 		t.Fatal(err)
@@ -265,7 +265,7 @@ func TestServeStartsAndStopsWithoutADatabase(t *testing.T) {
 	}
 }
 
-// lines passes on the first write, which is the first line of the log.
+// lines sends the first write, which is the first line of the log, to began.
 type lines struct{ began chan string }
 
 func (l *lines) Write(p []byte) (int, error) {

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// probe answers the engine's health probe with the result of look. A probe costs the engine 40 ms of processor time,
-// while looking from inside costs next to nothing, so an answer without news is delayed: while all is well, probe looks
-// once every interval, and answers after the time held. A failure is reported immediately, and so is the first success
-// after a start or a failure. The file told exists while the engine knows of the success; it is in a tmpfs, so a
-// restart removes it. If its folder is missing, every answer is immediate.
+// probe answers the engine's health probe with the result of look. Each probe costs the engine 40 ms of processor time,
+// whereas looking from inside costs next to nothing. So while all is well, probe looks once every interval, and answers
+// only once held has passed. It answers immediately if something has changed: with a failure, or with the first success
+// after a start or a failure. The file told exists once that success has been reported; it is in a tmpfs, so a restart
+// removes it. If the folder of that file is missing, every answer is immediate.
 func probe(ctx context.Context, told string, interval, held time.Duration, look func(context.Context) error) error {
 	end := time.Now().Add(held)
 	for {

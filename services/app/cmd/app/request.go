@@ -39,7 +39,7 @@ func showRequest(ctx context.Context, getenv func(string) string, id string, std
 	return err
 }
 
-// metricsAddress is the address for operators (package ops).
+// metricsAddress returns the address to listen on for operators (package ops).
 func metricsAddress(getenv func(string) string) string {
 	if listen := getenv("METRICS_LISTEN"); listen != "" {
 		return listen

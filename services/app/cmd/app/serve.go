@@ -99,7 +99,7 @@ func serveWith(ctx context.Context, s settings, db *mysql.DB, room *disk.Gauge, 
 	return nil
 }
 
-// migrate brings the schema to this binary's version, or, if to is not empty, only as far as the version that to names.
+// migrate brings the schema to this binary's version, or, if to is not empty, only to that version.
 func migrate(ctx context.Context, getenv func(string) string, to string, log *slog.Logger) error {
 	var version int64
 	if to != "" {
@@ -115,7 +115,7 @@ func migrate(ctx context.Context, getenv func(string) string, to string, log *sl
 	return mysql.Migrate(ctx, s.database, version, log)
 }
 
-// pending shows what migrate would run. It prints nothing else to stdout, because a program reads it.
+// pending prints the migrations that migrate would run. It prints nothing else to stdout, because a program reads it.
 func pending(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 	s, err := readSettings(getenv)
 	if err != nil {
@@ -130,7 +130,7 @@ func pending(ctx context.Context, getenv func(string) string, stdout io.Writer) 
 	}{list})
 }
 
-// migrations shows everything that migrate can run. It needs no database.
+// migrations prints all the migrations that this binary embeds. It needs no database.
 func migrations(stdout io.Writer) error {
 	list, err := mysql.Migrations()
 	if err != nil {

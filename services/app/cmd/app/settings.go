@@ -15,14 +15,14 @@ import (
 	"oneserver/app/mysql"
 )
 
-// settings are what serve and migrate read from the environment.
+// settings holds what serve and migrate read from the environment.
 type settings struct {
 	listen       string
 	metrics      string // address to listen on for operators
 	domain       string
 	dnsAddress   string
-	trustedProxy netip.Addr   // the zero Addr: nobody is trusted
-	ownNetwork   netip.Prefix // the zero Prefix: none is known
+	trustedProxy netip.Addr   // the zero Addr if nobody is trusted
+	ownNetwork   netip.Prefix // the zero Prefix if unknown
 	database     mysql.Config
 	passwordFile string
 	quotas       app.Quotas
@@ -36,7 +36,7 @@ const maxQuota = 1_000_000
 // settingsError lists everything that is wrong with the settings, one fault per line.
 type settingsError struct{ error }
 
-// webAddress is where the proxy in front speaks TLS; empty if there is none.
+// webAddress returns the address at which the reverse proxy speaks TLS, or "" if there is no proxy.
 func (s settings) webAddress() string {
 	if !s.trustedProxy.IsValid() {
 		return ""
@@ -147,7 +147,7 @@ func readSettings(getenv func(string) string) (settings, error) {
 	return s, nil
 }
 
-// listenAddress is also used by healthcheck.
+// listenAddress returns the address to listen on for visitors. healthcheck uses it too.
 func listenAddress(getenv func(string) string) string {
 	if listen := getenv("LISTEN"); listen != "" {
 		return listen

@@ -1,6 +1,6 @@
 -- +goose Up
--- The first posts of a new site. One statement, in one transaction with the version number: all of it or nothing.
--- The story begins with the last of them, since a page shows the newest first.
+-- The first posts of a new site. They are inserted in one statement, in the same transaction as the version number, so
+-- either all of them are stored or none. The story begins with the last post, since a page shows the newest first.
 INSERT INTO posts (title, body, created_at) VALUES
 ('What one server cannot do',
 'All of this shares one machine, and its limits are real. If the machine stops, so does the site. If a part must be replaced, visitors may notice. And when more people come than one machine can serve, no setting will make it two.

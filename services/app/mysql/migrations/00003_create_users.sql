@@ -1,6 +1,6 @@
 -- +goose Up
--- An address is compared without regard to case, as people write theirs, but with its accents: two addresses that
--- differ in one are two people's.
+-- Addresses are compared without regard to case, because people type them either way, but with their accents: two
+-- addresses that differ only in an accent belong to different people.
 CREATE TABLE IF NOT EXISTS users (
   id            bigint unsigned NOT NULL AUTO_INCREMENT,
   email         varchar(254) COLLATE utf8mb4_0900_as_ci NOT NULL,

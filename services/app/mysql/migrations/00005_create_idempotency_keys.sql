@@ -1,11 +1,11 @@
 -- +goose Up
--- A row is written in the transaction of what it is the key of, and before it: whoever comes with the same key waits
--- for that row.
+-- A row is written at the beginning of the transaction that carries out the request. Another request with the same key
+-- waits for that row.
 CREATE TABLE IF NOT EXISTS idempotency_keys (
   digest     binary(32)      NOT NULL,
-  request    binary(32)      NOT NULL, -- the SHA-256 of what was asked for
-  answer     json            NULL, -- where there is one to repeat
-  user_id    bigint unsigned NULL, -- whose words the answer repeats, and with whom it goes
+  request    binary(32)      NOT NULL, -- a digest of the request
+  answer     json            NULL, -- NULL if there is none to repeat
+  user_id    bigint unsigned NULL, -- whose data the answer contains; the row is deleted with this user
   created_at datetime(6)     NOT NULL,
   PRIMARY KEY (digest),
   KEY created_at (created_at), -- to remove the old ones

@@ -1,6 +1,7 @@
 -- +goose Up
--- Changes the table's definition only, in no time however many rows there are: hence NULL, and no value to fill in.
--- ALTER has no IF NOT EXISTS, so that a run which died before its version was noted is recognised here.
+-- ALGORITHM = INSTANT changes only the table's definition, which takes no time however many rows there are. The new
+-- columns are therefore NULL in existing rows. ALTER has no IF NOT EXISTS, so this checks for the columns itself, in case
+-- an earlier run died before it recorded the version.
 SET @ddl = IF(
   EXISTS (SELECT 1 FROM information_schema.columns
           WHERE table_schema = DATABASE() AND table_name = 'posts' AND column_name = 'user_id'),

@@ -1,6 +1,7 @@
 -- +goose Up
--- The posts of a user go with the user. With foreign_key_checks on, MySQL would copy the whole table to check it, and
--- every user_id is still NULL; without, it adds the index in place, beside reads and writes.
+-- A user's posts are deleted with the user. With foreign_key_checks on, MySQL would copy the whole table to check it,
+-- which is unnecessary, since every user_id is still NULL. With foreign_key_checks off, it adds the index in place, while
+-- reads and writes continue.
 SET foreign_key_checks = 0;
 SET @ddl = IF(
   EXISTS (SELECT 1 FROM information_schema.table_constraints

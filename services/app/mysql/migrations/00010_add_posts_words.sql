@@ -1,7 +1,7 @@
 -- +goose Up
--- The words of each post, for the search. The first full-text index of a table builds it anew, with a hidden column
--- for it; meanwhile the table can be read, which is all that the release before this one does with it. From here on
--- MySQL adds a column to this table by copying it; an index is still added in place.
+-- The words of each post, for the search. Adding the first full-text index rebuilds the table with a hidden column.
+-- Meanwhile, the table can be read but not written; the previous release only reads it. From now on, MySQL can add a
+-- column to this table only by copying the table, but still adds indexes in place.
 SET @ddl = IF(
   EXISTS (SELECT 1 FROM information_schema.statistics
           WHERE table_schema = DATABASE() AND table_name = 'posts' AND index_name = 'words'),

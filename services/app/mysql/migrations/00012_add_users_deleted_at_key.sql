@@ -1,5 +1,5 @@
 -- +goose Up
--- To find those who are marked. An index is added in place, beside reads and writes.
+-- To find the users who are marked. MySQL adds an index in place, while reads and writes continue.
 SET @ddl = IF(
   EXISTS (SELECT 1 FROM information_schema.statistics
           WHERE table_schema = DATABASE() AND table_name = 'users' AND index_name = 'deleted_at'),

@@ -1,6 +1,6 @@
 -- +goose Up
--- What kind of browser it is, for the list of one's sessions: one of a few texts of ours, not what the browser sent.
--- Recognises a run that died before its version was noted, as 00008 does.
+-- The kind of browser, for a user's list of sessions. It is one of a few texts of ours, not what the browser sent. Like
+-- 00008, this allows for an earlier run that died before it recorded the version.
 SET @ddl = IF(
   EXISTS (SELECT 1 FROM information_schema.columns
           WHERE table_schema = DATABASE() AND table_name = 'sessions' AND column_name = 'browser'),

@@ -1,6 +1,6 @@
 -- +goose Up
--- A browser that has signed in before, found by the SHA-256 of a token in its cookie, with each account that it was used
--- for. It signs nobody in: guesses from elsewhere do not count against it.
+-- Browsers that have signed in before, each found by the SHA-256 of a token in its cookie, with the accounts that it was
+-- used for. The token signs nobody in; it only ensures that guesses from elsewhere do not count against this browser.
 CREATE TABLE IF NOT EXISTS devices (
   token      binary(32)      NOT NULL,
   user_id    bigint unsigned NOT NULL,
