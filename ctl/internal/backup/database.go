@@ -25,7 +25,7 @@ import (
 const (
 	schema    = site.Schema
 	beside    = schema + "_restore" // where a restore is loaded and checked
-	before    = schema + "_before"  // what the site had before the last restore
+	before    = schema + "_before"  // the site's data from before the last restore
 	loader    = "restore"           // the account that loads into beside, during a restore
 	askWithin = time.Minute
 	// silence is how long a dump or a load may go without progress. On a slow disk, one statement of a megabyte, or the end

@@ -19,7 +19,7 @@ import (
 type summary struct {
 	log    Position
 	gtids  string
-	taken  time.Time // when the position was read
+	taken  time.Time // the time at which the position was read
 	plain  int64
 	tables []Table
 }

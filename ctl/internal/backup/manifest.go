@@ -41,8 +41,8 @@ type Manifest struct {
 	LogBegan      time.Time // when the server began that binary log, to the second; zero in a backup made before this was recorded
 	Epoch         int       // how often the server began a new binary log between backups; positions compare only within the same epoch
 	Dump          string    // the file's name
-	Size          int64     // of that file
-	Plain         int64     // of the SQL in it
+	Size          int64     // the size of that file
+	Plain         int64     // the size of the SQL in it
 	Recipients    []string  // age's; none if the backup is not encrypted
 	Tables        []Table
 	Outside       []string // what the server had that is not in the backup: views, other schemas, accounts ...
@@ -71,10 +71,10 @@ type Logs struct {
 
 // A Log is one archived binary log.
 type Log struct {
-	Name   string // on the server
+	Name   string // its name on the server
 	File   string
 	Size   int64
-	SHA256 string // of File
+	SHA256 string // the checksum of File
 }
 
 // logName matches the names of binary logs.

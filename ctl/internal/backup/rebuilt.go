@@ -34,8 +34,8 @@ type rebuilt struct {
 	loaded  []Table // the tables that a dump of the loaded data must describe
 	tables  []string
 	words   words    // the full-text indexes that were left out of the tables' definitions
-	version int      // of the tables, as the migrations count
-	live    Defaults // of the site's schema
+	version int      // the version of the tables, as the migrations count it
+	live    Defaults // the defaults of the site's schema
 }
 
 // dumpApart is the start of the script that dump runs beside the separate MySQL server, in its container.
@@ -156,7 +156,7 @@ func through(in io.Reader, stages ...stage) (out io.Reader, wait func() error) {
 	return last, func() error {
 		last.Close()
 		running.Wait()
-		for _, err := range errs { // only the first; the others follow from it
+		for _, err := range errs { // only the first error; the others follow from it
 			if err != nil && !errors.Is(err, io.ErrClosedPipe) {
 				return err
 			}

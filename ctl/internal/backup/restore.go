@@ -20,7 +20,7 @@ import (
 // RestoreOptions say what to restore.
 type RestoreOptions struct {
 	Dir  string // the folder that contains the backups' folders
-	File string // one of them, or a file in it; empty for the newest suitable one
+	File string // a backup's folder, or a file in it; empty for the newest suitable one
 	To   string // a moment; empty for that of the backup itself
 	Key  string // a file with the secret age key
 	Yes  bool   // do not ask

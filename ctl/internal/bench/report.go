@@ -32,7 +32,7 @@ type Variant struct {
 	Name string            `json:"name"`
 	Rate Spread            `json:"requests_per_second"`
 	Half float64           `json:"median_ms"`                    // at half of that rate
-	P99  float64           `json:"p99_ms"`                       // likewise
+	P99  float64           `json:"p99_ms"`                       // at half of that rate too
 	CPU  map[string]Spread `json:"cpu_microseconds_per_request"` // by service
 }
 

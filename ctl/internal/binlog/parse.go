@@ -137,7 +137,7 @@ func parsePrevious(body []byte) (Set, error) {
 		source := formatUUID(in.take(16))
 		if tagged {
 			if label := in.take(int(min(in.varlen(), 256))); len(label) > 0 {
-				if !tag.Match(label) { // it becomes part of a statement
+				if !tag.Match(label) { // the tag becomes part of a statement
 					return set, errDamaged
 				}
 				source += ":" + string(label)

@@ -239,7 +239,7 @@ func (r *reader) event(kind byte, when time.Time, body []byte) error {
 	case executeLoadEvent:
 		r.found.unclear("LOAD DATA, logged as a statement")
 	case xaPrepareEvent:
-		r.found.site = true // its tables were named before, and another transaction commits it
+		r.found.site = true // the events before named its tables, and another transaction commits it
 	case payloadEvent:
 		return r.payload(body)
 	default:

@@ -91,7 +91,7 @@ func (s *site) interruption(ctx context.Context) (found interruption, err error)
 	}
 	found.routing = parseRouting(conf)
 	found.locked, found.reload = strings.Contains(conf, "# locked\n"), strings.Contains(conf, "# next\n")
-	all, err := s.Containers(ctx) // of all services, which costs no more than one
+	all, err := s.Containers(ctx) // asking for all services costs no more than for one
 	if err != nil {
 		return found, err
 	}
@@ -134,7 +134,7 @@ func tellApart(apps []docker.Container, to routing, decided string) (kept, spare
 			live = append(live, c)
 		}
 	}
-	if len(live) == 0 { // so none is in the way
+	if len(live) == 0 { // then no replica is in the way
 		return nil, nil
 	}
 	for _, c := range live {

@@ -245,7 +245,7 @@ func (s *site) migrationsOf(ctx context.Context, all []kept) (map[string][]migra
 			out, err := s.docker(ctx, "run", "--rm", "--label", ours+"="+s.project.Name, "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL",
 				"--security-opt", "no-new-privileges", "--user", s.project.Services["migrate"].User, "--log-driver", "none", app, "migrations")
 			if err != nil || json.Unmarshal([]byte(out), &lists[i]) != nil {
-				lists[i] = nil // it is from before this command existed
+				lists[i] = nil // the release is older than this command
 			}
 		})
 	}

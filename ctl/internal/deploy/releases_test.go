@@ -11,7 +11,7 @@ const listed = "sha256:aaaaaaaaaaaaaaaa\tlatest\n" +
 	"sha256:aaaaaaaaaaaaaaaa\toneserver.20261129T100000-000.1111111\n" +
 	"sha256:bbbbbbbbbbbbbbbb\toneserver.20261129T120000-001.2222222\n" +
 	"sha256:aaaaaaaaaaaaaaaa\toneserver.20261129T120000-002.1111111\n" + // serves again; its older name was left over
-	"sha256:cccccccccccccccc\toneserver-test.20261129T130000-000.3333333\n" + // of another copy
+	"sha256:cccccccccccccccc\toneserver-test.20261129T130000-000.3333333\n" + // an image of another copy of the stack
 	"sha256:dddddddddddddddd\toneserver.20261128T120000-000.unknown\n" +
 	"sha256:eeeeeeeeeeeeeeee\t<none>\n" +
 	"sha256:eeeeeeeeeeeeeeee\toneserver.yesterday.1111111\n"

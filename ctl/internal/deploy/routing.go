@@ -69,7 +69,7 @@ func parseRouting(conf string) (to routing) {
 		}
 		address, err := netip.ParseAddrPort(words[1])
 		switch one := (replica{id, address.Addr()}); {
-		case err != nil: // it is a name
+		case err != nil: // a name rather than an address
 		case slices.Contains(words, "backup"):
 			to.backups = append(to.backups, one)
 		default:

@@ -25,7 +25,7 @@ type site struct {
 	*stack.Stack
 	project stack.Project
 	tell    *terminal.Teller
-	web     docker.Container // whose Nginx passes requests on
+	web     docker.Container // the container whose Nginx passes requests on
 }
 
 // open reads the project of this checkout.

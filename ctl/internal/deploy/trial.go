@@ -96,7 +96,7 @@ func (r *release) try(ctx context.Context, fresh []docker.Container) error {
 	}()
 	defer func() {
 		cancel()
-		_ = follow.Wait() // its end was intended
+		_ = follow.Wait() // this program ended it on purpose
 	}()
 
 	v := verdict{agent: "oneserver-trial-" + rand.Text(), replicas: replicas}
@@ -142,7 +142,7 @@ func (r *release) try(ctx context.Context, fresh []docker.Container) error {
 // A verdict is what Nginx's log shows about a release on trial.
 type verdict struct {
 	agent    string    // the user agent of our requests
-	replicas []replica // of the release
+	replicas []replica // the release's replicas
 	answered map[string]bool
 }
 
@@ -190,7 +190,7 @@ func (v *verdict) read(line string) *failure {
 	if len(addresses) != len(statuses) {
 		return nil
 	}
-	status := func(i int) int { n, _ := strconv.Atoi(statuses[i]); return n } // none: the visitor has left
+	status := func(i int) int { n, _ := strconv.Atoi(statuses[i]); return n } // not a number: the visitor has left
 	at := slices.IndexFunc(application.Proofs, func(p application.Request) bool { return p.Method == request.Method && p.Path == request.URI })
 	for i := range addresses {
 		n := slices.IndexFunc(v.replicas, func(r replica) bool { return r.String() == addresses[i] })

@@ -13,8 +13,8 @@ import (
 // Container is the result of `docker inspect` for one container.
 type Container struct {
 	ID           string
-	Name         string // with a slash before it: Title has none
-	Image        string // its id
+	Name         string // begins with a slash; Title has none
+	Image        string // the id of its image
 	Created      time.Time
 	RestartCount int
 	State        struct {
@@ -36,7 +36,7 @@ type Container struct {
 	}
 	HostConfig      struct{ Memory int64 } // bytes
 	NetworkSettings struct {
-		Ports    map[string][]struct{ HostIP, HostPort string } // by 80/tcp
+		Ports    map[string][]struct{ HostIP, HostPort string } // by the container's port, such as 80/tcp
 		Networks map[string]struct{ IPAddress string }
 	}
 }

@@ -111,7 +111,7 @@ func (m *meter) read() (time.Duration, error) {
 		return 0, fmt.Errorf("hear the engine: %w", err)
 	}
 	var stats struct {
-		Message string // what is wrong
+		Message string // the engine's error message
 		CPU     struct {
 			Usage struct {
 				Total time.Duration `json:"total_usage"` // nanoseconds

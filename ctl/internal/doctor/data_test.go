@@ -9,7 +9,7 @@ func TestWhatIsInTheVolumesDecides(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name         string
-		printed      string // by the script that looks into them
+		printed      string // the output of the script that looks into the volumes
 		level        Level
 		says, remedy string
 	}{

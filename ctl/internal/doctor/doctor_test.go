@@ -148,7 +148,7 @@ func TestADataVolumeThatCannotServeIsTold(t *testing.T) {
 	)
 	tests := []struct {
 		name         string
-		volumes      []string // which exist
+		volumes      []string // the volumes that exist
 		content      string   // a shell script that fills them
 		level        Level
 		says, remedy string
@@ -164,7 +164,7 @@ func TestADataVolumeThatCannotServeIsTold(t *testing.T) {
 			project := fmt.Sprintf("ctl-test-data-%d", i)
 			cli := copyOf(t, project)
 			facts := needEngine(t, cli)
-			image := "nginx:1.30" // what the check reads with
+			image := "nginx:1.30" // the image that the check uses to read the volumes
 			if here, err := facts.images(); err != nil || here[image].ID == "" {
 				t.Skipf("%s is not here (%v)", image, err)
 			}

@@ -77,7 +77,7 @@ func checkCompose(_ context.Context, f *facts) ([]Finding, error) {
 func checkBuildx(_ context.Context, f *facts) ([]Finding, error) {
 	level := Error
 	if missing, err := missingImages(f); err == nil && len(missing) == 0 {
-		level = Warning // what exists already can run
+		level = Warning // images that exist already can run
 	}
 	return checkPlugin(f, "buildx", docker.Buildx, level, "https://github.com/docker/buildx#installing")
 }

@@ -20,7 +20,7 @@ type inUsePrefix struct {
 	prefix netip.Prefix
 	by     string // what uses it, in words
 	rid    string // how to get rid of it; empty if that is impossible
-	level  Level  // of the finding about an overlap with it
+	level  Level  // the level of a finding about an overlap with it
 }
 
 func checkNetwork(_ context.Context, f *facts) ([]Finding, error) {
@@ -175,7 +175,7 @@ func hostPrefixes() ([]inUsePrefix, error) {
 		}
 		addresses, err := one.Addrs()
 		if err != nil {
-			continue // it has disappeared since
+			continue // the interface has disappeared since
 		}
 		for _, address := range addresses {
 			prefix, err := netip.ParsePrefix(address.String())

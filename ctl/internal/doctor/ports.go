@@ -56,7 +56,7 @@ func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
 	}
 
 	var findings []Finding
-	ours := map[string]docker.Container{} // by service
+	ours := map[string]docker.Container{} // the stack's own containers, by service
 	for _, port := range wanted {
 		if slices.ContainsFunc(findings, func(f Finding) bool { return f.About == port.setting }) {
 			continue // what holds DNS_PORT on UDP usually holds it on TCP as well

@@ -16,7 +16,7 @@ func TestAContainerIsFoundByThePortsItPublishes(t *testing.T) {
 	tests := []struct {
 		name    string
 		inside  string // the port in the container
-		outside string // and the address that it is published on
+		outside string // the address that it is published on
 		network string
 		address string
 		found   bool

@@ -27,11 +27,11 @@ func unanswered(ctx context.Context, settings stack.Settings, publisher map[stri
 		return nil, err
 	}
 	var findings []Finding
-	told := map[string]bool{} // by port
+	told := map[string]bool{} // which ports have been reported already
 	for _, answer := range answers {
 		container, running := publisher[answer.Service]
 		if answer.Err == nil || told[answer.Port] || !running || !container.Healthy() {
-			continue // if it is not healthy, there is another reason
+			continue // a container that is not healthy has another problem
 		}
 		told[answer.Port] = true
 		says := fmt.Sprintf("%s at %s: %v, though %s is healthy", answer.What, answer.Port, answer.Err, container.Title())

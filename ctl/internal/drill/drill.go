@@ -43,7 +43,7 @@ var ErrWrites = errors.New("writes are not as they were acknowledged")
 type plan struct {
 	name    string
 	title   string
-	actions []action // if it has any, in their order
+	actions []action // the drill's actions, if any, in order
 	run     func(context.Context, *drill) (report.Section, error)
 }
 
@@ -130,7 +130,7 @@ func Run(ctx context.Context, of *stack.Stack, out *os.File, names []string, o O
 			}
 			return fmt.Errorf("%w; the stack is as the drill found it", ErrInterrupted)
 		}
-		if len(section.History.Requests) > 0 { // as much as there is to show
+		if len(section.History.Requests) > 0 { // even an unfinished drill is shown
 			sections = append(sections, section)
 			fmt.Fprintln(out)
 			err = errors.Join(err, report.Table(out, section))

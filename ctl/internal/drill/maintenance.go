@@ -189,8 +189,8 @@ func (d *drill) derive(ctx context.Context, u *undo, tag, line string) (id strin
 }
 
 const (
-	rows    = 1_000_000 // of the table that a migration changes
-	portion = 100_000   // for one statement; a larger one would fill the database's log
+	rows    = 1_000_000 // the size of the table that a migration changes
+	portion = 100_000   // rows for one statement; more would fill the database's log
 	table   = site.Growing
 )
 
@@ -232,7 +232,7 @@ func fill(ctx context.Context, d *drill, u *undo) error {
 	d.filled = true
 	u.later("remove the million rows", d.stack.empty)
 	fmt.Fprintf(d.out, "Filling %s to %d rows ...\n", table, rows)
-	if err := d.stack.empty(ctx); err != nil { // of what a killed drill has left
+	if err := d.stack.empty(ctx); err != nil { // rows that a killed drill has left
 		return err
 	}
 	for from := 0; from < rows; from += portion {

@@ -87,7 +87,7 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 		m.watch(ask, ctx.Done(), func(line string) {
 			if name, text, _ := strings.Cut(line, "\t"); name == "Threads_running" {
 				if n, err := strconv.ParseFloat(text, 64); err == nil {
-					m.add(threads, db, n-1) // not the one that asks
+					m.add(threads, db, n-1) // without the thread that asks
 				}
 			}
 		})
@@ -141,7 +141,7 @@ func (m *meter) watch(cmd *exec.Cmd, end <-chan struct{}, line func(string)) {
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		line(lines.Text())
 	}
-	_ = cmd.Wait() // it was killed
+	_ = cmd.Wait() // the error only says that the command was killed
 }
 
 func (m *meter) add(name, of string, value float64) {
@@ -201,7 +201,7 @@ func detail(from, to reading, samples []sample) map[string]string {
 			seen[source{s.name, s.of}] = append(seen[source{s.name, s.of}], s)
 		}
 	}
-	sums := map[string]float64{} // of the replicas
+	sums := map[string]float64{} // the sums over all replicas
 	for source, list := range seen {
 		first, last := list[0], list[len(list)-1]
 		if source.name == poolWait {
@@ -255,7 +255,7 @@ func bottleneck(detail map[string]string) string {
 		text := strings.TrimSuffix(detail[name], "%")
 		number, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return 0 // it was not observed
+			return 0 // this detail was not observed
 		}
 		return number
 	}

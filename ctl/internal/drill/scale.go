@@ -62,7 +62,7 @@ func scale(ctx context.Context, d *drill) (section report.Section, err error) {
 		if n == replicas[0] {
 			section.Result, section.History = climbed.Result, climbed.History
 		} else {
-			w := &section.Result.Writes // of all runs: a lost write must show, whichever run it was in
+			w := &section.Result.Writes // the writes of all runs: a lost write must show, whichever run it was in
 			w.Acknowledged += climbed.Result.Writes.Acknowledged
 			w.Lost = append(w.Lost, climbed.Result.Writes.Lost...)
 			w.Duplicated = append(w.Duplicated, climbed.Result.Writes.Duplicated...)
@@ -137,7 +137,7 @@ func (d *drill) climb(ctx context.Context, a *author, steps []history.Step) (rep
 	if err != nil {
 		return report.Section{}, err
 	}
-	h.Run.Steps = slices.Clone(steps[:len(details)]) // each with its planned length
+	h.Run.Steps = slices.Clone(steps[:len(details)]) // each step with its planned length
 	section, err := d.judge(ctx, h, t.attack.TokenPrefix())
 	if err != nil {
 		return report.Section{}, err

@@ -120,8 +120,8 @@ func (s *Stack) prepareKill(ctx context.Context, u *undo, victims ...string) (pr
 		return prepared{}, err
 	}
 	u.later("end the killer", func(context.Context) error {
-		_ = trigger.Close() // without the order to kill, it kills nothing
-		_ = cmd.Wait()      // and it does not matter how its container ended
+		_ = trigger.Close() // without its order, the process kills nothing
+		_ = cmd.Wait()      // how its container ended does not matter
 		return nil
 	})
 	said := bufio.NewReader(stdout)

@@ -45,7 +45,7 @@ type record struct {
 	id, description string
 	created         time.Time
 	size            int64 // bytes, to three digits
-	shared          bool  // with an image
+	shared          bool  // whether an image uses it too
 }
 
 // parseCache reads `docker buildx du --verbose`.

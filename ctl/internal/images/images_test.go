@@ -33,7 +33,7 @@ func fake(t *testing.T, script string) (*stack.Stack, string) {
 func TestARegistryThatRefusesForNowIsAnErrorAndOneThatIsAwayIsNot(t *testing.T) {
 	for _, c := range []struct {
 		says   string
-		reason string // for continuing without the registry; empty: it is an error
+		reason string // why pulling goes on without the registry; empty if this is an error
 	}{
 		{"Error response from daemon: toomanyrequests: You have reached your pull rate limit.", ""},
 		{"Error response from daemon: error parsing HTTP 429 response body: invalid character", ""},

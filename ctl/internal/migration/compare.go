@@ -217,7 +217,7 @@ func holdsText(was, is *column) bool {
 		needs = was.Characters
 	}
 	switch {
-	case is.Base == "char" && was.Base != "char": // it drops trailing spaces
+	case is.Base == "char" && was.Base != "char": // char drops trailing spaces
 		return false
 	case sized(is):
 		return is.Characters >= needs
@@ -234,7 +234,7 @@ func compareKeys(was, is *table, object func(string, ...any)) {
 			continue
 		}
 		if k.columnsGone(is) {
-			continue // it was reported already
+			continue // the loss was reported already
 		}
 		object("drops the %s of %s, by which the running release may search", k.title(), was.Name)
 	}

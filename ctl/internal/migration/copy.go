@@ -131,7 +131,7 @@ func (l live) dump(ctx context.Context, definitions bool, tables []string) ([]by
 	}
 	if err != nil {
 		cancel()
-		_ = cmd.Wait() // its end was intended
+		_ = cmd.Wait() // this program ended it on purpose
 		return nil, err
 	}
 	if err := cmd.Wait(); err != nil {

@@ -173,7 +173,7 @@ func run(ctx context.Context, of *stack.Stack, server *throwaway.Server, release
 	cmd := of.Command(ctx, append(args, strconv.FormatInt(m.Version, 10))...)
 	cmd.Stdin = strings.NewReader(account.password)
 	var said bytes.Buffer
-	cmd.Stderr = &said // its log goes to standard output
+	cmd.Stderr = &said // without the log, which goes to standard output
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

@@ -39,12 +39,12 @@ type column struct {
 	Nullable           bool    `json:"-"`
 	Default            *string // nil: none, or NULL
 	Extra              string
-	Expression         string // of a computed column
+	Expression         string // the expression of a computed column
 	Characters, Bytes  int64
 	Precision, Scale   int
 	Fraction           int // digits of a second
 	Charset, Collation string
-	BytesEach          int64 // of a character, at most
+	BytesEach          int64 // the most bytes that a character takes
 	undefined          bool  // nullable, yet an INSERT must name it
 }
 
@@ -52,7 +52,7 @@ type column struct {
 type key struct {
 	name    string
 	unique  bool
-	hidden  bool   // from queries; a hidden unique key still refuses rows
+	hidden  bool   // hidden from queries; a hidden unique key still refuses rows
 	kind    string // BTREE, FULLTEXT, SPATIAL
 	columns []part
 }

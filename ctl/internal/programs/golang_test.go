@@ -35,7 +35,7 @@ type source struct {
 
 type pkg struct {
 	name   string
-	values map[string]ast.Expr // of its constants and variables
+	values map[string]ast.Expr // the values of its constants and variables
 	funcs  []*ast.FuncDecl
 }
 

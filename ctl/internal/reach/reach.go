@@ -24,12 +24,12 @@ import (
 
 // An Answer is the outcome of one question.
 type Answer struct {
-	Service string // whose port was asked
+	Service string // the service whose port was asked
 	Setting string // the port's setting: HTTP_PORT
 	Port    string // TCP 127.0.0.1:80
 	What    string // what was asked for: the page
 	Err     error  // nil if it was answered as it should be
-	Dead    bool   // nothing at all came back
+	Dead    bool   // whether nothing at all came back
 }
 
 // Patience is how long one answer may take.

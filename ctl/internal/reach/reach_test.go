@@ -55,7 +55,7 @@ func site(t *testing.T, web http.HandlerFunc, name dns.HandlerFunc) stack.Settin
 		return settings
 	}
 	for _, server := range []*dns.Server{{PacketConn: packets, Handler: name}, {Listener: connections, Handler: name}} {
-		go server.ActivateAndServe() //nolint:errcheck // it ends with its socket
+		go server.ActivateAndServe() //nolint:errcheck // the server ends with its socket
 	}
 	return settings
 }

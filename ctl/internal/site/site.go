@@ -34,12 +34,12 @@ const Ready = "/readyz"
 
 // Request is a request that the tool sends.
 type Request struct {
-	Name     string // of a kind of requests, in reports
+	Name     string // the name of this kind of request in reports
 	Method   string
 	Path     string
 	Body     string // JSON
-	SignedIn bool   // with the session of the drill's account
-	Status   int    // of a healthy site's answer; 0 for any success
+	SignedIn bool   // whether to send the session of the drill's account
+	Status   int    // the status of a healthy site's answer; 0 for any success
 }
 
 func (r Request) String() string { return r.Method + " " + r.Path }

@@ -23,7 +23,7 @@ const folderLabel = "oneserver.folder"
 // OtherCloneError means that the project's containers, or only its data, belong to another folder.
 type OtherCloneError struct {
 	There string
-	Data  bool // only the data: there are no containers
+	Data  bool // whether there is only data, without containers
 }
 
 // Says describes what is wrong.

@@ -37,7 +37,7 @@ func TestTheContainersOfAnotherCloneAreNotTakenOver(t *testing.T) {
 		{there, true},
 		{here, false},
 		{link, false},
-		{filepath.Join(there, "moved"), false}, // it no longer exists
+		{filepath.Join(there, "moved"), false}, // this folder no longer exists
 	} {
 		remove()
 		if _, err := own.Output(t.Context(), "create", "--name", name, "--pull", "never", "--network", "none", "--label", "com.docker.compose.project="+name,

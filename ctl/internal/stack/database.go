@@ -16,7 +16,7 @@ import (
 type Database struct {
 	Login  string        // the options with which its programs sign in as root
 	Schema string        // the schema for statements; empty if they name it
-	Limit  time.Duration // for one call of SQL
+	Limit  time.Duration // the time limit for one call of SQL
 
 	cli docker.CLI
 	db  string // its container's id; empty to let Compose find it

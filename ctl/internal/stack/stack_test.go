@@ -34,7 +34,7 @@ func TestEverySettingIsDocumentedWithItsDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	delete(got, "GOPROXY") // it concerns builds and is Go's own
+	delete(got, "GOPROXY") // GOPROXY concerns builds and is Go's own
 	text, err := os.ReadFile("../../../.env.example")
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ type Teller struct {
 	mu     sync.Mutex
 	since  time.Time // permanent lines begin with the seconds since then; zero for lines without seconds
 	title  string    // of the current task; empty if there is none
-	status string    // its progress
+	status string    // the progress of the current task
 	begun  time.Time
 	stop   chan struct{} // closed when it ends
 	ended  sync.WaitGroup

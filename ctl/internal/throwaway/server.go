@@ -25,7 +25,7 @@ const (
 	startWithin  = 5 * time.Minute  // to make a data directory and start, on a busy machine; otherwise this takes seconds
 	leaveWithin  = 15 * time.Second // for a throw-away server to end after its program was killed
 	justMade     = 3 * time.Second  // a container this new may be about to start
-	noticed      = 2 * time.Second  // until its end is noticed here
+	noticed      = 2 * time.Second  // how long it may take until this program notices the end
 	removeWithin = time.Minute
 	askWithin    = 10 * time.Minute // a statement over all rows
 	data         = "/var/lib/mysql"
@@ -58,7 +58,7 @@ type Server struct {
 	stack.Database
 	of    *stack.Stack
 	id    string
-	hold  io.Closer // its input
+	hold  io.Closer // the container's input
 	said  *tail
 	ended chan struct{}
 }
@@ -99,7 +99,7 @@ func Start(ctx context.Context, of *stack.Stack, purpose string, options ...stri
 		return nil, fmt.Errorf("docker start: %w", err)
 	}
 	go func() {
-		attach.Wait() // its output shows why
+		attach.Wait() // the command's output shows why
 		close(s.ended)
 	}()
 	if err := s.await(ctx); err != nil {

@@ -75,13 +75,13 @@ func ask(ctx context.Context, server, name string) Lookup {
 
 // Exchange is a request over HTTP and its answer.
 type Exchange struct {
-	Address     string  `json:"address"` // that answered
+	Address     string  `json:"address"` // the address that answered
 	ConnectMS   float64 `json:"connect_ms"`
 	TLS         *TLS    `json:"tls,omitempty"` // nil over http
 	Request     Message `json:"request"`
 	Response    Message `json:"response"`
 	Status      int     `json:"status"`
-	Bytes       int64   `json:"bytes"`         // of the body
+	Bytes       int64   `json:"bytes"`         // the size of the body
 	FirstByteMS float64 `json:"first_byte_ms"` // since the request was sent
 	TotalMS     float64 `json:"total_ms"`      // from the connect to the last byte
 }
@@ -92,7 +92,7 @@ type TLS struct {
 	Version     string    `json:"version"`      // TLS 1.3
 	KeyExchange string    `json:"key_exchange"` // X25519MLKEM768
 	Cipher      string    `json:"cipher"`       // TLS_AES_128_GCM_SHA256
-	Names       []string  `json:"names"`        // of the certificate
+	Names       []string  `json:"names"`        // the names in the certificate
 	Issuer      string    `json:"issuer"`
 	NotAfter    time.Time `json:"not_after"`
 	DaysLeft    int       `json:"days_left"`

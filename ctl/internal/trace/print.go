@@ -180,7 +180,7 @@ type page struct {
 	strings.Builder
 	width  int
 	colour bool
-	label  string // of the section, until its first row
+	label  string // the section's label, until the first row is written
 }
 
 // Colours of a terminal (ECMA-48, SGR).

@@ -41,7 +41,7 @@ type Trace struct {
 type target struct {
 	url     *url.URL       // as a visitor would write it, with the port
 	http    string         // host:port to connect to, of this machine
-	trusted *x509.CertPool // for https
+	trusted *x509.CertPool // the authorities to trust over https
 	dns     string         // host:port of the name server, of this machine
 	name    string         // to ask the name server for; empty if the URL's host is not in its zone
 }

@@ -34,7 +34,7 @@ func Until(ctx context.Context, within, every time.Duration, holds func(context.
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-limited.Done():
-			if ctx.Err() != nil { // and that ended both
+			if ctx.Err() != nil { // ctx has ended too, and ended the limited one
 				return context.Cause(ctx)
 			}
 			return fmt.Errorf("after %s: %w", within, wrong)

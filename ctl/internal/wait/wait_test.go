@@ -16,9 +16,9 @@ func TestWaitingEndsWithTheConditionOrSaysWhatWasWrongLast(t *testing.T) {
 		name   string
 		ctx    context.Context
 		says   func(asked int) error
-		asked  int // at least
+		asked  int // how often holds must be called at least
 		within time.Duration
-		want   string // of the error; none
+		want   string // the error's text; empty for no error
 	}{
 		{"it holds at once", t.Context(), func(int) error { return nil }, 1, time.Minute, ""},
 		{"it comes true", t.Context(), func(asked int) error {

@@ -31,7 +31,7 @@ type Target struct {
 type Result struct {
 	Answers map[string]int // by status, or by what went wrong
 	Failed  int            // requests without an answer, or with a status of 400 or more
-	Median  time.Duration  // of the visitor's requests
+	Median  time.Duration  // the visitor's median time for a request
 	P99     time.Duration
 	CPU     time.Duration // used by the program itself
 	First   string        // the first failure

@@ -17,7 +17,7 @@ type Job struct {
 	For         time.Duration     // 0 asks once and returns the body
 	Rate        float64           // requests a second; 0 sends each as soon as a connection is free
 	Numbers     int64             // how many numbers there are (see Number); 0: no limit
-	Moments     int               // how often all connections ask at the same moment, each time with one more number
+	Moments     int               // how often all connections ask at the same moment, each time with the next number
 }
 
 // Number is a placeholder for a number in a Job's Header and Body. Each request gets its own: from 1 to Numbers in turn or,
@@ -40,8 +40,8 @@ type Result struct {
 	Elapsed  time.Duration // from the first request to the last answer
 	Half     time.Duration // if the Job has a Rate or Moments: half of the answers came within this time after the request was due
 	P99      time.Duration // and 99 of 100 within this time
-	Size     int           // of an answer's body in bytes
-	Body     []byte        // if the Job asked once
+	Size     int           // the size of an answer's body, in bytes
+	Body     []byte        // the answer's body, if the Job asked once
 	Error    string        // why the Job ended early; empty if it did not
 }
 

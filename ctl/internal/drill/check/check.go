@@ -17,7 +17,7 @@ type Finding struct {
 	Window Span                    `json:"window"` // the time that counts as the action's
 	All    Outage                  `json:"all"`    // reads and writes; lookups go elsewhere
 	Kinds  map[history.Kind]Outage `json:"kinds"`
-	Routes map[string]Outage       `json:"routes"` // by the requests' names
+	Routes map[string]Outage       `json:"routes"` // by the names of the requests
 	Writes Writes                  `json:"writes"`
 }
 
@@ -83,7 +83,7 @@ type Step struct {
 	Of          int           `json:"of"`
 	P50         time.Duration `json:"p50_ns"` // of the successes, from their due times
 	P99         time.Duration `json:"p99_ns"`
-	LateP99     time.Duration `json:"late_p99_ns"` // of the generator
+	LateP99     time.Duration `json:"late_p99_ns"` // how late the generator sent requests
 	KeptUp      bool          `json:"kept_up"`     // at most 1% failed, and P99 of at most 1 s
 	// Detail is what the drill observed of the parts during the step, such as "cpu app": "97%". The drill fills it in.
 	Detail map[string]string `json:"detail,omitempty"`
@@ -92,8 +92,8 @@ type Step struct {
 // Result is everything that a run showed.
 type Result struct {
 	Run      history.Run   `json:"run"`
-	Findings []Finding     `json:"findings"`        // one for each action
-	Steps    []Step        `json:"steps,omitempty"` // of a run with more than one step
+	Findings []Finding     `json:"findings"`        // one finding for each action
+	Steps    []Step        `json:"steps,omitempty"` // empty for a run with only one step
 	All      Outage        `json:"all"`             // the whole run, lookups aside
 	Writes   Writes        `json:"writes"`          // the whole run
 	LateP50  time.Duration `json:"late_p50_ns"`     // the generator's own lateness

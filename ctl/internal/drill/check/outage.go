@@ -36,7 +36,7 @@ type Outage struct {
 	// connections and a hanging server are measured alike, and a quiet period without visitors is no gap. A gap of less than
 	// MinGap, or with fewer than three visitors, is not listed: it says too little about what others would have met.
 	Gaps    []Span        `json:"gaps,omitempty"`
-	Longest time.Duration `json:"longest_ns"` // of the gaps: the outage
+	Longest time.Duration `json:"longest_ns"` // the longest of the gaps: the outage
 	Slowest time.Duration `json:"slowest_ns"` // the longest wait for an answer, even an error, from when the request was due
 	P50     time.Duration `json:"p50_ns"`     // of the successful requests' latency
 	P99     time.Duration `json:"p99_ns"`

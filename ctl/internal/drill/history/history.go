@@ -45,7 +45,7 @@ type Request struct {
 	Status int           `json:"status,omitempty"` // of the HTTP answer; 0 if there was none, and for a lookup
 	Class  Class         `json:"class,omitempty"`
 	Error  string        `json:"error,omitempty"`
-	Bytes  int64         `json:"bytes,omitempty"`  // of the answer's body
+	Bytes  int64         `json:"bytes,omitempty"`  // the size of the answer's body
 	Token  string        `json:"token,omitempty"`  // of a write: its idempotency key, which its result contains; of a read: the token of what it asks for
 	Stale  bool          `json:"stale,omitempty"`  // a read did not find what an acknowledged write had made
 	Reused bool          `json:"reused,omitempty"` // over a kept connection, rather than a new one

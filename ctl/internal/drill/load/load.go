@@ -27,7 +27,7 @@ import (
 type Request struct {
 	Name   string // of the route, in the history; empty for the method and the path
 	Method string // empty for GET
-	Path   string // with its query
+	Path   string // including the query
 	Header http.Header
 	Body   []byte
 }

@@ -18,7 +18,7 @@ import (
 // would send all writes to one of them.
 type mix struct {
 	config Config
-	prefix string // of the tokens
+	prefix string // the prefix of the tokens
 
 	mu       sync.Mutex
 	random   *rand.Rand
@@ -39,7 +39,7 @@ const maxMade = 512
 // requests and results.
 type hit struct {
 	history.Request
-	fresh bool // over a new connection
+	fresh bool // whether the request uses a new connection
 }
 
 func newMix(config Config, prefix string) *mix {

@@ -32,7 +32,7 @@ var (
 
 // wire sends vegeta's requests, reads their complete answers, and records in their hits how they ended.
 type wire struct {
-	ctx         context.Context // of the run
+	ctx         context.Context // the run's context
 	mix         *mix
 	kept, fresh *http.Transport
 	slots       chan struct{} // one for each request under way
@@ -171,7 +171,7 @@ func classify(ctx context.Context, err error) history.Class {
 	case errors.Is(err, context.DeadlineExceeded), isNetwork && network.Timeout():
 		return history.Timeout
 	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EMFILE):
-		return history.Other // this machine's own limits
+		return history.Other // this machine has reached its own limits
 	case errors.Is(err, syscall.ECONNREFUSED), isNetwork && network.Op == "dial":
 		return history.Refused
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed),

@@ -31,12 +31,12 @@ const (
 	runHeight   = 500.0
 	scaleHeight = 430.0
 	margin      = 14.0
-	headHeight  = 70.0 // of the title, what is below it, and the legend
-	leftOfPlot  = 62.0 // room for the labels of a vertical axis
-	belowPlot   = 40.0 // and of a horizontal one
-	rowHeight   = 17.0 // of a row of actions' names
-	timeBins    = 240  // over the whole run: keeps the file small, however many requests there are
-	levelsEach  = 8    // of the latency, for each power of ten
+	headHeight  = 70.0 // the height of the title, the line below it, and the legend
+	leftOfPlot  = 62.0 // the width of a vertical axis' labels
+	belowPlot   = 40.0 // the height of a horizontal axis' labels
+	rowHeight   = 17.0 // the height of a row of actions' names
+	timeBins    = 240  // bins for the whole run, so that the file stays small, however many requests there are
+	levelsEach  = 8    // levels of latency for each power of ten
 
 	lowestLevel, highestLevel = -4 * levelsEach, 2 * levelsEach // 0.1 ms and 100 s
 )
@@ -74,7 +74,7 @@ type mark struct {
 
 // A plot is drawn over two axes.
 type plot struct {
-	X, Y, Width, Height px // of the frame
+	X, Y, Width, Height px // the position and the size of the frame
 	Across, Up          string
 	XTicks, YTicks      []mark
 	Shapes              []shape
@@ -236,7 +236,7 @@ func drawRun(s Section) picture {
 		used[what] = true
 		counts[at][what] += 1 / bin
 		if r.OK() {
-			what = 0 // all kinds look the same below
+			what = 0 // in the lower plot, all kinds look the same
 		}
 		level := int(math.Floor(math.Log10(max(r.Latency().Seconds(), 1e-4)) * levelsEach))
 		level = min(max(level, lowestLevel), highestLevel)
@@ -299,7 +299,7 @@ func pile(p *plot, counts [][]float64, bin float64) {
 	for i, o := range outcomes {
 		path := &rectangles{of: p}
 		for from := 0; from < len(counts); {
-			to := from + 1 // of bins that look the same
+			to := from + 1 // the end of a run of bins that look the same
 			for to < len(counts) && counts[to][i] == counts[from][i] && below[to] == below[from] {
 				to++
 			}
@@ -329,7 +329,7 @@ func heat(p *plot, cells map[[3]int]int, bin float64) {
 			path := &rectangles{of: p}
 			for at := range timeBins {
 				for from := lowestLevel; from <= highestLevel; {
-					to := from // of cells that look the same
+					to := from // the end of a run of cells that look the same
 					for to <= highestLevel && shade(at, to, what) == of {
 						to++
 					}
