@@ -18,7 +18,7 @@ import (
 // ErrUnchanged means that a restore ended before it touched the site's data.
 var ErrUnchanged = errors.New("the site's data is as it was")
 
-// Folder is where backups are kept, below the repository's root, unless the options say otherwise.
+// Folder is the default folder of backups, below the repository's root.
 const Folder = "backups"
 
 // Options say where backups are and how to make one.

@@ -239,7 +239,8 @@ DROP TABLE IF EXISTS ` + "`empty`" + `;
 /*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */;
 `
 
-// The counter of a table advances while its rows are read in an older view, so it does not count where that may happen.
+// A table's counter advances while its rows are read in an older view. A comparison in which that can happen ignores the
+// counter.
 func TestATableIsTheSameWhateverItsCounter(t *testing.T) {
 	t.Parallel()
 	const dump = "-- Table structure for table `posts`\nCREATE TABLE `posts` (\n) ENGINE=InnoDB AUTO_INCREMENT=%d DEFAULT CHARSET=%s;\n-- Dump completed\n"

@@ -160,7 +160,8 @@ func newReport(options Options, all []variant, samples map[string][]sample) *Rep
 	return report
 }
 
-// together adds how long the slowest hundredth of many visitors wait for an answer that is not kept yet, in milliseconds.
+// together adds a figure for many visitors at the same moment. slow holds, for each round, the 99th percentile of their waits
+// for an answer that is not cached yet, in milliseconds.
 func (r *Report) together(slow []float64) {
 	figure := Figure{Name: "200 visitors at the same moment for an answer that is not kept yet: 99th percentile", Wanted: "≤ 20 ms", unit: " ms", Value: spread(slow)}
 	figure.Reached = figure.Value.Median <= 20

@@ -250,7 +250,7 @@ func overHTTP1(client *fasthttp.Client, job load.Job) (once func() (int, []byte,
 	number := func(n int64) {
 		text := strconv.FormatInt(n, 10)
 		for name, value := range job.Header {
-			if strings.Contains(value, load.Number) { // setting a cookie again would add it
+			if strings.Contains(value, load.Number) { // setting a cookie a second time would send it twice
 				request.Header.Set(name, strings.ReplaceAll(value, load.Number, text))
 			}
 		}
