@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,12 +94,15 @@ func TestAPortInUseIsNamedWithWhoHoldsIt(t *testing.T) {
 	}
 }
 
+// looked is how many ports quietPort has looked at.
+var looked atomic.Uint32
+
 // quietPort returns a port that is free over TCP and UDP. It stays free after it is released, because it is below those that
 // systems assign to outgoing connections, of which other programs on this machine make many.
 func quietPort(t *testing.T) string {
 	t.Helper()
-	for number := uint16(20000); number < 30000; number++ {
-		address := netip.AddrPortFrom(netip.MustParseAddr("0.0.0.0"), number)
+	for number := 20000 + looked.Add(1); number < 30000; number = 20000 + looked.Add(1) { // no two parallel tests get the same
+		address := netip.AddrPortFrom(netip.MustParseAddr("0.0.0.0"), uint16(number))
 		if listen(t.Context(), published{network: "tcp", address: address}) == nil && listen(t.Context(), published{network: "udp", address: address}) == nil {
 			return strconv.Itoa(int(number))
 		}
