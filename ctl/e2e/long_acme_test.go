@@ -193,7 +193,6 @@ func (c *copyOfStack) plain(ctx context.Context, host, path string) (*http.Respo
 		return nil, err
 	}
 	request.Host = host
-	request.Close = true // a new connection, which may be accepted by another worker of web
 	response, err := client.Do(request)
 	if err == nil {
 		response.Body.Close()
