@@ -130,7 +130,7 @@ INSERT INTO foobar.a_filler (text) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SE
 	})
 }
 
-// If a migration changes tables meanwhile, the backup is refused with the reason, and nothing is left behind.
+// If a migration changes tables during a backup, the backup fails and says why, and nothing is left behind.
 func TestLongABackupIsRefusedIfTablesChangeMeanwhile(t *testing.T) {
 	dir := t.TempDir()
 	site.fill(t)

@@ -32,12 +32,12 @@ func (t *tab) arrives(path string) {
 	t.becomes(fmt.Sprintf("location.pathname === %q && ", path) + settled)
 }
 
-// says is true when an element's visible text contains a text.
+// says returns a JavaScript expression that is true if the first element matching selector shows text.
 func says(selector, text string) string {
 	return fmt.Sprintf("document.querySelector(%q)?.innerText.includes(%q)", selector, text)
 }
 
-// gone is true when no element that matches the selector is visible.
+// gone returns a JavaScript expression that is true if no element matching selector is visible.
 func gone(selector string) string {
 	return fmt.Sprintf("![...document.querySelectorAll(%q)].some((one) => one.checkVisibility())", selector)
 }

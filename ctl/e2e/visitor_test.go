@@ -115,7 +115,8 @@ func (v *visitor) ask(method, path string, body any, fields ...string) reply {
 	return got
 }
 
-// try is ask for goroutines other than the test's own.
+// try is like ask, but returns an error instead of failing the test, so that goroutines other than the test's own can
+// call it.
 func (v *visitor) try(ctx context.Context, method, path string, body any, fields ...string) (reply, error) {
 	var content io.Reader
 	kind := ""

@@ -143,8 +143,8 @@ type AccountStore interface {
 	// oldHash.
 	ChangePassword(ctx context.Context, user uint64, oldHash, newHash string, in SignIn) error
 
-	// DeleteUser removes a user whose password hash is still hash, with all their sessions and posts. They disappear
-	// for everybody immediately, and the address becomes free; removing the rows may take longer. It fails with
+	// DeleteUser removes a user, with all their sessions and posts, if hash is still the hash of their password. They
+	// disappear for everybody immediately, and the address becomes free; removing the rows may take longer. It fails with
 	// Conflict if the hash differs.
 	DeleteUser(ctx context.Context, user uint64, hash string) error
 

@@ -150,8 +150,8 @@ func (k *keeper) stored() (held, error) {
 	return held{one, parsed}, nil
 }
 
-// shown returns the public authority's certificate that web serves. If the volume with the issued certificate has been
-// lost, this copy replaces it, and the authority need not issue another one.
+// shown returns the certificate from a public authority that web is serving, if there is one. If the volume with the issued
+// certificate has been lost, this copy takes its place, and the authority need not issue another one.
 func (k *keeper) shown() (one issued, there bool) {
 	marker, err := os.ReadFile(k.places.public())
 	if err != nil {

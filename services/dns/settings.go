@@ -39,7 +39,7 @@ func readSettings(getenv func(string) string) (settings, error) {
 // checkDomain accepts a host name of at least two labels: letters, digits and hyphens (RFC 1123, section 2.1),
 // each label at most 63 octets (RFC 1035, section 2.3.4).
 func checkDomain(name string) error {
-	const room = 253 - len("hostmaster.") // the longest label that the zone puts before it
+	const room = 253 - len("hostmaster.") // hostmaster is the longest label that the zone puts before the domain
 	switch {
 	case name == "":
 		return errors.New("it is empty")

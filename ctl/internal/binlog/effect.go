@@ -19,7 +19,8 @@ const (
 	Changes
 	// Moves means that one statement changes both the site's schema and another one: a restore has swapped tables.
 	Moves
-	// Unclear means that the effect is unknown, or that only a part of the transaction could be carried out.
+	// Unclear means that the effect is unknown, or that a statement changes other schemas too and cannot be carried out for
+	// the site's alone.
 	Unclear
 )
 

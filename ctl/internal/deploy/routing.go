@@ -105,8 +105,8 @@ func (s *site) candidate(ctx context.Context, file, text string, trial bool) err
 }
 
 // adopt makes Nginx run with the candidate, and returns its previous workers, which may still be finishing requests. The
-// folder next exists from the first change of a file until Nginx runs with all of them, so that an interruption can be
-// detected.
+// folder named next is there from just before the first file is replaced until Nginx runs with all the new ones, so that an
+// interruption can be detected.
 func (s *site) adopt(ctx context.Context) (before []string, err error) {
 	before, _, err = s.workers(ctx)
 	if err != nil {

@@ -19,7 +19,8 @@ import (
 // oldestNginx is the first version without CVE-2026-95101 (HTTP/3 bypasses client_max_body_size) and CVE-2026-97629.
 const oldestNginx = "1.30.6"
 
-// checkHTTPS checks that visitors, if there are any, get a certificate that they trust, and that an authority could issue one.
+// checkHTTPS checks that visitors, if others can reach this server, get a certificate that they trust, and that a public
+// authority, if one is set, could issue it.
 func checkHTTPS(ctx context.Context, f *facts) ([]Finding, error) {
 	settings, err := f.settings()
 	if err != nil {

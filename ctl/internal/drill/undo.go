@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// undoWithin bounds the time to leave the stack as it was found; the slowest step makes a new container for each service.
+// undoWithin limits how long putting the stack back as it was found may take; the slowest step makes a new container for
+// each service.
 const undoWithin = 2 * time.Minute
 
 // undo holds the steps that leave the stack as it was found. Each can run whatever state the stack is in, so there is one

@@ -33,9 +33,9 @@ type plan struct {
 // named, it does so only for their images.
 //
 // BuildKit decides whether the sources have changed. With everything cached, `docker compose build` takes about a second.
-// `docker compose up --build` runs the same build, so nothing can be stale and nothing else needs to be kept. If our images
-// exist but their base images cannot be obtained, as after Load, they are left as they are. Ensure never exchanges an
-// existing image for another; Renew does that.
+// `docker compose up --build` runs the same build, so no image can be stale, and no record of its sources needs to be kept.
+// If our images exist but their base images cannot be obtained, as after Load, they are left as they are. Ensure never
+// exchanges an existing image for another; Renew does that.
 func Ensure(ctx context.Context, s *stack.Stack, out *Runner, services ...string) error {
 	plan, err := readPlan(ctx, s, services...)
 	if err != nil {

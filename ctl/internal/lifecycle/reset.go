@@ -15,7 +15,7 @@ import (
 	"oneserver/ctl/internal/stack"
 )
 
-// ErrDeclined means that the user did not confirm: by the answer, by Ctrl-C or because nobody could be asked.
+// ErrDeclined means that the user did not confirm: the answer was wrong, Ctrl-C was pressed, or there was nobody to ask.
 var ErrDeclined = errors.New("not confirmed, so nothing was done")
 
 // Reset removes the stack with its data, after asking for the project's name. With yes, it does not ask.

@@ -44,8 +44,7 @@ var (
 	down     = regexp.MustCompile(`(?m)^\s*--\s*\+goose\s+Down\b[\s\S]*`) // the way back, which nothing here ever runs
 )
 
-// Contract returns the reason, as given by its author, why nothing uses what the migration removes any more; empty if there
-// is none.
+// Contract returns the author's explanation of why what the migration removes is no longer used, or "" if there is none.
 func (m Migration) Contract() string {
 	reason := contract.FindStringSubmatch(down.ReplaceAllString(m.SQL, ""))
 	if reason == nil {

@@ -46,7 +46,7 @@ func NewTeller(out io.Writer) *Teller {
 	return t
 }
 
-// Since makes each permanent line begin with the seconds that have passed since begun.
+// Since puts the time elapsed since begun, in seconds, at the start of each permanent line.
 func (t *Teller) Since(begun time.Time) *Teller {
 	t.since = begun
 	return t

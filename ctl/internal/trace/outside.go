@@ -139,7 +139,8 @@ func (m Message) header(name string) string {
 	return ""
 }
 
-// shown are the fields of a response that show how it was made and who may cache it. No cookie is among them.
+// shown names the header fields that a trace shows: those that say how a response was made and who may cache it. No cookie
+// is among them.
 var shown = []string{"Content-Type", "Content-Encoding", "Content-Length", "Location", "Cache-Control", "ETag", "Last-Modified", "Retry-After", "Allow", "Server-Timing", "X-Request-ID"}
 
 // maxBody is how much of an answer is read, in bytes; a page of posts has a tenth of that.

@@ -106,7 +106,7 @@ func testQuotas(t *testing.T, direct *DB, config Config) {
 	})
 	t.Run("text is counted for the account, for new accounts and for the site", func(t *testing.T) {
 		forgetQuotas()
-		db := open(t, config, app.Quotas{SiteText: 4000}, nil) // 40 for an account, 1,000 for all new ones
+		db := open(t, config, app.Quotas{SiteText: 4000}, nil) // 40 kB for one account, 1 MB for all new ones together
 		ada := newUser(t, db, "Ada")
 		if err := write(db, ada, 38_000); err != nil {
 			t.Fatal(err)

@@ -37,7 +37,7 @@ func newObserver(t *testing.T) *Observer {
 	return o
 }
 
-// answer records a request with that many statements in o.
+// answer makes o record a request that ran that many database statements.
 func (o *Observer) answer(id, method, path, route string, status, statements int) {
 	o.Begin()
 	ctx, record := timing.Start(context.Background(), id)

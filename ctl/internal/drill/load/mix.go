@@ -32,7 +32,7 @@ type mix struct {
 // made is the result of an acknowledged write.
 type made struct{ token, path string }
 
-// maxMade limits reading back to what was written in the last few seconds, which the stack could most easily lose.
+// maxMade is how many acknowledged writes are kept for reading back: the latest, which the stack could most easily lose.
 const maxMade = 512
 
 // hit is a request under way. The fragment of a URL, which clients never send, says which hit belongs to one of Vegeta's

@@ -103,7 +103,7 @@ func (m Model) At(n float64) float64 {
 	return m.Lambda * n / (1 + m.Sigma*(n-1) + m.Kappa*n*(n-1))
 }
 
-// Peak returns the highest throughput and the concurrency that it takes. The concurrency is +Inf if throughput only
+// Peak returns the highest throughput, x, and the concurrency that it takes, n. The concurrency is +Inf if throughput only
 // approaches a ceiling (Kappa is 0), and so is the throughput if there is none (Sigma is 0 as well).
 func (m Model) Peak() (n, x float64) {
 	switch {
