@@ -159,7 +159,7 @@ var fallback = map[string]string{"HTTP_PORT": "8080", "HTTPS_PORT": "8443", "DNS
 // most 63 octets (RFC 1035, section 2.3.4). The dns service has the same rule, and both are tested against one table,
 // services/dns/testdata/domains.txt.
 func checkDomain(name string) error {
-	const room = 253 - len("hostmaster.") // the longest name that the zone puts before it
+	const room = 253 - len("hostmaster.") // hostmaster is the longest label that the zone puts before the domain
 	name = strings.ToLower(name)
 	switch {
 	case name == "":
