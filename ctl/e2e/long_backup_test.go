@@ -211,7 +211,14 @@ func TestLongAMySQLThatDoesNotStartMakesWay(t *testing.T) {
 
 	// a server that runs but is not healthy also comes back as it was
 	site.mustSQL(t, "ALTER USER 'health'@'127.0.0.1' ACCOUNT LOCK")
-	newScenario(t, site).Then(30*time.Second, unhealthyBecause("db", "locked"))
+	known := check{"the engine knows that db is unhealthy", []string{"db"}, func(ctx context.Context, c *copyOfStack) error {
+		containers, err := c.containers(ctx)
+		if health := containers["db"].State.Health; err == nil && (health == nil || health.Status != "unhealthy") {
+			err = fmt.Errorf("its health is %+v", health)
+		}
+		return err
+	}}
+	newScenario(t, site).Then(30*time.Second, unhealthyBecause("db", "locked"), known)
 	broken.refuses(t, "MySQL runs as before", "up")
 	newScenario(t, site).Then(30*time.Second, unhealthyBecause("db", "locked"))
 	site.mustSQL(t, "ALTER USER 'health'@'127.0.0.1' ACCOUNT UNLOCK")
