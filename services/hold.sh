@@ -3,25 +3,22 @@
 #
 # A probe costs the engine 40 ms of processor time; running COMMAND inside costs next to nothing. So a failure is reported
 # immediately, and so is the first success after a start or a failure. While all is well, COMMAND runs every five seconds,
-# and the probe is answered after about a minute. FILE exists from the first reported success until a failure; it is in a
-# tmpfs, so a restart removes it too.
+# and the probe is answered after about a minute. The success after a probe that was ended before it had answered, as when the
+# engine pauses the container, is reported immediately too: FILE exists while the engine's latest answer was a success, and no
+# probe runs. It is in a tmpfs, so a restart removes it.
 #
 # The programs in our own images do the same by themselves (`app probe`, `dns probe`).
 told=$1
 shift
 
-look() {
-    "$@" && return
-    rm -f "$told"
-    exit 1
-}
-
-look "$@"
-if [ ! -e "$told" ]; then
-    : >"$told"
-    exit 0
+known=
+if [ -e "$told" ]; then
+    known=yes
+    rm "$told"
 fi
-while [ $SECONDS -lt 55 ]; do
+"$@" || exit 1
+while [ -n "$known" ] && [ $SECONDS -lt 55 ]; do
     sleep 5
-    look "$@"
+    "$@" || exit 1
 done
+: >"$told"

@@ -54,6 +54,9 @@ func TestAProbeEndsWithItsContext(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("it says %v", err)
 	}
+	if err := probe(t.Context(), told, time.Minute, time.Hour, func(context.Context) error { return nil }); err != nil { // immediately
+		t.Errorf("after a probe that did not answer: %v", err)
+	}
 }
 
 // A program that runs elsewhere, without the folder, answers immediately every time.
