@@ -43,13 +43,11 @@ func visitors(in io.Reader, out io.Writer) error {
 		} else if err != nil {
 			return fmt.Errorf("read a job: %w", err)
 		}
-		result := load.Result{}
+		run := do
 		if job.Moments > 0 {
-			result = askTogether(client, job)
-		} else {
-			result = do(client, job)
+			run = askTogether
 		}
-		if err := results.Encode(result); err != nil {
+		if err := results.Encode(run(client, job)); err != nil {
 			return fmt.Errorf("write a result: %w", err)
 		}
 	}
@@ -97,7 +95,7 @@ func askTogether(client *fasthttp.Client, job load.Job) load.Result {
 	begun := time.Now()
 	for moment := range job.Moments + 1 {
 		same := job
-		same.URL = strings.ReplaceAll(job.URL, load.Number, strconv.FormatInt(numbered.Add(1)%job.Numbers+1, 10))
+		same.URL = strings.ReplaceAll(job.URL, load.Number, nextNumber(job))
 		took, errs := make([]time.Duration, job.Connections), make([]error, job.Connections)
 		var visitors sync.WaitGroup
 		start := make(chan struct{})
@@ -232,6 +230,15 @@ var numbered = func() *atomic.Int64 {
 	return &n
 }()
 
+// nextNumber returns what stands for load.Number in the job's next request.
+func nextNumber(job load.Job) string {
+	n := numbered.Add(1)
+	if job.Numbers > 0 {
+		n = n%job.Numbers + 1
+	}
+	return strconv.FormatInt(n, 10)
+}
+
 func overHTTP1(client *fasthttp.Client, job load.Job) (once func() (int, []byte, error), leave func()) {
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	request.SetRequestURI(job.URL)
@@ -247,8 +254,7 @@ func overHTTP1(client *fasthttp.Client, job load.Job) (once func() (int, []byte,
 		request.Header.Set(name, value)
 	}
 	request.SetBodyString(job.Body)
-	number := func(n int64) {
-		text := strconv.FormatInt(n, 10)
+	number := func(text string) {
 		for name, value := range job.Header {
 			if strings.Contains(value, load.Number) { // setting a cookie a second time would send it twice
 				request.Header.Set(name, strings.ReplaceAll(value, load.Number, text))
@@ -260,11 +266,7 @@ func overHTTP1(client *fasthttp.Client, job load.Job) (once func() (int, []byte,
 	numbers := job.Method != "" || strings.Contains(job.URL, load.Number)
 	return func() (int, []byte, error) {
 			if numbers {
-				n := numbered.Add(1)
-				if job.Numbers > 0 {
-					n = n%job.Numbers + 1
-				}
-				number(n)
+				number(nextNumber(job))
 			}
 			err := client.Do(request, response)
 			return response.StatusCode(), response.Body(), err
