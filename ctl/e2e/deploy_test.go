@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,10 +37,17 @@ func startVisits(t *testing.T, rate float64) *visits {
 	t.Helper()
 	v := newMember(t, site)
 	v.withoutQuotas()
-	cookie := http.Header{"Cookie": {v.cookie}}
+	signedIn := "__Host-" + v.cookie // the cookie's name over https
+	cookie := http.Header{"Cookie": {signedIn}}
+	authority, err := site.authority(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusted := x509.NewCertPool()
+	trusted.AddCert(authority)
 	ctx, stop := context.WithCancel(t.Context())
 	attack, err := load.Start(ctx, load.Config{
-		Address: "127.0.0.1:" + site.httpPort, Host: "www.foobar.com",
+		Address: "127.0.0.1:" + site.httpsPort, Host: "www.foobar.com", Trusted: trusted,
 		DNSAddress: "127.0.0.1:" + site.dnsPort, DNSNames: []string{"www.foobar.com"},
 		Steps: []history.Step{{Rate: rate, For: 15 * time.Minute}}, Seed: 1,
 		Reads: []load.Request{
@@ -51,7 +59,7 @@ func startVisits(t *testing.T, rate float64) *visits {
 				panic(err) // a map of strings
 			}
 			return load.Request{Method: "POST", Path: "/api/v1/posts", Body: body,
-				Header: http.Header{"Content-Type": {"application/json"}, "Cookie": {v.cookie}}}
+				Header: http.Header{"Content-Type": {"application/json"}, "Cookie": {signedIn}}}
 		},
 	})
 	if err != nil {

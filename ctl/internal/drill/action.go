@@ -2,17 +2,15 @@ package drill
 
 import (
 	"context"
-	"time"
 
 	"oneserver/ctl/internal/docker"
 )
 
 // An action is a fault, or a piece of maintenance, that a drill puts the stack through under load.
 type action struct {
-	name     string        // as the user names it
-	title    string        // in the report
-	note     string        // what a reader of the report must know
-	duration time.Duration // roughly, until the stack is as before; for the progress display
+	name  string // as the user names it
+	title string // in the report
+	note  string // what a reader of the report must know
 	// setUp creates what must exist before the load begins; nil if nothing must. What it registers with the undo is undone
 	// when the load has ended.
 	setUp func(context.Context, *drill, *undo) error
@@ -25,13 +23,4 @@ type action struct {
 type prepared struct {
 	run       func(context.Context) error
 	recovered func([]docker.Container) error // an error until the containers show the recovery; nil if their health does
-}
-
-// expected returns how long the actions take together.
-func expected(actions []action) time.Duration {
-	var sum time.Duration
-	for _, a := range actions {
-		sum += steadyTime + a.duration + steadyTime
-	}
-	return sum
 }

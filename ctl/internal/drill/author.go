@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -93,11 +94,13 @@ func (s *Stack) stored(ctx context.Context, tokenPrefix string) (check.Stored, e
 // patience is how long the drill retries its own requests while the site reports that it is down.
 const patience = 30 * time.Second
 
-// direct is a client that sends only to the address it is given: it uses no proxy and follows no redirect.
-var direct = &http.Client{
-	Transport:     &http.Transport{DisableKeepAlives: true},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	Timeout:       20 * time.Second, // the site itself gives up after 15
+// direct returns a client that sends only to the address it is given: it uses no proxy and follows no redirect.
+func (s *Stack) direct() *http.Client {
+	return &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{ServerName: s.host(), RootCAs: s.trusted}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       20 * time.Second, // the site itself gives up after 15
+	}
 }
 
 // ask sends one of the drill's own requests, repeats it while the site is down, and returns the answer's header. An answer
@@ -116,22 +119,18 @@ func (s *Stack) ask(ctx context.Context, r site.Request, cookie string) (http.He
 	return header, err
 }
 
-// host is the name that a drill uses for the site on this machine. web never redirects this name to https, whatever names
-// the certificate has (nginx.conf).
-const host = "localhost"
-
 func (s *Stack) askOnce(ctx context.Context, r site.Request, cookie, key string) (header http.Header, status int, err error) {
-	request, err := http.NewRequestWithContext(ctx, r.Method, "http://"+s.http.String()+r.Path, strings.NewReader(r.Body))
+	request, err := http.NewRequestWithContext(ctx, r.Method, "https://"+s.https.String()+r.Path, strings.NewReader(r.Body))
 	if err != nil {
 		return nil, 0, err
 	}
-	request.Host = host
+	request.Host = s.host()
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Idempotency-Key", key)
 	if cookie != "" {
 		request.Header.Set("Cookie", cookie)
 	}
-	response, err := direct.Do(request)
+	response, err := s.direct().Do(request)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -117,7 +117,7 @@ func Run(ctx context.Context, of *stack.Stack, out *os.File, names []string, o O
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "This drill works on the project %s, http://%s and dns at %s. It breaks it on purpose.\n", s.project.Name, s.http, s.dns)
+	fmt.Fprintf(out, "This drill works on the project %s, https://%s and dns at %s. It breaks it on purpose.\n", s.project.Name, s.https, s.dns)
 
 	var sections []report.Section
 	var bad error
@@ -214,14 +214,14 @@ func hold(ctx context.Context, d *drill) (section report.Section, err error) {
 		Steps:      []history.Step{{Rate: d.rate, For: longest}},
 		Reads:      everybody(author),
 		DNSAddress: d.stack.dns.String(),
-		DNSNames:   []string{"www." + d.stack.domain},
-	}, int(d.rate*expected(d.actions).Seconds()))
+		DNSNames:   []string{d.stack.host()},
+	})
 	if err != nil {
 		return report.Section{}, err
 	}
 	var actions []history.Action
-	for _, a := range d.actions {
-		entry, failed := d.perform(ctx, t, a)
+	for i, a := range d.actions {
+		entry, failed := d.perform(ctx, t, i)
 		if entry != nil {
 			actions = append(actions, *entry)
 		}
@@ -239,8 +239,9 @@ func hold(ctx context.Context, d *drill) (section report.Section, err error) {
 	return section, errors.Join(err, failed)
 }
 
-// perform takes one action under the load, and returns when the stack has recovered and is as it was before.
-func (d *drill) perform(ctx context.Context, t *traffic, a action) (entry *history.Action, err error) {
+// perform takes the action of that index under the load, and returns when the stack has recovered and is as it was before.
+func (d *drill) perform(ctx context.Context, t *traffic, i int) (entry *history.Action, err error) {
+	a := d.actions[i]
 	back := &undo{out: d.out}
 	defer func() {
 		// Whatever happened, the next action and the user find the stack as it was.
@@ -259,7 +260,7 @@ func (d *drill) perform(ctx context.Context, t *traffic, a action) (entry *histo
 	if err := t.awaitSteadyState(ctx, healthyTime, time.Now()); err != nil {
 		return nil, fmt.Errorf("before it: %w", err)
 	}
-	t.tell.Say("%s", a.title)
+	t.tell.Say("%s (%d of %d)", a.title, i+1, len(d.actions))
 	entry = &history.Action{Name: a.title, Start: t.since(), Note: a.note}
 	err = ready.run(ctx)
 	entry.End = t.since()

@@ -20,14 +20,14 @@ import (
 // maintenance is the second of the three issues: recurring jobs, each done with the simplest command for it.
 var maintenance = []action{
 	{
-		name: "static", title: "a changed page", duration: 2 * time.Second,
+		name: "static", title: "a changed page",
 		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			change, err := d.stack.edit(u, "services/web/index.html", "<!-- "+mark+" -->", nil)
 			return prepared{run: change}, err
 		},
 	},
 	{
-		name: "zone", title: "a changed zone", duration: 4 * time.Second,
+		name: "zone", title: "a changed zone",
 		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			change, err := d.stack.edit(u, "services/dns/zone/site.zone", mark+` IN TXT "here"`,
 				func(ctx context.Context) error { return d.stack.answers(ctx, mark, dns.RcodeNameError) })
@@ -40,7 +40,7 @@ var maintenance = []action{
 		},
 	},
 	{
-		name: "nginx-conf", title: "a changed nginx.conf", note: "docker compose restart web", duration: 8 * time.Second,
+		name: "nginx-conf", title: "a changed nginx.conf", note: "docker compose restart web",
 		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			restart := func(ctx context.Context) error { return d.stack.compose(ctx, "restart", "web") }
 			change, err := d.stack.edit(u, "nginx.conf", "# "+mark, restart)
@@ -55,7 +55,7 @@ var maintenance = []action{
 	newImage("web-image", "a new Nginx image", "web"),
 	newImage("release", "a new release of app", "app"),
 	{
-		name: "db-restart", title: "a MySQL restart", note: "docker compose restart db", duration: 8 * time.Second,
+		name: "db-restart", title: "a MySQL restart", note: "docker compose restart db",
 		prepare: func(_ context.Context, d *drill, _ *undo) (prepared, error) {
 			return prepared{run: func(ctx context.Context) error { return d.stack.compose(ctx, "restart", "db") }}, nil
 		},
@@ -135,7 +135,7 @@ func (s *Stack) answers(ctx context.Context, name string, rcode int) error {
 // compose up.
 func newImage(name, title, service string) action {
 	return action{
-		name: name, title: title, note: "docker compose up --detach", duration: 10 * time.Second,
+		name: name, title: title, note: "docker compose up --detach",
 		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			s := d.stack
 			tag := s.project.Services[service].Image
@@ -205,7 +205,7 @@ func migration(name, title, algorithm string) action {
 	const column = "oneserver_drill"
 	forth := "ALTER TABLE " + table + " ADD COLUMN " + column + " int NULL, ALGORITHM=" + algorithm
 	return action{
-		name: name, title: title, note: forth, duration: 12 * time.Second,
+		name: name, title: title, note: forth,
 		setUp: fill,
 		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			u.later("drop the column again", func(ctx context.Context) error {

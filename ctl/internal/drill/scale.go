@@ -103,17 +103,13 @@ func (s *Stack) scaleTo(ctx context.Context, n int) error {
 
 // climb raises the rate step by step, until a step is more than the site can serve.
 func (d *drill) climb(ctx context.Context, a *author, steps []history.Step) (report.Section, error) {
-	expected := 0
-	for _, step := range steps {
-		expected += int(step.Rate * step.For.Seconds())
-	}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	meter, err := d.stack.meter(watching)
 	if err != nil {
 		return report.Section{}, err
 	}
-	t, err := d.begin(ctx, a, load.Config{Steps: steps, Reads: signedIn(a)}, expected)
+	t, err := d.begin(ctx, a, load.Config{Steps: steps, Reads: signedIn(a)})
 	if err != nil {
 		return report.Section{}, err
 	}

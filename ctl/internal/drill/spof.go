@@ -25,9 +25,8 @@ var spof = []action{
 
 func kill(service string) action {
 	return action{
-		name:     "kill-" + service,
-		title:    "kill -9 " + service,
-		duration: 5 * time.Second,
+		name:  "kill-" + service,
+		title: "kill -9 " + service,
 		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			return d.stack.prepareKill(ctx, u, service)
 		},
@@ -35,9 +34,8 @@ func kill(service string) action {
 }
 
 var killAll = action{
-	name:     "kill-all",
-	title:    "kill -9 everything",
-	duration: 9 * time.Second,
+	name:  "kill-all",
+	title: "kill -9 everything",
 	prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 		return d.stack.prepareKill(ctx, u, stack.Services...)
 	},
@@ -49,10 +47,9 @@ const frozen = 5 * time.Second
 
 func freeze(service string) action {
 	return action{
-		name:     "freeze-" + service,
-		title:    fmt.Sprintf("freeze %s %.0f s", service, frozen.Seconds()),
-		note:     "A part that hangs is restarted by nobody; the drill ended the pause.",
-		duration: frozen + time.Second,
+		name:  "freeze-" + service,
+		title: fmt.Sprintf("freeze %s %.0f s", service, frozen.Seconds()),
+		note:  "A part that hangs is restarted by nobody; the drill ended the pause.",
 		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			victims, err := d.stack.Containers(ctx, service)
 			if err != nil {

@@ -2,6 +2,7 @@ package drill
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/trust"
 )
 
 // Stack is the running project that a drill works on.
@@ -21,7 +23,8 @@ type Stack struct {
 	*stack.Stack
 	project stack.Project
 	domain  string
-	http    netip.AddrPort // where web is published on this machine
+	https   netip.AddrPort // where web is published on this machine
+	trusted *x509.CertPool // the authorities that may have issued its certificate
 	dns     netip.AddrPort // where dns is published, over UDP
 	apps    int            // how many replicas of app there were at first
 }
@@ -62,7 +65,7 @@ func Find(ctx context.Context, of *stack.Stack, name string) (*Stack, error) {
 		case "app":
 			s.apps++
 		case "web":
-			s.http, err = published(c, "80/tcp")
+			s.https, err = published(c, "443/tcp")
 		case "dns":
 			for _, entry := range c.Config.Env {
 				if domain, found := strings.CutPrefix(entry, "DOMAIN="); found {
@@ -75,8 +78,12 @@ func Find(ctx context.Context, of *stack.Stack, name string) (*Stack, error) {
 			return nil, err
 		}
 	}
-	return s, nil
+	s.trusted, err = trust.Pool(ctx, of)
+	return s, err
 }
+
+// host returns the name that visitors type.
+func (s *Stack) host() string { return "www." + s.domain }
 
 // asComposeSays returns an error if `docker compose up` would change anything by itself.
 func (s *Stack) asComposeSays(ctx context.Context, all []docker.Container) error {

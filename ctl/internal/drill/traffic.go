@@ -30,12 +30,11 @@ func (a *author) all(lists ...[]site.Request) (all []load.Request) {
 
 // traffic is a load in progress, and what has been observed of it.
 type traffic struct {
-	run      history.Run
-	attack   *load.Attack
-	stop     context.CancelFunc // ends the load
-	tell     *terminal.Teller
-	expected int           // roughly how many requests
-	ended    chan struct{} // closed when the last request is in
+	run    history.Run
+	attack *load.Attack
+	stop   context.CancelFunc // ends the load
+	tell   *terminal.Teller
+	ended  chan struct{} // closed when the last request is in
 
 	mu       sync.Mutex
 	requests []history.Request
@@ -44,10 +43,9 @@ type traffic struct {
 	lastOK   map[history.Kind]time.Time // the end of the last one that succeeded
 }
 
-// begin adds the site's addresses and the writes to a configuration, and starts that load. expected is roughly the number of
-// requests.
-func (d *drill) begin(ctx context.Context, a *author, config load.Config, expected int) (*traffic, error) {
-	config.Address, config.Host = d.stack.http.String(), host
+// begin adds the site's addresses and the writes to a configuration, and starts that load.
+func (d *drill) begin(ctx context.Context, a *author, config load.Config) (*traffic, error) {
+	config.Address, config.Host, config.Trusted = d.stack.https.String(), d.stack.host(), d.stack.trusted
 	config.Seed, config.Write = d.seed, a.write
 	run := history.Run{Name: d.name, Title: d.title, Machine: history.Machine(ctx), Steps: config.Steps, Seed: d.seed}
 	ctx, stop := context.WithCancel(ctx)
@@ -58,7 +56,7 @@ func (d *drill) begin(ctx context.Context, a *author, config load.Config, expect
 	}
 	run.Start = attack.Began()
 	t := &traffic{run: run, attack: attack, stop: stop, ended: make(chan struct{}), lastOK: map[history.Kind]time.Time{},
-		tell: terminal.NewTeller(d.out).Since(attack.Began()), expected: expected}
+		tell: terminal.NewTeller(d.out).Since(attack.Began())}
 	t.tell.Now("%s", d.title)
 	go t.watch()
 	t.tell.Say("the load is on")
@@ -91,7 +89,7 @@ func (t *traffic) watch() {
 const seldom = 10 * time.Second
 
 func (t *traffic) progress() string {
-	return fmt.Sprintf("%d of %d requests, %d failed", len(t.requests), t.expected, t.failures)
+	return fmt.Sprintf("%d requests, %d failed", len(t.requests), t.failures)
 }
 
 func (t *traffic) since() time.Duration { return t.attack.Since() }

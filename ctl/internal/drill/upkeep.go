@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"time"
 
 	"oneserver/ctl/internal/backup"
 	"oneserver/ctl/internal/deploy"
@@ -15,7 +14,7 @@ import (
 // upkeep is the same maintenance, done with this project's own commands.
 var upkeep = []action{
 	{
-		name: "reload", title: "a changed nginx.conf", note: "make reload", duration: 6 * time.Second,
+		name: "reload", title: "a changed nginx.conf", note: "make reload",
 		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			reload := func(ctx context.Context) error { return deploy.Reload(ctx, d.stack.Stack, io.Discard) }
 			change, err := d.stack.edit(u, "nginx.conf", "# "+mark, reload)
@@ -28,7 +27,7 @@ var upkeep = []action{
 		},
 	},
 	{
-		name: "deploy", title: "a new release of app", note: "make deploy, its build left out", duration: 40 * time.Second,
+		name: "deploy", title: "a new release of app", note: "make deploy, its build left out",
 		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			next, err := d.nextRelease(ctx, u, "")
 			return prepared{
@@ -38,7 +37,7 @@ var upkeep = []action{
 		},
 	},
 	{
-		name: "rollback", title: "back to the release before", note: "make rollback", duration: 40 * time.Second,
+		name: "rollback", title: "back to the release before", note: "make rollback",
 		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			old, err := d.stack.imageID(ctx, d.stack.project.Services["app"].Image)
 			if err != nil {
@@ -55,7 +54,7 @@ var upkeep = []action{
 		},
 	},
 	{
-		name: "bad-release", title: "a release that does not start", note: "make deploy, its build left out", duration: 20 * time.Second,
+		name: "bad-release", title: "a release that does not start", note: "make deploy, its build left out",
 		prepare: func(ctx context.Context, d *drill, u *undo) (prepared, error) {
 			next, err := d.nextRelease(ctx, u, `CMD ["nonsense"]`)
 			return prepared{run: func(ctx context.Context) error {
@@ -68,7 +67,7 @@ var upkeep = []action{
 		},
 	},
 	{
-		name: "restart-db", title: "a MySQL restart", note: "make restart-db", duration: 10 * time.Second,
+		name: "restart-db", title: "a MySQL restart", note: "make restart-db",
 		prepare: func(_ context.Context, d *drill, _ *undo) (prepared, error) {
 			return prepared{run: func(ctx context.Context) error {
 				return deploy.RestartDatabase(ctx, d.stack.Stack, io.Discard, deploy.RestartOptions{})
@@ -76,7 +75,7 @@ var upkeep = []action{
 		},
 	},
 	{
-		name: "backup", title: "a backup, a million rows", note: "make backup", duration: 15 * time.Second,
+		name: "backup", title: "a backup, a million rows", note: "make backup",
 		setUp: fill,
 		prepare: func(_ context.Context, d *drill, u *undo) (prepared, error) {
 			dir, err := os.MkdirTemp("", mark)

@@ -1,9 +1,12 @@
 package check
 
 import (
+	"crypto/x509"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +19,7 @@ import (
 type outage struct {
 	t       *testing.T
 	address string
-	server  *http.Server
+	server  *httptest.Server
 	hangs   sync.RWMutex // held while it hangs
 }
 
@@ -34,7 +37,7 @@ func (o *outage) listen() {
 		return
 	}
 	o.address = listener.Addr().String()
-	o.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	o.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o.hangs.RLock()
 		defer o.hangs.RUnlock()
 		if r.Method == http.MethodPost {
@@ -42,14 +45,18 @@ func (o *outage) listen() {
 			w.WriteHeader(http.StatusCreated)
 		}
 		io.WriteString(w, "hello")
-	})}
-	go o.server.Serve(listener)
+	}))
+	o.server.Listener.Close()
+	o.server.Listener, o.server.EnableHTTP2 = listener, true
+	o.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	o.server.StartTLS()
 }
 
 // refuse makes the server refuse connections for a time, and returns how long it really refused them.
 func (o *outage) refuse(length time.Duration) time.Duration {
-	o.server.Close()
 	began := time.Now()
+	o.server.Listener.Close()
+	o.server.CloseClientConnections()
 	time.Sleep(length)
 	o.listen()
 	return time.Since(began)
@@ -100,8 +107,12 @@ func TestOutageOf100msIsMeasuredTo20ms(t *testing.T) {
 func measure(t *testing.T, away func(*outage, time.Duration) time.Duration) (history.History, time.Duration) {
 	t.Helper()
 	o := newOutage(t)
+	trusted := x509.NewCertPool()
+	trusted.AddCert(o.server.Certificate())
 	attack, err := load.Start(t.Context(), load.Config{
 		Address: o.address,
+		Host:    "example.com",
+		Trusted: trusted,
 		Steps:   []history.Step{{Rate: 500, For: 1500 * ms}},
 		Reads:   []load.Request{{Name: "GET /", Path: "/"}},
 		Write: func(string) load.Request {

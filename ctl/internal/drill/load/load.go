@@ -1,5 +1,5 @@
-// Package load puts a steady load on the site from outside, as its visitors do: a request is sent when it is due, whatever
-// became of those before it (an open loop), so that an outage counts in full.
+// Package load puts a steady load on the site from outside, as its visitors do: over TLS and HTTP/2, and a request is sent
+// when it is due, whatever became of those before it (an open loop), so that an outage counts in full.
 //
 // Vegeta paces and sends. The http.RoundTripper that it sends through does what Vegeta does not: it finds out why
 // a request failed and which connection it used, and limits how many are under way.
@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -34,8 +35,9 @@ type Request struct {
 
 // Config describes the load. A zero value means the field's default, if it has one.
 type Config struct {
-	Address string // host:port to connect to, a loopback address: all others are refused
-	Host    string // the name that visitors type, in the Host header; default Address
+	Address string         // host:port to connect to, a loopback address: all others are refused
+	Host    string         // the name that visitors type, which the server's certificate must have
+	Trusted *x509.CertPool // the authorities that visitors trust; default this machine's
 	Steps   []history.Step
 	Seed    uint64 // of the random mix; the same seed draws the same mix
 
@@ -51,7 +53,7 @@ type Config struct {
 	DNSNames    []string // the names to ask for (A over UDP), which must have an answer
 	LookupShare float64  // of all requests; default 0.1 with a DNSAddress
 
-	NewConnShare float64       // of the requests go over a new connection, the others over kept ones; default 0.25, negative for none
+	NewConnShare float64       // of the requests go over a connection of their own, the others over kept ones; default 0.25, negative for none
 	Timeout      time.Duration // of one request, with its connection; default 15 s
 	InFlight     int           // the most requests in progress; further ones that are due fail as history.Overload; default 4096
 }
@@ -77,7 +79,6 @@ func (c *Config) prepare() error {
 	if c.DNSAddress == "" {
 		c.LookupShare = 0
 	}
-	c.Host = cmp.Or(c.Host, c.Address)
 	c.Timeout = cmp.Or(c.Timeout, 15*time.Second)
 	c.InFlight = cmp.Or(c.InFlight, 4096)
 	switch {

@@ -2,9 +2,16 @@ package load
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -23,7 +30,7 @@ import (
 type site struct {
 	mu    sync.Mutex
 	posts []string
-	hosts map[string]bool
+	hosts map[string]bool // that were asked for, with the protocol
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -32,7 +39,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.hosts == nil {
 		s.hosts = make(map[string]bool)
 	}
-	s.hosts[r.Host] = true
+	s.hosts[r.Proto+" "+r.Host] = true
 	var id int
 	switch _, err := fmt.Sscanf(r.URL.Path, "/posts/%d", &id); {
 	case r.Method == http.MethodPost:
@@ -46,18 +53,30 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func aConfig(address string, steps ...history.Step) Config {
+func aConfig(steps ...history.Step) Config {
 	return Config{
-		Address: address,
-		Host:    "www.foobar.com",
-		Steps:   steps,
-		Seed:    1,
-		Reads:   []Request{{Name: "GET /", Path: "/?limit=20"}},
+		Steps: steps,
+		Seed:  1,
+		Reads: []Request{{Name: "GET /", Path: "/?limit=20"}},
 		Write: func(token string) Request {
 			return Request{Name: "POST /posts", Method: http.MethodPost, Path: "/posts", Body: []byte(token)}
 		},
 		Timeout: time.Second,
 	}
+}
+
+// certificate returns one like the stack's own: the RSA certificate of httptest would cost the machine ten times as much.
+func certificate(t *testing.T) tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"example.com"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 // hold runs a load to its end.
@@ -85,14 +104,24 @@ func count(requests []history.Request, is func(history.Request) bool) (n int) {
 	return n
 }
 
-func address(server *httptest.Server) string { return server.Listener.Addr().String() }
+// serve starts a server that speaks TLS and HTTP/2, and adds its address and its certificate to a configuration.
+func serve(t *testing.T, handler http.HandlerFunc, config *Config) *httptest.Server {
+	server := httptest.NewUnstartedServer(handler)
+	server.EnableHTTP2 = true
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate(t)}}
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	config.Address, config.Host, config.Trusted = server.Listener.Addr().String(), "example.com", x509.NewCertPool()
+	config.Trusted.AddCert(server.Certificate())
+	return server
+}
 
 // Not parallel, as it measures time.
 func TestFiveHundredASecondAreSentWithin5msOfTheirTime(t *testing.T) {
 	s := new(site)
-	server := httptest.NewServer(s)
-	defer server.Close()
-	config := aConfig(address(server), history.Step{Rate: 500, For: 4 * time.Second})
+	config := aConfig(history.Step{Rate: 500, For: 4 * time.Second})
+	serve(t, s.ServeHTTP, &config)
 	var late Lateness
 	var machine time.Duration
 	for attempt := range 3 { // others may use the machine too
@@ -118,7 +147,7 @@ func TestFiveHundredASecondAreSentWithin5msOfTheirTime(t *testing.T) {
 			break
 		}
 	}
-	if len(s.hosts) != 1 || !s.hosts["www.foobar.com"] {
+	if len(s.hosts) != 1 || !s.hosts["HTTP/2.0 example.com"] {
 		t.Errorf("asked for hosts %v", s.hosts)
 	}
 	switch {
@@ -144,10 +173,9 @@ func oversleep() time.Duration {
 func TestLoadGoesOnWhateverBecomesOfItsRequests(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
-	defer server.Close()
+	config := aConfig(history.Step{Rate: 200, For: 500 * time.Millisecond})
+	serve(t, func(http.ResponseWriter, *http.Request) { <-release }, &config)
 	defer close(release)
-	config := aConfig(address(server), history.Step{Rate: 200, For: 500 * time.Millisecond})
 	config.InFlight = 30
 	requests, _ := hold(t, t.Context(), config)
 	timeout := count(requests, func(r history.Request) bool { return r.Class == history.Timeout })
@@ -166,12 +194,14 @@ func TestLoadGoesOnWhateverBecomesOfItsRequests(t *testing.T) {
 func TestLoadNeverLeavesThisMachine(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"8.8.8.8:80", "192.168.1.1:80", "0.0.0.0:80", "[2001:db8::1]:80", "localhost:80", "www.foobar.com:80", "127.0.0.1", ""} {
-		_, err := Start(t.Context(), aConfig(address, history.Step{Rate: 1, For: time.Second}))
+		config := aConfig(history.Step{Rate: 1, For: time.Second})
+		config.Address = address
+		_, err := Start(t.Context(), config)
 		if err == nil {
 			t.Errorf("%q was taken", address)
 		}
 		t.Logf("%q: %v", address, err)
-		config := aConfig("127.0.0.1:80", history.Step{Rate: 1, For: time.Second})
+		config.Address = "127.0.0.1:443"
 		config.DNSAddress, config.DNSNames = address, []string{"www.foobar.com"}
 		if _, err := Start(t.Context(), config); err == nil && address != "" {
 			t.Errorf("%q was taken as the DNS server", address)
@@ -189,12 +219,12 @@ func TestAnswerThatPointsElsewhereIsNotFollowed(t *testing.T) {
 	var elsewhere atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
 	defer other.Close()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	config := aConfig(history.Step{Rate: 200, For: 200 * time.Millisecond})
+	serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", other.URL+"/")
 		w.WriteHeader(map[string]int{http.MethodPost: http.StatusCreated, http.MethodGet: http.StatusFound}[r.Method])
-	}))
-	defer server.Close()
-	requests, _ := hold(t, t.Context(), aConfig(address(server), history.Step{Rate: 200, For: 200 * time.Millisecond}))
+	}, &config)
+	requests, _ := hold(t, t.Context(), config)
 	for _, r := range requests {
 		if r.OK() {
 			t.Errorf("taken for a success: %+v", r)
@@ -212,40 +242,41 @@ func TestFailuresSayWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed.Close()
-	hijack := func(end func(*net.TCPConn)) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			conn, _, err := w.(http.Hijacker).Hijack()
-			if err == nil {
-				end(conn.(*net.TCPConn))
-				conn.Close()
-			}
-		}
-	}
+	abort := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	for name, c := range map[string]struct {
 		handler http.HandlerFunc // nil if nothing listens
+		spoil   func(*Config, *httptest.Server)
 		class   history.Class
 		status  int
 	}{
-		"nobody listens":     {nil, history.Refused, 0},
-		"closed":             {hijack(func(c *net.TCPConn) {}), history.Reset, 0},
-		"reset":              {hijack(func(c *net.TCPConn) { c.SetLinger(0) }), history.Reset, 0},
-		"half an answer":     {hijack(func(c *net.TCPConn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf") }), history.Reset, 200},
-		"no answer":          {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, history.Timeout, 0},
-		"an error":           {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusBadGateway) }, history.Status, 502},
-		"not HTTP":           {hijack(func(c *net.TCPConn) { io.WriteString(c, "no\r\n\r\n") }), history.Other, 0},
-		"an endless answer":  {func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, maxAnswer+1)) }, history.Other, 200},
-		"all as it ought be": {func(http.ResponseWriter, *http.Request) {}, history.OK, 200},
+		"nobody listens": {nil, nil, history.Refused, 0},
+		"a closed connection": {nil, func(config *Config, server *httptest.Server) {
+			server.Config.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { server.CloseClientConnections() })
+		}, history.Reset, 0},
+		"a reset stream": {abort, nil, history.Reset, 0},
+		"half an answer": {func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, "half")
+			w.(http.Flusher).Flush()
+			abort(w, r)
+		}, nil, history.Reset, 200},
+		"no answer":            {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, nil, history.Timeout, 0},
+		"an error":             {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusBadGateway) }, nil, history.Status, 502},
+		"another name":         {abort, func(config *Config, _ *httptest.Server) { config.Host = "www.foobar.com" }, history.Other, 0},
+		"an unknown authority": {abort, func(config *Config, _ *httptest.Server) { config.Trusted = x509.NewCertPool() }, history.Other, 0},
+		"an endless answer":    {func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, maxAnswer+1)) }, nil, history.Other, 200},
+		"all as it ought be":   {func(http.ResponseWriter, *http.Request) {}, nil, history.OK, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			at := closed.Addr().String()
-			if c.handler != nil {
-				server := httptest.NewServer(c.handler)
-				defer server.Close()
-				at = address(server)
-			}
-			config := aConfig(at, history.Step{Rate: 100, For: 50 * time.Millisecond})
+			config := aConfig(history.Step{Rate: 100, For: 50 * time.Millisecond})
 			config.Write = nil
+			config.Address = closed.Addr().String()
+			if c.handler != nil || c.spoil != nil {
+				server := serve(t, c.handler, &config)
+				if c.spoil != nil {
+					c.spoil(&config, server)
+				}
+			}
 			if c.class != history.Timeout {
 				config.Timeout = 20 * time.Second
 			}
@@ -258,7 +289,7 @@ func TestFailuresSayWhy(t *testing.T) {
 				if r.Class != c.class || r.Status != c.status {
 					t.Errorf("class %q, status %d, want %q and %d", r.Class, r.Status, c.class, c.status)
 				}
-				if sent := r.Tries > 0; sent == (c.handler == nil) {
+				if sent, got := c.class != history.Refused && c.class != history.Other || c.status > 0, r.Tries > 0; sent != got {
 					t.Errorf("sent %d times", r.Tries)
 				}
 			}
@@ -274,7 +305,8 @@ func TestStaleReadIsNoticed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			config := aConfig(history.Step{Rate: 100, For: 2 * time.Second})
+			serve(t, func(w http.ResponseWriter, r *http.Request) {
 				switch {
 				case r.Method == http.MethodPost:
 					w.Header().Set("Location", "/posts/1")
@@ -282,9 +314,8 @@ func TestStaleReadIsNoticed(t *testing.T) {
 				case r.URL.Path == "/posts/1":
 					forget(w, r)
 				}
-			}))
-			defer server.Close()
-			requests, attack := hold(t, t.Context(), aConfig(address(server), history.Step{Rate: 100, For: 2 * time.Second}))
+			}, &config)
+			requests, attack := hold(t, t.Context(), config)
 			stale := 0
 			for _, r := range requests {
 				if back := r.Kind == history.Read && r.Token != ""; r.Stale != back || r.OK() == back {
@@ -342,11 +373,10 @@ func TestLookupsGoToTheNameServer(t *testing.T) {
 func TestStoppedLoadSaysWhatItCutOff(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
-	defer server.Close()
-	defer close(release)
 	ctx, cancel := context.WithCancel(t.Context())
-	config := aConfig(address(server), history.Step{Rate: 100, For: time.Minute})
+	config := aConfig(history.Step{Rate: 100, For: time.Minute})
+	serve(t, func(http.ResponseWriter, *http.Request) { <-release }, &config)
+	defer close(release)
 	config.Timeout = time.Minute
 	time.AfterFunc(200*time.Millisecond, cancel)
 	began := time.Now()
@@ -381,7 +411,8 @@ func TestScheduleKeepsTheRateOfEachStep(t *testing.T) {
 
 func TestLoadThatMakesNoSenseIsRefused(t *testing.T) {
 	t.Parallel()
-	good := aConfig("127.0.0.1:80", history.Step{Rate: 1, For: time.Second})
+	good := aConfig(history.Step{Rate: 1, For: time.Second})
+	good.Address = "127.0.0.1:443"
 	for name, spoil := range map[string]func(*Config){
 		"nothing to read":  func(c *Config) { c.Reads = nil },
 		"no steps":         func(c *Config) { c.Steps = nil },

@@ -39,7 +39,8 @@ const maxMade = 512
 // requests and results.
 type hit struct {
 	history.Request
-	fresh bool // whether the request uses a new connection
+	fresh   bool // whether the request uses a connection of its own
+	visitor int  // whose kept connection it uses otherwise
 }
 
 func newMix(config Config, prefix string) *mix {
@@ -56,11 +57,11 @@ func newMix(config Config, prefix string) *mix {
 func (m *mix) target(target *vegeta.Target) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	h := &hit{fresh: m.random.Float64() < m.config.NewConnShare}
+	h := &hit{fresh: m.random.Float64() < m.config.NewConnShare, visitor: m.random.IntN(visitors)}
 	// Every request draws the same number of random values, so that the mix does not depend on what the stack acknowledged.
 	kind, back, which := m.random.Float64(), m.random.Float64(), m.random.Uint64()
 	var request Request
-	u := &url.URL{Scheme: "http", Host: m.config.Address}
+	u := &url.URL{Scheme: "https", Host: m.config.Address}
 	switch {
 	case kind < m.config.WriteShare:
 		h.Kind = history.Write

@@ -3,6 +3,7 @@ package load
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -30,43 +31,54 @@ var (
 	errTooLarge = fmt.Errorf("an answer of more than %d bytes", maxAnswer)
 )
 
+// visitors is how many kept connections the load has. Like a browser, each visitor sends all requests over one.
+const visitors = 32
+
 // wire sends vegeta's requests, reads their complete answers, and records in their hits how they ended.
 type wire struct {
-	ctx         context.Context // the run's context
-	mix         *mix
-	kept, fresh *http.Transport
-	slots       chan struct{} // one for each request under way
-	timeout     time.Duration
-	dns         *dns.Client
+	ctx     context.Context // the run's context
+	mix     *mix
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	tls     *tls.Config
+	kept    [visitors]*http.Transport
+	slots   chan struct{} // one for each request under way
+	timeout time.Duration
+	dns     *dns.Client
 }
 
 func newWire(ctx context.Context, config Config, mix *mix) *wire {
-	transport := func() *http.Transport {
-		return &http.Transport{
-			// Whatever a URL says, this load goes to one address only.
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, "tcp", config.Address)
-			},
-			MaxIdleConnsPerHost: config.InFlight,
-			IdleConnTimeout:     30 * time.Second, // less than the server's
-		}
-	}
 	w := &wire{
-		ctx:     ctx,
-		mix:     mix,
-		kept:    transport(),
-		fresh:   transport(),
+		ctx: ctx,
+		mix: mix,
+		// Whatever a URL says, this load goes to one address only.
+		dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", config.Address)
+		},
+		tls:     &tls.Config{ServerName: config.Host, RootCAs: config.Trusted},
 		slots:   make(chan struct{}, config.InFlight),
 		timeout: config.Timeout,
 		dns:     &dns.Client{Timeout: min(config.Timeout, lookupTimeout)},
 	}
-	w.fresh.DisableKeepAlives = true
+	for i := range w.kept {
+		w.kept[i] = w.browser()
+	}
 	return w
 }
 
+// browser returns a transport without connections.
+func (w *wire) browser() *http.Transport {
+	return &http.Transport{
+		DialContext:       w.dial,
+		TLSClientConfig:   w.tls,
+		ForceAttemptHTTP2: true,
+		IdleConnTimeout:   30 * time.Second, // less than the server's
+	}
+}
+
 func (w *wire) close() {
-	w.kept.CloseIdleConnections()
-	w.fresh.CloseIdleConnections()
+	for _, transport := range w.kept {
+		transport.CloseIdleConnections()
+	}
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -95,9 +107,10 @@ func (w *wire) RoundTrip(request *http.Request) (*http.Response, error) {
 
 // http sends a request and judges its answer.
 func (w *wire) http(request *http.Request, h *hit) (*http.Response, error) {
-	transport := w.kept
+	transport := w.kept[h.visitor]
 	if h.fresh {
-		transport = w.fresh
+		transport = w.browser()
+		transport.DisableKeepAlives = true
 	}
 	// The transport calls these from its own goroutines, even after it has returned an error.
 	var mu sync.Mutex
@@ -175,9 +188,14 @@ func classify(ctx context.Context, err error) history.Class {
 	case errors.Is(err, syscall.ECONNREFUSED), isNetwork && network.Op == "dial":
 		return history.Refused
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed),
-		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
-		strings.Contains(err.Error(), "server closed idle connection"): // net/http has no error value for it
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), lostHTTP2(err):
 		return history.Reset
 	}
 	return history.Other
+}
+
+// lostHTTP2 reports whether a server gave up an HTTP/2 connection (GOAWAY) or a request on it (RST_STREAM). net/http exports
+// neither of these errors.
+func lostHTTP2(err error) bool {
+	return strings.HasPrefix(err.Error(), "http2: ") || strings.HasPrefix(err.Error(), "stream error: ")
 }
