@@ -30,6 +30,8 @@ var server = newCopy("oneserver-test-acme", "18097", "11068", "172.28.15")
 
 const controlPort = "14097" // the authority's, where tests inject faults
 
+var serverFiles = filepath.Join(root, "compose.yaml") + string(os.PathListSeparator) + filepath.Join(root, "ctl/e2e/authority/compose.yaml")
+
 // fault says what happens to a request to the authority (ctl/e2e/authority).
 type fault struct {
 	Path    string
@@ -50,7 +52,7 @@ func startServer(t *testing.T, settings ...string) *copyOfStack {
 	}
 	writeServerCertificate(t, trust)
 	c := server.with(append([]string{"TRUST=" + trust, "CONTROL_PORT=" + controlPort, "ACME=https://authority:14000/dir",
-		"COMPOSE_FILE=" + filepath.Join(root, "compose.yaml") + string(os.PathListSeparator) + filepath.Join(root, "ctl/e2e/authority/compose.yaml")}, settings...)...)
+		"COMPOSE_FILE=" + serverFiles}, settings...)...)
 	remove := func() {
 		if err := c.remove(); err != nil {
 			t.Error(err)
@@ -266,6 +268,24 @@ func TestLongACertificateComesByItselfAndIsKept(t *testing.T) {
 				t.Errorf("http://%s%s answers %s, Location %q; want %d, %q", test.host, test.path, got.Status, got.Header.Get("Location"), test.status, test.leads)
 			}
 		}
+	})
+	t.Run("then a release is deployed and rolled back as before", func(t *testing.T) {
+		newScenario(t, c).When("everything runs", compose("up", "--detach", "--wait"))
+		first, err := c.output(t.Context(), "docker", "image", "inspect", "--format", "{{.Id}}", "oneserver-app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "Dockerfile"), "FROM oneserver-app\nLABEL release=next\n")
+		write(t, filepath.Join(dir, "compose.json"), `{"services":{"app":{"build":{"context":"`+dir+`","dockerfile":"Dockerfile"}}}}`)
+		t.Cleanup(func() {
+			if _, err := c.output(context.Background(), "docker", "image", "tag", strings.TrimSpace(first), "oneserver-app"); err != nil {
+				t.Error(err)
+			}
+		})
+		next := c.with("COMPOSE_FILE=" + serverFiles + string(os.PathListSeparator) + filepath.Join(dir, "compose.json"))
+		next.says(t, root, false, []string{"deploy"}, "it has passed its trial", "done")
+		next.says(t, root, false, []string{"rollback"}, "done")
 	})
 	t.Run("browsers are bound to https for only a day at first", func(t *testing.T) {
 		visitor := c.over()

@@ -24,14 +24,15 @@ const (
 )
 
 // curl is the command in web that sends a request. It uses no proxy, though Docker passes on its user's proxy settings. It
-// sends a cookie, since Nginx then asks the application each time.
+// asks for localhost, the one name that Nginx never redirects to https. It sends a cookie, since Nginx then asks the
+// application each time.
 func curl(p application.Request, address, options string) string {
 	data := ""
 	if p.Body != "" {
 		data = " --header 'Content-Type: application/json' --data '" + p.Body + "'"
 	}
 	return `curl --noproxy '*' --silent --show-error --max-time 10 --output /dev/null --write-out '%{http_code}\n' --request ` + p.Method +
-		` --header "Host: www.$DOMAIN" --header 'Cookie: session=0123456789012345678901234567890123456789012' ` + options + data +
+		` --header 'Host: localhost' --header 'Cookie: session=0123456789012345678901234567890123456789012' ` + options + data +
 		" http://" + address + p.Path
 }
 

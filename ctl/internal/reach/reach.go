@@ -49,8 +49,8 @@ func Ask(ctx context.Context, settings stack.Settings, within time.Duration) ([]
 		ask func(context.Context) (dead bool, err error)
 	}{
 		{Answer{Service: "web", Setting: "HTTP_PORT", Port: "TCP " + web, What: "the page"}, func(ctx context.Context) (bool, error) { return askWeb(ctx, "http://"+web+"/", domain) }},
-		{Answer{Service: "web", Setting: "HTTP_PORT", Port: "TCP " + web, What: "the application"}, func(ctx context.Context) (bool, error) { return askWeb(ctx, "http://"+web+site.Prefix, domain) }},
 		{Answer{Service: "web", Setting: "HTTPS_PORT", Port: "TCP " + secure, What: "the page over https"}, func(ctx context.Context) (bool, error) { return askWeb(ctx, "https://"+secure+"/", domain) }},
+		{Answer{Service: "web", Setting: "HTTPS_PORT", Port: "TCP " + secure, What: "the application"}, func(ctx context.Context) (bool, error) { return askWeb(ctx, "https://"+secure+site.Prefix, domain) }}, // http may redirect
 		{Answer{Service: "dns", Setting: "DNS_PORT", Port: "UDP " + name, What: "the name"}, func(ctx context.Context) (bool, error) { return askName(ctx, "udp", name, domain) }},
 		{Answer{Service: "dns", Setting: "DNS_PORT", Port: "TCP " + name, What: "the name"}, func(ctx context.Context) (bool, error) { return askName(ctx, "tcp", name, domain) }},
 	}

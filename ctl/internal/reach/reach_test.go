@@ -94,7 +94,7 @@ func authority(rcode int) dns.HandlerFunc {
 func TestWhatAVisitorIsNotAnsweredIsTold(t *testing.T) {
 	t.Parallel()
 	well := authority(dns.RcodeSuccess)
-	// the second question is for the application, which is unavailable
+	// the third question is for the application, which is unavailable
 	away := func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/api/" {
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -116,7 +116,7 @@ func TestWhatAVisitorIsNotAnsweredIsTold(t *testing.T) {
 			http.Redirect(w, r, "https://127.0.0.1:1/", http.StatusPermanentRedirect)
 		}, well, "ok, ok, ok, ok, ok"},
 		{"another site", status(421), well, "the answer is 421 Misdirected Request, the answer is 421 Misdirected Request, the answer is 421 Misdirected Request, ok, ok"},
-		{"the application is away", away, well, "ok, the answer is 503 Service Unavailable, ok, ok, ok"},
+		{"the application is away", away, well, "ok, ok, the answer is 503 Service Unavailable, ok, ok"},
 		{"nobody listens for web", nil, well, "dead: connection refused, dead: connection refused, dead: connection refused, ok, ok"},
 		{"somebody listens and says nothing", silent, well, "dead: EOF, dead: EOF, dead: EOF, ok, ok"},
 		{"nobody listens for dns", status(200), nil, "ok, ok, ok, dead: connection refused, dead: connection refused"},

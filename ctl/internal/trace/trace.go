@@ -89,6 +89,9 @@ func Run(ctx context.Context, s *stack.Stack, address string) (*Trace, error) {
 func aim(settings stack.Settings, address string) (target, error) {
 	www := "www." + strings.ToLower(settings["DOMAIN"])
 	base := &url.URL{Scheme: "http", Host: www, Path: "/"}
+	if settings["ACME"] != "" { // visitors are redirected there
+		base.Scheme = "https"
+	}
 	if address == "" {
 		address = site.Page
 	}

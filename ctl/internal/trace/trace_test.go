@@ -48,6 +48,8 @@ func TestOnlyThisSiteOnThisMachineIsAsked(t *testing.T) {
 		{settings(everywhere...), "", "http://www.foobar.com:8080/api/v1/posts", "127.0.0.1:8080", "www.foobar.com.", ""},
 		{settings("BIND", "192.0.2.1"), "/", "http://www.foobar.com/", "192.0.2.1:80", "www.foobar.com.", ""},
 		{settings("DOMAIN", "Example.org"), "/", "http://www.example.org/", "127.0.0.1:80", "www.example.org.", ""},
+		{settings("ACME", "https://authority.example/"), "", "https://www.foobar.com/api/v1/posts", "127.0.0.1:443", "www.foobar.com.", ""},
+		{settings("ACME", "https://authority.example/"), "http://www.foobar.com/", "http://www.foobar.com/", "127.0.0.1:80", "www.foobar.com.", ""},
 
 		{settings(), "http://example.com/", "", "", "", "is not on this site"},
 		{settings(), "//example.com/", "", "", "", "is not on this site"},

@@ -32,7 +32,7 @@ const (
 	scaleHeight = 430.0
 	margin      = 14.0
 	headHeight  = 70.0 // the height of the title, the line below it, and the legend
-	leftOfPlot  = 62.0 // the width of a vertical axis' labels
+	leftOfPlot  = 72.0 // the width of a vertical axis' labels
 	belowPlot   = 40.0 // the height of a horizontal axis' labels
 	rowHeight   = 17.0 // the height of a row of actions' names
 	timeBins    = 240  // bins for the whole run, so that the file stays small, however many requests there are
@@ -365,22 +365,25 @@ func bands(findings []check.Finding) []check.Span {
 
 // layActions puts the name of each action in the lowest row that has room. Heights are counted from the lowest row.
 func layActions(findings []check.Finding, time axis) (marks []mark, rows int) {
-	var ends []float64
+	type row []mark
+	var laid []row
 	for _, f := range findings {
 		name := f.Action.Name
 		if outage, _ := f.Outage(); outage > 0 {
 			name += ": " + duration(outage)
 		}
-		at := time.at(f.Action.Start.Seconds())
-		row := slices.IndexFunc(ends, func(end float64) bool { return end < at })
-		if row < 0 {
-			row = len(ends)
-			ends = append(ends, 0)
+		m := mark{X: px(time.at(f.Action.Start.Seconds())), Width: px(textWidth(name) + 5), Text: name}
+		// A name near the right edge begins to the left of its line.
+		free := slices.IndexFunc(laid, func(r row) bool { return r[len(r)-1].Left()+r[len(r)-1].Width+5 < min(m.X, m.Left()) })
+		if free < 0 {
+			free = len(laid)
+			laid = append(laid, nil)
 		}
-		ends[row] = at + textWidth(name) + 14
-		marks = append(marks, mark{X: px(at), Y: px(rowHeight * float64(row)), Width: px(textWidth(name) + 5), Text: name})
+		m.Y = px(rowHeight * float64(free))
+		laid[free] = append(laid[free], m)
+		marks = append(marks, m)
 	}
-	return marks, len(ends)
+	return marks, len(laid)
 }
 
 // countTicks returns a few round numbers.

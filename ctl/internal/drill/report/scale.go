@@ -81,7 +81,7 @@ func decadeTicks(low, high float64) (ticks []tick) {
 	for power := math.Floor(math.Log10(low)); power <= math.Ceil(math.Log10(high)); power++ {
 		for _, digit := range []float64{1, 2, 5} {
 			if v := digit * math.Pow(10, power); low <= v && v <= high {
-				ticks = append(ticks, tick{v, fmt.Sprintf("%.3g", v)})
+				ticks = append(ticks, tick{v, fmt.Sprintf("%.0f", v)})
 			}
 		}
 	}
