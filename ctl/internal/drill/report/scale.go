@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -81,7 +82,7 @@ func decadeTicks(low, high float64) (ticks []tick) {
 	for power := math.Floor(math.Log10(low)); power <= math.Ceil(math.Log10(high)); power++ {
 		for _, digit := range []float64{1, 2, 5} {
 			if v := digit * math.Pow(10, power); low <= v && v <= high {
-				ticks = append(ticks, tick{v, fmt.Sprintf("%.0f", v)})
+				ticks = append(ticks, tick{v, strconv.FormatFloat(math.Round(v*1000)/1000, 'f', -1, 64)})
 			}
 		}
 	}
