@@ -126,7 +126,7 @@ func (s *site) containers(ctx context.Context) (map[string]docker.Container, err
 func (s *site) cpu() (sum time.Duration, err error) {
 	used, err := s.meters.Read()
 	for _, one := range used {
-		sum += one
+		sum += one.CPU
 	}
 	return sum, err
 }

@@ -407,7 +407,7 @@ func (b *bench) check(ctx context.Context, all []variant) error {
 // settle waits until only health checks use the processor: once the copy is filled, the database keeps writing for a while.
 func (b *bench) settle(ctx context.Context) error {
 	const quiet = 0.15 // share of a processor
-	var before map[string]time.Duration
+	var before map[string]docker.Usage
 	var begun time.Time
 	return wait.Until(ctx, 2*time.Minute, 2*time.Second, func(context.Context) error {
 		after, err := b.meters.Read()
@@ -418,7 +418,7 @@ func (b *bench) settle(ctx context.Context) error {
 		if before != nil {
 			var used time.Duration
 			for service := range after {
-				used += after[service] - before[service]
+				used += after[service].CPU - before[service].CPU
 			}
 			busy = used.Seconds() / time.Since(begun).Seconds()
 		}
@@ -503,7 +503,7 @@ func (b *bench) measure(ctx context.Context, v variant, each time.Duration) (sam
 	one := sample{rate: result.PerSecond(), cpu: map[string]time.Duration{}, seconds: result.Elapsed.Seconds(),
 		reached: (reachedAfter - reachedBefore) / float64(result.Requests)}
 	for service := range after {
-		one.cpu[service] = (after[service] - before[service]) / time.Duration(result.Requests)
+		one.cpu[service] = (after[service].CPU - before[service].CPU) / time.Duration(result.Requests)
 	}
 	return one, nil
 }

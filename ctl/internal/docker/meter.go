@@ -15,9 +15,14 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A meter asks the engine for a figure that `docker stats` does not show: the CPU time that a container has used since it
-// started. It connects through the docker command, and so reaches the same engine as every other command. The engine knows
-// both versions of control groups.
+// Usage is what a container uses.
+type Usage struct {
+	CPU    time.Duration // since it started, which `docker stats` does not show
+	Memory int64         // bytes, without cached files that nobody has used lately, like `docker stats`
+}
+
+// A meter asks the engine what a container uses. It connects through the docker command, and so reaches the same engine as
+// every other command. The engine knows both versions of control groups.
 type meter struct {
 	id  string // of the container
 	cmd *exec.Cmd
@@ -47,20 +52,20 @@ func (m Meters) Add(ctx context.Context, cli CLI, c Container) (err error) {
 	return err
 }
 
-// Read returns the CPU time that each service has used so far.
-func (m Meters) Read() (map[string]time.Duration, error) {
+// Read returns what each service uses.
+func (m Meters) Read() (map[string]Usage, error) {
 	var mu sync.Mutex // guards used
-	used := map[string]time.Duration{}
+	used := map[string]Usage{}
 	var reading errgroup.Group
 	for service, one := range m {
 		reading.Go(func() error {
-			took, err := one.read()
+			uses, err := one.read()
 			if err != nil {
-				return fmt.Errorf("the CPU time of %s: %w", service, err)
+				return fmt.Errorf("what %s uses: %w", service, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			used[service] = took
+			used[service] = uses
 			return nil
 		})
 	}
@@ -90,25 +95,25 @@ func StartPiped(cmd *exec.Cmd) (io.WriteCloser, io.Reader, error) {
 	return in, out, cmd.Start()
 }
 
-// read returns the CPU time so far. The engine takes readings once a second; one-shot avoids the wait for a second reading.
-func (m *meter) read() (time.Duration, error) {
+// read returns what the container uses. The engine takes readings once a second; one-shot avoids the wait for a second reading.
+func (m *meter) read() (Usage, error) {
 	ended := time.AfterFunc(30*time.Second, func() { m.cmd.Process.Kill() }) // the read below then ends too
 	defer ended.Stop()
 	request, err := http.NewRequest(http.MethodGet, "http://docker/containers/"+m.id+"/stats?stream=false&one-shot=true", nil)
 	if err != nil {
-		return 0, err
+		return Usage{}, err
 	}
 	if err := request.Write(m.in); err != nil {
-		return 0, fmt.Errorf("ask the engine: %w", err)
+		return Usage{}, fmt.Errorf("ask the engine: %w", err)
 	}
 	response, err := http.ReadResponse(m.out, request)
 	if err != nil {
-		return 0, fmt.Errorf("hear the engine: %w", err)
+		return Usage{}, fmt.Errorf("hear the engine: %w", err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
-		return 0, fmt.Errorf("hear the engine: %w", err)
+		return Usage{}, fmt.Errorf("hear the engine: %w", err)
 	}
 	var stats struct {
 		Message string // the engine's error message
@@ -117,12 +122,23 @@ func (m *meter) read() (time.Duration, error) {
 				Total time.Duration `json:"total_usage"` // nanoseconds
 			} `json:"cpu_usage"`
 		} `json:"cpu_stats"`
+		Memory struct {
+			Usage int64
+			Stats struct {
+				V1 int64 `json:"total_inactive_file"` // of control groups, version 1
+				V2 int64 `json:"inactive_file"`
+			}
+		} `json:"memory_stats"`
 	}
 	if err := json.Unmarshal(body, &stats); err != nil {
-		return 0, fmt.Errorf("container statistics: %w", err)
+		return Usage{}, fmt.Errorf("container statistics: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("container statistics: %s: %s", response.Status, stats.Message)
+		return Usage{}, fmt.Errorf("container statistics: %s: %s", response.Status, stats.Message)
 	}
-	return stats.CPU.Usage.Total, nil
+	cached := stats.Memory.Stats.V1
+	if cached == 0 {
+		cached = stats.Memory.Stats.V2
+	}
+	return Usage{stats.CPU.Usage.Total, stats.Memory.Usage - cached}, nil
 }
