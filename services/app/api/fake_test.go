@@ -354,13 +354,7 @@ func (f *fake) Return(_ context.Context, buckets ...app.Bucket) error {
 }
 
 // passwords is shared by all tests, since its limits apply to the whole process.
-var passwords = sync.OnceValue(func() *auth.Passwords {
-	p, err := auth.NewPasswords()
-	if err != nil {
-		panic(err)
-	}
-	return p
-})
+var passwords = sync.OnceValue(auth.NewPasswords)
 
 const proxy = "192.0.2.80"
 

@@ -7,23 +7,15 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/alexedwards/argon2id"
 	"github.com/trustelem/zxcvbn/frequency"
 
 	"oneserver/app"
 )
 
-func newPasswords(t testing.TB) *Passwords {
-	t.Helper()
-	p, err := NewPasswords()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
 func TestPasswords(t *testing.T) {
 	t.Parallel()
-	p := newPasswords(t)
+	p := NewPasswords()
 	hash, err := p.Hash(t.Context(), "caf\u00e9 \u00e0 8")
 	if err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Fatalf("got %s, %v", hash, err)
@@ -53,6 +45,13 @@ func TestPasswords(t *testing.T) {
 	if err := p.VerifyNobody(t.Context(), "anything"); err != nil {
 		t.Error(err)
 	}
+	real, _, _, err := argon2id.DecodeHash(hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if nobodys, _, _, err := argon2id.DecodeHash(p.nobodys); err != nil || *nobodys != *real {
+		t.Errorf("nobody's hash costs %+v (%v), a user's %+v", nobodys, err, real)
+	}
 	if _, err := p.Verify(t.Context(), "anything", "no hash"); err == nil {
 		t.Error("something that is not a hash was compared")
 	}
@@ -60,7 +59,7 @@ func TestPasswords(t *testing.T) {
 
 func TestOnlySoManyHashAndWaitAtOnce(t *testing.T) {
 	t.Parallel()
-	p := newPasswords(t)
+	p := NewPasswords()
 	release := make(chan struct{})
 	block := func() error { <-release; return nil }
 	var all sync.WaitGroup
@@ -93,7 +92,7 @@ func TestOnlySoManyHashAndWaitAtOnce(t *testing.T) {
 
 func TestWhoWaitsCanLeave(t *testing.T) {
 	t.Parallel()
-	p := newPasswords(t)
+	p := NewPasswords()
 	for range atOnce {
 		p.running <- struct{}{}
 	}

@@ -4,12 +4,15 @@ package auth
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"runtime"
 	"time"
 
 	"github.com/alexedwards/argon2id"
+	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/unicode/norm"
 
 	"oneserver/app"
@@ -33,20 +36,22 @@ const (
 type Passwords struct {
 	admitted chan struct{} // a slot for each caller that runs or waits
 	running  chan struct{}
-	nobodys  string // the hash of a password that nobody has
+	nobodys  string // looks like a hash, at the same cost, and no password is known to have it
 }
 
 // NewPasswords returns Passwords whose callers share the limits.
-func NewPasswords() (*Passwords, error) {
-	nobodys, err := argon2id.CreateHash(NewToken(), &cost)
-	if err != nil {
-		return nil, fmt.Errorf("hash a password: %w", err)
+func NewPasswords() *Passwords {
+	random := func(bytes uint32) string {
+		b := make([]byte, bytes)
+		rand.Read(b) // never fails, by its documentation
+		return base64.RawStdEncoding.EncodeToString(b)
 	}
 	return &Passwords{
 		admitted: make(chan struct{}, atOnce+waiting),
 		running:  make(chan struct{}, atOnce),
-		nobodys:  nobodys,
-	}, nil
+		nobodys: fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, cost.Memory, cost.Iterations, cost.Parallelism,
+			random(cost.SaltLength), random(cost.KeyLength)),
+	}
 }
 
 // Hash returns the hash of password in the PHC string format, with a new salt.

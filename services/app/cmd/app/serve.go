@@ -42,10 +42,6 @@ func serveWith(ctx context.Context, s settings, db *mysql.DB, room *disk.Gauge, 
 	if err != nil {
 		return fmt.Errorf("the name of this replica: %w", err)
 	}
-	passwords, err := auth.NewPasswords()
-	if err != nil {
-		return err
-	}
 	observer, err := ops.New(db.Pool(), room, replica, log)
 	if err != nil {
 		return err
@@ -55,7 +51,7 @@ func serveWith(ctx context.Context, s settings, db *mysql.DB, room *disk.Gauge, 
 		Posts:     db,
 		Accounts:  db,
 		Throttle:  db,
-		Passwords: passwords,
+		Passwords: auth.NewPasswords(),
 		Ready:     db.Ready,
 		Journey: journey.New(journey.Config{
 			Domain: s.domain, DNSAddress: s.dnsAddress, WebAddress: s.webAddress(), Replica: replica, DatabaseVersion: db.Version,
