@@ -44,11 +44,9 @@ func checkHTTPS(ctx context.Context, f *facts) ([]Finding, error) {
 		findings = append(findings, Finding{Warning, "HTTPS", says, do})
 	}
 	if web, is := running["web"]; is {
-		out, err := f.stack.Output(ctx, "exec", web.ID, "sh", "-c", "nginx -v 2>&1")
-		if err != nil {
-			return nil, err
+		if out, err := f.stack.Output(ctx, "exec", web.ID, "sh", "-c", "nginx -v 2>&1"); err == nil { // web may be starting again
+			findings = append(findings, judgeNginx(out)...)
 		}
-		findings = append(findings, judgeNginx(out)...)
 		if leaf, err := shownCertificate(ctx, settings); err == nil { // other checks report what keeps it from being shown
 			awaited := settings["ACME"] != "" && !failing // if certs is failing, its own message has the reason
 			findings = append(findings, judgeCertificate(leaf, awaited, time.Now())...)
