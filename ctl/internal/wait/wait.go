@@ -18,13 +18,13 @@ func Until(ctx context.Context, within, every time.Duration, holds func(context.
 	defer cancel()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	wrong := errors.New("nothing was asked yet")
+	var wrong error
 	for {
 		err := holds(limited)
 		if err == nil {
 			return nil
 		}
-		if limited.Err() == nil {
+		if limited.Err() == nil || wrong == nil { // one that the limit has cut off says less than the one before
 			wrong = err
 		}
 		if final, ok := errors.AsType[final](err); ok {

@@ -28,6 +28,7 @@ func TestWaitingEndsWithTheConditionOrSaysWhatWasWrongLast(t *testing.T) {
 			return nil
 		}, 3, time.Minute, ""},
 		{"it does not", t.Context(), func(int) error { return errors.New("not yet") }, 2, 50 * time.Millisecond, "after 50ms: not yet"},
+		{"the first question takes too long", t.Context(), func(int) error { time.Sleep(100 * time.Millisecond); return errors.New("it is slow") }, 1, 50 * time.Millisecond, "after 50ms: it is slow"},
 		{"it never will", t.Context(), func(int) error { return Final(errors.New("it has ended")) }, 1, time.Minute, "it has ended"},
 		{"nobody waits any more", ended, func(int) error { return errors.New("not yet") }, 1, time.Minute, "somebody has pressed Ctrl-C"},
 	} {
