@@ -105,6 +105,9 @@ func Run(ctx context.Context, of *stack.Stack, out *os.File, names []string, o O
 	if err != nil {
 		return err
 	}
+	if o.Rate = cmp.Or(o.Rate, defaultRate); !(o.Rate >= 1 && o.Rate <= maxRate) { // not a number is neither
+		return fmt.Errorf("a rate of %g a second: a drill sends between 1 and %.0f", o.Rate, maxRate)
+	}
 	s, err := Find(ctx, of, o.Project)
 	if err != nil {
 		return err
@@ -122,7 +125,7 @@ func Run(ctx context.Context, of *stack.Stack, out *os.File, names []string, o O
 	var sections []report.Section
 	var bad error
 	for _, p := range chosen {
-		d := &drill{plan: p, stack: s, out: out, dir: dir, rate: cmp.Or(o.Rate, defaultRate), seed: rand.Uint64()}
+		d := &drill{plan: p, stack: s, out: out, dir: dir, rate: o.Rate, seed: rand.Uint64()}
 		section, err := d.run(ctx, d)
 		if ctx.Err() != nil {
 			if failed := (undoError{}); errors.As(err, &failed) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -49,6 +50,15 @@ func TestWhatWasDoneIsUndoneInTurnAfterCtrlCAndAfterAFailure(t *testing.T) {
 	}
 	if err := u.now(t.Context()); err != nil || len(done) != 3 {
 		t.Errorf("a second time it undoes %q: %v", done[3:], err)
+	}
+}
+
+func TestARateThatNoLoadCanHaveIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, rate := range []float64{-1, 0.5, maxRate + 1, math.NaN(), math.Inf(1)} {
+		if err := Run(t.Context(), stack.New(t.TempDir()), nil, []string{"scale"}, Options{Rate: rate}); err == nil || !strings.Contains(err.Error(), "between 1 and 3000") {
+			t.Errorf("a rate of %g: %v", rate, err)
+		}
 	}
 }
 

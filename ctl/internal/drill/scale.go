@@ -43,9 +43,6 @@ func scale(ctx context.Context, d *drill) (section report.Section, err error) {
 	for rate := d.rate; rate <= maxRate; rate *= stepRatio {
 		steps = append(steps, history.Step{Rate: rate, For: stepTime})
 	}
-	if len(steps) == 0 {
-		return report.Section{}, fmt.Errorf("a rate of %.0f a second is more than the drill can send", d.rate)
-	}
 	for _, n := range replicas {
 		if err := d.stack.scaleTo(ctx, n); err != nil {
 			return section, err
