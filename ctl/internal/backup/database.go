@@ -241,7 +241,7 @@ UNION ALL SELECT CONCAT('foreign key ', constraint_schema, '.', constraint_name)
 func (d database) began(ctx context.Context, here server, log string) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	start, err := docker.Output(d.Bash(ctx, `[ ! -e "$0" ] || exec head -c 8 -- "$0"`, path.Join(here.logDir, log)))
+	start, err := docker.Output(ctx, d.Bash(ctx, `[ ! -e "$0" ] || exec head -c 8 -- "$0"`, path.Join(here.logDir, log)))
 	if err != nil || start == "" {
 		return time.Time{}, err
 	}

@@ -409,7 +409,7 @@ func (s *site) comeBack(ctx context.Context) error {
 	defer cancel()
 	cmd := s.ComposeCommand(limited, append([]string{"--project-directory", ".", "--file", "-"}, s.recreate()...)...)
 	cmd.Stdin = bytes.NewReader(model)
-	if _, err := docker.Output(cmd); err != nil {
+	if _, err := docker.Output(limited, cmd); err != nil {
 		return err
 	}
 	if note.Config.Labels[wasHealthy] == "false" {

@@ -58,7 +58,7 @@ func (d Database) SQL(ctx context.Context, statements string) ([][]string, error
 	defer cancel()
 	cmd := d.Bash(ctx, "exec "+d.Client()+"--batch --skip-column-names --binary-mode "+d.Schema)
 	cmd.Stdin = strings.NewReader(statements)
-	out, err := docker.Output(cmd)
+	out, err := docker.Output(ctx, cmd)
 	if err != nil {
 		return nil, fmt.Errorf("mysql: %w", errors.Unwrap(err)) // the program's own output, rather than the script that ran it
 	}

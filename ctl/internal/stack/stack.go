@@ -168,25 +168,24 @@ func (s *Stack) ComposeCommand(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Compose runs a command of Compose and returns what it prints.
+// Compose runs a command of Compose and returns what it prints. docker.Limit bounds it.
 func (s *Stack) Compose(ctx context.Context, args ...string) (string, error) {
-	return docker.Output(s.ComposeCommand(ctx, args...))
+	ctx, cancel := docker.Limit(ctx)
+	defer cancel()
+	return docker.Output(ctx, s.ComposeCommand(ctx, args...))
 }
 
-// Containers returns the project's containers, or those of one service, in any state, including one-shots that have ended,
+// Containers returns the project's containers, or those of some services, in any state, including one-shots that have ended,
 // the oldest first; but not those of `docker compose run`.
-func (s *Stack) Containers(ctx context.Context, service ...string) ([]docker.Container, error) {
-	ctx, cancel := context.WithTimeout(ctx, Brief)
-	defer cancel()
+func (s *Stack) Containers(ctx context.Context, services ...string) ([]docker.Container, error) {
 	project, err := s.Project(ctx)
 	if err != nil {
 		return nil, err
 	}
-	filters := []string{"--all", "--filter", "label=com.docker.compose.project=" + project.Name, "--filter", "label=com.docker.compose.oneoff=False"}
-	for _, name := range service {
-		filters = append(filters, "--filter", "label=com.docker.compose.service="+name)
+	list, err := s.List(ctx, "--all", "--filter", "label=com.docker.compose.project="+project.Name, "--filter", "label=com.docker.compose.oneoff=False")
+	if len(services) > 0 { // two filters for one label would match nothing
+		list = slices.DeleteFunc(list, func(c docker.Container) bool { return !slices.Contains(services, c.Service()) })
 	}
-	list, err := s.List(ctx, filters...)
 	slices.SortFunc(list, func(a, b docker.Container) int { return a.Created.Compare(b.Created) })
 	return list, err
 }

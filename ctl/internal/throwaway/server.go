@@ -159,7 +159,7 @@ const Login = `--no-defaults --protocol=socket --socket=/var/run/mysqld/mysqld.s
 func (s *Server) WriteFile(ctx context.Context, name string, content io.Reader) error {
 	cmd := s.Bash(ctx, `exec cat >"$0"`, data+"/"+name)
 	cmd.Stdin = ctxio.Reader{Context: ctx, Reader: content}
-	if _, err := docker.Output(cmd); err != nil {
+	if _, err := docker.Output(ctx, cmd); err != nil {
 		return fmt.Errorf("copy %s: %w", name, err)
 	}
 	return nil
