@@ -40,11 +40,11 @@ type site struct {
 	controls   []Control
 }
 
-// describe returns the copy's description without starting it. An empty setting takes its default.
-func describe(of *stack.Stack) *site {
-	copied := of.Copy(project, "ctl/internal/abuse/compose.yaml", "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".64/26",
-		"TEXT_A_DAY="+strconv.Itoa(textADay), "POSTS_PER_ACCOUNT=", "WRITES_A_DAY=", "ACCOUNTS_A_DAY=", "DISK_RESERVE=")
-	return &site{Stack: copied, meters: docker.Meters{}}
+// describe returns the copy's description without starting it.
+func describe(of *stack.Stack) (*site, error) {
+	copied, err := of.Copy(project, "ctl/internal/abuse/compose.yaml", "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".64/26",
+		"TEXT_A_DAY="+strconv.Itoa(textADay))
+	return &site{Stack: copied, meters: docker.Meters{}}, err
 }
 
 // start starts the copy and fills it.

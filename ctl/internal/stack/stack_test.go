@@ -4,6 +4,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -55,5 +56,64 @@ func TestWithoutComposeTheEnvironmentStillCounts(t *testing.T) {
 	got, err := New("../../..", "DOMAIN=example.net", "DOMAIN=example.org", "HTTP_PORT=").EnvironmentSettings()
 	if err != nil || got["DOMAIN"] != "example.org" || got["HTTP_PORT"] != "80" {
 		t.Errorf("the settings are %q, %v; want the last DOMAIN, and the default for an empty HTTP_PORT", got, err)
+	}
+}
+
+// fakeDocker replaces docker with a shell script.
+func fakeDocker(t *testing.T, script string) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("the stand-in for docker is a shell script")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+}
+
+// Docker joins filters for the same label by "and", as does this stand-in.
+func TestContainersOfSeveralServicesAreFound(t *testing.T) {
+	fakeDocker(t, `case "$*" in
+compose*) echo '{"name": "p"}' ;;
+ps*com.docker.compose.service=*com.docker.compose.service=*) ;;
+ps*) echo a b c ;;
+inspect*) echo '[{"Id": "a", "Config": {"Labels": {"com.docker.compose.service": "app"}}},
+	{"Id": "b", "Config": {"Labels": {"com.docker.compose.service": "db"}}}, {"Id": "c", "Config": {"Labels": {"com.docker.compose.service": "web"}}}]' ;;
+esac`)
+	s := New(t.TempDir())
+	for _, test := range []struct {
+		services []string
+		want     string
+	}{{nil, "abc"}, {[]string{"db"}, "b"}, {[]string{"web", "app"}, "ac"}, {[]string{"dns"}, ""}} {
+		list, err := s.Containers(t.Context(), test.services...)
+		got := ""
+		for _, c := range list {
+			got += c.ID
+		}
+		if err != nil || got != test.want {
+			t.Errorf("of %q it finds %q, %v; want %q", test.services, got, err, test.want)
+		}
+	}
+}
+
+func TestWhatIsSetOnThisMachineDoesNotReachACopy(t *testing.T) {
+	t.Parallel()
+	s := New("../../..", "DISK_RESERVE=1000000", "HTTPS_PORT=8443", "COMPOSE_PATH_SEPARATOR=,", "GOPROXY=https://proxy.example")
+	copied, err := s.Copy("p", "more.yaml", "SUBNET=172.28.7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := s.Defaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want["SUBNET"], want["GOPROXY"] = "172.28.7", "https://proxy.example"
+	got, err := copied.EnvironmentSettings()
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("the copy has %q, %v; want %q", got, err, want)
+	}
+	if files := strings.Split(copied.Getenv("COMPOSE_FILE"), copied.Getenv("COMPOSE_PATH_SEPARATOR")); len(files) != 2 {
+		t.Errorf("Compose would read the files %q", files)
 	}
 }

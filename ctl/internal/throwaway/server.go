@@ -24,7 +24,7 @@ const Label = "oneserver.throwaway"
 const (
 	startWithin  = 5 * time.Minute  // to make a data directory and start, on a busy machine; otherwise this takes seconds
 	leaveWithin  = 15 * time.Second // for a throw-away server to end after its program was killed
-	justMade     = 3 * time.Second  // a container this new may be about to start
+	justMade     = 3 * time.Second  // until a container that was made is started
 	noticed      = 2 * time.Second  // how long it may take until this program notices the end
 	removeWithin = time.Minute
 	askWithin    = 10 * time.Minute // a statement over all rows
@@ -241,9 +241,10 @@ func Clean(ctx context.Context, of *stack.Stack) error {
 		return err
 	}
 	for _, c := range left {
-		// A new container is either about to be started, or its program was killed before it could start it.
-		if young := justMade - time.Since(c.Created); c.State.Status == "created" && young > 0 {
-			started := wait.Until(ctx, young, wait.Often, func(ctx context.Context) error {
+		// It is either about to be started, or its program was killed before it could start it. Its age would not tell: the
+		// engine's clock may differ from ours.
+		if c.State.Status == "created" {
+			started := wait.Until(ctx, justMade, wait.Often, func(ctx context.Context) error {
 				now, err := of.Inspect(ctx, c.ID)
 				if err == nil {
 					c = now[0]
