@@ -29,9 +29,12 @@ made with the key; a restore with a key refuses a backup without one. Anyone who
 the newest ones.`,
 		Example: "  oneserver backup --new-key ../backup.key\n  oneserver backup --key ../backup.key.server --keep 30",
 		Args:    cobra.NoArgs,
-		RunE: onSite(func(ctx context.Context, s *stack.Stack, _ []string) error {
-			if newKey != "" {
+		RunE: inRepository(func(ctx context.Context, s *stack.Stack, _ []string) error {
+			if newKey != "" { // possibly on another machine, without Docker
 				return backup.NewKey(os.Stdout, s.Path(newKey))
+			}
+			if err := s.CheckOwn(ctx); err != nil {
+				return err
 			}
 			options.Dir, options.Key = s.Path(options.Dir), s.Path(options.Key)
 			return backup.Make(ctx, s, os.Stdout, options)

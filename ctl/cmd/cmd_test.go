@@ -2,6 +2,8 @@ package cmd_test
 
 import (
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -64,6 +66,22 @@ func TestAMistypedCommandIsToldWhatToDo(t *testing.T) {
 		root.SetArgs(strings.Fields(typed))
 		if err := root.Execute(); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, want %q", typed, err, says)
+		}
+	}
+}
+
+// The key is best kept on another machine than the server, which need not have Docker.
+func TestAKeyForBackupsIsMadeWithoutDocker(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	key := filepath.Join(t.TempDir(), "backup.key")
+	root := cmd.Root()
+	root.SetArgs([]string{"backup", "--new-key", key})
+	if err := root.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{key, key + ".server"} {
+		if _, err := os.Stat(file); err != nil {
+			t.Error(err)
 		}
 	}
 }

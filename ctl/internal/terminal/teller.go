@@ -15,7 +15,8 @@ import (
 const quick = 3 * time.Second
 
 // A Teller shows a user what is being done. On a terminal there is one live line for the current task, with the time that it
-// has taken and its progress; elsewhere there are plain lines. It may be used by several goroutines.
+// has taken and its progress; elsewhere there are plain lines. One goroutine begins and ends the tasks; any goroutine may call
+// Say and Show meanwhile.
 type Teller struct {
 	out    io.Writer
 	width  func() int // of the terminal in columns; nil if nothing can be overwritten
