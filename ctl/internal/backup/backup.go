@@ -13,6 +13,7 @@ import (
 
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
+	"oneserver/ctl/internal/wait"
 )
 
 // ErrUnchanged means that a restore ended before it touched the site's data.
@@ -242,10 +243,7 @@ func (p *pace) rest(ctx context.Context) {
 	if worked < burst {
 		return
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(min(restFactor*worked, longRest)):
-	}
+	_ = wait.For(ctx, min(restFactor*worked, longRest)) // what works under ctx sees its end
 	p.awake = time.Now()
 }
 

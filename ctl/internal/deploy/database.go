@@ -163,20 +163,14 @@ func (s *site) recreate() []string {
 
 // awaitDatabase waits until MySQL is healthy. If MySQL was recreated, it gives up once MySQL has restarted too often.
 func (s *site) awaitDatabase(ctx context.Context, anew bool) error {
-	return wait.Until(ctx, stopWithin, wait.Often, func(ctx context.Context) error {
+	list := func(ctx context.Context) ([]docker.Container, error) {
 		list, err := s.Containers(ctx, "db")
-		switch {
-		case err != nil:
-			return err
-		case len(list) != 1:
-			return errors.New("db has no container")
-		case list[0].Healthy():
-			return nil
-		case anew && list[0].RestartCount >= tooOften:
-			return wait.Final(list[0].Ill())
+		if err == nil && len(list) != 1 {
+			err = errors.New("db has no container")
 		}
-		return list[0].Ill()
-	})
+		return list, err
+	}
+	return s.Await(ctx, stopWithin, list, func(db docker.Container) bool { return anew && db.RestartCount >= tooOften })
 }
 
 // tooOften is the number of restarts after which awaitDatabase gives up on a recreated MySQL.

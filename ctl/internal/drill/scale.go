@@ -14,6 +14,7 @@ import (
 	"oneserver/ctl/internal/drill/load"
 	"oneserver/ctl/internal/drill/report"
 	"oneserver/ctl/internal/drill/usl"
+	"oneserver/ctl/internal/wait"
 )
 
 // In a drill of scale, each step raises the rate by half, until the site no longer keeps up. The last rate is more than the
@@ -114,11 +115,7 @@ func (d *drill) climb(ctx context.Context, a *author, steps []history.Step) (rep
 		err = errors.Join(err, meter.read(ctx))
 		t.tell.Say("%.0f a second", step.Rate)
 		end := time.Duration(i+1) * stepTime
-		select {
-		case <-time.After(end - t.since()):
-		case <-ctx.Done():
-			err = errors.Join(err, ctx.Err())
-		}
+		err = errors.Join(err, wait.For(ctx, end-t.since()))
 		if err != nil || !t.keptUp(end-stepTime, end) {
 			break
 		}

@@ -12,6 +12,7 @@ import (
 
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/wait"
 )
 
 // spof is the first of the three issues: any part that stops takes down the site, or a piece of it. If a part is killed
@@ -72,10 +73,8 @@ func freeze(service string) action {
 				if _, err := d.stack.Output(ctx, "pause", id); err != nil {
 					return err
 				}
-				select {
-				case <-time.After(frozen):
-				case <-ctx.Done():
-					return ctx.Err()
+				if err := wait.For(ctx, frozen); err != nil {
+					return err
 				}
 				return thaw(ctx)
 			}}, nil

@@ -202,29 +202,42 @@ func (s *Stack) One(ctx context.Context, service string) (docker.Container, erro
 	return list[0], nil
 }
 
-// AwaitHealthy waits until each service has a container, all are healthy, and the condition, if given, holds.
-func (s *Stack) AwaitHealthy(ctx context.Context, within time.Duration, holds func([]docker.Container) error) error {
+// Await waits until list returns no error and its containers are all healthy. It gives up at once if one of them is not, and
+// is hopeless.
+func (s *Stack) Await(ctx context.Context, within time.Duration, list func(context.Context) ([]docker.Container, error), hopeless func(docker.Container) bool) error {
 	return wait.Until(ctx, within, wait.Often, func(ctx context.Context) error {
-		all, err := s.Containers(ctx)
+		all, err := list(ctx)
 		if err != nil {
 			return err
 		}
-		there := map[string]bool{}
 		for _, c := range all {
-			if there[c.Service()] = true; slices.Contains(Services, c.Service()) && !c.Healthy() {
+			switch {
+			case c.Healthy():
+			case hopeless(c):
+				return wait.Final(c.Ill())
+			default:
 				return c.Ill()
 			}
 		}
+		return nil
+	})
+}
+
+// AwaitHealthy waits until each service has a container, all are healthy, and the condition, if given, holds.
+func (s *Stack) AwaitHealthy(ctx context.Context, within time.Duration, holds func([]docker.Container) error) error {
+	list := func(ctx context.Context) ([]docker.Container, error) {
+		all, err := s.Containers(ctx, Services...)
 		for _, service := range Services {
-			if !there[service] {
-				return fmt.Errorf("%s has no container", service)
+			if err == nil && !slices.ContainsFunc(all, func(c docker.Container) bool { return c.Service() == service }) {
+				err = fmt.Errorf("%s has no container", service)
 			}
 		}
-		if holds == nil {
-			return nil
+		if err == nil && holds != nil {
+			err = holds(all)
 		}
-		return holds(all)
-	})
+		return all, err
+	}
+	return s.Await(ctx, within, list, func(docker.Container) bool { return false })
 }
 
 // Exec runs a shell script in a container and returns its output, even if it failed. The error has everything that it printed.

@@ -1,12 +1,18 @@
 package stack
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	"oneserver/ctl/internal/docker"
 )
 
 func TestTheRootIsFoundFromAnywhereInTheRepository(t *testing.T) {
@@ -115,5 +121,35 @@ func TestWhatIsSetOnThisMachineDoesNotReachACopy(t *testing.T) {
 	}
 	if files := strings.Split(copied.Getenv("COMPOSE_FILE"), copied.Getenv("COMPOSE_PATH_SEPARATOR")); len(files) != 2 {
 		t.Errorf("Compose would read the files %q", files)
+	}
+}
+
+func TestWaitingForHealthEndsWithItOrWithWhatIsHopeless(t *testing.T) {
+	t.Parallel()
+	well, sick := docker.Container{Name: "/well"}, docker.Container{Name: "/sick"}
+	for _, c := range []*docker.Container{&well, &sick} {
+		state := `{"State": {"Status": "running", "Health": {"Status": "` + map[bool]string{true: "healthy", false: "unhealthy"}[c == &well] + `"}}}`
+		if err := json.Unmarshal([]byte(state), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := New(t.TempDir())
+	await := func(hopeless bool, answers ...[]docker.Container) error {
+		asked := 0
+		return s.Await(t.Context(), 500*time.Millisecond, func(context.Context) ([]docker.Container, error) {
+			if asked++; asked == 1 {
+				return []docker.Container{sick}, errors.New("there are two") // which of them counts is not known yet
+			}
+			return answers[min(asked-2, len(answers)-1)], nil
+		}, func(docker.Container) bool { return hopeless })
+	}
+	if err := await(false, []docker.Container{well, sick}, []docker.Container{well}); err != nil {
+		t.Errorf("it becomes healthy: %v", err)
+	}
+	if err := await(false, []docker.Container{well, sick}); err == nil || err.Error() != "after 500ms: sick is not healthy" {
+		t.Errorf("it does not: %v", err)
+	}
+	if err := await(true, []docker.Container{well, sick}); err == nil || err.Error() != "sick is not healthy" {
+		t.Errorf("it never will: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-// Package wait waits until a condition holds.
+// Package wait waits: until a condition holds, or for a time.
 package wait
 
 import (
@@ -40,6 +40,16 @@ func Until(ctx context.Context, within, every time.Duration, holds func(context.
 			return fmt.Errorf("after %s: %w", within, wrong)
 		case <-tick.C:
 		}
+	}
+}
+
+// For waits for a time, or returns why ctx has ended before.
+func For(ctx context.Context, length time.Duration) error {
+	select {
+	case <-time.After(length):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

@@ -39,3 +39,17 @@ func TestWaitingEndsWithTheConditionOrSaysWhatWasWrongLast(t *testing.T) {
 		}
 	}
 }
+
+func TestATimeIsWaitedForUnlessNobodyWaitsAnyMore(t *testing.T) {
+	t.Parallel()
+	begun := time.Now()
+	if err := For(t.Context(), 20*time.Millisecond); err != nil || time.Since(begun) < 20*time.Millisecond {
+		t.Errorf("after %s: %v", time.Since(begun), err)
+	}
+	ended, end := context.WithCancelCause(t.Context())
+	pressed := errors.New("somebody has pressed Ctrl-C")
+	end(pressed)
+	if err := For(ended, time.Hour); !errors.Is(err, pressed) {
+		t.Errorf("it ends with %v", err)
+	}
+}
