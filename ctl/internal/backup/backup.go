@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,7 +31,7 @@ type Options struct {
 }
 
 // Make makes a backup and removes old ones.
-func Make(ctx context.Context, site *stack.Stack, out *os.File, options Options) error {
+func Make(ctx context.Context, site *stack.Stack, out io.Writer, options Options) error {
 	if options.Keep < 1 {
 		return fmt.Errorf("keep %d backups? It takes 1 at least", options.Keep)
 	}

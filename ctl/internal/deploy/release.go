@@ -52,7 +52,7 @@ func Deploy(ctx context.Context, running *stack.Stack, out *os.File, replicas in
 					"make images gets what is missing, make load FILE=… takes it from a bundle", strings.Join(absent, ", "))
 			}
 			if err == nil {
-				fmt.Fprintln(out, "The release that runs is the newest: there is nothing to deploy.")
+				r.tell.Say("the release that runs is the newest: there is nothing to deploy")
 			}
 			return err
 		}

@@ -20,13 +20,14 @@ import (
 	"oneserver/ctl/internal/drill/history"
 	"oneserver/ctl/internal/drill/report"
 	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/terminal"
 )
 
 func TestWhatWasDoneIsUndoneInTurnAfterCtrlCAndAfterAFailure(t *testing.T) {
 	t.Parallel()
 	var done []string
 	var said strings.Builder
-	u := &undo{out: &said}
+	u := &undo{tell: terminal.NewTeller(&said)}
 	step := func(name string, err error) {
 		u.later(name, func(ctx context.Context) error {
 			done = append(done, name)
@@ -92,7 +93,7 @@ func TestAFileIsPutBackToTheByteAndTheSecond(t *testing.T) {
 		}
 	}
 	s := &Stack{Stack: stack.New(dir)}
-	u := &undo{out: io.Discard}
+	u := &undo{tell: terminal.NewTeller(io.Discard)}
 	told := 0
 	change, err := s.edit(u, "nginx.conf", "# "+mark, func(context.Context) error { told++; return nil })
 	if err != nil {

@@ -235,13 +235,14 @@ func fill(ctx context.Context, d *drill, u *undo) error {
 	}
 	d.filled = true
 	u.later("remove the million rows", d.stack.empty)
-	fmt.Fprintf(d.out, "Filling %s to %d rows ...\n", table, rows)
+	d.tell.Now("filling %s to %d rows", table, rows)
+	defer d.tell.End()
 	if err := d.stack.empty(ctx); err != nil { // rows that a killed drill has left
 		return err
 	}
 	for from := 0; from < rows; from += portion {
-		_, err := d.stack.sql(ctx, unlogged+site.Fill(from, portion))
-		if err != nil {
+		d.tell.Show("%d rows", from)
+		if _, err := d.stack.sql(ctx, unlogged+site.Fill(from, portion)); err != nil {
 			return err
 		}
 	}

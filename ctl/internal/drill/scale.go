@@ -31,7 +31,7 @@ var replicas = []int{1, 2, 4}
 // scale runs the drill for the third of the three issues: one machine serves only so many visitors. It finds out how many,
 // which resource is then used up, and what more replicas of app change.
 func scale(ctx context.Context, d *drill) (section report.Section, err error) {
-	back := &undo{out: d.out}
+	back := &undo{tell: d.tell}
 	defer func() { err = errors.Join(err, back.now(ctx)) }()
 	author, err := d.stack.signUp(ctx)
 	if err != nil {
@@ -113,7 +113,7 @@ func (d *drill) climb(ctx context.Context, a *author, steps []history.Step) (rep
 	}
 	for i, step := range steps {
 		err = errors.Join(err, meter.read(ctx))
-		t.tell.Say("%.0f a second", step.Rate)
+		d.tell.Say("%.0f a second", step.Rate)
 		end := time.Duration(i+1) * stepTime
 		err = errors.Join(err, wait.For(ctx, end-t.since()))
 		if err != nil || !t.keptUp(end-stepTime, end) {

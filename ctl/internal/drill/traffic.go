@@ -56,7 +56,7 @@ func (d *drill) begin(ctx context.Context, a *author, config load.Config) (*traf
 	}
 	run.Start = attack.Began()
 	t := &traffic{run: run, attack: attack, stop: stop, ended: make(chan struct{}), lastOK: map[history.Kind]time.Time{},
-		tell: terminal.NewTeller(d.out).Since(attack.Began())}
+		tell: d.tell.Since(attack.Began())}
 	t.tell.Now("%s", d.title)
 	go t.watch()
 	t.tell.Say("the load is on")
@@ -128,6 +128,7 @@ func (t *traffic) end() history.History {
 	<-t.ended
 	t.tell.End()
 	t.tell.Say("%s", t.progress())
+	t.tell.Since(time.Time{})
 	t.run.Steps = cut(t.run.Steps, length)
 	h := history.History{Run: t.run, Requests: t.requests}
 	h.Sort()
