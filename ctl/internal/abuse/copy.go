@@ -96,9 +96,9 @@ func (s *site) remove() error {
 	defer cancel()
 	errs := []error{s.meters.Close()}
 	// Compose did not start the visitors' containers, so it does not remove them.
-	ids, err := s.Output(ctx, "ps", "--all", "--quiet", "--filter", "label="+project)
-	if errs = append(errs, err); strings.TrimSpace(ids) != "" {
-		_, err := s.Output(ctx, append([]string{"rm", "--force"}, strings.Fields(ids)...)...)
+	visitors, err := s.List(ctx, "--all", "--filter", "label="+project)
+	if errs = append(errs, err); len(visitors) > 0 {
+		_, err := s.Output(ctx, append([]string{"rm", "--force"}, docker.IDs(visitors)...)...)
 		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, s.Remove())...)

@@ -344,8 +344,8 @@ func (s *site) replaced(ctx context.Context) ([]docker.Container, error) {
 
 // restartCutOff reports whether a restart-db recorded the previous MySQL but did not finish.
 func (s *site) restartCutOff(ctx context.Context) (bool, error) {
-	noted, err := s.docker(ctx, "ps", "--all", "--quiet", "--filter", "name=^/?"+regexp.QuoteMeta(s.before())+"$")
-	return strings.TrimSpace(noted) != "", err
+	noted, err := s.List(ctx, "--all", "--filter", "name=^/?"+regexp.QuoteMeta(s.before())+"$")
+	return len(noted) > 0, err
 }
 
 // goBack recreates db with the recorded image, flags, user and memory; everything else follows the present compose.yaml. If

@@ -357,7 +357,7 @@ func (r *release) fresh(ctx context.Context) ([]docker.Container, error) {
 // ready waits until every replica of the new release is healthy.
 func (r *release) ready(ctx context.Context, fresh []docker.Container) error {
 	var sick docker.Container
-	list := func(ctx context.Context) ([]docker.Container, error) { return r.Inspect(ctx, ids(fresh)...) }
+	list := func(ctx context.Context) ([]docker.Container, error) { return r.Inspect(ctx, docker.IDs(fresh)...) }
 	err := r.Await(ctx, readyWithin, list, func(c docker.Container) bool {
 		sick = c
 		return c.RestartCount > 0 || c.State.Status == "exited"

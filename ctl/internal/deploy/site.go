@@ -71,14 +71,6 @@ func (s *site) inWeb(ctx context.Context, stdin, script string, args ...string) 
 	return s.Exec(ctx, s.web, strings.NewReader(stdin), script, args...)
 }
 
-func ids(list []docker.Container) []string {
-	var all []string
-	for _, c := range list {
-		all = append(all, c.ID)
-	}
-	return all
-}
-
 // replicasOf returns the containers as replicas for a routing.
 func (s *site) replicasOf(list []docker.Container) ([]replica, error) {
 	var all []replica

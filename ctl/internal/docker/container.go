@@ -81,6 +81,15 @@ func Gone(err error) bool {
 	return err != nil && !cutOff && strings.Contains(strings.ToLower(err.Error()), "no such ")
 }
 
+// IDs returns the containers' ids.
+func IDs(list []Container) []string {
+	var ids []string
+	for _, c := range list {
+		ids = append(ids, c.ID)
+	}
+	return ids
+}
+
 // Title returns the container's name as docker ps shows it.
 func (c Container) Title() string { return strings.TrimPrefix(c.Name, "/") }
 

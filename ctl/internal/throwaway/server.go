@@ -222,8 +222,8 @@ func Running(ctx context.Context, of *stack.Stack, purpose string) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	ids, err := of.Output(ctx, "ps", "--quiet", "--filter", "label="+Label+"="+project.Name, "--filter", "name=^"+project.Name+"-"+purpose+"$")
-	return strings.TrimSpace(ids) != "", err
+	list, err := of.List(ctx, "--filter", "label="+Label+"="+project.Name, "--filter", "name=^"+project.Name+"-"+purpose+"$")
+	return len(list) > 0, err
 }
 
 // Clean removes what earlier throw-away servers of the project have left: containers that have ended, and volumes without a
