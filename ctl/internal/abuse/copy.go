@@ -134,8 +134,6 @@ func (s *site) cpu() (sum time.Duration, err error) {
 // disk returns the size of the database's files, not counting the redo log, the undo logs and temporary tables, which are
 // reused.
 func (s *site) disk(ctx context.Context) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
 	// A file may disappear during the count.
 	out, err := s.Compose(ctx, "exec", "--no-TTY", "db", "sh", "-c",
 		`du -sk --exclude='#innodb_redo' --exclude='#innodb_temp' --exclude='ibtmp*' --exclude='undo_*' /var/lib/mysql 2>/dev/null || true`)
@@ -156,10 +154,10 @@ func (s *site) play(ctx context.Context, who, from, victim string, length time.D
 	defer cancel()
 	// The addresses that the copy trusts are .64 to .127; .80 is web's.
 	address := fmt.Sprintf("%s.%d", subnet, 81+s.visits.Add(1)%46)
-	out, err := s.Output(ctx, "run", "--rm", "--label", project, "--network", project+"_default", "--ip", address, "--read-only", "--cap-drop", "ALL",
-		"--security-opt", "no-new-privileges", "--memory", "768m", "--pids-limit", "256", "oneserver-abuse",
-		"-web", subnet+".80:80", "-dns", subnet+".53:53", "-host", "www."+domain, "-from", from, "-victim", victim, "-posts", strconv.Itoa(posts),
-		"-for", length.String(), "-rate", strconv.FormatFloat(rate, 'f', 1, 64), who)
+	out, err := s.Output(ctx, slices.Concat([]string{"run", "--rm"}, docker.Confined, []string{"--label", project, "--network", project + "_default", "--ip", address,
+		"--memory", "768m", "--pids-limit", "256", "oneserver-abuse",
+		"-web", subnet + ".80:80", "-dns", subnet + ".53:53", "-host", "www." + domain, "-from", from, "-victim", victim, "-posts", strconv.Itoa(posts),
+		"-for", length.String(), "-rate", strconv.FormatFloat(rate, 'f', 1, 64), who})...)
 	if err != nil {
 		return attack.Result{}, fmt.Errorf("%s: %w", who, err)
 	}

@@ -248,7 +248,7 @@ func (r mysqlRelease) String() string { return r.text }
 
 // mysqlIn returns the release of MySQL in an image.
 func (s *site) mysqlIn(ctx context.Context, image string) (r mysqlRelease, err error) {
-	said, err := s.docker(ctx, "run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--tmpfs", "/var/lib/mysql", "--entrypoint", "mysqld", image, "--version")
+	said, err := s.Output(ctx, slices.Concat([]string{"run", "--rm"}, docker.Confined, []string{"--network", "none", "--tmpfs", "/var/lib/mysql", "--entrypoint", "mysqld", image, "--version"})...)
 	if err != nil {
 		return r, err
 	}
@@ -277,14 +277,14 @@ func (s *site) remember(ctx context.Context, db docker.Container) error {
 	if err := s.forget(ctx); err != nil {
 		return err
 	}
-	_, err := s.docker(ctx, append([]string{"create", "--name", s.before(), "--pull", "never", "--network", "none", "--tmpfs", "/var/lib/mysql",
+	_, err := s.Output(ctx, append([]string{"create", "--name", s.before(), "--pull", "never", "--network", "none", "--tmpfs", "/var/lib/mysql",
 		"--label", wasID + "=" + db.ID, "--label", wasHealthy + "=" + strconv.FormatBool(db.Healthy()), "--user", db.Config.User, "--memory", strconv.FormatInt(db.HostConfig.Memory, 10), db.Image}, db.Config.Cmd...)...)
 	return err
 }
 
 // forget removes the record, if there is one.
 func (s *site) forget(ctx context.Context) error {
-	_, err := s.docker(context.WithoutCancel(ctx), "rm", "--force", "--volumes", s.before())
+	_, err := s.Output(context.WithoutCancel(ctx), "rm", "--force", "--volumes", s.before())
 	if docker.Gone(err) {
 		return nil
 	}

@@ -168,7 +168,7 @@ func without(all, some []docker.Container) []docker.Container {
 // putRight repairs an interruption: afterwards only the serving release runs, and Nginx finds it by its name.
 func (s *site) putRight(ctx context.Context, found interruption) error {
 	if len(found.throwaways) > 0 {
-		if _, err := s.docker(ctx, append([]string{"rm", "--force"}, docker.IDs(found.throwaways)...)...); err != nil {
+		if _, err := s.Output(ctx, append([]string{"rm", "--force"}, docker.IDs(found.throwaways)...)...); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,8 +88,7 @@ func (s *site) checkFiles(ctx context.Context) error {
 // checkDNS makes the running image check the host's present corefile and zone. It returns the checksum that the server logs
 // when it serves that corefile.
 func (s *site) checkDNS(ctx context.Context, dns docker.Container) (string, error) {
-	run := []string{"run", "--rm", "--label", ours + "=" + s.project.Name, "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL",
-		"--security-opt", "no-new-privileges", "--user", s.project.Services["dns"].User}
+	run := slices.Concat([]string{"run", "--rm"}, docker.Confined, []string{"--network", "none", "--label", ours + "=" + s.project.Name, "--user", s.project.Services["dns"].User})
 	for _, variable := range dns.Config.Env {
 		run = append(run, "--env", variable)
 	}

@@ -41,6 +41,10 @@ const answersWithin = 2 * time.Minute
 // errNoAnswer says what to do about an engine that hangs: docker itself would wait for it for ever.
 var errNoAnswer = fmt.Errorf("no answer within %s: the Docker Engine hangs or is overloaded; make doctor asks it again, and sudo systemctl restart docker ends what hangs", answersWithin)
 
+// Confined are options of docker's run and create for an image that is here, whose container gets no privileges and cannot
+// write to its own files. What it needs besides, each caller adds: its network first of all.
+var Confined = []string{"--pull", "never", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"}
+
 // Limit returns a context for a command. If ctx has no time limit, the command has answersWithin.
 func Limit(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, limited := ctx.Deadline(); limited {

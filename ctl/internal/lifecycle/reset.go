@@ -110,8 +110,6 @@ func confirm(ctx context.Context, in io.Reader, answer string) error {
 
 // list describes the containers and volumes of a project.
 func list(ctx context.Context, s *stack.Stack, project stack.Project) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
 	containers, err := s.List(ctx, "--all", "--filter", "label=com.docker.compose.project="+project.Name)
 	if err != nil {
 		return nil, err

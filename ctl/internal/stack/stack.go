@@ -270,8 +270,7 @@ func (s *Stack) LookInto(ctx context.Context, image, data, secrets, script strin
 	if err != nil {
 		return "", err
 	}
-	run := []string{"run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL",
-		"--security-opt", "no-new-privileges", "--user", project.Services["db"].User, "--entrypoint", "sh"}
+	run := slices.Concat([]string{"run", "--rm"}, docker.Confined, []string{"--network", "none", "--user", project.Services["db"].User, "--entrypoint", "sh"})
 	for destination, source := range map[string]string{"/data": data, "/secrets": secrets} {
 		if source != "" {
 			run = append(run, "--mount", "type=volume,readonly,volume-nocopy,source="+source+",destination="+destination)

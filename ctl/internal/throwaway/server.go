@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -119,15 +120,14 @@ func create(ctx context.Context, of *stack.Stack, purpose string, db stack.Servi
 	name := project.Name + "-" + purpose
 	mark := Label + "=" + project.Name
 	volume := ",volume-label=" + mark // without a name, so it is removed with the container
-	args := []string{"create", "--rm", "--interactive", "--name", name, "--label", mark, "--pull", "never",
-		"--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", db.User,
+	args := slices.Concat([]string{"create", "--rm", "--interactive"}, docker.Confined, []string{"--name", name, "--label", mark, "--network", "none", "--user", db.User,
 		"--mount", "type=volume,destination=" + data + volume, "--mount", "type=volume,destination=/tmp" + volume,
 		"--tmpfs", "/var/run/mysqld:uid=999,gid=999,mode=0700,size=1m",
 		"--memory", memory, "--memory-swap", memory, "--pids-limit", "256",
 		"--cpu-shares", "512", // each of the site's containers has 1024, so this one works in the time that they leave
 		"--log-driver", "none",
-		"--entrypoint", "bash", db.Image, "-c", script, "bash"}
-	id, err = of.Output(ctx, append(args, options...)...)
+		"--entrypoint", "bash", db.Image, "-c", script, "bash"}, options)
+	id, err = of.Output(ctx, args...)
 	if err != nil && strings.Contains(err.Error(), "is already in use") {
 		return "", fmt.Errorf("%w (docker ps --all shows it as %s)", errTaken, name)
 	}
@@ -234,8 +234,6 @@ func Clean(ctx context.Context, of *stack.Stack) error {
 		return err
 	}
 	filter := "label=" + Label + "=" + project.Name
-	ctx, cancel := context.WithTimeout(ctx, removeWithin)
-	defer cancel()
 	left, err := of.List(ctx, "--all", "--filter", filter, "--filter", "status=created", "--filter", "status=exited", "--filter", "status=dead")
 	if err != nil {
 		return err
