@@ -37,9 +37,7 @@ const (
 const (
 	limit = `timeout --signal=KILL 12h `
 
-	dumpOptions = ` --single-transaction --no-tablespaces --skip-masking-policies --skip-triggers --ignore-views --hex-blob --order-by-primary --default-character-set=utf8mb4 `
-	// besideScript takes options of mysqldump and the schema beside the site's, and writes a dump of that schema.
-	besideScript = keepInput + `mysqldump ` + stack.RootLogin + dumpOptions + `--set-gtid-purged=OFF "$0" "$@"` + whileWanted
+	dumpOptions = stack.DumpOptions + `--order-by-primary `
 	// The engine does not end a program whose output nobody reads any more, so an abandoned dump would run to its end. But
 	// the engine closes the program's standard input, and these lines then end the dump.
 	keepInput   = "exec 3<&0\n" + limit
@@ -54,6 +52,9 @@ exit $result`
 	// password is the first line of the input.
 	loaderLogin = `--defaults-extra-file=<(printf '[client]\nuser=` + loader + `\npassword="%s"\nprotocol=socket\n' "$password") --init-command='SET SESSION sql_log_bin = 0'`
 )
+
+// besideScript takes options of mysqldump and the schema beside the site's, and writes a dump of that schema.
+var besideScript = keepInput + `mysqldump ` + stack.Login("root") + dumpOptions + `--set-gtid-purged=OFF "$0" "$@"` + whileWanted
 
 // dumpScript takes the statement that locks the tables, and options for mysqldump.
 //

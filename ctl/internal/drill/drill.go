@@ -266,17 +266,17 @@ func (d *drill) perform(ctx context.Context, t *traffic, i int) (entry *history.
 		return nil, fmt.Errorf("before it: %w", err)
 	}
 	d.tell.Say("%s (%d of %d)", a.title, i+1, len(d.actions))
-	entry = &history.Action{Name: a.title, Start: t.since(), Note: a.note}
+	entry = &history.Action{Name: a.title, Start: t.attack.Since(), Note: a.note}
 	err = ready.run(ctx)
-	entry.End = t.since()
+	entry.End = t.attack.Since()
 	if err == nil {
 		err = d.stack.AwaitHealthy(ctx, healthyTime, ready.recovered)
 	}
 	if err == nil {
-		entry.Healthy = t.since()
+		entry.Healthy = t.attack.Since()
 		err = t.awaitSteadyState(ctx, healthyTime, time.Now())
 	}
-	entry.Until = t.since()
+	entry.Until = t.attack.Since()
 	if err != nil {
 		entry.Note = strings.TrimSpace(entry.Note + " It did not recover by itself: " + err.Error())
 	}

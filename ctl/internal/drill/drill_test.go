@@ -245,7 +245,7 @@ func TestTheKneeIsSaidInASentence(t *testing.T) {
 		{steps[2:], "2 replicas: not even the first step could be served."},
 	}
 	for _, test := range tests {
-		if got := verdict(report.Scale{Name: plural(2, "replica"), Steps: test.steps}); got != test.want {
+		if got := verdict(report.Scale{Name: terminal.Count(2, "replica"), Steps: test.steps}); got != test.want {
 			t.Errorf("it says %q\nwant %q", got, test.want)
 		}
 	}

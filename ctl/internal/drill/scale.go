@@ -14,6 +14,7 @@ import (
 	"oneserver/ctl/internal/drill/load"
 	"oneserver/ctl/internal/drill/report"
 	"oneserver/ctl/internal/drill/usl"
+	"oneserver/ctl/internal/terminal"
 	"oneserver/ctl/internal/wait"
 )
 
@@ -67,7 +68,7 @@ func scale(ctx context.Context, d *drill) (section report.Section, err error) {
 			w.StaleReads = append(w.StaleReads, climbed.Result.Writes.StaleReads...)
 			w.Phantom = append(w.Phantom, climbed.Result.Writes.Phantom...)
 		}
-		scale := report.Scale{Name: plural(n, "replica"), Steps: climbed.Result.Steps}
+		scale := report.Scale{Name: terminal.Count(n, "replica"), Steps: climbed.Result.Steps}
 		if model, err := usl.Fit(points(scale.Steps)); err == nil { // otherwise the steps are shown without a model
 			scale.Model = &model
 		}
@@ -115,7 +116,7 @@ func (d *drill) climb(ctx context.Context, a *author, steps []history.Step) (rep
 		err = errors.Join(err, meter.read(ctx))
 		d.tell.Say("%.0f a second", step.Rate)
 		end := time.Duration(i+1) * stepTime
-		err = errors.Join(err, wait.For(ctx, end-t.since()))
+		err = errors.Join(err, wait.For(ctx, end-t.attack.Since()))
 		if err != nil || !t.keptUp(end-stepTime, end) {
 			break
 		}
@@ -187,11 +188,4 @@ func verdict(s report.Scale) string {
 	beyond := s.Steps[knee]
 	return fmt.Sprintf("%s: %.0f requests a second were served; at %.0f the site no longer kept up (%d of %d failed, %.0f a second were answered, one in a hundred after %.1f s or more). %s",
 		s.Name, s.Steps[knee-1].Rate, beyond.Rate, beyond.Failed, beyond.Of, beyond.Throughput, beyond.P99.Seconds(), bottleneck(beyond.Detail))
-}
-
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return strconv.Itoa(n) + " " + word + "s"
 }

@@ -92,8 +92,6 @@ func (t *traffic) progress() string {
 	return fmt.Sprintf("%d requests, %d failed", len(t.requests), t.failures)
 }
 
-func (t *traffic) since() time.Duration { return t.attack.Since() }
-
 // awaitSteadyState waits until no request has failed for steadyTime and some of each kind have succeeded, all after the
 // moment since.
 func (t *traffic) awaitSteadyState(ctx context.Context, within time.Duration, since time.Time) error {
@@ -123,7 +121,7 @@ func (t *traffic) isSteady(since time.Time) bool {
 
 // end ends the load and returns its history, without actions.
 func (t *traffic) end() history.History {
-	length := t.since()
+	length := t.attack.Since()
 	t.stop()
 	<-t.ended
 	t.tell.End()

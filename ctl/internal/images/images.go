@@ -187,6 +187,17 @@ func build(ctx context.Context, s *stack.Stack, out *Runner, names []string, ser
 	return nil
 }
 
+// AbsentBases returns the base images of the services' images that the engine does not have. If there are any, Ensure has
+// left our images as they are.
+func AbsentBases(ctx context.Context, s *stack.Stack, services ...string) ([]string, error) {
+	plan, err := readPlan(ctx, s, services...)
+	if err != nil {
+		return nil, err
+	}
+	here, err := s.Images(ctx, plan.bases...)
+	return docker.Absent(here, plan.bases), err
+}
+
 // ForBuilds returns the docker command with the variables that a build on this machine needs.
 func ForBuilds(ctx context.Context, s *stack.Stack) (docker.CLI, error) {
 	add := []string{"DOCKER_BUILDKIT=1"} // it is off in the command line of Engine 20.10
