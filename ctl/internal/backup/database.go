@@ -53,9 +53,6 @@ exit $result`
 	loaderLogin = `--defaults-extra-file=<(printf '[client]\nuser=` + loader + `\npassword="%s"\nprotocol=socket\n' "$password") --init-command='SET SESSION sql_log_bin = 0'`
 )
 
-// besideScript takes options of mysqldump and the schema beside the site's, and writes a dump of that schema.
-var besideScript = keepInput + `mysqldump ` + stack.Login("root") + dumpOptions + `--set-gtid-purged=OFF "$0" "$@"` + whileWanted
-
 // dumpScript takes the statement that locks the tables, and options for mysqldump.
 //
 //go:embed dump.sh
@@ -72,7 +69,7 @@ func (d database) dumpSite(ctx context.Context, tables []string, sink io.Writer)
 		return summary{}, err
 	}
 	args := append([]string{"dump", "LOCK TABLES " + strings.Join(locks, ", ")}, strings.Fields(dumpOptions)...)
-	s, err := d.dump(ctx, dumpScript, sink, append(args, schema)...)
+	s, err := readDump(ctx, func(ctx context.Context) *exec.Cmd { return d.Bash(ctx, dumpScript, append(args, schema)...) }, sink, wholeLine)
 	if err != nil {
 		return s, err
 	}
@@ -363,9 +360,10 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// dump writes a dump to sink and returns a summary of it.
-func (d database) dump(ctx context.Context, script string, sink io.Writer, args ...string) (s summary, err error) {
-	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return d.Bash(ctx, script, args...) }, sink, wholeLine)
+// dump writes a dump to sink and returns a summary of it. The last of the arguments of mysqldump is the schema.
+func dump(ctx context.Context, of stack.Database, sink io.Writer, part func([]byte) []byte, args ...string) (summary, error) {
+	script := keepInput + `mysqldump ` + of.Login + dumpOptions + `--set-gtid-purged=OFF "$0" "$@"` + whileWanted
+	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return of.Bash(ctx, script, args...) }, sink, part)
 }
 
 func readDump(ctx context.Context, cmd func(context.Context) *exec.Cmd, sink io.Writer, part func([]byte) []byte) (s summary, err error) {

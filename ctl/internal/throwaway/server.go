@@ -90,7 +90,7 @@ func Start(ctx context.Context, of *stack.Stack, purpose string, options ...stri
 		return nil, fmt.Errorf("make a throw-away MySQL: %w", err)
 	}
 	s := &Server{Database: of.DatabaseIn(id), of: of, id: id, said: new(tail), ended: make(chan struct{})}
-	s.Login, s.Limit = Login, askWithin
+	s.Login, s.Limit = login, askWithin
 	attach := of.Detached().Command(context.WithoutCancel(ctx), "start", "--attach", "--interactive", id) // Ctrl-C is for this program, which then ends the throw-away itself
 	attach.Stdout, attach.Stderr = s.said, s.said
 	if s.hold, err = attach.StdinPipe(); err != nil {
@@ -152,8 +152,8 @@ func (s *Server) await(ctx context.Context) error {
 	})
 }
 
-// Login holds the options with which MySQL's programs sign in as root.
-const Login = `--no-defaults --protocol=socket --socket=/var/run/mysqld/mysqld.sock --user=root`
+// login holds the options with which MySQL's programs sign in as root.
+const login = `--no-defaults --protocol=socket --socket=/var/run/mysqld/mysqld.sock --user=root`
 
 // WriteFile writes a file into the server's data directory.
 func (s *Server) WriteFile(ctx context.Context, name string, content io.Reader) error {
