@@ -39,7 +39,7 @@ func (c CLI) Command(ctx context.Context, args ...string) *exec.Cmd {
 const answersWithin = 2 * time.Minute
 
 // errNoAnswer says what to do about an engine that hangs: docker itself would wait for it for ever.
-var errNoAnswer = fmt.Errorf("no answer within %s: the Docker Engine hangs or is overloaded; make doctor asks it again, and sudo systemctl restart docker ends what hangs", answersWithin)
+var errNoAnswer = errors.New("the Docker Engine does not answer: make doctor asks it again, and if it hangs, sudo systemctl restart docker ends that")
 
 // Confined are options of docker's run and create for an image that is here, whose container gets no privileges and cannot
 // write to its own files. What it needs besides, each caller adds: its network first of all.
@@ -54,8 +54,8 @@ func Limit(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // Output runs a docker command and returns its output, even if it failed: an inspect of several things prints
-// those that it found. The error carries what docker printed on its standard error, and why the context has ended if it has. Limit
-// bounds the command.
+// those that it found. The error carries what docker printed on its standard error, and why the context has ended if it has.
+// Limit bounds the command.
 func (c CLI) Output(ctx context.Context, args ...string) (string, error) {
 	return c.OutputFrom(ctx, nil, args...)
 }
@@ -73,6 +73,7 @@ func (c CLI) OutputFrom(ctx context.Context, in io.Reader, args ...string) (stri
 func Output(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	began := time.Now()
 	err := cmd.Run()
 	if err == nil {
 		return stdout.String(), nil
@@ -80,7 +81,7 @@ func Output(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	said := strings.TrimSpace(stderr.String())
 	switch cause := context.Cause(ctx); {
 	case cause != nil: // err is only how docker took that
-		err = cutOffError{cause, said}
+		err = cutOffError{cause, time.Since(began), said}
 	case said != "":
 		err = errors.New(said)
 	}
@@ -90,12 +91,15 @@ func Output(ctx context.Context, cmd *exec.Cmd) (string, error) {
 // cutOffError is the error of a command that the end of its context has ended.
 type cutOffError struct {
 	cause error
+	after time.Duration
 	said  string // what docker printed until then
 }
 
 func (e cutOffError) Unwrap() error { return e.cause }
 
-func (e cutOffError) Error() string { return strings.TrimSuffix(e.cause.Error()+": "+e.said, ": ") }
+func (e cutOffError) Error() string {
+	return strings.TrimSuffix(fmt.Sprintf("cut off after %.1f s: %v: %s", e.after.Seconds(), e.cause, e.said), ": ")
+}
 
 // With returns the same CLI with further environment variables.
 func (c CLI) With(variables ...string) CLI {
