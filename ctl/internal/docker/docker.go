@@ -39,7 +39,7 @@ func (c CLI) Command(ctx context.Context, args ...string) *exec.Cmd {
 const answersWithin = 2 * time.Minute
 
 // errNoAnswer says what to do about an engine that hangs: docker itself would wait for it for ever.
-var errNoAnswer = errors.New("the Docker Engine does not answer: make doctor asks it again, and if it hangs, sudo systemctl restart docker ends that")
+var errNoAnswer = errors.New("the Docker Engine does not answer in time: make doctor says what to do if it hangs")
 
 // Confined are options of docker's run and create for an image that is here, whose container gets no privileges and cannot
 // write to its own files. What it needs besides, each caller adds: its network first of all.
