@@ -1,6 +1,7 @@
 package migration
 
 import (
+	"cmp"
 	"bytes"
 	"context"
 	"fmt"
@@ -133,7 +134,7 @@ func (l live) dump(ctx context.Context, definitions bool, tables []string) ([]by
 		return nil, err
 	}
 	if err := cmd.Wait(); err != nil {
-		return nil, fmt.Errorf("mysqldump: %s (%w)", strings.TrimSpace(said.String()), err)
+		return nil, fmt.Errorf("mysqldump: %s (%w)", strings.TrimSpace(said.String()), cmp.Or(context.Cause(ctx), err))
 	}
 	return text, nil
 }

@@ -3,6 +3,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -261,7 +262,7 @@ func (s *Stack) Log(ctx context.Context, c docker.Container) string {
 	defer cancel()
 	out, err := s.Command(ctx, "logs", "--tail", "20", c.ID).CombinedOutput()
 	if err != nil {
-		return fmt.Sprintf("its log cannot be read: %v", err)
+		return fmt.Sprintf("its log cannot be read: %v", cmp.Or(context.Cause(ctx), err))
 	}
 	return fmt.Sprintf("the log of %s ends with:\n  | %s", c.Title(), strings.ReplaceAll(strings.TrimSpace(string(out)), "\n", "\n  | "))
 }
