@@ -61,7 +61,7 @@ type Server struct {
 	id    string
 	hold  io.Closer // the container's input
 	said  *tail
-	ended chan struct{}
+	ended context.Context // ends with the container
 }
 
 // Start starts a throw-away server for a purpose; a project can have only one for each purpose. options are additional
@@ -89,7 +89,7 @@ func Start(ctx context.Context, of *stack.Stack, purpose string, options ...stri
 	if err != nil {
 		return nil, fmt.Errorf("make a throw-away MySQL: %w", err)
 	}
-	s := &Server{Database: of.DatabaseIn(id), of: of, id: id, said: new(tail), ended: make(chan struct{})}
+	s := &Server{Database: of.DatabaseIn(id), of: of, id: id, said: new(tail)}
 	s.Login, s.Limit = login, askWithin
 	attach := of.Detached().Command(context.WithoutCancel(ctx), "start", "--attach", "--interactive", id) // Ctrl-C is for this program, which then ends the throw-away itself
 	attach.Stdout, attach.Stderr = s.said, s.said
@@ -99,9 +99,11 @@ func Start(ctx context.Context, of *stack.Stack, purpose string, options ...stri
 	if err := attach.Start(); err != nil {
 		return nil, fmt.Errorf("docker start: %w", err)
 	}
+	ended, end := context.WithCancel(context.Background())
+	s.ended = ended
 	go func() {
 		attach.Wait() // the command's output shows why
-		close(s.ended)
+		end()
 	}()
 	if err := s.await(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("start a throw-away MySQL: %w", err), s.Remove())
@@ -140,10 +142,8 @@ func (s *Server) Network() string { return "container:" + s.id }
 // await returns once MySQL answers.
 func (s *Server) await(ctx context.Context) error {
 	return wait.Until(ctx, startWithin, wait.Often, func(ctx context.Context) error {
-		select {
-		case <-s.ended:
+		if s.ended.Err() != nil {
 			return wait.Final(fmt.Errorf("it has ended: %s", s.said))
-		default:
 		}
 		// The data can be made again if it is lost. Without this log a load takes less time, and leaves the disk to the
 		// site.
@@ -167,12 +167,10 @@ func (s *Server) WriteFile(ctx context.Context, name string, content io.Reader) 
 
 // Explain adds mysqld's output to an error if mysqld has ended by itself: the error of the failed command does not say why.
 func (s *Server) Explain(err error) error {
-	select {
-	case <-s.ended:
-		return fmt.Errorf("%w; the MySQL apart has ended: %s", err, s.said)
-	case <-time.After(noticed):
+	if wait.For(s.ended, noticed) == nil {
 		return err
 	}
+	return fmt.Errorf("%w; the MySQL apart has ended: %s", err, s.said)
 }
 
 // Log returns the end of what mysqld has printed since its start.
@@ -209,7 +207,7 @@ func (s *Server) Remove() error {
 		err = nil
 	}
 	select {
-	case <-s.ended: // docker start returns once the engine has removed it
+	case <-s.ended.Done(): // docker start returns once the engine has removed it
 	case <-ctx.Done():
 		err = errors.Join(err, fmt.Errorf("%s does not end", s.id))
 	}
