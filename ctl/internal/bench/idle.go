@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -46,16 +47,6 @@ func MeasureIdle(ctx context.Context, s *stack.Stack, out *os.File) (report Idle
 	if err := s.AwaitHealthy(ctx, patience, nil); err != nil {
 		return Idle{}, fmt.Errorf("the stack must be up and healthy: make up; %w", err)
 	}
-	meters := docker.Meters{}
-	defer meters.Close() // these connections only read
-	for _, c := range all {
-		if c.State.Status != "running" {
-			continue
-		}
-		if err := meters.Add(ctx, s.CLI, c); err != nil {
-			return Idle{}, err
-		}
-	}
 	tell := terminal.NewTeller(out)
 	tell.Now("leaving the stack alone for %s", settleTime)
 	if err := wait.For(ctx, settleTime); err != nil {
@@ -64,14 +55,14 @@ func MeasureIdle(ctx context.Context, s *stack.Stack, out *os.File) (report Idle
 	tell.Done("left the stack alone")
 	tell.Now("measuring it for %s", idleTime)
 	began := time.Now()
-	before, err := usage(meters)
+	before, err := usage(ctx, s.CLI, all)
 	if err == nil {
 		err = wait.For(ctx, idleTime)
 	}
 	if err != nil {
 		return Idle{}, tell.Fail(err)
 	}
-	after, err := usage(meters)
+	after, err := usage(ctx, s.CLI, all)
 	if err != nil {
 		return Idle{}, tell.Fail(err)
 	}
@@ -88,8 +79,18 @@ func MeasureIdle(ctx context.Context, s *stack.Stack, out *os.File) (report Idle
 }
 
 // usage returns what each service has used so far, and the engine if it can be seen.
-func usage(meters docker.Meters) (map[string]docker.Usage, error) {
-	used, err := meters.Read()
+func usage(ctx context.Context, cli docker.CLI, all []docker.Container) (used map[string]docker.Usage, err error) {
+	meters := docker.Meters{} // for one reading, since the engine ends connections that are idle for minutes
+	defer func() { err = errors.Join(err, meters.Close()) }()
+	for _, c := range all {
+		if c.State.Status != "running" {
+			continue
+		}
+		if err := meters.Add(ctx, cli, c); err != nil {
+			return nil, err
+		}
+	}
+	used, err = meters.Read()
 	if engine := engineCPU("/proc"); err == nil && engine > 0 {
 		used[idleEngine] = docker.Usage{CPU: engine}
 	}
