@@ -183,12 +183,8 @@ func (s *Stack) Containers(ctx context.Context, services ...string) ([]docker.Co
 	if err != nil {
 		return nil, err
 	}
-	filters := []string{"--all", "--filter", "label=com.docker.compose.project=" + project.Name, "--filter", "label=com.docker.compose.oneoff=False"}
-	if len(services) == 1 { // filters for several would match nothing: docker joins them by "and"
-		filters = append(filters, "--filter", "label=com.docker.compose.service="+services[0])
-	}
-	list, err := s.List(ctx, filters...)
-	if len(services) > 1 {
+	list, err := s.List(ctx, "--all", "--filter", "label=com.docker.compose.project="+project.Name, "--filter", "label=com.docker.compose.oneoff=False")
+	if len(services) > 0 { // two filters for one label would match nothing
 		list = slices.DeleteFunc(list, func(c docker.Container) bool { return !slices.Contains(services, c.Service()) })
 	}
 	slices.SortFunc(list, func(a, b docker.Container) int { return a.Created.Compare(b.Created) })
