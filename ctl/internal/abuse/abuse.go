@@ -91,7 +91,10 @@ func Run(ctx context.Context, of *stack.Stack, progress *os.File, options Option
 	if options.Each < 5*time.Second || options.Each > time.Hour {
 		return nil, errors.New("each abuse takes between 5s and 1h")
 	}
-	s := describe(of)
+	s, err := describe(of)
+	if err != nil {
+		return nil, err
+	}
 	say := terminal.NewTeller(progress)
 	defer say.End()
 	if err := s.remove(); err != nil { // left by a run that was killed
@@ -202,7 +205,10 @@ func (s *site) hold(ctx context.Context, one attack.Abuse, each time.Duration, s
 	if err != nil {
 		return o, err
 	}
-	begun := time.Now()
+	begun, err := s.Now(ctx)
+	if err != nil {
+		return o, err
+	}
 	if o.Visitor, o.Attack, o.CPU, err = s.beside(ctx, one.Name, each, 0); err != nil {
 		return o, err
 	}

@@ -40,11 +40,11 @@ type site struct {
 	controls   []Control
 }
 
-// describe returns the copy's description without starting it. An empty setting takes its default.
-func describe(of *stack.Stack) *site {
-	copied := of.Copy(project, "ctl/internal/abuse/compose.yaml", "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".64/26",
-		"TEXT_A_DAY="+strconv.Itoa(textADay), "POSTS_PER_ACCOUNT=", "WRITES_A_DAY=", "ACCOUNTS_A_DAY=", "DISK_RESERVE=")
-	return &site{Stack: copied, meters: docker.Meters{}}
+// describe returns the copy's description without starting it.
+func describe(of *stack.Stack) (*site, error) {
+	copied, err := of.Copy(project, "ctl/internal/abuse/compose.yaml", "SUBNET="+subnet, "TRUSTED_PROXIES="+subnet+".64/26",
+		"TEXT_A_DAY="+strconv.Itoa(textADay))
+	return &site{Stack: copied, meters: docker.Meters{}}, err
 }
 
 // start starts the copy and fills it.
@@ -96,9 +96,9 @@ func (s *site) remove() error {
 	defer cancel()
 	errs := []error{s.meters.Close()}
 	// Compose did not start the visitors' containers, so it does not remove them.
-	ids, err := s.Output(ctx, "ps", "--all", "--quiet", "--filter", "label="+project)
-	if errs = append(errs, err); strings.TrimSpace(ids) != "" {
-		_, err := s.Output(ctx, append([]string{"rm", "--force"}, strings.Fields(ids)...)...)
+	visitors, err := s.List(ctx, "--all", "--filter", "label="+project)
+	if errs = append(errs, err); len(visitors) > 0 {
+		_, err := s.Output(ctx, append([]string{"rm", "--force"}, docker.IDs(visitors)...)...)
 		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, s.Remove())...)
@@ -134,8 +134,6 @@ func (s *site) cpu() (sum time.Duration, err error) {
 // disk returns the size of the database's files, not counting the redo log, the undo logs and temporary tables, which are
 // reused.
 func (s *site) disk(ctx context.Context) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
 	// A file may disappear during the count.
 	out, err := s.Compose(ctx, "exec", "--no-TTY", "db", "sh", "-c",
 		`du -sk --exclude='#innodb_redo' --exclude='#innodb_temp' --exclude='ibtmp*' --exclude='undo_*' /var/lib/mysql 2>/dev/null || true`)
@@ -156,10 +154,10 @@ func (s *site) play(ctx context.Context, who, from, victim string, length time.D
 	defer cancel()
 	// The addresses that the copy trusts are .64 to .127; .80 is web's.
 	address := fmt.Sprintf("%s.%d", subnet, 81+s.visits.Add(1)%46)
-	out, err := s.Output(ctx, "run", "--rm", "--label", project, "--network", project+"_default", "--ip", address, "--read-only", "--cap-drop", "ALL",
-		"--security-opt", "no-new-privileges", "--memory", "768m", "--pids-limit", "256", "oneserver-abuse",
-		"-web", subnet+".80:80", "-dns", subnet+".53:53", "-host", "www."+domain, "-from", from, "-victim", victim, "-posts", strconv.Itoa(posts),
-		"-for", length.String(), "-rate", strconv.FormatFloat(rate, 'f', 1, 64), who)
+	out, err := s.Output(ctx, slices.Concat([]string{"run", "--rm"}, docker.Confined, []string{"--label", project, "--network", project + "_default", "--ip", address,
+		"--memory", "768m", "--pids-limit", "256", "oneserver-abuse",
+		"-web", subnet + ".80:80", "-dns", subnet + ".53:53", "-host", "www." + domain, "-from", from, "-victim", victim, "-posts", strconv.Itoa(posts),
+		"-for", length.String(), "-rate", strconv.FormatFloat(rate, 'f', 1, 64), who})...)
 	if err != nil {
 		return attack.Result{}, fmt.Errorf("%s: %w", who, err)
 	}

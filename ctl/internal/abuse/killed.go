@@ -4,15 +4,14 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"oneserver/ctl/internal/docker"
 )
 
-// killed lists the services whose containers were restarted, and those in which the kernel has since killed a process for
-// lack of memory.
+// killed lists the services whose containers were restarted, and those in which the kernel has killed a process for lack of
+// memory since a time on the engine's clock.
 func (s *site) killed(ctx context.Context, before map[string]docker.Container, since time.Time) ([]string, error) {
 	after, err := s.containers(ctx)
 	if err != nil {
@@ -25,10 +24,11 @@ func (s *site) killed(ctx context.Context, before map[string]docker.Container, s
 			killed = append(killed, service+" was started anew")
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	seconds := func(t time.Time) string { return strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', 3, 64) }
-	out, err := s.Output(ctx, "events", "--since", seconds(since), "--until", seconds(time.Now()), "--filter", "event=oom",
+	until, err := s.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.Output(ctx, "events", "--since", since.Format(time.RFC3339Nano), "--until", until.Format(time.RFC3339Nano), "--filter", "event=oom",
 		"--filter", "label=com.docker.compose.project="+project, "--format", `{{index .Actor.Attributes "com.docker.compose.service"}}`)
 	if err != nil {
 		return nil, fmt.Errorf("ask what was killed for memory: %w", err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
+	"oneserver/ctl/internal/wait"
 )
 
 // ErrUnchanged means that a restore ended before it touched the site's data.
@@ -29,7 +31,7 @@ type Options struct {
 }
 
 // Make makes a backup and removes old ones.
-func Make(ctx context.Context, site *stack.Stack, out *os.File, options Options) error {
+func Make(ctx context.Context, site *stack.Stack, out io.Writer, options Options) error {
 	if options.Keep < 1 {
 		return fmt.Errorf("keep %d backups? It takes 1 at least", options.Keep)
 	}
@@ -242,10 +244,7 @@ func (p *pace) rest(ctx context.Context) {
 	if worked < burst {
 		return
 	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(min(restFactor*worked, longRest)):
-	}
+	_ = wait.For(ctx, min(restFactor*worked, longRest)) // what works under ctx sees its end
 	p.awake = time.Now()
 }
 

@@ -37,9 +37,7 @@ const (
 const (
 	limit = `timeout --signal=KILL 12h `
 
-	dumpOptions = ` --single-transaction --no-tablespaces --skip-masking-policies --skip-triggers --ignore-views --hex-blob --order-by-primary --default-character-set=utf8mb4 `
-	// besideScript takes options of mysqldump and the schema beside the site's, and writes a dump of that schema.
-	besideScript = keepInput + `mysqldump ` + stack.RootLogin + dumpOptions + `--set-gtid-purged=OFF "$0" "$@"` + whileWanted
+	dumpOptions = stack.DumpOptions + `--order-by-primary `
 	// The engine does not end a program whose output nobody reads any more, so an abandoned dump would run to its end. But
 	// the engine closes the program's standard input, and these lines then end the dump.
 	keepInput   = "exec 3<&0\n" + limit
@@ -71,7 +69,7 @@ func (d database) dumpSite(ctx context.Context, tables []string, sink io.Writer)
 		return summary{}, err
 	}
 	args := append([]string{"dump", "LOCK TABLES " + strings.Join(locks, ", ")}, strings.Fields(dumpOptions)...)
-	s, err := d.dump(ctx, dumpScript, sink, append(args, schema)...)
+	s, err := readDump(ctx, func(ctx context.Context) *exec.Cmd { return d.Bash(ctx, dumpScript, append(args, schema)...) }, sink, wholeLine)
 	if err != nil {
 		return s, err
 	}
@@ -241,7 +239,7 @@ UNION ALL SELECT CONCAT('foreign key ', constraint_schema, '.', constraint_name)
 func (d database) began(ctx context.Context, here server, log string) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	start, err := docker.Output(d.Bash(ctx, `[ ! -e "$0" ] || exec head -c 8 -- "$0"`, path.Join(here.logDir, log)))
+	start, err := docker.Output(ctx, d.Bash(ctx, `[ ! -e "$0" ] || exec head -c 8 -- "$0"`, path.Join(here.logDir, log)))
 	if err != nil || start == "" {
 		return time.Time{}, err
 	}
@@ -362,9 +360,10 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// dump writes a dump to sink and returns a summary of it.
-func (d database) dump(ctx context.Context, script string, sink io.Writer, args ...string) (s summary, err error) {
-	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return d.Bash(ctx, script, args...) }, sink, wholeLine)
+// dump writes a dump to sink and returns a summary of it. The last of the arguments of mysqldump is the schema.
+func dump(ctx context.Context, of stack.Database, sink io.Writer, part func([]byte) []byte, args ...string) (summary, error) {
+	script := keepInput + `mysqldump ` + of.Login + dumpOptions + `--set-gtid-purged=OFF "$0" "$@"` + whileWanted
+	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return of.Bash(ctx, script, args...) }, sink, part)
 }
 
 func readDump(ctx context.Context, cmd func(context.Context) *exec.Cmd, sink io.Writer, part func([]byte) []byte) (s summary, err error) {

@@ -38,11 +38,6 @@ type rebuilt struct {
 	live    Defaults // the defaults of the site's schema
 }
 
-// dumpApart is the start of the script that dump runs beside the separate MySQL server, in its container.
-const (
-	dumpApart = keepInput + `mysqldump ` + throwaway.Login + dumpOptions + `--set-gtid-purged=OFF`
-)
-
 // load loads the dump, without the full-text indexes unless whole is set.
 func (r *rebuilt) load(ctx context.Context, dump io.Reader, whole bool) error {
 	if _, err := r.SQL(ctx, "CREATE DATABASE "+schema+r.backup.Defaults.clause()); err != nil {
@@ -176,8 +171,7 @@ func differing(a, b []Table) (names []string) {
 }
 
 func (r *rebuilt) dump(ctx context.Context, sink io.Writer, part func([]byte) []byte, options ...string) (summary, error) {
-	script := dumpApart + " " + strings.Join(append(options, schema), " ") + whileWanted
-	return readDump(ctx, func(ctx context.Context) *exec.Cmd { return r.Bash(ctx, script) }, sink, part)
+	return dump(ctx, r.Database, sink, part, append(options, schema)...)
 }
 
 // replay carries out the transactions after the dump with MySQL's replication: it installs the binary logs as if this server
@@ -448,7 +442,7 @@ func (d database) compare(ctx context.Context, r rebuilt, want contents) error {
 	}
 	var found words
 	text, wait := through(strings.NewReader(""), func(_ io.Reader, out io.Writer) error {
-		_, err := d.dump(ctx, besideScript, out, append(options, beside)...)
+		_, err := dump(ctx, d.Database, out, wholeLine, append(options, beside)...)
 		return err
 	}, func(in io.Reader, out io.Writer) (err error) {
 		if r.words == nil {

@@ -20,6 +20,7 @@ import (
 	"oneserver/ctl/internal/bench/load"
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/images"
+	application "oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
 	"oneserver/ctl/internal/trust"
@@ -514,5 +515,5 @@ func (b *bench) reached(ctx context.Context) (float64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("metrics of app: %w", err)
 	}
-	return sumOf(string(result.Body), "http_request_duration_seconds_count", `route="/api/v1/posts"`)
+	return application.Metric(string(result.Body), "http_request_duration_seconds_count", `route="/api/v1/posts"`)
 }

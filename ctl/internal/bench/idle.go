@@ -17,6 +17,7 @@ import (
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
+	"oneserver/ctl/internal/wait"
 )
 
 // How long an idle stack is measured, and how long it has been left alone before.
@@ -48,7 +49,7 @@ func MeasureIdle(ctx context.Context, s *stack.Stack, out *os.File) (report Idle
 	}
 	tell := terminal.NewTeller(out)
 	tell.Now("leaving the stack alone for %s", settleTime)
-	if err := sleep(ctx, settleTime); err != nil {
+	if err := wait.For(ctx, settleTime); err != nil {
 		return Idle{}, tell.Fail(err)
 	}
 	tell.Done("left the stack alone")
@@ -56,7 +57,7 @@ func MeasureIdle(ctx context.Context, s *stack.Stack, out *os.File) (report Idle
 	began := time.Now()
 	before, err := usage(ctx, s.CLI, all)
 	if err == nil {
-		err = sleep(ctx, idleTime)
+		err = wait.For(ctx, idleTime)
 	}
 	if err != nil {
 		return Idle{}, tell.Fail(err)
@@ -118,15 +119,6 @@ func engineCPU(proc string) (sum time.Duration) {
 		}
 	}
 	return sum
-}
-
-func sleep(ctx context.Context, length time.Duration) error {
-	select {
-	case <-time.After(length):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Print writes a table.

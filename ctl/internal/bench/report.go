@@ -270,25 +270,3 @@ func thousands(n int) string {
 	}
 	return text
 }
-
-// sumOf adds up a metric's samples that have a label, in Prometheus' text format.
-func sumOf(text, metric, label string) (float64, error) {
-	var sum float64
-	found := false
-	for line := range strings.Lines(text) {
-		labels, is := strings.CutPrefix(line, metric+"{")
-		if !is || !strings.Contains(labels, label) {
-			continue
-		}
-		value, err := strconv.ParseFloat(strings.TrimSpace(labels[strings.LastIndexByte(labels, ' ')+1:]), 64)
-		if err != nil {
-			return 0, fmt.Errorf("metric %s: %w", metric, err)
-		}
-		sum += value
-		found = true
-	}
-	if !found {
-		return 0, fmt.Errorf("no metric %s with %s", metric, label)
-	}
-	return sum, nil
-}

@@ -32,7 +32,11 @@ func describe(of *stack.Stack) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{of.Copy(project, "ctl/internal/bench/compose.yaml", "SUBNET=172.28.7", "BENCH_DIR="+dir), dir}
+	copied, err := of.Copy(project, "ctl/internal/bench/compose.yaml", "SUBNET=172.28.7", "BENCH_DIR="+dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &site{copied, dir}
 	if err := os.Chmod(dir, 0o755); err != nil { // Nginx and CoreDNS read it as other users
 		return nil, err
 	}

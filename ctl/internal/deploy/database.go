@@ -163,20 +163,14 @@ func (s *site) recreate() []string {
 
 // awaitDatabase waits until MySQL is healthy. If MySQL was recreated, it gives up once MySQL has restarted too often.
 func (s *site) awaitDatabase(ctx context.Context, anew bool) error {
-	return wait.Until(ctx, stopWithin, wait.Often, func(ctx context.Context) error {
+	list := func(ctx context.Context) ([]docker.Container, error) {
 		list, err := s.Containers(ctx, "db")
-		switch {
-		case err != nil:
-			return err
-		case len(list) != 1:
-			return errors.New("db has no container")
-		case list[0].Healthy():
-			return nil
-		case anew && list[0].RestartCount >= tooOften:
-			return wait.Final(list[0].Ill())
+		if err == nil && len(list) != 1 {
+			err = errors.New("db has no container")
 		}
-		return list[0].Ill()
-	})
+		return list, err
+	}
+	return s.Await(ctx, stopWithin, list, func(db docker.Container) bool { return anew && db.RestartCount >= tooOften })
 }
 
 // tooOften is the number of restarts after which awaitDatabase gives up on a recreated MySQL.
@@ -254,7 +248,7 @@ func (r mysqlRelease) String() string { return r.text }
 
 // mysqlIn returns the release of MySQL in an image.
 func (s *site) mysqlIn(ctx context.Context, image string) (r mysqlRelease, err error) {
-	said, err := s.docker(ctx, "run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--tmpfs", "/var/lib/mysql", "--entrypoint", "mysqld", image, "--version")
+	said, err := s.Output(ctx, slices.Concat([]string{"run", "--rm"}, docker.Confined, []string{"--network", "none", "--tmpfs", "/var/lib/mysql", "--entrypoint", "mysqld", image, "--version"})...)
 	if err != nil {
 		return r, err
 	}
@@ -283,14 +277,14 @@ func (s *site) remember(ctx context.Context, db docker.Container) error {
 	if err := s.forget(ctx); err != nil {
 		return err
 	}
-	_, err := s.docker(ctx, append([]string{"create", "--name", s.before(), "--pull", "never", "--network", "none", "--tmpfs", "/var/lib/mysql",
+	_, err := s.Output(ctx, append([]string{"create", "--name", s.before(), "--pull", "never", "--network", "none", "--tmpfs", "/var/lib/mysql",
 		"--label", wasID + "=" + db.ID, "--label", wasHealthy + "=" + strconv.FormatBool(db.Healthy()), "--user", db.Config.User, "--memory", strconv.FormatInt(db.HostConfig.Memory, 10), db.Image}, db.Config.Cmd...)...)
 	return err
 }
 
 // forget removes the record, if there is one.
 func (s *site) forget(ctx context.Context) error {
-	_, err := s.docker(context.WithoutCancel(ctx), "rm", "--force", "--volumes", s.before())
+	_, err := s.Output(context.WithoutCancel(ctx), "rm", "--force", "--volumes", s.before())
 	if docker.Gone(err) {
 		return nil
 	}
@@ -350,8 +344,8 @@ func (s *site) replaced(ctx context.Context) ([]docker.Container, error) {
 
 // restartCutOff reports whether a restart-db recorded the previous MySQL but did not finish.
 func (s *site) restartCutOff(ctx context.Context) (bool, error) {
-	noted, err := s.docker(ctx, "ps", "--all", "--quiet", "--filter", "name=^/?"+regexp.QuoteMeta(s.before())+"$")
-	return strings.TrimSpace(noted) != "", err
+	noted, err := s.List(ctx, "--all", "--filter", "name=^/?"+regexp.QuoteMeta(s.before())+"$")
+	return len(noted) > 0, err
 }
 
 // goBack recreates db with the recorded image, flags, user and memory; everything else follows the present compose.yaml. If
@@ -409,7 +403,7 @@ func (s *site) comeBack(ctx context.Context) error {
 	defer cancel()
 	cmd := s.ComposeCommand(limited, append([]string{"--project-directory", ".", "--file", "-"}, s.recreate()...)...)
 	cmd.Stdin = bytes.NewReader(model)
-	if _, err := docker.Output(cmd); err != nil {
+	if _, err := docker.Output(limited, cmd); err != nil {
 		return err
 	}
 	if note.Config.Labels[wasHealthy] == "false" {

@@ -18,10 +18,10 @@ type interruption struct {
 	reload  bool    // whether a configuration of Nginx was put in place, and perhaps never adopted
 	// kept are the replicas that serve or will serve. spare are the others, which are not needed yet or no longer needed.
 	kept, spare []docker.Container
-	throwaways  []string // ids of containers that were to exist for one command only
-	flushing    bool     // whether MySQL writes every page immediately, ahead of a restart that has not happened
-	restart     bool     // whether MySQL was being recreated
-	locked      bool     // whether the lock is held, so the command is still running
+	throwaways  []docker.Container // that were to exist for one command only
+	flushing    bool               // whether MySQL writes every page immediately, ahead of a restart that has not happened
+	restart     bool               // whether MySQL was being recreated
+	locked      bool               // whether the lock is held, so the command is still running
 }
 
 func (i interruption) none() bool {
@@ -109,11 +109,9 @@ func (s *site) interruption(ctx context.Context) (found interruption, err error)
 		return found, err
 	}
 	found.kept, found.spare = tellApart(apps, found.routing, decided)
-	throwaways, err := s.docker(ctx, "ps", "--all", "--quiet", "--filter", "label="+ours+"="+s.project.Name)
-	if err != nil {
+	if found.throwaways, err = s.List(ctx, "--all", "--filter", "label="+ours+"="+s.project.Name); err != nil {
 		return found, err
 	}
-	found.throwaways = strings.Fields(throwaways)
 	if found.restart, err = s.restartCutOff(ctx); err != nil {
 		return found, err
 	}
@@ -163,14 +161,14 @@ func (s *site) beside(ctx context.Context, these []docker.Container) ([]docker.C
 }
 
 func without(all, some []docker.Container) []docker.Container {
-	known := ids(some)
+	known := docker.IDs(some)
 	return slices.DeleteFunc(slices.Clone(all), func(c docker.Container) bool { return slices.Contains(known, c.ID) })
 }
 
 // putRight repairs an interruption: afterwards only the serving release runs, and Nginx finds it by its name.
 func (s *site) putRight(ctx context.Context, found interruption) error {
 	if len(found.throwaways) > 0 {
-		if _, err := s.docker(ctx, append([]string{"rm", "--force"}, found.throwaways...)...); err != nil {
+		if _, err := s.Output(ctx, append([]string{"rm", "--force"}, docker.IDs(found.throwaways)...)...); err != nil {
 			return err
 		}
 	}
@@ -261,10 +259,10 @@ func (s *site) drain(ctx context.Context, list []docker.Container) error {
 	ctx, cancel := context.WithTimeout(ctx, drainWithin)
 	defer cancel()
 	// if another command has removed one of them, that is fine
-	if _, err := s.Output(ctx, append([]string{"stop"}, ids(list)...)...); err != nil && !docker.Gone(err) {
+	if _, err := s.Output(ctx, append([]string{"stop"}, docker.IDs(list)...)...); err != nil && !docker.Gone(err) {
 		return err
 	}
-	if _, err := s.Output(ctx, append([]string{"rm", "--force"}, ids(list)...)...); err != nil && !docker.Gone(err) {
+	if _, err := s.Output(ctx, append([]string{"rm", "--force"}, docker.IDs(list)...)...); err != nil && !docker.Gone(err) {
 		return err
 	}
 	return nil

@@ -15,7 +15,6 @@ import (
 	"oneserver/ctl/internal/migration"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
-	"oneserver/ctl/internal/wait"
 )
 
 // Bounds of a release.
@@ -53,7 +52,7 @@ func Deploy(ctx context.Context, running *stack.Stack, out *os.File, replicas in
 					"make images gets what is missing, make load FILE=… takes it from a bundle", strings.Join(absent, ", "))
 			}
 			if err == nil {
-				fmt.Fprintln(out, "The release that runs is the newest: there is nothing to deploy.")
+				r.tell.Say("the release that runs is the newest: there is nothing to deploy")
 			}
 			return err
 		}
@@ -358,22 +357,10 @@ func (r *release) fresh(ctx context.Context) ([]docker.Container, error) {
 // ready waits until every replica of the new release is healthy.
 func (r *release) ready(ctx context.Context, fresh []docker.Container) error {
 	var sick docker.Container
-	err := wait.Until(ctx, readyWithin, wait.Often, func(ctx context.Context) error {
-		now, err := r.Inspect(ctx, ids(fresh)...)
-		if err != nil {
-			return err
-		}
-		for _, c := range now {
-			if c.Healthy() {
-				continue
-			}
-			sick = c
-			if c.RestartCount > 0 || c.State.Status == "exited" {
-				return wait.Final(c.Ill())
-			}
-			return c.Ill()
-		}
-		return nil
+	list := func(ctx context.Context) ([]docker.Container, error) { return r.Inspect(ctx, docker.IDs(fresh)...) }
+	err := r.Await(ctx, readyWithin, list, func(c docker.Container) bool {
+		sick = c
+		return c.RestartCount > 0 || c.State.Status == "exited"
 	})
 	if err != nil && ctx.Err() == nil && sick.ID != "" {
 		return fmt.Errorf("the new release does not become ready: %w\n%s", err, r.Log(ctx, sick))

@@ -78,7 +78,7 @@ func parseKept(listed, project string) []kept {
 
 // kept returns the releases that are kept, the newest first.
 func (s *site) kept(ctx context.Context) ([]kept, error) {
-	out, err := s.docker(ctx, "image", "ls", "--no-trunc", "--format", "{{.ID}}\t{{.Tag}}", repository(s.image()))
+	out, err := s.Output(ctx, "image", "ls", "--no-trunc", "--format", "{{.ID}}\t{{.Tag}}", repository(s.image()))
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (s *site) keep(ctx context.Context, image, commit string) error {
 
 func (s *site) untag(ctx context.Context, names []string) error {
 	for _, name := range names {
-		_, err := s.docker(ctx, "image", "rm", repository(s.image())+":"+name)
+		_, err := s.Output(ctx, "image", "rm", repository(s.image())+":"+name)
 		if err != nil && !strings.Contains(strings.ToLower(err.Error()), "no such image") {
 			return err
 		}
@@ -231,7 +231,7 @@ func (s *site) tidy(ctx context.Context) {
 // removeUnnamed removes the images that Compose built for this project, according to their label, if they have lost their
 // name to a newer one and no container uses them.
 func (s *site) removeUnnamed(ctx context.Context) error {
-	_, err := s.docker(ctx, "image", "prune", "--force", "--filter", "label=com.docker.compose.project="+s.project.Name)
+	_, err := s.Output(ctx, "image", "prune", "--force", "--filter", "label=com.docker.compose.project="+s.project.Name)
 	return err
 }
 
@@ -242,8 +242,8 @@ func (s *site) migrationsOf(ctx context.Context, all []kept) (map[string][]migra
 	for i, k := range all {
 		app := k.ID
 		asking.Go(func() {
-			out, err := s.docker(ctx, "run", "--rm", "--label", ours+"="+s.project.Name, "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL",
-				"--security-opt", "no-new-privileges", "--user", s.project.Services["migrate"].User, "--log-driver", "none", app, "migrations")
+			out, err := s.Output(ctx, slices.Concat([]string{"run", "--rm"}, docker.Confined, []string{"--network", "none", "--label", ours + "=" + s.project.Name,
+				"--user", s.project.Services["migrate"].User, "--log-driver", "none", app, "migrations"})...)
 			if err != nil || json.Unmarshal([]byte(out), &lists[i]) != nil {
 				lists[i] = nil // the release is older than this command
 			}

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,8 +89,7 @@ func (s *site) checkFiles(ctx context.Context) error {
 // checkDNS makes the running image check the host's present corefile and zone. It returns the checksum that the server logs
 // when it serves that corefile.
 func (s *site) checkDNS(ctx context.Context, dns docker.Container) (string, error) {
-	run := []string{"run", "--rm", "--label", ours + "=" + s.project.Name, "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL",
-		"--security-opt", "no-new-privileges", "--user", s.project.Services["dns"].User}
+	run := slices.Concat([]string{"run", "--rm"}, docker.Confined, []string{"--network", "none", "--label", ours + "=" + s.project.Name, "--user", s.project.Services["dns"].User})
 	for _, variable := range dns.Config.Env {
 		run = append(run, "--env", variable)
 	}
@@ -102,7 +103,7 @@ func (s *site) checkDNS(ctx context.Context, dns docker.Container) (string, erro
 		return "", errors.New(said)
 	}
 	if err != nil {
-		return "", fmt.Errorf("docker run: %w", err)
+		return "", fmt.Errorf("docker run: %w", cmp.Or(context.Cause(ctx), err))
 	}
 	sum := checkedSum.FindSubmatch(out)
 	if sum == nil {
@@ -120,7 +121,7 @@ func (s *site) hasCorefile(ctx context.Context, dns docker.Container, sum string
 	err := wait.Until(ctx, 8*time.Second, wait.Often, func(ctx context.Context) error {
 		out, err := s.Command(ctx, "logs", dns.ID).CombinedOutput()
 		if err != nil {
-			return fmt.Errorf("docker logs: %w", err)
+			return fmt.Errorf("docker logs: %w", cmp.Or(context.Cause(ctx), err))
 		}
 		said := servesSum.FindAllSubmatch(out, -1)
 		if len(said) == 0 || string(said[len(said)-1][1]) != sum {

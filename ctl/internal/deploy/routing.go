@@ -188,10 +188,8 @@ func (s *site) routeByName(ctx context.Context, live []docker.Container) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case <-time.After(resolverKeeps):
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := wait.For(ctx, resolverKeeps); err != nil {
+		return err
 	}
 	return s.route(ctx, routing{}, false)
 }

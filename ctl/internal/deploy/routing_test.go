@@ -107,7 +107,7 @@ func TestWhatAKilledDeployLeftIsToldFromWhatServes(t *testing.T) {
 		{"nobody serves", []docker.Container{drained, created}, routing{servers: byID("old")}, "0", "", ""},
 	} {
 		kept, spare := tellApart(test.apps, test.to, test.decided)
-		names := func(list []docker.Container) string { return strings.Join(ids(list), " ") }
+		names := func(list []docker.Container) string { return strings.Join(docker.IDs(list), " ") }
 		if names(kept) != test.kept || names(spare) != test.spare {
 			t.Errorf("%s: kept %q and removed %q, want %q and %q", test.name, names(kept), names(spare), test.kept, test.spare)
 		}

@@ -52,13 +52,6 @@ func find(ctx context.Context, running *stack.Stack, out io.Writer) (*site, erro
 	return s, nil
 }
 
-// docker runs a short docker command.
-func (s *site) docker(ctx context.Context, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, stack.Brief)
-	defer cancel()
-	return s.Output(ctx, args...)
-}
-
 // composeWithin runs a docker compose command with the given time limit.
 func (s *site) composeWithin(ctx context.Context, within time.Duration, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
@@ -69,14 +62,6 @@ func (s *site) composeWithin(ctx context.Context, within time.Duration, args ...
 // inWeb runs a shell script in web, as Nginx's own user.
 func (s *site) inWeb(ctx context.Context, stdin, script string, args ...string) (string, error) {
 	return s.Exec(ctx, s.web, strings.NewReader(stdin), script, args...)
-}
-
-func ids(list []docker.Container) []string {
-	var all []string
-	for _, c := range list {
-		all = append(all, c.ID)
-	}
-	return all
 }
 
 // replicasOf returns the containers as replicas for a routing.
@@ -96,7 +81,7 @@ func (s *site) replicasOf(list []docker.Container) ([]replica, error) {
 func (s *site) image() string { return s.project.Services["app"].Image }
 
 func (s *site) tag(ctx context.Context, image, name string) error {
-	_, err := s.docker(ctx, "image", "tag", image, name)
+	_, err := s.Output(ctx, "image", "tag", image, name)
 	return err
 }
 

@@ -74,9 +74,20 @@ func (c CLI) List(ctx context.Context, arguments ...string) ([]Container, error)
 	return parse(text)
 }
 
-// Gone reports whether docker's error means that the object of the command no longer exists.
+// Gone reports whether docker's error means that the object of the command no longer exists. Of a command that was cut off,
+// it is not known what became of its other objects.
 func Gone(err error) bool {
-	return err != nil && !errors.Is(err, context.DeadlineExceeded) && strings.Contains(strings.ToLower(err.Error()), "no such ")
+	_, cutOff := errors.AsType[cutOffError](err)
+	return err != nil && !cutOff && strings.Contains(strings.ToLower(err.Error()), "no such ")
+}
+
+// IDs returns the containers' ids.
+func IDs(list []Container) []string {
+	var ids []string
+	for _, c := range list {
+		ids = append(ids, c.ID)
+	}
+	return ids
 }
 
 // Title returns the container's name as docker ps shows it.

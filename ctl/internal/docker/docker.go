@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 
 	"oneserver/ctl/internal/server"
 )
@@ -33,30 +34,71 @@ func (c CLI) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// answersWithin limits a command whose context has no time limit of its own. Such a command takes a second, or some ten on a
+// busy machine with a slow disk.
+const answersWithin = 2 * time.Minute
+
+// errNoAnswer says what to do about an engine that hangs: docker itself would wait for it for ever.
+var errNoAnswer = errors.New("the Docker Engine does not answer in time: make doctor says what to do if it hangs")
+
+// Confined are options of docker's run and create for an image that is here, whose container gets no privileges and cannot
+// write to its own files. What it needs besides, each caller adds: its network first of all.
+var Confined = []string{"--pull", "never", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"}
+
+// Limit returns a context for a command. If ctx has no time limit, the command has answersWithin.
+func Limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, limited := ctx.Deadline(); limited {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, answersWithin, errNoAnswer)
+}
+
 // Output runs a docker command and returns its output, even if it failed: an inspect of several things prints
-// those that it found. The error carries what docker printed on its standard error.
+// those that it found. The error carries what docker printed on its standard error, and why the context has ended if it has.
+// Limit bounds the command.
 func (c CLI) Output(ctx context.Context, args ...string) (string, error) {
-	return Output(c.Command(ctx, args...))
+	return c.OutputFrom(ctx, nil, args...)
 }
 
 // OutputFrom is like Output, for a command that reads input.
 func (c CLI) OutputFrom(ctx context.Context, in io.Reader, args ...string) (string, error) {
+	ctx, cancel := Limit(ctx)
+	defer cancel()
 	cmd := c.Command(ctx, args...)
 	cmd.Stdin = in
-	return Output(cmd)
+	return Output(ctx, cmd)
 }
 
-// Output does what CLI.Output does, for a prepared command.
-func Output(cmd *exec.Cmd) (string, error) {
+// Output does what CLI.Output does, for a command that was prepared with ctx. It sets no time limit.
+func Output(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		if said := strings.TrimSpace(stderr.String()); said != "" {
-			err = errors.New(said)
-		}
-		return stdout.String(), fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), err)
+	began := time.Now()
+	err := cmd.Run()
+	if err == nil {
+		return stdout.String(), nil
 	}
-	return stdout.String(), nil
+	said := strings.TrimSpace(stderr.String())
+	switch cause := context.Cause(ctx); {
+	case cause != nil: // err is only how docker took that
+		err = cutOffError{cause, time.Since(began), said}
+	case said != "":
+		err = errors.New(said)
+	}
+	return stdout.String(), fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), err)
+}
+
+// cutOffError is the error of a command that the end of its context has ended.
+type cutOffError struct {
+	cause error
+	after time.Duration
+	said  string // what docker printed until then
+}
+
+func (e cutOffError) Unwrap() error { return e.cause }
+
+func (e cutOffError) Error() string {
+	return strings.TrimSuffix(fmt.Sprintf("cut off after %.1f s: %v: %s", e.after.Seconds(), e.cause, e.said), ": ")
 }
 
 // With returns the same CLI with further environment variables.

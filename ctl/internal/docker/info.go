@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"strings"
 	"time"
 )
 
@@ -53,6 +54,19 @@ func (c CLI) Info(ctx context.Context) (Info, error) {
 		info.ServerErrors = append(info.ServerErrors, errors.Unwrap(err).Error())
 	}
 	return info, nil
+}
+
+// Now returns the time on the engine's clock, which may differ from this machine's.
+func (c CLI) Now(ctx context.Context) (time.Time, error) {
+	out, err := c.Output(ctx, "info", "--format", "{{.SystemTime}}")
+	if err != nil {
+		return time.Time{}, err
+	}
+	now, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(out))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("docker info: the engine's time: %w", err)
+	}
+	return now, nil
 }
 
 // A Plugin is a program that adds a command to docker.

@@ -40,14 +40,14 @@ func newMeter(ctx context.Context, cli CLI, id string) (*meter, error) {
 	return &meter{id, cmd, in, bufio.NewReader(out)}, nil
 }
 
-// Meters holds a meter for each of several services.
-type Meters map[string]*meter
+// Meters holds the meters of several services, one for each container.
+type Meters map[string][]*meter
 
 // Add adds a meter for a container, under the name of its service.
 func (m Meters) Add(ctx context.Context, cli CLI, c Container) (err error) {
 	one, err := newMeter(ctx, cli, c.ID)
 	if err == nil {
-		m[c.Service()] = one
+		m[c.Service()] = append(m[c.Service()], one)
 	}
 	return err
 }
@@ -57,17 +57,19 @@ func (m Meters) Read() (map[string]Usage, error) {
 	var mu sync.Mutex // guards used
 	used := map[string]Usage{}
 	var reading errgroup.Group
-	for service, one := range m {
-		reading.Go(func() error {
-			uses, err := one.read()
-			if err != nil {
-				return fmt.Errorf("what %s uses: %w", service, err)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			used[service] = uses
-			return nil
-		})
+	for service, containers := range m {
+		for _, one := range containers {
+			reading.Go(func() error {
+				uses, err := one.read()
+				if err != nil {
+					return fmt.Errorf("what %s uses: %w", service, err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				used[service] = Usage{used[service].CPU + uses.CPU, used[service].Memory + uses.Memory}
+				return nil
+			})
+		}
 	}
 	return used, reading.Wait()
 }
@@ -75,8 +77,10 @@ func (m Meters) Read() (map[string]Usage, error) {
 // Close ends the connections.
 func (m Meters) Close() error {
 	var errs []error
-	for service, one := range m {
-		errs = append(errs, one.in.Close(), one.cmd.Wait())
+	for service, containers := range m {
+		for _, one := range containers {
+			errs = append(errs, one.in.Close(), one.cmd.Wait())
+		}
 		delete(m, service)
 	}
 	return errors.Join(errs...)

@@ -89,7 +89,8 @@ func Examine(ctx context.Context, s *stack.Stack) []Finding {
 	return all
 }
 
-// limited runs a check within a time limit. It abandons a check that is late, so that it cannot hold up the report.
+// limited runs a check within a time limit, and keeps what it found before it failed. It abandons a check that is late, so
+// that it cannot hold up the report.
 func limited(ctx context.Context, limit time.Duration, about string, run func(context.Context) ([]Finding, error)) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -108,9 +109,9 @@ func limited(ctx context.Context, limit time.Duration, about string, run func(co
 		case r.err == nil:
 			return r.findings
 		case errors.Is(r.err, errUnknown):
-			return []Finding{{Note, about, r.err.Error(), ""}}
+			return append(r.findings, Finding{Note, about, r.err.Error(), ""})
 		}
-		return []Finding{{Warning, about, "not checked: " + oneLine(r.err.Error()), ""}}
+		return append(r.findings, Finding{Warning, about, "not checked: " + oneLine(r.err.Error()), ""})
 	case <-ctx.Done():
 		return []Finding{{Warning, about, fmt.Sprintf("not checked: it took more than %s", limit), ""}}
 	}

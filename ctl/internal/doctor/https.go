@@ -32,7 +32,7 @@ func checkHTTPS(ctx context.Context, f *facts) ([]Finding, error) {
 	}
 	running, err := f.running()
 	if err != nil {
-		return nil, err
+		return findings, err
 	}
 	certs, is := running["certs"]
 	failing := is && certs.State.Health != nil && certs.State.Health.Status == "unhealthy"
@@ -43,23 +43,24 @@ func checkHTTPS(ctx context.Context, f *facts) ([]Finding, error) {
 		}
 		findings = append(findings, Finding{Warning, "HTTPS", says, do})
 	}
+	var failed error
 	if web, is := running["web"]; is {
-		if out, err := f.stack.Output(ctx, "exec", web.ID, "sh", "-c", "nginx -v 2>&1"); err == nil { // web may be starting again
-			findings = append(findings, judgeNginx(out)...)
-		}
+		var out string
+		out, failed = f.stack.Output(ctx, "exec", web.ID, "sh", "-c", "nginx -v 2>&1") // web may be starting again
+		findings = append(findings, judgeNginx(out)...)
 		if leaf, err := shownCertificate(ctx, settings); err == nil { // other checks report what keeps it from being shown
 			awaited := settings["ACME"] != "" && !failing // if certs is failing, its own message has the reason
 			findings = append(findings, judgeCertificate(leaf, awaited, time.Now())...)
 		}
 	}
-	if len(findings) == 0 {
+	if len(findings) == 0 && failed == nil {
 		says := "a certificate of the stack's own authority: make trust says how a browser comes to trust it"
 		if settings["ACME"] != "" {
 			says = "a certificate from " + settings["ACME"]
 		}
 		findings = []Finding{{OK, "HTTPS", says, ""}}
 	}
-	return findings, nil
+	return findings, failed
 }
 
 // running returns the stack's running containers by service.

@@ -6,10 +6,13 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"net/netip"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -32,6 +35,28 @@ func TestTheSettingsOfHTTPSAreJudged(t *testing.T) {
 		if test.says == "" && len(got) > 0 || test.says != "" && (len(got) != 1 || got[0].Level != Warning || !strings.Contains(got[0].Says, test.says) || got[0].Do == "") {
 			t.Errorf("%s: %+v, want %q", test.name, got, test.says)
 		}
+	}
+}
+
+// What is wrong with the settings does not depend on a container that restarts.
+func TestWhatIsKnownIsToldWhenWebCannotBeAsked(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the stand-in for docker is a shell script")
+	}
+	dir := t.TempDir()
+	program(t, dir, "docker", "#!/bin/sh\necho 'Error response from daemon: Container web is restarting' >&2\nexit 1\n")
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	var web docker.Container
+	web.Config.Labels = map[string]string{"com.docker.compose.project": "oneserver", "com.docker.compose.service": "web"}
+	f := &facts{
+		stack:      stack.New(dir),
+		settings:   func() (stack.Settings, error) { return stack.Settings{"BIND": "0.0.0.0", "HTTP_PORT": "80"}, nil },
+		project:    func() (stack.Project, error) { return stack.Project{Name: "oneserver"}, nil },
+		containers: func() ([]docker.Container, error) { return []docker.Container{web}, nil },
+	}
+	got := limited(t.Context(), time.Minute, "HTTPS", func(ctx context.Context) ([]Finding, error) { return checkHTTPS(ctx, f) })
+	if len(got) != 2 || !strings.Contains(got[0].Says, "passwords travel as they are typed") || !strings.Contains(got[1].Says, "is restarting") {
+		t.Errorf("found %+v, want what the settings show and that web was not asked", got)
 	}
 }
 

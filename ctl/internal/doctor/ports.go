@@ -78,7 +78,7 @@ func checkPorts(ctx context.Context, f *facts) ([]Finding, error) {
 	if len(ours) > 0 {
 		dead, err := unanswered(ctx, settings, ours)
 		if err != nil {
-			return nil, err
+			return findings, err
 		}
 		findings = append(findings, dead...)
 	}

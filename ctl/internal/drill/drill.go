@@ -21,6 +21,7 @@ import (
 	"oneserver/ctl/internal/drill/load"
 	"oneserver/ctl/internal/drill/report"
 	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/terminal"
 )
 
 // Options are the options of a drill. The zero value of each means its default.
@@ -90,7 +91,7 @@ func Title(name string) string {
 type drill struct {
 	plan
 	stack *Stack
-	out   *os.File
+	tell  *terminal.Teller
 	dir   string
 	rate  float64
 	seed  uint64
@@ -105,6 +106,9 @@ func Run(ctx context.Context, of *stack.Stack, out *os.File, names []string, o O
 	if err != nil {
 		return err
 	}
+	if o.Rate = cmp.Or(o.Rate, defaultRate); !(o.Rate >= 1 && o.Rate <= maxRate) { // not a number is neither
+		return fmt.Errorf("a rate of %g a second: a drill sends between 1 and %.0f", o.Rate, maxRate)
+	}
 	s, err := Find(ctx, of, o.Project)
 	if err != nil {
 		return err
@@ -117,12 +121,13 @@ func Run(ctx context.Context, of *stack.Stack, out *os.File, names []string, o O
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "This drill works on the project %s, https://%s and dns at %s. It breaks it on purpose.\n", s.project.Name, s.https, s.dns)
+	tell := terminal.NewTeller(out)
+	tell.Say("This drill works on the project %s, https://%s and dns at %s. It breaks it on purpose.", s.project.Name, s.https, s.dns)
 
 	var sections []report.Section
 	var bad error
 	for _, p := range chosen {
-		d := &drill{plan: p, stack: s, out: out, dir: dir, rate: cmp.Or(o.Rate, defaultRate), seed: rand.Uint64()}
+		d := &drill{plan: p, stack: s, tell: tell, dir: dir, rate: o.Rate, seed: rand.Uint64()}
 		section, err := d.run(ctx, d)
 		if ctx.Err() != nil {
 			if failed := (undoError{}); errors.As(err, &failed) {
@@ -194,7 +199,7 @@ const (
 
 // hold keeps up a load while it takes the plan's actions, one after the other.
 func hold(ctx context.Context, d *drill) (section report.Section, err error) {
-	all := &undo{out: d.out}
+	all := &undo{tell: d.tell}
 	defer func() { err = errors.Join(err, all.now(ctx)) }()
 	for _, a := range d.actions {
 		if a.setUp != nil {
@@ -242,7 +247,7 @@ func hold(ctx context.Context, d *drill) (section report.Section, err error) {
 // perform takes the action of that index under the load, and returns when the stack has recovered and is as it was before.
 func (d *drill) perform(ctx context.Context, t *traffic, i int) (entry *history.Action, err error) {
 	a := d.actions[i]
-	back := &undo{out: d.out}
+	back := &undo{tell: d.tell}
 	defer func() {
 		// Whatever happened, the next action and the user find the stack as it was.
 		err = errors.Join(err, back.now(ctx))
@@ -260,18 +265,18 @@ func (d *drill) perform(ctx context.Context, t *traffic, i int) (entry *history.
 	if err := t.awaitSteadyState(ctx, healthyTime, time.Now()); err != nil {
 		return nil, fmt.Errorf("before it: %w", err)
 	}
-	t.tell.Say("%s (%d of %d)", a.title, i+1, len(d.actions))
-	entry = &history.Action{Name: a.title, Start: t.since(), Note: a.note}
+	d.tell.Say("%s (%d of %d)", a.title, i+1, len(d.actions))
+	entry = &history.Action{Name: a.title, Start: t.attack.Since(), Note: a.note}
 	err = ready.run(ctx)
-	entry.End = t.since()
+	entry.End = t.attack.Since()
 	if err == nil {
 		err = d.stack.AwaitHealthy(ctx, healthyTime, ready.recovered)
 	}
 	if err == nil {
-		entry.Healthy = t.since()
+		entry.Healthy = t.attack.Since()
 		err = t.awaitSteadyState(ctx, healthyTime, time.Now())
 	}
-	entry.Until = t.since()
+	entry.Until = t.attack.Since()
 	if err != nil {
 		entry.Note = strings.TrimSpace(entry.Note + " It did not recover by itself: " + err.Error())
 	}

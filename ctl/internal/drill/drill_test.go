@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -19,13 +20,14 @@ import (
 	"oneserver/ctl/internal/drill/history"
 	"oneserver/ctl/internal/drill/report"
 	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/terminal"
 )
 
 func TestWhatWasDoneIsUndoneInTurnAfterCtrlCAndAfterAFailure(t *testing.T) {
 	t.Parallel()
 	var done []string
 	var said strings.Builder
-	u := &undo{out: &said}
+	u := &undo{tell: terminal.NewTeller(&said)}
 	step := func(name string, err error) {
 		u.later(name, func(ctx context.Context) error {
 			done = append(done, name)
@@ -49,6 +51,15 @@ func TestWhatWasDoneIsUndoneInTurnAfterCtrlCAndAfterAFailure(t *testing.T) {
 	}
 	if err := u.now(t.Context()); err != nil || len(done) != 3 {
 		t.Errorf("a second time it undoes %q: %v", done[3:], err)
+	}
+}
+
+func TestARateThatNoLoadCanHaveIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, rate := range []float64{-1, 0.5, maxRate + 1, math.NaN(), math.Inf(1)} {
+		if err := Run(t.Context(), stack.New(t.TempDir()), nil, []string{"scale"}, Options{Rate: rate}); err == nil || !strings.Contains(err.Error(), "between 1 and 3000") {
+			t.Errorf("a rate of %g: %v", rate, err)
+		}
 	}
 }
 
@@ -82,7 +93,7 @@ func TestAFileIsPutBackToTheByteAndTheSecond(t *testing.T) {
 		}
 	}
 	s := &Stack{Stack: stack.New(dir)}
-	u := &undo{out: io.Discard}
+	u := &undo{tell: terminal.NewTeller(io.Discard)}
 	told := 0
 	change, err := s.edit(u, "nginx.conf", "# "+mark, func(context.Context) error { told++; return nil })
 	if err != nil {
@@ -204,35 +215,21 @@ func TestAStepShowsWhatWasSeenInItAndNothingElse(t *testing.T) {
 	begun := time.Now()
 	at := func(seconds float64) time.Time { return begun.Add(time.Duration(seconds * float64(time.Second))) }
 	samples := []sample{
-		{at(1), "CPU of app", "a1", 90}, {at(1), poolWait, "a1", 0},
-		{at(3), "CPU of app", "a1", 30}, {at(3), "CPU of app", "a2", 4}, {at(3), threads, "db", 4}, {at(3), poolWait, "a1", 110},
-		{at(5), "CPU of app", "a1", 50}, {at(5), "CPU of app", "a2", 6}, {at(5), threads, "db", 6}, {at(5), poolWait, "a1", 125},
-		{at(7), "CPU of app", "a1", 90}, {at(7), threads, "db", 90},
+		{at(1), poolWait, "a1", 0},
+		{at(3), threads, "db", 4}, {at(3), poolWait, "a1", 110},
+		{at(5), threads, "db", 6}, {at(5), poolWait, "a1", 125},
+		{at(7), threads, "db", 90},
 	}
-	got := detail(reading{at(2), 10, 1}, reading{at(6), 10 + 4*float64(runtime.NumCPU())/2, 2}, samples)
-	want := map[string]string{machineCPU: "50%", generatorCPU: "25%", "CPU of app": "45%", threads: "5.0", poolWait: "7.5"}
+	used := func(app, db time.Duration) map[string]docker.Usage {
+		return map[string]docker.Usage{"app": {CPU: app}, "db": {CPU: db}}
+	}
+	got := detail(reading{at(2), 10, 1, used(10*time.Second, 9*time.Second)}, reading{at(6), 10 + 4*float64(runtime.NumCPU())/2, 2, used(11800*time.Millisecond, time.Second)}, samples)
+	want := map[string]string{machineCPU: "50%", generatorCPU: "25%", "CPU of app": "45%", threads: "5.0", poolWait: "7.5"} // db was restarted
 	if !maps.Equal(got, want) {
 		t.Errorf("it shows %v\nwant     %v", got, want)
 	}
-	if got := detail(reading{at(8), 0, 0}, reading{at(9), 0, 0}, samples); len(got) != 2 {
+	if got := detail(reading{at: at(8)}, reading{at: at(9)}, samples); len(got) != 2 {
 		t.Errorf("where nothing was seen it shows %v", got)
-	}
-}
-
-func TestWhatTheEngineAndTheApplicationTellIsRead(t *testing.T) {
-	t.Parallel()
-	if id, percent, ok := parseUsage("\x1b[2J\x1b[Ha1 12.50%"); !ok || id != "a1" || percent != 12.5 {
-		t.Errorf("docker stats: %q, %g, %t", id, percent, ok)
-	}
-	if id, percent, ok := parseUsage("a1 --"); ok {
-		t.Errorf("of a container that has ended: %q, %g", id, percent)
-	}
-	metrics := "# TYPE go_sql_wait_duration_seconds_total counter\ngo_sql_wait_duration_seconds_total{db_name=\"foobar\"} 1.5\n"
-	if got, err := counter(metrics, waitSeconds); err != nil || got != 1.5 {
-		t.Errorf("the counter is %g, %v", got, err)
-	}
-	if got, err := counter(metrics, "go_sql"); err == nil {
-		t.Errorf("a metric that is not there is %g", got)
 	}
 }
 
@@ -248,7 +245,7 @@ func TestTheKneeIsSaidInASentence(t *testing.T) {
 		{steps[2:], "2 replicas: not even the first step could be served."},
 	}
 	for _, test := range tests {
-		if got := verdict(report.Scale{Name: plural(2, "replica"), Steps: test.steps}); got != test.want {
+		if got := verdict(report.Scale{Name: terminal.Count(2, "replica"), Steps: test.steps}); got != test.want {
 			t.Errorf("it says %q\nwant %q", got, test.want)
 		}
 	}
@@ -264,5 +261,23 @@ func TestActionsHaveNamesOfTheirOwn(t *testing.T) {
 		if len(sorted) != len(actions) {
 			t.Errorf("%s has two actions of one name: %q", name, actions)
 		}
+	}
+}
+
+// The engine's own builder sees the engine's own images; one in a container would ask the registry for them.
+func TestADrillBuildsWithTheEnginesOwnBuilder(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the stand-in for docker is a shell script")
+	}
+	dir := t.TempDir()
+	script := "#!/bin/sh\ncase \"$1\" in\ncontext) echo mine ;;\nbuild) [ \"$BUILDX_BUILDER\" = mine ] && grep -q '^FROM oneserver-app$' ;;\n*) echo '[{\"Id\": \"sha256:new\"}]' ;;\nesac\n"
+	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	t.Setenv("BUILDX_BUILDER", "")
+	d := &drill{stack: &Stack{Stack: stack.New(dir)}}
+	if _, err := d.derive(t.Context(), &undo{}, "oneserver-app", ""); err != nil {
+		t.Error(err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/images"
 	"oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/wait"
 
@@ -176,9 +177,12 @@ func newImage(name, title, service string) action {
 // derive builds an image with the same content but a different id, or with a line that changes it.
 func (d *drill) derive(ctx context.Context, u *undo, tag, line string) (id string, err error) {
 	const next = mark + ":next"
-	build := d.stack.Command(ctx, "build", "--quiet", "--tag", next, "-")
-	build.Stdin = strings.NewReader("FROM " + tag + "\nLABEL drill=" + strconv.FormatUint(d.seed, 36) + "\n" + line + "\n")
-	if _, err := docker.Output(build); err != nil {
+	builder, err := images.ForBuilds(ctx, d.stack.Stack)
+	if err != nil {
+		return "", err
+	}
+	dockerfile := "FROM " + tag + "\nLABEL drill=" + strconv.FormatUint(d.seed, 36) + "\n" + line + "\n"
+	if _, err := builder.OutputFrom(ctx, strings.NewReader(dockerfile), "build", "--quiet", "--tag", next, "-"); err != nil {
 		return "", err
 	}
 	u.later("remove the image of the drill", func(ctx context.Context) error {
@@ -231,13 +235,14 @@ func fill(ctx context.Context, d *drill, u *undo) error {
 	}
 	d.filled = true
 	u.later("remove the million rows", d.stack.empty)
-	fmt.Fprintf(d.out, "Filling %s to %d rows ...\n", table, rows)
+	d.tell.Now("filling %s to %d rows", table, rows)
+	defer d.tell.End()
 	if err := d.stack.empty(ctx); err != nil { // rows that a killed drill has left
 		return err
 	}
 	for from := 0; from < rows; from += portion {
-		_, err := d.stack.sql(ctx, unlogged+site.Fill(from, portion))
-		if err != nil {
+		d.tell.Show("%d rows", from)
+		if _, err := d.stack.sql(ctx, unlogged+site.Fill(from, portion)); err != nil {
 			return err
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -17,6 +16,8 @@ import (
 	"github.com/shirou/gopsutil/v4/cpu"
 	"github.com/shirou/gopsutil/v4/process"
 
+	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/site"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -24,6 +25,7 @@ import (
 // busy machine, a new command would not even start before the step is over.
 type meter struct {
 	readings []reading
+	parts    docker.Meters
 
 	mu       sync.Mutex
 	samples  []sample
@@ -35,13 +37,14 @@ type reading struct {
 	at        time.Time
 	machine   float64 // processor seconds, of all processors together
 	generator float64 // the share of this process in them
+	parts     map[string]docker.Usage
 }
 
 // A sample is one observation of one part.
 type sample struct {
 	at    time.Time
 	name  string  // the name of the detail
-	of    string  // the container
+	of    string  // what was observed, such as a replica's address
 	value float64 // if the name is poolWait, that of a counter, which only grows
 }
 
@@ -51,15 +54,16 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &meter{}
-	parts, ids, apps := map[string]string{}, []string{}, []string{}
+	m := &meter{parts: docker.Meters{}}
+	var apps []string
 	var db, web string
 	for _, c := range all {
 		if c.State.Status != "running" {
 			continue
 		}
-		parts[c.ID] = c.Service()
-		ids = append(ids, c.ID)
+		if err := m.parts.Add(ctx, s.CLI, c); err != nil {
+			return nil, err
+		}
 		switch c.Service() {
 		case "app":
 			for _, network := range c.NetworkSettings.Networks {
@@ -71,14 +75,6 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 			web = c.ID
 		}
 	}
-	m.watchers.Go(func() {
-		stats := s.Command(ctx, append([]string{"stats", "--no-trunc", "--format", "{{.ID}} {{.CPUPerc}}"}, ids...)...)
-		m.watch(stats, nil, func(line string) {
-			if id, percent, ok := parseUsage(line); ok {
-				m.add("CPU of "+parts[id], id, percent)
-			}
-		})
-	})
 	// These shells answer each line that they get, and end when their input does; any other program that docker exec starts
 	// in a container would outlive docker exec.
 	m.watchers.Go(func() {
@@ -97,7 +93,7 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 			ask := s.Command(ctx, "exec", "--interactive", web, "sh", "-c",
 				`while read -r go; do curl -fsS --max-time 2 http://`+address+`:9090/metrics | grep '^`+waitSeconds+`'; done`)
 			m.watch(ask, ctx.Done(), func(line string) {
-				if value, err := counter(line, waitSeconds); err == nil {
+				if value, err := site.Metric(line, waitSeconds, ""); err == nil {
 					m.add(poolWait, address, value)
 				}
 			})
@@ -106,38 +102,29 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 	return m, nil
 }
 
-// watch runs a command until its context ends, and passes on each line that it prints. If end is given, watch sends the
-// command a line every second until end is closed. What cannot be observed is missing from the details.
+// watch runs a command until its context ends, sends it a line every second until end is closed, and passes on each line that
+// it prints. What cannot be observed is missing from the details.
 func (m *meter) watch(cmd *exec.Cmd, end <-chan struct{}, line func(string)) {
-	stdout, err := cmd.StdoutPipe()
+	cmd.Cancel = func() error { return cmd.Process.Kill() } // it changes nothing, and the rest of its output is not needed
+	stdin, stdout, err := docker.StartPiped(cmd)
 	if err != nil {
 		return
 	}
-	if end != nil {
-		stdin, err := cmd.StdinPipe()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer stdin.Close()
-			tick := time.NewTicker(time.Second)
-			defer tick.Stop()
-			for {
-				if _, err := io.WriteString(stdin, "go\n"); err != nil {
-					return
-				}
-				select {
-				case <-tick.C:
-				case <-end:
-					return
-				}
+	go func() {
+		defer stdin.Close()
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			if _, err := io.WriteString(stdin, "go\n"); err != nil {
+				return
 			}
-		}()
-	}
-	cmd.Cancel = func() error { return cmd.Process.Kill() } // it changes nothing, and the rest of its output is not needed
-	if err := cmd.Start(); err != nil {
-		return
-	}
+			select {
+			case <-tick.C:
+			case <-end:
+				return
+			}
+		}
+	}()
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		line(lines.Text())
 	}
@@ -152,6 +139,7 @@ func (m *meter) add(name, of string, value float64) {
 
 // read records what the machine has done so far, when a step begins or the last one ends.
 func (m *meter) read(ctx context.Context) error {
+	at := time.Now() // on a busy machine the rest takes a while, and as long the next time
 	busy, err := cpu.TimesWithContext(ctx, false)
 	if err != nil {
 		return err
@@ -164,8 +152,12 @@ func (m *meter) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	used, err := m.parts.Read()
+	if err != nil {
+		return err
+	}
 	t := busy[0]
-	m.readings = append(m.readings, reading{time.Now(), t.User + t.System + t.Nice + t.Irq + t.Softirq + t.Steal, times.User + times.System})
+	m.readings = append(m.readings, reading{at, t.User + t.System + t.Nice + t.Irq + t.Softirq + t.Steal, times.User + times.System, used})
 	return nil
 }
 
@@ -180,6 +172,7 @@ const (
 // details returns what was observed in each step, by name. The meter's context must have ended.
 func (m *meter) details() []map[string]string {
 	m.watchers.Wait()
+	_ = m.parts.Close() // the error only says that the connections were ended
 	var steps []map[string]string
 	for i := 1; i < len(m.readings); i++ {
 		steps = append(steps, detail(m.readings[i-1], m.readings[i], m.samples))
@@ -193,6 +186,11 @@ func detail(from, to reading, samples []sample) map[string]string {
 	shown := map[string]string{
 		machineCPU:   percent(100 * (to.machine - from.machine) / seconds / float64(runtime.NumCPU())),
 		generatorCPU: percent(100 * (to.generator - from.generator) / seconds),
+	}
+	for service, used := range to.parts {
+		if worked := used.CPU - from.parts[service].CPU; worked >= 0 { // it begins at zero again if it was restarted
+			shown["CPU of "+service] = percent(100 * worked.Seconds() / seconds)
+		}
 	}
 	type source struct{ name, of string }
 	seen := map[source][]sample{}
@@ -217,37 +215,13 @@ func detail(from, to reading, samples []sample) map[string]string {
 		sums[source.name] += sum / float64(len(list))
 	}
 	for name, sum := range sums {
-		if strings.HasPrefix(name, "CPU") {
-			shown[name] = percent(sum)
-		} else {
-			shown[name] = fmt.Sprintf("%.1f", sum)
-		}
+		shown[name] = fmt.Sprintf("%.1f", sum)
 	}
 	return shown
 }
 
-// control finds the sequences with which docker stats clears the screen, even without one.
-var control = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
-
-// parseUsage reads a line of docker stats: a container's id, and its use of the processors in percent of one.
-func parseUsage(line string) (id string, percent float64, ok bool) {
-	id, text, _ := strings.Cut(strings.TrimSpace(control.ReplaceAllString(line, "")), " ")
-	percent, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(text), "%"), 64)
-	return id, percent, err == nil
-}
-
 // waitSeconds is the metric that counts how long requests have waited for a connection to the database.
 const waitSeconds = "go_sql_wait_duration_seconds_total"
-
-// counter returns the value of a metric in Prometheus' text format.
-func counter(text, name string) (float64, error) {
-	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
-		if series, value, ok := strings.Cut(lines.Text(), " "); ok && (series == name || strings.HasPrefix(series, name+"{")) {
-			return strconv.ParseFloat(value, 64)
-		}
-	}
-	return 0, fmt.Errorf("there is no metric %s", name)
-}
 
 // bottleneck names the resource that was used up, as far as a step's details show it.
 func bottleneck(detail map[string]string) string {

@@ -14,6 +14,8 @@ import (
 	"oneserver/ctl/internal/drill/load"
 	"oneserver/ctl/internal/drill/report"
 	"oneserver/ctl/internal/drill/usl"
+	"oneserver/ctl/internal/terminal"
+	"oneserver/ctl/internal/wait"
 )
 
 // In a drill of scale, each step raises the rate by half, until the site no longer keeps up. The last rate is more than the
@@ -30,7 +32,7 @@ var replicas = []int{1, 2, 4}
 // scale runs the drill for the third of the three issues: one machine serves only so many visitors. It finds out how many,
 // which resource is then used up, and what more replicas of app change.
 func scale(ctx context.Context, d *drill) (section report.Section, err error) {
-	back := &undo{out: d.out}
+	back := &undo{tell: d.tell}
 	defer func() { err = errors.Join(err, back.now(ctx)) }()
 	author, err := d.stack.signUp(ctx)
 	if err != nil {
@@ -42,9 +44,6 @@ func scale(ctx context.Context, d *drill) (section report.Section, err error) {
 	var steps []history.Step
 	for rate := d.rate; rate <= maxRate; rate *= stepRatio {
 		steps = append(steps, history.Step{Rate: rate, For: stepTime})
-	}
-	if len(steps) == 0 {
-		return report.Section{}, fmt.Errorf("a rate of %.0f a second is more than the drill can send", d.rate)
 	}
 	for _, n := range replicas {
 		if err := d.stack.scaleTo(ctx, n); err != nil {
@@ -69,7 +68,7 @@ func scale(ctx context.Context, d *drill) (section report.Section, err error) {
 			w.StaleReads = append(w.StaleReads, climbed.Result.Writes.StaleReads...)
 			w.Phantom = append(w.Phantom, climbed.Result.Writes.Phantom...)
 		}
-		scale := report.Scale{Name: plural(n, "replica"), Steps: climbed.Result.Steps}
+		scale := report.Scale{Name: terminal.Count(n, "replica"), Steps: climbed.Result.Steps}
 		if model, err := usl.Fit(points(scale.Steps)); err == nil { // otherwise the steps are shown without a model
 			scale.Model = &model
 		}
@@ -115,13 +114,9 @@ func (d *drill) climb(ctx context.Context, a *author, steps []history.Step) (rep
 	}
 	for i, step := range steps {
 		err = errors.Join(err, meter.read(ctx))
-		t.tell.Say("%.0f a second", step.Rate)
+		d.tell.Say("%.0f a second", step.Rate)
 		end := time.Duration(i+1) * stepTime
-		select {
-		case <-time.After(end - t.since()):
-		case <-ctx.Done():
-			err = errors.Join(err, ctx.Err())
-		}
+		err = errors.Join(err, wait.For(ctx, end-t.attack.Since()))
 		if err != nil || !t.keptUp(end-stepTime, end) {
 			break
 		}
@@ -193,11 +188,4 @@ func verdict(s report.Scale) string {
 	beyond := s.Steps[knee]
 	return fmt.Sprintf("%s: %.0f requests a second were served; at %.0f the site no longer kept up (%d of %d failed, %.0f a second were answered, one in a hundred after %.1f s or more). %s",
 		s.Name, s.Steps[knee-1].Rate, beyond.Rate, beyond.Failed, beyond.Of, beyond.Throughput, beyond.P99.Seconds(), bottleneck(beyond.Detail))
-}
-
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return strconv.Itoa(n) + " " + word + "s"
 }

@@ -12,6 +12,7 @@ import (
 
 	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/wait"
 )
 
 // spof is the first of the three issues: any part that stops takes down the site, or a piece of it. If a part is killed
@@ -72,10 +73,8 @@ func freeze(service string) action {
 				if _, err := d.stack.Output(ctx, "pause", id); err != nil {
 					return err
 				}
-				select {
-				case <-time.After(frozen):
-				case <-ctx.Done():
-					return ctx.Err()
+				if err := wait.For(ctx, frozen); err != nil {
+					return err
 				}
 				return thaw(ctx)
 			}}, nil
@@ -101,19 +100,11 @@ func (s *Stack) prepareKill(ctx context.Context, u *undo, victims ...string) (pr
 		before[all[i].ID] = all[i].State.StartedAt
 		pids = append(pids, strconv.Itoa(all[i].State.Pid))
 	}
-	cmd := s.Command(ctx, "run", "--rm", "--interactive", "--pull", "never", "--pid", "host", "--network", "none",
-		"--cap-drop", "ALL", "--cap-add", "KILL", "--security-opt", "no-new-privileges", "--read-only", "--user", "0",
-		"--entrypoint", "sh", s.project.Services["web"].Image,
-		"-c", "echo ready; read -r go && kill -9 "+strings.Join(pids, " ")+" && echo killed")
-	trigger, err := cmd.StdinPipe()
+	cmd := s.Command(ctx, slices.Concat([]string{"run", "--rm", "--interactive"}, docker.Confined, []string{"--pid", "host", "--network", "none",
+		"--cap-add", "KILL", "--user", "0", "--entrypoint", "sh", s.project.Services["web"].Image,
+		"-c", "echo ready; read -r go && kill -9 " + strings.Join(pids, " ") + " && echo killed"})...)
+	trigger, stdout, err := docker.StartPiped(cmd)
 	if err != nil {
-		return prepared{}, err
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return prepared{}, err
-	}
-	if err := cmd.Start(); err != nil {
 		return prepared{}, err
 	}
 	u.later("end the killer", func(context.Context) error {

@@ -56,7 +56,7 @@ func (d *drill) begin(ctx context.Context, a *author, config load.Config) (*traf
 	}
 	run.Start = attack.Began()
 	t := &traffic{run: run, attack: attack, stop: stop, ended: make(chan struct{}), lastOK: map[history.Kind]time.Time{},
-		tell: terminal.NewTeller(d.out).Since(attack.Began())}
+		tell: d.tell.Since(attack.Began())}
 	t.tell.Now("%s", d.title)
 	go t.watch()
 	t.tell.Say("the load is on")
@@ -92,8 +92,6 @@ func (t *traffic) progress() string {
 	return fmt.Sprintf("%d requests, %d failed", len(t.requests), t.failures)
 }
 
-func (t *traffic) since() time.Duration { return t.attack.Since() }
-
 // awaitSteadyState waits until no request has failed for steadyTime and some of each kind have succeeded, all after the
 // moment since.
 func (t *traffic) awaitSteadyState(ctx context.Context, within time.Duration, since time.Time) error {
@@ -123,11 +121,12 @@ func (t *traffic) isSteady(since time.Time) bool {
 
 // end ends the load and returns its history, without actions.
 func (t *traffic) end() history.History {
-	length := t.since()
+	length := t.attack.Since()
 	t.stop()
 	<-t.ended
 	t.tell.End()
 	t.tell.Say("%s", t.progress())
+	t.tell.Since(time.Time{})
 	t.run.Steps = cut(t.run.Steps, length)
 	h := history.History{Run: t.run, Requests: t.requests}
 	h.Sort()

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
+
+	"oneserver/ctl/internal/terminal"
 )
 
 // undoWithin limits how long putting the stack back as it was found may take; the slowest step makes a new container for
@@ -15,7 +16,7 @@ const undoWithin = 2 * time.Minute
 // undo holds the steps that leave the stack as it was found. Each can run whatever state the stack is in, so there is one
 // way out of an action, whether it succeeded, failed or was interrupted.
 type undo struct {
-	out   io.Writer
+	tell  *terminal.Teller
 	steps []undoStep
 }
 
@@ -39,7 +40,7 @@ func (u *undo) now(ctx context.Context) error {
 		last := u.steps[len(u.steps)-1]
 		u.steps = u.steps[:len(u.steps)-1]
 		if interrupted {
-			fmt.Fprintf(u.out, "interrupted: %s\n", last.title)
+			u.tell.Say("interrupted: %s", last.title)
 		}
 		if err := last.do(ctx); err != nil {
 			errs = append(errs, undoError{fmt.Errorf("%s: %w", last.title, err)})

@@ -83,13 +83,8 @@ var upkeep = []action{
 				return prepared{}, err
 			}
 			u.later("remove the backup", func(context.Context) error { return os.RemoveAll(dir) })
-			return prepared{run: func(ctx context.Context) (err error) {
-				silent, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-				if err != nil {
-					return err
-				}
-				defer func() { err = errors.Join(err, silent.Close()) }()
-				return backup.Make(ctx, d.stack.Stack, silent, backup.Options{Dir: dir, Keep: 1})
+			return prepared{run: func(ctx context.Context) error {
+				return backup.Make(ctx, d.stack.Stack, io.Discard, backup.Options{Dir: dir, Keep: 1})
 			}}, nil
 		},
 	},

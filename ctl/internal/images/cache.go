@@ -24,7 +24,7 @@ const mark = "BUILT_FOR=oneserver "
 // records whose ids are known to be ours. It does not touch the caches that Go keeps: other builds share them, and Go trims
 // them itself.
 func TrimCache(ctx context.Context, s *stack.Stack, bound int64) error {
-	cli, err := forBuilds(ctx, s)
+	cli, err := ForBuilds(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func beyond(all []record, bound int64) (ids []string) {
 		for _, r := range all {
 			near := r.size - compiled.size
 			if r.description == "fileop target" && !r.created.Before(compiled.created) && r.created.Sub(compiled.created) < copiedWithin &&
-				near*near < compiled.size/100*compiled.size/100 {
+				max(near, -near) < compiled.size/100 {
 				copies = append(copies, r)
 			}
 		}

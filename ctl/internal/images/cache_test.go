@@ -18,6 +18,7 @@ func TestOfTheBuildCacheOnlyOurOldestBuildsAreRemoved(t *testing.T) {
 		entry("source", "10:00:00.1", "228kB", "false", "fileop target") +
 		entry("later-copy", "10:20:00.1", "23.8MB", "false", "fileop target") +
 		entry("foreign", "10:02:00.5", "30MB", "false", "fileop target") +
+		entry("foreign-large", "10:02:00.6", "4GB", "false", "fileop target") + // the square of the difference is more than an int64 holds
 		entry("foreign-build", "09:00:00.5", "23.8MB", "false", "mount / from exec /bin/sh -c go build -o /app .") +
 		entry("unsure", "11:00:00", "24MB", "false", compile) +
 		entry("one", "11:01:00", "24MB", "false", "fileop target") + entry("other", "11:01:01", "24MB", "false", "fileop target") +

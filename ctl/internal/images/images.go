@@ -159,7 +159,7 @@ func build(ctx context.Context, s *stack.Stack, out *Runner, names []string, ser
 	if err != nil {
 		return err
 	}
-	building, err := forBuilds(ctx, s)
+	building, err := ForBuilds(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -187,8 +187,19 @@ func build(ctx context.Context, s *stack.Stack, out *Runner, names []string, ser
 	return nil
 }
 
-// forBuilds returns the docker command with the variables that a build on this machine needs.
-func forBuilds(ctx context.Context, s *stack.Stack) (docker.CLI, error) {
+// AbsentBases returns the base images of the services' images that the engine does not have. If there are any, Ensure has
+// left our images as they are.
+func AbsentBases(ctx context.Context, s *stack.Stack, services ...string) ([]string, error) {
+	plan, err := readPlan(ctx, s, services...)
+	if err != nil {
+		return nil, err
+	}
+	here, err := s.Images(ctx, plan.bases...)
+	return docker.Absent(here, plan.bases), err
+}
+
+// ForBuilds returns the docker command with the variables that a build on this machine needs.
+func ForBuilds(ctx context.Context, s *stack.Stack) (docker.CLI, error) {
 	add := []string{"DOCKER_BUILDKIT=1"} // it is off in the command line of Engine 20.10
 	if s.Getenv("GOPROXY") == "" {
 		// Pass on only proxies that a container can reach too: no module cache of this machine, and not "off".

@@ -206,15 +206,19 @@ func idle(ctx context.Context, s *stack.Stack, out *Runner, names []string) ([]s
 	}
 	var free []string
 	for _, name := range names {
-		running, err := s.Output(ctx, "ps", "--filter", "ancestor="+here[name].ID, "--format", "{{.Names}}")
+		running, err := s.List(ctx, "--filter", "ancestor="+here[name].ID)
 		if err != nil {
 			return nil, err
 		}
-		if users := strings.Fields(running); len(users) > 0 {
-			out.Say("%s is a stand-in, and stays: %s runs on it (make down first)", name, list(users))
+		var users []string
+		for _, c := range running {
+			users = append(users, c.Title())
+		}
+		if len(users) == 0 {
+			free = append(free, name)
 			continue
 		}
-		free = append(free, name)
+		out.Say("%s is a stand-in, and stays: %s runs on it (make down first)", name, list(users))
 	}
 	return free, nil
 }

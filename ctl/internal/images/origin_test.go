@@ -12,13 +12,14 @@ import (
 )
 
 // engine is a fake docker that remembers images: a file for each contains what `docker image inspect` prints. It can pull if
-// there is a file called registry, and reports that a container runs on all of them if there is one called running.
+// there is a file called registry, and reports the container whose id is in the file called running.
 const engine = `case "$1 $2" in
 "compose config") echo '{"name":"some","services":{"db":{"image":"mysql:9.7"}}}' ;;
 "image inspect") [ -e "$3" ] && cat "$3" || { echo '[]'; echo "No such image: $3" >&2; exit 1; } ;;
 "image history") cat history ;;
 "pull "*) [ -e registry ] || { echo 'no such host' >&2; exit 1; }; echo '[{"Id":"sha256:official"}]' >"$2" ;;
-"ps --filter") cat running ;;
+"ps --quiet") cat running ;;
+"inspect --type") echo '[{"Name":"/some-db-1"}]' ;;
 "build "*) echo '[{"Id":"sha256:built","Config":{"Labels":{"'"${6%%=*}"'":"'"${6#*=}"'"}}}]' >"$4" ;;
 "info "*) echo '{"ClientInfo":{"Plugins":[{"Name":"buildx","Version":"v0.29.0"}]}}' ;;
 "context inspect") echo default ;;
@@ -47,10 +48,10 @@ func TestOnlyMakeImagesExchangesAStandInAndNotUnderAContainer(t *testing.T) {
 		{"also for a current stand-in", images, "current", "", true, "", "sha256:official", "mysql:9.7 is the official image"},
 		{"without a registry a stand-in of old sources is built anew", images, old, "", false, "", "sha256:built", "is a stand-in"},
 		{"and a current one stays", images, "current", "", false, "", "sha256:current", "mysql:9.7 is a stand-in from Debian packages"},
-		{"as does one that a container runs on", images, old, "", true, "some-db-1\n", "sha256:old", "some-db-1 runs on it (make down first)"},
+		{"as does one that a container runs on", images, old, "", true, "1a2b", "sha256:old", "some-db-1 runs on it (make down first)"},
 		{"make test builds it anew, and asks no registry", keep, old, "", true, "", "sha256:built", "is a stand-in"},
 		{"and leaves a current one alone", keep, "current", "", true, "", "sha256:current", "is a stand-in"},
-		{"or one in use", keep, old, "", true, "some-db-1\n", "sha256:old", "runs on it"},
+		{"or one in use", keep, old, "", true, "1a2b", "sha256:old", "runs on it"},
 		{"make up exchanges nothing", up, old, "", true, "", "sha256:old", ""},
 		{"an official one is left alone", images, official, "", true, "", "sha256:old", "mysql:9.7 is the official image"},
 		{"a stand-in of before the label is known by its making", keep, official, "RUN apt-get install mysql-server-core mysql-client-core", false, "", "sha256:built", "is a stand-in"},

@@ -56,7 +56,7 @@ func standIns(ctx context.Context, s *stack.Stack, out *Runner, names []string, 
 			return err
 		}
 	}
-	building, err := forBuilds(ctx, s)
+	building, err := ForBuilds(ctx, s)
 	if err != nil {
 		return err
 	}

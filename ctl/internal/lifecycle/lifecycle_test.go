@@ -197,7 +197,7 @@ volumes: {data: {}, certs: {}}`)
 	if err := Reset(t.Context(), cli, notATerminal, out, false); err == nil || !errors.Is(err, ErrDeclined) || !strings.Contains(err.Error(), "bin/oneserver reset --yes") {
 		t.Errorf("without a terminal and without --yes: %v", err)
 	}
-	for _, words := range []string{"container ctl-test-reset-db-1, Up", "volume    ctl-test-reset_data, 1 MB"} {
+	for _, words := range []string{"container ctl-test-reset-db-1, running", "volume    ctl-test-reset_data, 1 MB"} {
 		if !strings.Contains(printed(), words) {
 			t.Errorf("it does not show %q:\n%s", words, printed())
 		}

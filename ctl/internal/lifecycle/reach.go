@@ -12,6 +12,7 @@ import (
 	"oneserver/ctl/internal/doctor"
 	"oneserver/ctl/internal/reach"
 	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/terminal"
 )
 
 // answeredWithin is how long a stack whose containers are healthy may take to answer at its ports.
@@ -19,7 +20,7 @@ const answeredWithin = 10 * time.Second
 
 // reachable sends a visitor's requests to the published ports of a healthy stack. If a container's port is dead, it restarts
 // that container, once; the engine then opens the port again.
-func reachable(ctx context.Context, s *stack.Stack, settings stack.Settings, out *os.File) error {
+func reachable(ctx context.Context, s *stack.Stack, settings stack.Settings, out *os.File, tell *terminal.Teller) error {
 	local, err := doctor.Local(ctx, s)
 	if err != nil || !local {
 		return err // the ports are on another machine
@@ -46,11 +47,9 @@ func reachable(ctx context.Context, s *stack.Stack, settings stack.Settings, out
 			return errors.New("the containers are healthy, and yet a visitor is not answered: " + strings.Join(wrong, "; ") +
 				"\nlook at make logs; what also stands in the way is a firewall of this machine, or another program that answers on this port")
 		}
-		fmt.Fprintf(out, "%s, though it is healthy: starting %s anew\n", strings.Join(wrong, "; "), strings.Join(dead, " and "))
-		restart := s.Command(ctx, append([]string{"compose", "restart"}, dead...)...)
-		restart.Stdout, restart.Stderr = out, out
-		if err := restart.Run(); err != nil {
-			return fmt.Errorf("docker compose restart %s: %w; make doctor says more", strings.Join(dead, " "), err)
+		tell.Say("%s, though it is healthy: starting %s anew", strings.Join(wrong, "; "), strings.Join(dead, " and "))
+		if _, err := s.Compose(ctx, append([]string{"restart"}, dead...)...); err != nil {
+			return fmt.Errorf("%w; make doctor says more", err)
 		}
 		if err := start(ctx, s, out); err != nil {
 			return err

@@ -110,10 +110,7 @@ func confirm(ctx context.Context, in io.Reader, answer string) error {
 
 // list describes the containers and volumes of a project.
 func list(ctx context.Context, s *stack.Stack, project stack.Project) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	ofProject := "label=com.docker.compose.project=" + project.Name
-	containers, err := s.Output(ctx, "ps", "--all", "--filter", ofProject, "--format", "container {{.Names}}, {{.Status}}")
+	containers, err := s.List(ctx, "--all", "--filter", "label=com.docker.compose.project="+project.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -122,8 +119,8 @@ func list(ctx context.Context, s *stack.Stack, project stack.Project) ([]string,
 		return nil, err
 	}
 	var doomed []string
-	for line := range strings.Lines(containers) {
-		doomed = append(doomed, strings.TrimSpace(line))
+	for _, c := range containers {
+		doomed = append(doomed, fmt.Sprintf("container %s, %s", c.Title(), c.State.Status))
 	}
 	for _, name := range names {
 		line := "volume    " + name

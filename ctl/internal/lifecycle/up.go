@@ -80,7 +80,7 @@ func Up(ctx context.Context, s *stack.Stack, out *os.File) error {
 	if err != nil {
 		return err
 	}
-	if err := reachable(ctx, s, settings, out); err != nil {
+	if err := reachable(ctx, s, settings, out, reporter.Teller); err != nil {
 		return err
 	}
 	if err := printAddresses(out, settings); err != nil {

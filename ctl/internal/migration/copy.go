@@ -2,6 +2,7 @@ package migration
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -94,11 +95,9 @@ SHOW GRANTS FOR %s@'%%';`, text(l.schema), text(a.user))
 }
 
 // dumpScript writes the definitions of a schema and then, for each pair of a table and a condition, the rows that meet it.
-const dumpScript = `set -eu
+var dumpScript = `set -eu
 dump() {
-    mysqldump --defaults-extra-file=<(printf '[client]\nuser=backup\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_backup_password)") \
-        --single-transaction --no-tablespaces --skip-masking-policies --skip-triggers --ignore-views --skip-comments --hex-blob \
-        --default-character-set=utf8mb4 --set-gtid-purged=OFF "$@"
+    mysqldump ` + stack.Login("backup") + stack.DumpOptions + `--skip-comments --set-gtid-purged=OFF "$@"
 }
 schema=$0
 [ "$1" != definitions ] || dump --no-data --databases "$schema"
@@ -135,7 +134,7 @@ func (l live) dump(ctx context.Context, definitions bool, tables []string) ([]by
 		return nil, err
 	}
 	if err := cmd.Wait(); err != nil {
-		return nil, fmt.Errorf("mysqldump: %s (%w)", strings.TrimSpace(said.String()), err)
+		return nil, fmt.Errorf("mysqldump: %s (%w)", strings.TrimSpace(said.String()), cmp.Or(context.Cause(ctx), err))
 	}
 	return text, nil
 }

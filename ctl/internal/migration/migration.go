@@ -10,10 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/throwaway"
 )
@@ -161,9 +163,9 @@ func run(ctx context.Context, of *stack.Stack, server *throwaway.Server, release
 		environment[name] = value
 	}
 	environment["MYSQL_ADDRESS"], environment["MYSQL_PASSWORD_FILE"] = "127.0.0.1:3306", "/dev/stdin"
-	args := []string{"run", "--rm", "--interactive", "--pull", "never", "--label", throwaway.Label + "=" + project.Name, "--network", server.Network(),
-		"--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", release.User, "--log-driver", "none",
-		"--memory", strconv.FormatInt(release.MemLimit, 10), "--memory-swap", strconv.FormatInt(release.MemLimit, 10), "--pids-limit", "64"}
+	memory := strconv.FormatInt(release.MemLimit, 10)
+	args := slices.Concat([]string{"run", "--rm", "--interactive"}, docker.Confined, []string{"--label", throwaway.Label + "=" + project.Name, "--network", server.Network(),
+		"--user", release.User, "--log-driver", "none", "--memory", memory, "--memory-swap", memory, "--pids-limit", "64"})
 	for name, value := range environment {
 		args = append(args, "--env", name+"="+value)
 	}

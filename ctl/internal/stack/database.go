@@ -22,13 +22,18 @@ type Database struct {
 	db  string // its container's id; empty to let Compose find it
 }
 
-// RootLogin are the options for the site's MySQL, in bash. They read the password from its file through a pipe, so that it
-// appears in no argument, environment or log.
-const RootLogin = `--defaults-extra-file=<(printf '[client]\nuser=root\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_root_password)")`
+// Login returns the options with which an account signs in to the site's MySQL, in bash. They read the password from its file
+// through a pipe, so that it appears in no argument, environment or log.
+func Login(account string) string {
+	return `--defaults-extra-file=<(printf '[client]\nuser=` + account + `\npassword="%s"\nprotocol=socket\n' "$(</run/secrets/mysql_` + account + `_password)")`
+}
+
+// DumpOptions are those of every mysqldump: one view of rows that a restore can load under any settings, and nothing else.
+const DumpOptions = ` --single-transaction --no-tablespaces --skip-masking-policies --skip-triggers --ignore-views --hex-blob --default-character-set=utf8mb4 `
 
 // Database returns the site's database.
 func (s *Stack) Database() Database {
-	return Database{Login: RootLogin, Limit: time.Minute, cli: s.CLI}
+	return Database{Login: Login("root"), Limit: time.Minute, cli: s.CLI}
 }
 
 // DatabaseIn returns the database in a container with a known id, so that Compose does not have to look for it.
@@ -58,7 +63,7 @@ func (d Database) SQL(ctx context.Context, statements string) ([][]string, error
 	defer cancel()
 	cmd := d.Bash(ctx, "exec "+d.Client()+"--batch --skip-column-names --binary-mode "+d.Schema)
 	cmd.Stdin = strings.NewReader(statements)
-	out, err := docker.Output(cmd)
+	out, err := docker.Output(ctx, cmd)
 	if err != nil {
 		return nil, fmt.Errorf("mysql: %w", errors.Unwrap(err)) // the program's own output, rather than the script that ran it
 	}

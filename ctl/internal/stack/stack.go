@@ -3,6 +3,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -168,25 +169,24 @@ func (s *Stack) ComposeCommand(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Compose runs a command of Compose and returns what it prints.
+// Compose runs a command of Compose and returns what it prints. docker.Limit bounds it.
 func (s *Stack) Compose(ctx context.Context, args ...string) (string, error) {
-	return docker.Output(s.ComposeCommand(ctx, args...))
+	ctx, cancel := docker.Limit(ctx)
+	defer cancel()
+	return docker.Output(ctx, s.ComposeCommand(ctx, args...))
 }
 
-// Containers returns the project's containers, or those of one service, in any state, including one-shots that have ended,
+// Containers returns the project's containers, or those of some services, in any state, including one-shots that have ended,
 // the oldest first; but not those of `docker compose run`.
-func (s *Stack) Containers(ctx context.Context, service ...string) ([]docker.Container, error) {
-	ctx, cancel := context.WithTimeout(ctx, Brief)
-	defer cancel()
+func (s *Stack) Containers(ctx context.Context, services ...string) ([]docker.Container, error) {
 	project, err := s.Project(ctx)
 	if err != nil {
 		return nil, err
 	}
-	filters := []string{"--all", "--filter", "label=com.docker.compose.project=" + project.Name, "--filter", "label=com.docker.compose.oneoff=False"}
-	for _, name := range service {
-		filters = append(filters, "--filter", "label=com.docker.compose.service="+name)
+	list, err := s.List(ctx, "--all", "--filter", "label=com.docker.compose.project="+project.Name, "--filter", "label=com.docker.compose.oneoff=False")
+	if len(services) > 0 { // two filters for one label would match nothing
+		list = slices.DeleteFunc(list, func(c docker.Container) bool { return !slices.Contains(services, c.Service()) })
 	}
-	list, err := s.List(ctx, filters...)
 	slices.SortFunc(list, func(a, b docker.Container) int { return a.Created.Compare(b.Created) })
 	return list, err
 }
@@ -203,29 +203,42 @@ func (s *Stack) One(ctx context.Context, service string) (docker.Container, erro
 	return list[0], nil
 }
 
-// AwaitHealthy waits until each service has a container, all are healthy, and the condition, if given, holds.
-func (s *Stack) AwaitHealthy(ctx context.Context, within time.Duration, holds func([]docker.Container) error) error {
+// Await waits until list returns no error and its containers are all healthy. It gives up at once if one of them is not, and
+// is hopeless.
+func (s *Stack) Await(ctx context.Context, within time.Duration, list func(context.Context) ([]docker.Container, error), hopeless func(docker.Container) bool) error {
 	return wait.Until(ctx, within, wait.Often, func(ctx context.Context) error {
-		all, err := s.Containers(ctx)
+		all, err := list(ctx)
 		if err != nil {
 			return err
 		}
-		there := map[string]bool{}
 		for _, c := range all {
-			if there[c.Service()] = true; slices.Contains(Services, c.Service()) && !c.Healthy() {
+			switch {
+			case c.Healthy():
+			case hopeless(c):
+				return wait.Final(c.Ill())
+			default:
 				return c.Ill()
 			}
 		}
+		return nil
+	})
+}
+
+// AwaitHealthy waits until each service has a container, all are healthy, and the condition, if given, holds.
+func (s *Stack) AwaitHealthy(ctx context.Context, within time.Duration, holds func([]docker.Container) error) error {
+	list := func(ctx context.Context) ([]docker.Container, error) {
+		all, err := s.Containers(ctx, Services...)
 		for _, service := range Services {
-			if !there[service] {
-				return fmt.Errorf("%s has no container", service)
+			if err == nil && !slices.ContainsFunc(all, func(c docker.Container) bool { return c.Service() == service }) {
+				err = fmt.Errorf("%s has no container", service)
 			}
 		}
-		if holds == nil {
-			return nil
+		if err == nil && holds != nil {
+			err = holds(all)
 		}
-		return holds(all)
-	})
+		return all, err
+	}
+	return s.Await(ctx, within, list, func(docker.Container) bool { return false })
 }
 
 // Exec runs a shell script in a container and returns its output, even if it failed. The error has everything that it printed.
@@ -245,7 +258,7 @@ func (s *Stack) Log(ctx context.Context, c docker.Container) string {
 	defer cancel()
 	out, err := s.Command(ctx, "logs", "--tail", "20", c.ID).CombinedOutput()
 	if err != nil {
-		return fmt.Sprintf("its log cannot be read: %v", err)
+		return fmt.Sprintf("its log cannot be read: %v", cmp.Or(context.Cause(ctx), err))
 	}
 	return fmt.Sprintf("the log of %s ends with:\n  | %s", c.Title(), strings.ReplaceAll(strings.TrimSpace(string(out)), "\n", "\n  | "))
 }
@@ -258,8 +271,7 @@ func (s *Stack) LookInto(ctx context.Context, image, data, secrets, script strin
 	if err != nil {
 		return "", err
 	}
-	run := []string{"run", "--rm", "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL",
-		"--security-opt", "no-new-privileges", "--user", project.Services["db"].User, "--entrypoint", "sh"}
+	run := slices.Concat([]string{"run", "--rm"}, docker.Confined, []string{"--network", "none", "--user", project.Services["db"].User, "--entrypoint", "sh"})
 	for destination, source := range map[string]string{"/data": data, "/secrets": secrets} {
 		if source != "" {
 			run = append(run, "--mount", "type=volume,readonly,volume-nocopy,source="+source+",destination="+destination)

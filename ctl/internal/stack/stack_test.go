@@ -1,11 +1,18 @@
 package stack
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	"oneserver/ctl/internal/docker"
 )
 
 func TestTheRootIsFoundFromAnywhereInTheRepository(t *testing.T) {
@@ -55,5 +62,94 @@ func TestWithoutComposeTheEnvironmentStillCounts(t *testing.T) {
 	got, err := New("../../..", "DOMAIN=example.net", "DOMAIN=example.org", "HTTP_PORT=").EnvironmentSettings()
 	if err != nil || got["DOMAIN"] != "example.org" || got["HTTP_PORT"] != "80" {
 		t.Errorf("the settings are %q, %v; want the last DOMAIN, and the default for an empty HTTP_PORT", got, err)
+	}
+}
+
+// fakeDocker replaces docker with a shell script.
+func fakeDocker(t *testing.T, script string) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("the stand-in for docker is a shell script")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+}
+
+// Docker joins filters for the same label by "and", as does this stand-in.
+func TestContainersOfSeveralServicesAreFound(t *testing.T) {
+	fakeDocker(t, `case "$*" in
+compose*) echo '{"name": "p"}' ;;
+ps*com.docker.compose.service=*com.docker.compose.service=*) ;;
+ps*) echo a b c ;;
+inspect*) echo '[{"Id": "a", "Config": {"Labels": {"com.docker.compose.service": "app"}}},
+	{"Id": "b", "Config": {"Labels": {"com.docker.compose.service": "db"}}}, {"Id": "c", "Config": {"Labels": {"com.docker.compose.service": "web"}}}]' ;;
+esac`)
+	s := New(t.TempDir())
+	for _, test := range []struct {
+		services []string
+		want     string
+	}{{nil, "abc"}, {[]string{"db"}, "b"}, {[]string{"web", "app"}, "ac"}, {[]string{"dns"}, ""}} {
+		list, err := s.Containers(t.Context(), test.services...)
+		got := ""
+		for _, c := range list {
+			got += c.ID
+		}
+		if err != nil || got != test.want {
+			t.Errorf("of %q it finds %q, %v; want %q", test.services, got, err, test.want)
+		}
+	}
+}
+
+func TestWhatIsSetOnThisMachineDoesNotReachACopy(t *testing.T) {
+	t.Parallel()
+	s := New("../../..", "DISK_RESERVE=1000000", "HTTPS_PORT=8443", "COMPOSE_PATH_SEPARATOR=,", "GOPROXY=https://proxy.example")
+	copied, err := s.Copy("p", "more.yaml", "SUBNET=172.28.7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := s.Defaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want["SUBNET"], want["GOPROXY"] = "172.28.7", "https://proxy.example"
+	got, err := copied.EnvironmentSettings()
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("the copy has %q, %v; want %q", got, err, want)
+	}
+	if files := strings.Split(copied.Getenv("COMPOSE_FILE"), copied.Getenv("COMPOSE_PATH_SEPARATOR")); len(files) != 2 {
+		t.Errorf("Compose would read the files %q", files)
+	}
+}
+
+func TestWaitingForHealthEndsWithItOrWithWhatIsHopeless(t *testing.T) {
+	t.Parallel()
+	well, sick := docker.Container{Name: "/well"}, docker.Container{Name: "/sick"}
+	for _, c := range []*docker.Container{&well, &sick} {
+		state := `{"State": {"Status": "running", "Health": {"Status": "` + map[bool]string{true: "healthy", false: "unhealthy"}[c == &well] + `"}}}`
+		if err := json.Unmarshal([]byte(state), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := New(t.TempDir())
+	await := func(hopeless bool, answers ...[]docker.Container) error {
+		asked := 0
+		return s.Await(t.Context(), 500*time.Millisecond, func(context.Context) ([]docker.Container, error) {
+			if asked++; asked == 1 {
+				return []docker.Container{sick}, errors.New("there are two") // which of them counts is not known yet
+			}
+			return answers[min(asked-2, len(answers)-1)], nil
+		}, func(docker.Container) bool { return hopeless })
+	}
+	if err := await(false, []docker.Container{well, sick}, []docker.Container{well}); err != nil {
+		t.Errorf("it becomes healthy: %v", err)
+	}
+	if err := await(false, []docker.Container{well, sick}); err == nil || err.Error() != "after 500ms: sick is not healthy" {
+		t.Errorf("it does not: %v", err)
+	}
+	if err := await(true, []docker.Container{well, sick}); err == nil || err.Error() != "sick is not healthy" {
+		t.Errorf("it never will: %v", err)
 	}
 }

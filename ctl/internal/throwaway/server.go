@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,7 +25,7 @@ const Label = "oneserver.throwaway"
 const (
 	startWithin  = 5 * time.Minute  // to make a data directory and start, on a busy machine; otherwise this takes seconds
 	leaveWithin  = 15 * time.Second // for a throw-away server to end after its program was killed
-	justMade     = 3 * time.Second  // a container this new may be about to start
+	justMade     = 3 * time.Second  // until a container that was made is started
 	noticed      = 2 * time.Second  // how long it may take until this program notices the end
 	removeWithin = time.Minute
 	askWithin    = 10 * time.Minute // a statement over all rows
@@ -60,7 +61,7 @@ type Server struct {
 	id    string
 	hold  io.Closer // the container's input
 	said  *tail
-	ended chan struct{}
+	ended context.Context // ends with the container
 }
 
 // Start starts a throw-away server for a purpose; a project can have only one for each purpose. options are additional
@@ -88,8 +89,8 @@ func Start(ctx context.Context, of *stack.Stack, purpose string, options ...stri
 	if err != nil {
 		return nil, fmt.Errorf("make a throw-away MySQL: %w", err)
 	}
-	s := &Server{Database: of.DatabaseIn(id), of: of, id: id, said: new(tail), ended: make(chan struct{})}
-	s.Login, s.Limit = Login, askWithin
+	s := &Server{Database: of.DatabaseIn(id), of: of, id: id, said: new(tail)}
+	s.Login, s.Limit = login, askWithin
 	attach := of.Detached().Command(context.WithoutCancel(ctx), "start", "--attach", "--interactive", id) // Ctrl-C is for this program, which then ends the throw-away itself
 	attach.Stdout, attach.Stderr = s.said, s.said
 	if s.hold, err = attach.StdinPipe(); err != nil {
@@ -98,9 +99,11 @@ func Start(ctx context.Context, of *stack.Stack, purpose string, options ...stri
 	if err := attach.Start(); err != nil {
 		return nil, fmt.Errorf("docker start: %w", err)
 	}
+	ended, end := context.WithCancel(context.Background())
+	s.ended = ended
 	go func() {
 		attach.Wait() // the command's output shows why
-		close(s.ended)
+		end()
 	}()
 	if err := s.await(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("start a throw-away MySQL: %w", err), s.Remove())
@@ -119,15 +122,14 @@ func create(ctx context.Context, of *stack.Stack, purpose string, db stack.Servi
 	name := project.Name + "-" + purpose
 	mark := Label + "=" + project.Name
 	volume := ",volume-label=" + mark // without a name, so it is removed with the container
-	args := []string{"create", "--rm", "--interactive", "--name", name, "--label", mark, "--pull", "never",
-		"--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", db.User,
+	args := slices.Concat([]string{"create", "--rm", "--interactive"}, docker.Confined, []string{"--name", name, "--label", mark, "--network", "none", "--user", db.User,
 		"--mount", "type=volume,destination=" + data + volume, "--mount", "type=volume,destination=/tmp" + volume,
 		"--tmpfs", "/var/run/mysqld:uid=999,gid=999,mode=0700,size=1m",
 		"--memory", memory, "--memory-swap", memory, "--pids-limit", "256",
 		"--cpu-shares", "512", // each of the site's containers has 1024, so this one works in the time that they leave
 		"--log-driver", "none",
-		"--entrypoint", "bash", db.Image, "-c", script, "bash"}
-	id, err = of.Output(ctx, append(args, options...)...)
+		"--entrypoint", "bash", db.Image, "-c", script, "bash"}, options)
+	id, err = of.Output(ctx, args...)
 	if err != nil && strings.Contains(err.Error(), "is already in use") {
 		return "", fmt.Errorf("%w (docker ps --all shows it as %s)", errTaken, name)
 	}
@@ -140,10 +142,8 @@ func (s *Server) Network() string { return "container:" + s.id }
 // await returns once MySQL answers.
 func (s *Server) await(ctx context.Context) error {
 	return wait.Until(ctx, startWithin, wait.Often, func(ctx context.Context) error {
-		select {
-		case <-s.ended:
+		if s.ended.Err() != nil {
 			return wait.Final(fmt.Errorf("it has ended: %s", s.said))
-		default:
 		}
 		// The data can be made again if it is lost. Without this log a load takes less time, and leaves the disk to the
 		// site.
@@ -152,14 +152,14 @@ func (s *Server) await(ctx context.Context) error {
 	})
 }
 
-// Login holds the options with which MySQL's programs sign in as root.
-const Login = `--no-defaults --protocol=socket --socket=/var/run/mysqld/mysqld.sock --user=root`
+// login holds the options with which MySQL's programs sign in as root.
+const login = `--no-defaults --protocol=socket --socket=/var/run/mysqld/mysqld.sock --user=root`
 
 // WriteFile writes a file into the server's data directory.
 func (s *Server) WriteFile(ctx context.Context, name string, content io.Reader) error {
 	cmd := s.Bash(ctx, `exec cat >"$0"`, data+"/"+name)
 	cmd.Stdin = ctxio.Reader{Context: ctx, Reader: content}
-	if _, err := docker.Output(cmd); err != nil {
+	if _, err := docker.Output(ctx, cmd); err != nil {
 		return fmt.Errorf("copy %s: %w", name, err)
 	}
 	return nil
@@ -167,12 +167,10 @@ func (s *Server) WriteFile(ctx context.Context, name string, content io.Reader) 
 
 // Explain adds mysqld's output to an error if mysqld has ended by itself: the error of the failed command does not say why.
 func (s *Server) Explain(err error) error {
-	select {
-	case <-s.ended:
-		return fmt.Errorf("%w; the MySQL apart has ended: %s", err, s.said)
-	case <-time.After(noticed):
+	if wait.For(s.ended, noticed) == nil {
 		return err
 	}
+	return fmt.Errorf("%w; the MySQL apart has ended: %s", err, s.said)
 }
 
 // Log returns the end of what mysqld has printed since its start.
@@ -209,7 +207,7 @@ func (s *Server) Remove() error {
 		err = nil
 	}
 	select {
-	case <-s.ended: // docker start returns once the engine has removed it
+	case <-s.ended.Done(): // docker start returns once the engine has removed it
 	case <-ctx.Done():
 		err = errors.Join(err, fmt.Errorf("%s does not end", s.id))
 	}
@@ -222,8 +220,8 @@ func Running(ctx context.Context, of *stack.Stack, purpose string) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	ids, err := of.Output(ctx, "ps", "--quiet", "--filter", "label="+Label+"="+project.Name, "--filter", "name=^"+project.Name+"-"+purpose+"$")
-	return strings.TrimSpace(ids) != "", err
+	list, err := of.List(ctx, "--filter", "label="+Label+"="+project.Name, "--filter", "name=^"+project.Name+"-"+purpose+"$")
+	return len(list) > 0, err
 }
 
 // Clean removes what earlier throw-away servers of the project have left: containers that have ended, and volumes without a
@@ -234,16 +232,15 @@ func Clean(ctx context.Context, of *stack.Stack) error {
 		return err
 	}
 	filter := "label=" + Label + "=" + project.Name
-	ctx, cancel := context.WithTimeout(ctx, removeWithin)
-	defer cancel()
 	left, err := of.List(ctx, "--all", "--filter", filter, "--filter", "status=created", "--filter", "status=exited", "--filter", "status=dead")
 	if err != nil {
 		return err
 	}
 	for _, c := range left {
-		// A new container is either about to be started, or its program was killed before it could start it.
-		if young := justMade - time.Since(c.Created); c.State.Status == "created" && young > 0 {
-			started := wait.Until(ctx, young, wait.Often, func(ctx context.Context) error {
+		// It is either about to be started, or its program was killed before it could start it. Its age would not tell: the
+		// engine's clock may differ from ours.
+		if c.State.Status == "created" {
+			started := wait.Until(ctx, justMade, wait.Often, func(ctx context.Context) error {
 				now, err := of.Inspect(ctx, c.ID)
 				if err == nil {
 					c = now[0]

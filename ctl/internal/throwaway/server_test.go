@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -47,5 +48,41 @@ func TestAMySQLThatNeedsTooMuchMemorySaysSo(t *testing.T) {
 	}
 	if err := server.Explain(err); !strings.Contains(err.Error(), "it needed more memory than the "+memory) {
 		t.Errorf("it says %v", err)
+	}
+}
+
+// A container that was made is about to be started, or nobody will start it. The engine's clock may be far from ours.
+func TestWhatIsLeftIsRemovedWhateverTheEnginesClockSays(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the stand-in for docker is a shell script")
+	}
+	for _, test := range []struct {
+		name, then string // how the container is soon
+		created    time.Time
+		removed    bool
+	}{
+		{"left, and the engine's clock is ahead", "created", time.Now().Add(time.Hour), true},
+		{"about to start, and the engine's clock is behind", "running", time.Now().Add(-time.Hour), false},
+	} {
+		dir := t.TempDir()
+		script := `#!/bin/sh
+cd '` + dir + `'
+case "$*" in
+compose*) echo '{"name": "p"}' ;;
+ps*) echo a ;;
+inspect*) status=created; [ ! -e seen ] || status=` + test.then + `; : >seen
+	echo '[{"Id": "a", "Created": "` + test.created.Format(time.RFC3339) + `", "State": {"Status": "'$status'"}}]' ;;
+rm*) : >removed ;;
+esac`
+		if err := os.WriteFile(filepath.Join(dir, "docker"), []byte(script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		err := Clean(ctx, stack.New(dir))
+		cancel()
+		if _, missing := os.Stat(filepath.Join(dir, "removed")); err != nil || (missing == nil) != test.removed {
+			t.Errorf("%s: %v, removed: %t, want %t", test.name, err, missing == nil, test.removed)
+		}
 	}
 }

@@ -96,7 +96,7 @@ func (t *Trace) printHTTP(p *page) {
 		p.row(cyan, fmt.Sprintf("%s, key exchange %s, cipher %s", agreed.Version, agreed.KeyExchange, agreed.Cipher), "")
 		p.row("", "certificate, as Nginx showed it and as this program verified it:", "")
 		p.row(cyan, "of "+strings.Join(agreed.Names, ", "), "")
-		p.row(cyan, fmt.Sprintf("by %s, until %s: %s left", agreed.Issuer, agreed.NotAfter.UTC().Format(time.DateOnly), count(agreed.DaysLeft, "day")), "")
+		p.row(cyan, fmt.Sprintf("by %s, until %s: %s left", agreed.Issuer, agreed.NotAfter.UTC().Format(time.DateOnly), terminal.Count(agreed.DaysLeft, "day")), "")
 	}
 	p.message("> ", "", t.HTTP.Request)
 	colour := green
@@ -165,7 +165,7 @@ func (t *Trace) printApp(p *page) {
 		p.section("app")
 		p.row("", fmt.Sprintf("%s (%s): %s %s, %d", entry.Container, entry.Replica, entry.Method, entry.Route, entry.Status), ms(entry.DurationMS))
 		p.section("db")
-		p.row("", count(entry.StatementCount, "statement")+", waits for a connection included", ms(entry.DatabaseMS))
+		p.row("", terminal.Count(entry.StatementCount, "statement")+", waits for a connection included", ms(entry.DatabaseMS))
 		for _, s := range entry.Statements {
 			p.hanging(cyan, fmt.Sprintf("+%.1f ms  ", s.AtMS), strings.Join(strings.Fields(s.SQL), " "), ms(s.DurationMS))
 		}
@@ -288,13 +288,3 @@ func wrap(text string, width int) []string {
 }
 
 func ms(milliseconds float64) string { return fmt.Sprintf("%.1f ms", milliseconds) }
-
-func count(n int, of string) string {
-	switch n {
-	case 0:
-		return "no " + of
-	case 1:
-		return "1 " + of
-	}
-	return fmt.Sprintf("%d %ss", n, of)
-}

@@ -1,4 +1,4 @@
-// Package wait waits until a condition holds.
+// Package wait waits: until a condition holds, or for a time.
 package wait
 
 import (
@@ -18,13 +18,13 @@ func Until(ctx context.Context, within, every time.Duration, holds func(context.
 	defer cancel()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	wrong := errors.New("nothing was asked yet")
+	var wrong error
 	for {
 		err := holds(limited)
 		if err == nil {
 			return nil
 		}
-		if limited.Err() == nil {
+		if limited.Err() == nil || wrong == nil { // one that the limit has cut off says less than the one before
 			wrong = err
 		}
 		if final, ok := errors.AsType[final](err); ok {
@@ -40,6 +40,16 @@ func Until(ctx context.Context, within, every time.Duration, holds func(context.
 			return fmt.Errorf("after %s: %w", within, wrong)
 		case <-tick.C:
 		}
+	}
+}
+
+// For waits for a time, or returns why ctx has ended before.
+func For(ctx context.Context, length time.Duration) error {
+	select {
+	case <-time.After(length):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

@@ -28,6 +28,7 @@ func TestWaitingEndsWithTheConditionOrSaysWhatWasWrongLast(t *testing.T) {
 			return nil
 		}, 3, time.Minute, ""},
 		{"it does not", t.Context(), func(int) error { return errors.New("not yet") }, 2, 50 * time.Millisecond, "after 50ms: not yet"},
+		{"the first question takes too long", t.Context(), func(int) error { time.Sleep(100 * time.Millisecond); return errors.New("it is slow") }, 1, 50 * time.Millisecond, "after 50ms: it is slow"},
 		{"it never will", t.Context(), func(int) error { return Final(errors.New("it has ended")) }, 1, time.Minute, "it has ended"},
 		{"nobody waits any more", ended, func(int) error { return errors.New("not yet") }, 1, time.Minute, "somebody has pressed Ctrl-C"},
 	} {
@@ -36,5 +37,19 @@ func TestWaitingEndsWithTheConditionOrSaysWhatWasWrongLast(t *testing.T) {
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) || asked < test.asked {
 			t.Errorf("%s: asked %d times, %v; want %q", test.name, asked, err, test.want)
 		}
+	}
+}
+
+func TestATimeIsWaitedForUnlessNobodyWaitsAnyMore(t *testing.T) {
+	t.Parallel()
+	begun := time.Now()
+	if err := For(t.Context(), 20*time.Millisecond); err != nil || time.Since(begun) < 20*time.Millisecond {
+		t.Errorf("after %s: %v", time.Since(begun), err)
+	}
+	ended, end := context.WithCancelCause(t.Context())
+	pressed := errors.New("somebody has pressed Ctrl-C")
+	end(pressed)
+	if err := For(ended, time.Hour); !errors.Is(err, pressed) {
+		t.Errorf("it ends with %v", err)
 	}
 }

@@ -3,11 +3,11 @@ package check
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
 	"oneserver/ctl/internal/drill/history"
+	"oneserver/ctl/internal/drill/load"
 )
 
 // MinGap is the shortest time without an answer that is reported as a gap.
@@ -89,7 +89,7 @@ func Measure(requests []history.Request, from, to time.Duration) Outage {
 		o.Recovered = false
 	}
 	slices.Sort(waits)
-	o.P50, o.P99 = percentile(waits, 0.5), percentile(waits, 0.99)
+	o.P50, o.P99 = load.Percentile(waits, 0.5), load.Percentile(waits, 0.99)
 	var ended bool
 	o.Gaps, ended = gaps(requests, from, to)
 	for _, gap := range o.Gaps {
@@ -133,12 +133,4 @@ func gaps(requests []history.Request, from, to time.Duration) (gaps []Span, ende
 		last = max(last, s.Done)
 	}
 	return gaps, !add(last, to)
-}
-
-// percentile returns a percentile of sorted durations; 0 if there are none.
-func percentile(sorted []time.Duration, share float64) time.Duration {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[int(math.Ceil(share*float64(len(sorted))))-1]
 }

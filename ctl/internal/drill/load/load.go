@@ -256,14 +256,18 @@ type Lateness struct {
 
 // MeasureLateness returns the percentiles of Sent − Due.
 func MeasureLateness(requests []history.Request) Lateness {
-	if len(requests) == 0 {
-		return Lateness{}
-	}
 	late := make([]time.Duration, len(requests))
 	for i, r := range requests {
 		late[i] = r.Lateness()
 	}
 	slices.Sort(late)
-	at := func(share float64) time.Duration { return late[int(math.Ceil(share*float64(len(late))))-1] }
-	return Lateness{P50: at(0.5), P99: at(0.99), Max: at(1)}
+	return Lateness{P50: Percentile(late, 0.5), P99: Percentile(late, 0.99), Max: Percentile(late, 1)}
+}
+
+// Percentile returns a percentile of sorted durations; 0 if there are none.
+func Percentile(sorted []time.Duration, share float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[int(math.Ceil(share*float64(len(sorted))))-1]
 }

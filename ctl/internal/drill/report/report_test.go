@@ -211,6 +211,19 @@ func TestSummaryIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
+func TestNumbersAreWrittenOut(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{0: "–", 1500 * time.Microsecond: "1.5 ms", 99 * time.Second: "99 s", 99700 * time.Millisecond: "1m40s", 101 * time.Second: "1m41s"} {
+		if got := duration(d); got != want {
+			t.Errorf("%v is written %q, want %q", d, got, want)
+		}
+	}
+	all := []check.Finding{{Kinds: map[history.Kind]check.Outage{history.Read: {Failed: 7, Of: 7}}}}
+	if got := compareFindings(all, all)[1]; got[3] != "100%" {
+		t.Errorf("7 of 7 are written %q", got[3])
+	}
+}
+
 func TestTableSaysWhatEachActionBrought(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder

@@ -155,7 +155,7 @@ func duration(d time.Duration) string {
 		return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
 	case d < time.Second:
 		return fmt.Sprintf("%d ms", d.Round(time.Millisecond).Milliseconds())
-	case d < 100*time.Second:
+	case d < 99500*time.Millisecond: // from there on two digits would be 1e+02
 		return fmt.Sprintf("%.2g s", d.Seconds())
 	}
 	return d.Round(time.Second).String()
@@ -211,7 +211,7 @@ func compareFindings(a, b []check.Finding) table {
 	cells := func(f check.Finding) []string {
 		outage, _ := f.Outage()
 		failed, of := f.Failed()
-		return []string{duration(outage), fmt.Sprintf("%.2g%%", 100*float64(failed)/max(1, float64(of))), duration(f.Slowest()), recovery(f),
+		return []string{duration(outage), fmt.Sprintf("%.3g%%", 100*float64(failed)/max(1, float64(of))), duration(f.Slowest()), recovery(f),
 			fmt.Sprint(len(f.Writes.Lost) + len(f.Writes.Duplicated))}
 	}
 	row := func(name string, a, b []string) {

@@ -121,8 +121,8 @@ func (m Model) Peak() (n, x float64) {
 func (m Model) String() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "One request at a time would get %.0f answers a second (λ). ", m.Lambda)
-	fmt.Fprintf(&s, "Of the work %.2g%% can only be done one at a time, so that requests queue for it (contention, σ = %.2g); ", 100*m.Sigma, m.Sigma)
-	fmt.Fprintf(&s, "each further request at the same time slows down all others by %.2g%% (coherency, κ = %.2g). ", 100*m.Kappa, m.Kappa)
+	fmt.Fprintf(&s, "Of the work %.3g%% can only be done one at a time, so that requests queue for it (contention, σ = %.2g); ", 100*m.Sigma, m.Sigma)
+	fmt.Fprintf(&s, "each further request at the same time slows down all others by %.3g%% (coherency, κ = %.2g). ", 100*m.Kappa, m.Kappa)
 	n, x := m.Peak()
 	switch {
 	case math.IsInf(x, 1):
