@@ -104,12 +104,16 @@ func count(requests []history.Request, is func(history.Request) bool) (n int) {
 	return n
 }
 
+// connection is the key of a request's connection in its context.
+type connection struct{}
+
 // serve starts a server that speaks TLS and HTTP/2, and adds its address and its certificate to a configuration.
 func serve(t *testing.T, handler http.HandlerFunc, config *Config) *httptest.Server {
 	server := httptest.NewUnstartedServer(handler)
 	server.EnableHTTP2 = true
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate(t)}}
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connection{}, c) }
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	config.Address, config.Host, config.Trusted = server.Listener.Addr().String(), "example.com", x509.NewCertPool()
@@ -245,15 +249,13 @@ func TestFailuresSayWhy(t *testing.T) {
 	abort := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	for name, c := range map[string]struct {
 		handler http.HandlerFunc // nil if nothing listens
-		spoil   func(*Config, *httptest.Server)
+		spoil   func(*Config)
 		class   history.Class
 		status  int
 	}{
-		"nobody listens": {nil, nil, history.Refused, 0},
-		"a closed connection": {nil, func(config *Config, server *httptest.Server) {
-			server.Config.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { server.CloseClientConnections() })
-		}, history.Reset, 0},
-		"a reset stream": {abort, nil, history.Reset, 0},
+		"nobody listens":      {nil, nil, history.Refused, 0},
+		"a closed connection": {func(_ http.ResponseWriter, r *http.Request) { r.Context().Value(connection{}).(net.Conn).Close() }, nil, history.Reset, 0},
+		"a reset stream":      {abort, nil, history.Reset, 0},
 		"half an answer": {func(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(w, "half")
 			w.(http.Flusher).Flush()
@@ -261,8 +263,8 @@ func TestFailuresSayWhy(t *testing.T) {
 		}, nil, history.Reset, 200},
 		"no answer":            {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, nil, history.Timeout, 0},
 		"an error":             {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusBadGateway) }, nil, history.Status, 502},
-		"another name":         {abort, func(config *Config, _ *httptest.Server) { config.Host = "www.foobar.com" }, history.Other, 0},
-		"an unknown authority": {abort, func(config *Config, _ *httptest.Server) { config.Trusted = x509.NewCertPool() }, history.Other, 0},
+		"another name":         {abort, func(config *Config) { config.Host = "www.foobar.com" }, history.Other, 0},
+		"an unknown authority": {abort, func(config *Config) { config.Trusted = x509.NewCertPool() }, history.Other, 0},
 		"an endless answer":    {func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, maxAnswer+1)) }, nil, history.Other, 200},
 		"all as it ought be":   {func(http.ResponseWriter, *http.Request) {}, nil, history.OK, 200},
 	} {
@@ -271,11 +273,11 @@ func TestFailuresSayWhy(t *testing.T) {
 			config := aConfig(history.Step{Rate: 100, For: 50 * time.Millisecond})
 			config.Write = nil
 			config.Address = closed.Addr().String()
-			if c.handler != nil || c.spoil != nil {
-				server := serve(t, c.handler, &config)
-				if c.spoil != nil {
-					c.spoil(&config, server)
-				}
+			if c.handler != nil {
+				serve(t, c.handler, &config)
+			}
+			if c.spoil != nil {
+				c.spoil(&config)
 			}
 			if c.class != history.Timeout {
 				config.Timeout = 20 * time.Second
