@@ -108,7 +108,7 @@ func count(requests []history.Request, is func(history.Request) bool) (n int) {
 type connection struct{}
 
 // serve starts a server that speaks TLS and HTTP/2, and adds its address and its certificate to a configuration.
-func serve(t *testing.T, handler http.HandlerFunc, config *Config) *httptest.Server {
+func serve(t *testing.T, handler http.HandlerFunc, config *Config) {
 	server := httptest.NewUnstartedServer(handler)
 	server.EnableHTTP2 = true
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate(t)}}
@@ -118,7 +118,6 @@ func serve(t *testing.T, handler http.HandlerFunc, config *Config) *httptest.Ser
 	t.Cleanup(server.Close)
 	config.Address, config.Host, config.Trusted = server.Listener.Addr().String(), "example.com", x509.NewCertPool()
 	config.Trusted.AddCert(server.Certificate())
-	return server
 }
 
 // Not parallel, as it measures time.
