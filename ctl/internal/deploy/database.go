@@ -42,10 +42,11 @@ type RestartOptions struct {
 // meanwhile, for at most ten seconds, so as much as possible is done beforehand. If MySQL rejects its new settings, the
 // running MySQL is not replaced. If it accepts them but does not become healthy, the previous MySQL is restored.
 func RestartDatabase(ctx context.Context, running *stack.Stack, out io.Writer, options RestartOptions) error {
-	s, err := open(ctx, running, out)
+	s, unlock, err := openLocked(ctx, running, out)
 	if err != nil {
 		return err
 	}
+	defer unlock()
 	if err := s.finishRestart(ctx); err != nil {
 		return err
 	}
@@ -63,10 +64,11 @@ func RestartDatabase(ctx context.Context, running *stack.Stack, out io.Writer, o
 // ChangeDatabase calls RestartDatabase if the running MySQL differs from compose.yaml. It runs before Compose itself would
 // replace MySQL; if MySQL is not running, it only tries the new settings.
 func ChangeDatabase(ctx context.Context, running *stack.Stack, out io.Writer, options RestartOptions) error {
-	s, err := open(ctx, running, out)
+	s, unlock, err := openLocked(ctx, running, out)
 	if err != nil {
 		return err
 	}
+	defer unlock()
 	if err := s.finishRestart(ctx); err != nil {
 		return err
 	}
