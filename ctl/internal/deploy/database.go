@@ -23,8 +23,9 @@ const (
 	// stopWithin is longer than compose.yaml allows MySQL to take for stopping. Starting takes seconds.
 	stopWithin  = 2 * time.Minute
 	flushWithin = 20 * time.Second
-	// replacedWithin is how long MySQL may take to stop while a Compose command that was to replace it is still running.
-	replacedWithin = 20 * time.Second
+	// replacedWithin is longer than compose.yaml allows MySQL to take for stopping: until then a Compose command that was to
+	// replace it may still be running.
+	replacedWithin = 70 * time.Second
 	fewPages       = 64 // so few are written almost immediately
 )
 

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"oneserver/ctl/internal/stack"
 )
 
@@ -66,6 +68,26 @@ esac`)
 	defer cancel()
 	if err := RestartDatabase(ctx, stack.New(""), io.Discard, RestartOptions{}); err == nil || errors.Is(err, ErrBusy) || ctx.Err() != nil {
 		t.Error(err)
+	}
+}
+
+// A Compose command that recreates MySQL waits until the old one has stopped.
+func TestACutOffRestartIsWaitedForAsLongAsMySQLMayTake(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "compose.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Services map[string]struct {
+			Grace time.Duration `yaml:"stop_grace_period"`
+		}
+	}
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	if grace := file.Services["db"].Grace; grace == 0 || replacedWithin <= grace || stopWithin <= grace {
+		t.Errorf("MySQL may take %s to stop; it is given %s, and a command that was cut off %s", grace, stopWithin, replacedWithin)
 	}
 }
 
