@@ -15,9 +15,6 @@ import (
 	"oneserver/ctl/internal/terminal"
 )
 
-// ErrUnchanged means that a restore ended before it touched the site's data.
-var ErrUnchanged = errors.New("the site's data is as it was")
-
 // Folder is the default folder of backups, below the repository's root.
 const Folder = "backups"
 
