@@ -37,11 +37,19 @@ func standIn(t *testing.T, script string) (said func() string) {
 	}
 }
 
-// theSite answers what every command asks of docker first: each service has a container that runs.
+// theSite answers what every command asks of docker first: each service has a container that runs, named after it.
 const theSite = `case "$*" in
 *"config --format json"*) echo '{"name": "x", "services": {"app": {"image": "oneserver-app"}, "db": {"image": "mysql"}}, "networks": {"default": {"name": "x"}}}' ;;
-ps*) echo 1 ;;
-inspect*) echo '[{"Id": "1", "Image": "old", "State": {"Status": "running"}, "NetworkSettings": {"Networks": {"x": {"IPAddress": "10.0.0.1"}}}}]' ;;
+ps*service=*) echo "${*##*service=}" ;;
+ps*project=*) echo web app db secrets migrate ;;
+inspect*)
+	shift 3
+	for id; do
+		printf '%s{"Id": "%s", "Image": "old", "State": {"Status": "running"}, "NetworkSettings": {"Networks": {"x": {"IPAddress": "10.0.0.1"}}},
+			"Config": {"Labels": {"com.docker.compose.service": "%s"}}}' "${between-[}" "$id" "$id"
+		between=,
+	done
+	echo ']' ;;
 `
 
 func TestMySQLIsNotRestartedWhileAnotherCommandIsAtWork(t *testing.T) {
