@@ -23,8 +23,9 @@ const (
 	// stopWithin is longer than compose.yaml allows MySQL to take for stopping. Starting takes seconds.
 	stopWithin  = 2 * time.Minute
 	flushWithin = 20 * time.Second
-	// replacedWithin is longer than compose.yaml allows MySQL to take for stopping: until then a Compose command that was to
-	// replace it may still be running.
+	// beginsWithin is how long a Compose command may take until it has made the container that is to replace MySQL's. Only then
+	// does it stop MySQL; replacedWithin is longer than compose.yaml allows that to take.
+	beginsWithin   = 20 * time.Second
 	replacedWithin = 70 * time.Second
 	fewPages       = 64 // so few are written almost immediately
 )
@@ -340,13 +341,21 @@ func (s *site) replaced(ctx context.Context) ([]docker.Container, error) {
 	if err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	// An error would persist, and the list below would show it.
 	_ = wait.Until(ctx, replacedWithin, wait.Often, func(ctx context.Context) error {
 		list, err := s.Containers(ctx, "db")
-		if err == nil && (len(list) != 1 || list[0].ID == note.Config.Labels[wasID]) {
-			err = errors.New("db is being replaced")
+		switch {
+		case err != nil:
+			return err
+		case len(list) > 1:
+			return errors.New("db is being replaced")
+		case len(list) == 1 && list[0].ID != note.Config.Labels[wasID]:
+			return nil
+		case time.Since(began) > beginsWithin:
+			return wait.Final(errors.New("nothing replaces db"))
 		}
-		return err
+		return errors.New("db is not being replaced yet")
 	})
 	return s.Containers(ctx, "db")
 }
