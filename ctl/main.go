@@ -12,9 +12,7 @@ import (
 	"syscall"
 
 	"oneserver/ctl/cmd"
-	"oneserver/ctl/internal/backup"
 	"oneserver/ctl/internal/drill"
-	"oneserver/ctl/internal/lifecycle"
 )
 
 func main() {
@@ -29,9 +27,15 @@ func main() {
 	if err == nil {
 		return
 	}
-	if ctx.Err() != nil && !errors.Is(err, lifecycle.ErrDeclined) && !errors.Is(err, drill.ErrInterrupted) && !errors.Is(err, backup.ErrUnchanged) {
-		err = errors.New("interrupted; the same command goes on from here")
-	}
-	fmt.Fprintln(os.Stderr, err)
+	fmt.Fprintln(os.Stderr, final(ctx, err))
 	os.Exit(1)
+}
+
+// final returns the error to print. After Ctrl-C it still has what the command says: how far it has come, and what it could
+// not put back. No advice is added, since the same command, given again, would not always go on from there.
+func final(ctx context.Context, err error) error {
+	if ctx.Err() == nil || errors.Is(err, context.Cause(ctx)) || errors.Is(err, drill.ErrInterrupted) { // the error says so itself
+		return err
+	}
+	return fmt.Errorf("interrupted: %w", err)
 }

@@ -206,6 +206,19 @@ func (c *copyOfStack) says(t *testing.T, dir string, refused bool, args []string
 // cutOff runs a command of the tool, sends it a signal as soon as it prints these words, and returns when it has ended.
 func (c *copyOfStack) cutOff(t *testing.T, signal os.Signal, at string, args ...string) {
 	t.Helper()
+	err := c.reaches(t, at, func(tool *os.Process) {
+		if err := tool.Signal(signal); err != nil {
+			t.Error(err)
+		}
+	}, args...)
+	if err == nil {
+		t.Fatalf("oneserver %s succeeds although it was cut off", strings.Join(args, " "))
+	}
+}
+
+// reaches runs a command of the tool, calls do once, when it prints these words, and returns how it has ended.
+func (c *copyOfStack) reaches(t *testing.T, at string, do func(tool *os.Process), args ...string) error {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := c.command(ctx, tool(), args...)
@@ -221,14 +234,14 @@ func (c *copyOfStack) cutOff(t *testing.T, signal os.Signal, at string, args ...
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		if !found && strings.Contains(lines.Text(), at) {
 			found = true
-			if err := cmd.Process.Signal(signal); err != nil {
-				t.Error(err)
-			}
+			do(cmd.Process)
 		}
 	}
-	if err := cmd.Wait(); !found || err == nil {
-		t.Fatalf("oneserver %s says %q: %t, and ends with %v", strings.Join(args, " "), at, found, err)
+	err = cmd.Wait()
+	if !found {
+		t.Fatalf("oneserver %s does not say %q, and ends with %v", strings.Join(args, " "), at, err)
 	}
+	return err
 }
 
 // replicas returns the id of the image that app runs, and the number of its replicas.

@@ -186,6 +186,19 @@ func TestLongABackupIsRefusedIfTheDiskFillsUp(t *testing.T) {
 // If MySQL accepts its settings but does not become healthy, the previous server takes its place again, even if the command
 // is killed in between.
 func TestLongAMySQLThatDoesNotStartMakesWay(t *testing.T) {
+	// another command neither undoes a restart that is under way nor begins its own
+	if err := site.reaches(t, "restarting MySQL", func(tool *os.Process) {
+		if err := tool.Signal(syscall.SIGSTOP); err != nil {
+			t.Error(err)
+		}
+		site.refuses(t, "restart of MySQL is under way", "reload")
+		if err := tool.Signal(syscall.SIGCONT); err != nil {
+			t.Error(err)
+		}
+	}, "restart-db"); err != nil {
+		t.Errorf("a restart that another command came across: %v", err)
+	}
+
 	newScenario(t, site).When("a post is written", insertPost("Before the change"))
 	broken := site.flagged(t, "--innodb-data-file-path=ibdata1:50M:autoextend") // not the size of the existing file, which MySQL notices when it starts
 	back := func(how string) {

@@ -161,6 +161,27 @@ func TestLongAKilledRestoreLeavesNothingHalf(t *testing.T) {
 			t.Errorf("after Ctrl-C at %q, left behind is %q, and the data is\n%s", point, left, got)
 		}
 	}
+	// From the swap on, Ctrl-C comes too late: a restore goes on to its end, even if its swap has to wait.
+	for _, point := range []string{"putting it in", "restored in"} {
+		machine.insertPosts(t, "Before Ctrl-C", 1)
+		now := machine.state(t, "foobar")
+		held := make(chan error, 1)
+		go func() { // a transaction that ends 3 s after the swap has begun to wait for it
+			_, err := machine.compose(t.Context(), "exec", "--no-TTY", "db", "bash", "-c", `export MYSQL_PWD="$(</run/secrets/mysql_root_password)"
+{ echo 'BEGIN; SELECT id FROM foobar.posts LIMIT 1;'
+until mysql --user root --batch --skip-column-names -e "SELECT info FROM information_schema.processlist WHERE info LIKE 'RENAME TABLE%'" | grep -q .; do sleep 0.2; done
+sleep 3; } | timeout 200 mysql --user root`)
+			held <- err
+		}()
+		said, reached := machine.stopAt(t, point, time.Second, syscall.SIGINT, args...)
+		if err := <-held; err != nil {
+			t.Error(err)
+		}
+		got, kept, left := machine.state(t, "foobar"), machine.state(t, "foobar_before"), machine.leftBehind(t)
+		if !reached || got != restored || kept != now || left != "" || !strings.Contains(said, "next: make backup") {
+			t.Errorf("Ctrl-C at %q: left behind is %q, the data is\n%s\nand that of before\n%s\nand it says\n%s", point, left, got, kept, said)
+		}
+	}
 	machine.mustCtl(t, args...)
 	if got := machine.state(t, "foobar"); got != restored {
 		t.Errorf("in the end, the restored state is\n%s\nand at that moment it was\n%s", got, restored)

@@ -17,9 +17,6 @@ import (
 	"oneserver/ctl/internal/wait"
 )
 
-// ErrUnchanged means that a restore ended before it touched the site's data.
-var ErrUnchanged = errors.New("the site's data is as it was")
-
 // Folder is the default folder of backups, below the repository's root.
 const Folder = "backups"
 

@@ -166,6 +166,34 @@ func TestADamagedBackupIsNamed(t *testing.T) {
 	}
 }
 
+func TestAWholeBackupOfTheDayIsFreshBehindADamagedOne(t *testing.T) {
+	t.Parallel()
+	dir, now := t.TempDir(), time.Now().UTC()
+	for _, taken := range []time.Time{now.Add(-25 * time.Hour), now.Add(time.Hour)} {
+		stored(t, dir, taken)
+	}
+	if err := Fresh(t.Context(), dir, "one"); err == nil || !strings.Contains(err.Error(), "no backup of the last day") {
+		t.Errorf("with one of yesterday and one of the future: %v", err)
+	}
+	newest := stored(t, dir, now.Add(-time.Hour))
+	dump := filepath.Join(newest.Dir, newest.Dump)
+	content, err := os.ReadFile(dump)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content[len(content)/2] ^= 1
+	if err := os.WriteFile(dump, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Fresh(t.Context(), dir, "one"); err == nil || !strings.Contains(err.Error(), "is damaged") {
+		t.Errorf("with a damaged one: %v", err)
+	}
+	stored(t, dir, now.Add(-2*time.Hour))
+	if err := Fresh(t.Context(), dir, "one"); err != nil {
+		t.Errorf("with a whole one behind it: %v", err)
+	}
+}
+
 func TestAMomentIsReadInUTC(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Time{

@@ -109,14 +109,16 @@ func Fresh(ctx context.Context, dir, uuid string) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
+	now, wrong := time.Now(), fmt.Errorf("%s has no backup of the last day", dir)
 	for _, b := range slices.Backward(of(all, uuid)) {
 		if b.Taken.After(now) || now.Sub(b.Taken) > 24*time.Hour {
 			continue
 		}
-		return b.verify(ctx)
+		if wrong = b.verify(ctx); wrong == nil {
+			return nil
+		}
 	}
-	return fmt.Errorf("%s has no backup of the last day", dir)
+	return wrong
 }
 
 var errNone = errors.New("no backup is that old")

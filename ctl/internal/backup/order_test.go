@@ -135,7 +135,7 @@ func TestTheNewestBackupsAreKept(t *testing.T) {
 		all = append(all, made(t, dir, noon.Add(time.Duration(i)*time.Hour), upTo("binlog.000007", uint64(100+i), "")))
 	}
 	other := made(t, dir, noon.Add(-time.Hour), func(m *Manifest) { m.ServerUUID = "another" })
-	for _, name := range []string{"2026-11-23T18-00-00Z" + partial, "notes", "2026-11-23T17-00-00Z"} { // the last one is empty
+	for _, name := range []string{"2026-11-23T18-00-00Z" + partial, "notes", "photos" + partial, "2026-11-23T17-00-00Z"} { // the last one is empty
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +163,7 @@ func TestTheNewestBackupsAreKept(t *testing.T) {
 		t.Errorf("another server's is gone: %v", err)
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
-	if err != nil || len(left) != 4 {
+	if err != nil || len(left) != 5 || !slices.Contains(left, filepath.Join(dir, "photos"+partial)) {
 		t.Errorf("left are %q, %v", left, err)
 	}
 }

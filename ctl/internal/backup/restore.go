@@ -115,16 +115,16 @@ func choose(options RestoreOptions, here string, to time.Time) (Backup, error) {
 func Restore(ctx context.Context, site *stack.Stack, in, out *os.File, options RestoreOptions) error {
 	say := terminal.NewTeller(out)
 	defer say.End()
-	swapped, err := restore(ctx, site, say, in, out, options)
+	// A terminal sends Ctrl-C to all programs on it. Those in MySQL's container would run on, and nobody would learn what has
+	// come of them.
+	swapped, err := restore(ctx, site.Detached(), say, in, out, options)
 	if err != nil && !swapped {
-		if ctx.Err() != nil {
-			err = errors.New("interrupted")
-		}
-		return fmt.Errorf("%w; %w", err, ErrUnchanged)
+		return fmt.Errorf("%w; the site's data is as it was", err)
 	}
 	return err
 }
 
+// restore does the work of Restore. swapped is also set if it is not known whether the data was put in place.
 func restore(ctx context.Context, site *stack.Stack, say *terminal.Teller, in, out *os.File, options RestoreOptions) (swapped bool, err error) {
 	var to time.Time
 	if options.To != "" {
@@ -245,14 +245,14 @@ func restore(ctx context.Context, site *stack.Stack, say *terminal.Teller, in, o
 		return false, err
 	}
 	say.Now("putting it in the site's place")
-	if err := d.swap(ctx); err != nil {
-		return false, err
+	if swapped, err := d.swap(ctx); err != nil {
+		return swapped, err
 	}
-	say.Say("restored in %.1f s. What was there before is in %s until the next restore; to drop it now: bin/oneserver restore --forget", time.Since(begun).Seconds(), before)
+	say.Say("restored in %.1f s. What was there before is in %s until the next restore", time.Since(begun).Seconds(), before)
 	if err := d.migrate(ctx, say); err != nil {
-		return true, err
+		return true, fmt.Errorf("the data is restored, but its tables could not be brought to what the release needs, which make up tries again: %w", err)
 	}
-	say.Say("next: %s, which later moments can be restored from", options.next())
+	say.Say("next: %s, which later moments can be restored from; to drop what was there before: bin/oneserver restore --forget", options.next())
 	return true, nil
 }
 
@@ -267,11 +267,12 @@ func (d database) createLike(ctx context.Context, name string) error {
 }
 
 // swap moves the site's tables away and the restored ones into their place, in one statement, so a reader sees either the
-// old ones or the new. It waits for transactions in progress; the site's queries briefly wait behind it.
-func (d database) swap(ctx context.Context) error {
+// old ones or the new. It waits for transactions in progress; the site's queries briefly wait behind it. If it fails, swapped
+// is set unless the site's tables are certain to be where they were.
+func (d database) swap(ctx context.Context) (swapped bool, err error) {
 	rows, err := d.SQL(ctx, "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('"+schema+"', '"+beside+"') ORDER BY 1, 2")
 	if err != nil {
-		return err
+		return false, err
 	}
 	var away, back []string
 	for _, row := range rows {
@@ -282,25 +283,47 @@ func (d database) swap(ctx context.Context) error {
 		}
 	}
 	if len(back) == 0 {
-		return fmt.Errorf("%s has no table", beside)
+		return false, fmt.Errorf("%s has no table", beside)
 	}
 	if err := d.createLike(ctx, before); err != nil {
-		return err
+		return false, err
 	}
 	ctx = context.WithoutCancel(ctx) // from here on, the program must find out whether the swap was done
 	_, err = d.SQL(ctx, "SET SESSION lock_wait_timeout = 20; USE "+schema+"; RENAME TABLE "+strings.Join(append(away, back...), ", "))
-	if err != nil {
-		left, asking := d.SQL(ctx, "SELECT table_name FROM information_schema.tables WHERE table_schema = '"+beside+"'")
-		if asking == nil && len(left) == 0 { // it was done, and only the answer was lost
-			return nil
-		}
-		return fmt.Errorf("move the tables: %w", err)
+	if err == nil {
+		return true, nil
 	}
-	return nil
+	done, unknown := d.swapped(ctx, len(away) > 0)
+	switch {
+	case unknown != nil:
+		return true, fmt.Errorf("whether the data was put in place is not known: %w. If %s has tables, they are the site's from before, and another restore would drop them",
+			errors.Join(err, unknown), before)
+	case !done:
+		return false, fmt.Errorf("move the tables: %w", err)
+	}
+	return true, nil // only the answer was lost
 }
 
-// migrate brings tables that are older than the release to the version that it needs.
+// swapped reports whether the statement of swap was carried out, although its answer was lost. MySQL may not have ended it
+// yet. To drop the schema beside the site's waits for that, and after it the statement can only fail. had says whether the
+// site had tables.
+func (d database) swapped(ctx context.Context, had bool) (bool, error) {
+	if err := d.clean(ctx); err != nil {
+		return false, err
+	}
+	filled := schema
+	if had {
+		filled = before
+	}
+	row, err := d.Row(ctx, 1, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '"+filled+"'")
+	return err == nil && row[0] != "0", err
+}
+
+// migrate brings tables that are older than the release to the version that it needs. They are in place already, so Ctrl-C
+// does not stop it half-way.
 func (d database) migrate(ctx context.Context, say *terminal.Teller) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Minute)
+	defer cancel()
 	stray, err := d.SQL(ctx, "SELECT constraint_name FROM information_schema.referential_constraints WHERE constraint_schema = '"+schema+"' AND unique_constraint_schema <> '"+schema+"'")
 	if err != nil {
 		return err
@@ -308,13 +331,9 @@ func (d database) migrate(ctx context.Context, say *terminal.Teller) error {
 	if len(stray) > 0 {
 		return fmt.Errorf("these foreign keys lead out of %s: %q", schema, stray)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
-	defer cancel()
 	say.Now("bringing the tables to what the release needs")
-	if _, err := d.site.Compose(ctx, "run", "--rm", "--no-deps", "migrate"); err != nil {
-		return fmt.Errorf("the data is restored, but its tables could not be brought to what the release needs: %w", err)
-	}
-	return nil
+	_, err = d.site.Compose(ctx, "run", "--rm", "--no-deps", "migrate")
+	return err
 }
 
 // Forget drops the data from before the last restore, which that restore kept.

@@ -49,14 +49,12 @@ func sweep(dir string) error {
 	var errs []error
 	for _, entry := range entries {
 		name := filepath.Join(dir, entry.Name())
-		if !entry.IsDir() {
+		made, unfinished := strings.CutSuffix(entry.Name(), partial)
+		if _, err := time.Parse(nameLayout, made); err != nil || !entry.IsDir() { // somebody else's
 			continue
 		}
-		if strings.HasSuffix(name, partial) {
+		if unfinished {
 			errs = append(errs, os.RemoveAll(name))
-			continue
-		}
-		if _, err := time.Parse(nameLayout, entry.Name()); err != nil {
 			continue
 		}
 		files, err := os.ReadDir(name)

@@ -23,8 +23,10 @@ const (
 	// stopWithin is longer than compose.yaml allows MySQL to take for stopping. Starting takes seconds.
 	stopWithin  = 2 * time.Minute
 	flushWithin = 20 * time.Second
-	// replacedWithin is how long MySQL may take to stop while a Compose command that was to replace it is still running.
-	replacedWithin = 20 * time.Second
+	// beginsWithin is how long a Compose command may take until it has made the container that is to replace MySQL's. Only then
+	// does it stop MySQL; replacedWithin is longer than compose.yaml allows that to take.
+	beginsWithin   = 20 * time.Second
+	replacedWithin = 70 * time.Second
 	fewPages       = 64 // so few are written almost immediately
 )
 
@@ -42,10 +44,11 @@ type RestartOptions struct {
 // meanwhile, for at most ten seconds, so as much as possible is done beforehand. If MySQL rejects its new settings, the
 // running MySQL is not replaced. If it accepts them but does not become healthy, the previous MySQL is restored.
 func RestartDatabase(ctx context.Context, running *stack.Stack, out io.Writer, options RestartOptions) error {
-	s, err := open(ctx, running, out)
+	s, unlock, err := openLocked(ctx, running, out)
 	if err != nil {
 		return err
 	}
+	defer unlock()
 	if err := s.finishRestart(ctx); err != nil {
 		return err
 	}
@@ -63,10 +66,11 @@ func RestartDatabase(ctx context.Context, running *stack.Stack, out io.Writer, o
 // ChangeDatabase calls RestartDatabase if the running MySQL differs from compose.yaml. It runs before Compose itself would
 // replace MySQL; if MySQL is not running, it only tries the new settings.
 func ChangeDatabase(ctx context.Context, running *stack.Stack, out io.Writer, options RestartOptions) error {
-	s, err := open(ctx, running, out)
+	s, unlock, err := openLocked(ctx, running, out)
 	if err != nil {
 		return err
 	}
+	defer unlock()
 	if err := s.finishRestart(ctx); err != nil {
 		return err
 	}
@@ -331,13 +335,21 @@ func (s *site) replaced(ctx context.Context) ([]docker.Container, error) {
 	if err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	// An error would persist, and the list below would show it.
 	_ = wait.Until(ctx, replacedWithin, wait.Often, func(ctx context.Context) error {
 		list, err := s.Containers(ctx, "db")
-		if err == nil && (len(list) != 1 || list[0].ID == note.Config.Labels[wasID]) {
-			err = errors.New("db is being replaced")
+		switch {
+		case err != nil:
+			return err
+		case len(list) > 1:
+			return errors.New("db is being replaced")
+		case len(list) == 1 && list[0].ID != note.Config.Labels[wasID]:
+			return nil
+		case time.Since(began) > beginsWithin:
+			return wait.Final(errors.New("nothing replaces db"))
 		}
-		return err
+		return errors.New("db is not being replaced yet")
 	})
 	return s.Containers(ctx, "db")
 }

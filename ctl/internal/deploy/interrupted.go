@@ -50,14 +50,9 @@ func recoverLocked(ctx context.Context, running *stack.Stack, out io.Writer) err
 	if err != nil {
 		return err
 	}
-	web, err := s.Containers(ctx, "web")
-	if err != nil {
+	if runs, err := s.webRuns(ctx); err != nil || !runs { // once it starts, it knows of no deploy
 		return err
 	}
-	if len(web) != 1 || !web[0].Running() { // once it starts, it knows of no deploy
-		return nil
-	}
-	s.web = web[0]
 	if found, err := s.interruption(ctx); err != nil || found.none() && !found.locked {
 		return err
 	}

@@ -119,6 +119,8 @@ type release struct {
 	replicas int                // how many there will be
 	// oneShots is set once secrets and migrate were recreated from the new image
 	oneShots bool
+	// stuck is set if the new release could not be removed again
+	stuck bool
 	// serves is set once the new release serves: from here on, only a rollback leads back
 	serves bool
 }
@@ -233,6 +235,9 @@ func (r *release) settle(ctx context.Context, work func() error) error {
 	if failed := r.removeUnnamed(ctx); failed != nil { // the image that was built
 		return errors.Join(err, failed)
 	}
+	if r.stuck {
+		return fmt.Errorf("%w\nthe release that ran before may not be serving: make up puts that right", err)
+	}
 	return fmt.Errorf("%w\nthe release that ran before is serving as before", err)
 }
 
@@ -272,7 +277,9 @@ func (r *release) replace(ctx context.Context) error {
 	r.tell.Say("the tables are as the new release needs them")
 	fresh, err := r.takeOver(ctx)
 	if err != nil {
-		return errors.Join(err, r.giveUp(ctx))
+		failed := r.giveUp(ctx)
+		r.stuck = failed != nil
+		return errors.Join(err, failed)
 	}
 	r.serves = true
 

@@ -1,9 +1,41 @@
 package deploy
 
 import (
+	"context"
+	"errors"
+	"io"
 	"strings"
 	"testing"
+
+	"oneserver/ctl/internal/stack"
 )
+
+func TestTheOldReleaseIsNotSaidToServeIfTheNewOneCouldNotBeRemoved(t *testing.T) {
+	standIn(t, theSite+`wait*) echo 0 ;;
+exec*) echo "web is not running" >&2; exit 1 ;;
+esac`)
+	const serves = "is serving as before"
+	for name, test := range map[string]struct {
+		work func(*release, context.Context) error
+		says bool
+	}{
+		"nothing had begun": {func(*release, context.Context) error { return errors.New("no") }, true},
+		"web has ended":     {(*release).replace, false},
+	} {
+		s, err := open(t.Context(), stack.New(""), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &release{site: s}
+		if r.old, err = r.Containers(t.Context(), "app"); err != nil {
+			t.Fatal(err)
+		}
+		err = r.settle(t.Context(), func() error { return test.work(r, t.Context()) })
+		if err == nil || strings.Contains(err.Error(), serves) != test.says {
+			t.Errorf("%s: it says %v", name, err)
+		}
+	}
+}
 
 func TestATrialIsJudgedByWhatTheNewReleaseDoes(t *testing.T) {
 	t.Parallel()

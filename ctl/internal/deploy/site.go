@@ -18,14 +18,14 @@ import (
 )
 
 // ErrBusy means that another command is changing this site.
-var ErrBusy = errors.New("another deploy, rollback or reload of this site is under way: wait until it has ended")
+var ErrBusy = errors.New("another deploy, rollback, reload or restart of MySQL is under way on this site: wait until it has ended")
 
 // site is the running stack. Ctrl-C in a terminal does not interrupt its commands.
 type site struct {
 	*stack.Stack
 	project stack.Project
 	tell    *terminal.Teller
-	web     docker.Container // the container whose Nginx passes requests on
+	web     docker.Container // the container whose Nginx passes requests on, and which holds the lock
 }
 
 // open reads the project of this checkout.
@@ -35,6 +35,32 @@ func open(ctx context.Context, s *stack.Stack, out io.Writer) (*site, error) {
 		return nil, err
 	}
 	return &site{Stack: s.Detached(), project: project, tell: terminal.NewTeller(out).Since(time.Now())}, nil
+}
+
+// openLocked is like open, and takes the lock if web runs. Without web there is none, and no deploy, rollback or reload either.
+func openLocked(ctx context.Context, running *stack.Stack, out io.Writer) (s *site, unlock func(), err error) {
+	if s, err = open(ctx, running, out); err != nil {
+		return nil, nil, err
+	}
+	runs, err := s.webRuns(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !runs {
+		return s, func() {}, nil
+	}
+	unlock, err = s.lock(ctx)
+	return s, unlock, err
+}
+
+// webRuns reports whether web runs, and notes which container that is.
+func (s *site) webRuns(ctx context.Context) (bool, error) {
+	web, err := s.Containers(ctx, "web")
+	if err != nil || len(web) != 1 || !web[0].Running() {
+		return false, err
+	}
+	s.web = web[0]
+	return true, nil
 }
 
 // find is like open, for changes that need web. It returns an error if web is not running.
@@ -85,13 +111,13 @@ func (s *site) tag(ctx context.Context, image, name string) error {
 	return err
 }
 
-// lock keeps every other command, on any machine, from changing the site until unlock is called. A process in web holds the
-// lock and ends when its input does, so no lock is ever left behind. Only this program and the Compose commands that it has
-// started keep that input open; if this program is killed, those commands run on for a while.
+// lock keeps every other deploy, rollback, reload and restart of MySQL, on any machine, from changing the site until unlock is
+// called. A process in web holds the lock and ends when its input does, so no lock is ever left behind. Only this program and
+// the Compose commands that it has started keep that input open; if this program is killed, those commands run on for a while.
 func (s *site) lock(ctx context.Context) (unlock func(), err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	cmd := s.Command(ctx, "exec", "--interactive", s.web.ID, "sh", "-c",
-		"exec 9>/run/nginx/deploy.lock && flock --timeout 20 9 && echo locked && exec cat")
+		"exec 9>/run/nginx/deploy.lock; flock --timeout 20 9 || exec echo busy; echo locked && exec cat")
 	end, stdin, err := os.Pipe()
 	if err != nil {
 		cancel()
@@ -122,19 +148,22 @@ func (s *site) lock(ctx context.Context) (unlock func(), err error) {
 	got := make(chan string, 1)
 	go func() {
 		line := make([]byte, len("locked\n"))
-		n, _ := io.ReadFull(stdout, line) // nothing, if another holds the lock
+		n, _ := io.ReadFull(stdout, line) // nothing, if web has stopped
 		got <- string(line[:n])
 	}()
 	select {
 	case line := <-got:
-		if line != "locked\n" {
-			unlock()
+		if line == "locked\n" {
+			return unlock, nil
+		}
+		unlock()
+		if line == "busy\n" {
 			return nil, ErrBusy
 		}
+		return nil, errors.New("the lock in web could not be taken")
 	case <-time.After(stack.Brief):
 		cancel()
 		unlock()
 		return nil, fmt.Errorf("web did not answer within %s", stack.Brief)
 	}
-	return unlock, nil
 }
