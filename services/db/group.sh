@@ -22,7 +22,8 @@ state() {
 # root TIME: runs the statements on stdin here. If the client is ended, the server may go on with a statement.
 root() { timeout "$1" mysql --defaults-extra-file=<(login root) --protocol=socket --batch --skip-column-names; }
 
-# Prints the first other member that is ONLINE and sees a majority.
+# Prints the first other member that is ONLINE, sees a majority, and no longer counts this one as a member: as long as the group
+# waits for the one that this was before a restart, an attempt to join takes 40 seconds to fail.
 found() {
     local seeds self seed
     read -r self seeds < <(root 5 <<<'SELECT @@report_host, @@group_replication_group_seeds')
@@ -30,7 +31,8 @@ found() {
         [ "${seed%:*}" != "$self" ] || continue
         if [ "$(timeout 3 mysql --defaults-file=<(login repl) --host="${seed%:*}" --port="${seed#*:}" --connect-timeout=2 \
             --ssl-mode=VERIFY_IDENTITY --ssl-ca=$secrets/db_ca.crt --batch --skip-column-names --execute="
-                SELECT SUM(MEMBER_STATE <> 'UNREACHABLE') * 2 > COUNT(*) AND SUM(MEMBER_ID = @@server_uuid AND MEMBER_STATE = 'ONLINE')
+                SELECT SUM(MEMBER_STATE <> 'UNREACHABLE') * 2 > COUNT(*) AND SUM(MEMBER_HOST = '$self') = 0
+                    AND SUM(MEMBER_ID = @@server_uuid AND MEMBER_STATE = 'ONLINE')
                 FROM performance_schema.replication_group_members" 2>/dev/null)" = 1 ]; then
             echo "$seed"
             return 0
@@ -54,6 +56,14 @@ join() {
         echo "group: joining failed; the next attempt follows"
 }
 
+join_until_member() {
+    local state
+    while state=$(state) && [[ $state == OFFLINE || $state == ERROR ]]; do
+        join "$state"
+        sleep 1
+    done
+}
+
 now=$(state)
 case $now in
     ONLINE)
@@ -62,10 +72,8 @@ case $now in
         ;;
     OFFLINE | ERROR)
         if ! { [ -e $joining ] && kill -0 "$(<$joining)"; } 2>/dev/null; then
-            (
-                echo $BASHPID >$joining
-                join "$now"
-            ) </dev/null >/proc/1/fd/1 2>/proc/1/fd/2 &
+            join_until_member </dev/null >/proc/1/fd/1 2>&1 & # to the container's log; the check itself does not wait for it
+            echo $! >$joining
         fi
         ;;
 esac
