@@ -162,6 +162,36 @@ func TestEachServerGetsItsOwnSettings(t *testing.T) {
 	}
 }
 
+func TestAGroupThatTheServersHaveIsTakenOver(t *testing.T) {
+	t.Parallel()
+	c := three()
+	of := func(i int, group string) string {
+		c := three()
+		c.Group = group
+		config, err := c.groupConfig(c.Servers[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return config
+	}
+	for _, test := range []struct {
+		configs []string
+		want    string
+		says    string
+	}{
+		{[]string{"", "", ""}, "", ""},
+		{[]string{"", of(1, other), ""}, other, ""},
+		{[]string{of(0, other), of(1, other), of(2, other)}, other, ""},
+		{[]string{of(0, other), of(1, uuid), ""}, "", "another cluster"},
+		{[]string{of(1, other), of(0, other), ""}, "", "the server a has been b until now"},
+	} {
+		got, err := groupOf(c.Servers, test.configs)
+		if got != test.want || (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%q, %v; want %q, %q", got, err, test.want, test.says)
+		}
+	}
+}
+
 func TestADatabasesCertificateIsCheckedByNameAndAuthority(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

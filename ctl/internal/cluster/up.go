@@ -54,6 +54,9 @@ func Up(ctx context.Context, here *stack.Stack, options Options, to *os.File) er
 	if err != nil {
 		return err
 	}
+	if err := c.adopt(ctx); err != nil {
+		return err
+	}
 	plan, err := here.Project(ctx)
 	if err != nil {
 		return err
@@ -135,6 +138,54 @@ func openOrMake(ctx context.Context, here *stack.Stack, options Options) (*Clust
 	}
 	c.connect()
 	return c, c.save()
+}
+
+// adopt takes over the group that the servers already have, if another machine made it or this one has forgotten it.
+func (c *Cluster) adopt(ctx context.Context) error {
+	configs := make([]string, len(c.Servers))
+	if err := c.each(ctx, func(ctx context.Context, one Server) error {
+		ctx, cancel := context.WithTimeout(ctx, sendWithin)
+		defer cancel()
+		out, err := docker.Output(c.command(ctx, one, "sh", "-c", "[ ! -e group.cnf ] || cat group.cnf"))
+		configs[indexOf(one)] = out
+		return err
+	}); err != nil {
+		return err
+	}
+	group, err := groupOf(c.Servers, configs)
+	if err != nil || group == "" || group == c.Group {
+		return err
+	}
+	c.Group = group
+	return c.save()
+}
+
+// groupOf returns the group that the servers' group.cnf name; empty if there is none yet.
+func groupOf(servers []Server, configs []string) (group string, err error) {
+	for i, config := range configs {
+		name, its := valueOf(config, "report-host"), valueOf(config, "loose-group-replication-group-name")
+		switch {
+		case its == "":
+		case name != servers[i].Database():
+			return "", fmt.Errorf("the server %s has been %s until now: name the hosts in the order in which they were named first",
+				servers[i].Letter, strings.TrimPrefix(name, "db-"))
+		case group != "" && its != group:
+			return "", fmt.Errorf("server %s belongs to another cluster than those before it", servers[i].Letter)
+		default:
+			group = its
+		}
+	}
+	return group, nil
+}
+
+// valueOf returns a setting's value in a file of MySQL's settings.
+func valueOf(config, name string) string {
+	for line := range strings.Lines(config) {
+		if value, found := strings.CutPrefix(line, name+" = "); found {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }
 
 // sameAs returns an error if the options name other servers than those that the cluster has.
