@@ -1,0 +1,230 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// threeServers is the cluster of the tests: nested servers a, b and c.
+const threeServers = "oneserver-test-cluster"
+
+// clusterTool runs a command of the tool on that cluster.
+func clusterTool(ctx context.Context, command string, args ...string) (string, error) {
+	return combined(site.command(ctx, tool(), append([]string{command, "--name", threeServers}, args...)...))
+}
+
+// on runs a program on one of the servers and returns its standard output.
+func on(ctx context.Context, server, input string, words ...string) (string, error) {
+	args := []string{"exec", "--interactive", threeServers + "-" + server}
+	cmd := site.command(ctx, "docker", append(args, words...)...)
+	cmd.Stdin = strings.NewReader(input)
+	out, err := cmd.Output()
+	return strings.TrimSpace(string(out)), err
+}
+
+// memberSQL runs statements as root in a server's database.
+func memberSQL(ctx context.Context, server, statements string) (string, error) {
+	return on(ctx, server, statements, "docker", "exec", "--interactive", "oneserver-db-1", "bash", "-c",
+		`MYSQL_PWD=$(</run/secrets/mysql_root_password) exec mysql --user=root --batch --skip-column-names foobar`)
+}
+
+// writeOn inserts a row into the server's database, and fails unless that is acknowledged.
+func writeOn(server, title string) action {
+	return func(ctx context.Context, _ *copyOfStack) error {
+		_, err := memberSQL(ctx, server, "INSERT INTO posts (title, body, created_at) VALUES ('"+title+"', 'Written by a test.', UTC_TIMESTAMP(6))")
+		return err
+	}
+}
+
+// killMySQL kills mysqld on a server as the kernel would.
+func killMySQL(server string) action {
+	return func(ctx context.Context, _ *copyOfStack) error {
+		_, err := on(ctx, server, "", "sh", "-c", `for p in /proc/[0-9]*; do if [ "$(cat "$p/comm")" = mysqld ]; then kill -9 "${p#/proc/}" && killed=1; fi; done; [ "$killed" ]`)
+		return err
+	}
+}
+
+// killServers kills whole servers with everything on them.
+func killServers(servers ...string) action {
+	return func(ctx context.Context, c *copyOfStack) error {
+		args := []string{"kill"}
+		for _, server := range servers {
+			args = append(args, threeServers+"-"+server)
+		}
+		_, err := c.output(ctx, "docker", args...)
+		return err
+	}
+}
+
+// isOnAll: the row is in the databases of all three servers.
+func isOnAll(title string) check {
+	return check{"the row " + title + " is on all servers", nil, func(ctx context.Context, _ *copyOfStack) error {
+		for _, server := range []string{"a", "b", "c"} {
+			if got, err := memberSQL(ctx, server, "SELECT COUNT(*) FROM posts WHERE title = '"+title+"'"); err != nil || got != "1" {
+				return fmt.Errorf("server %s has %q of it, %w", server, got, err)
+			}
+		}
+		return nil
+	}}
+}
+
+// servesOn: the site of a server serves the row.
+func servesOn(server, address, title string) check {
+	return check{"server " + server + " shows the post " + title, nil, func(ctx context.Context, c *copyOfStack) error {
+		out, err := c.output(ctx, "curl", "--silent", "--show-error", "--fail", "--max-time", "4", "--noproxy", "*",
+			"--resolve", "www.foobar.com:80:"+address, "http://www.foobar.com/api/v1/posts")
+		if err == nil && !strings.Contains(out, `"`+title+`"`) {
+			err = fmt.Errorf("it is not in %s", out)
+		}
+		return err
+	}}
+}
+
+// status is the part of cluster-status that the tests use.
+type clusterStatus struct {
+	State, Primary string
+	Servers        []struct {
+		Server                  string
+		Errors                  []string
+		Member                  *struct{ State, Role string }
+		SiteCertificateDays     *int `json:"site_certificate_days"`
+		DatabaseCertificateDays *int `json:"database_certificate_days"`
+	}
+}
+
+// statusSays: cluster-status describes this state, and its exit code is that of it.
+func statusSays(description string, holds func(clusterStatus) bool) check {
+	return check{"cluster-status says that " + description, nil, func(ctx context.Context, _ *copyOfStack) error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second) // of its own: it waits 15 s for a server that is gone
+		defer cancel()
+		cmd := site.command(ctx, tool(), "cluster-status", "--name", threeServers, "--json")
+		out, failed := cmd.Output()
+		var status clusterStatus
+		if err := json.Unmarshal(out, &status); err != nil {
+			return fmt.Errorf("it prints %q, %w", out, errors.Join(err, failed))
+		}
+		if !holds(status) || (failed == nil) != (status.State == "complete") {
+			return fmt.Errorf("it prints %s, %w", out, failed)
+		}
+		return nil
+	}}
+}
+
+func complete(s clusterStatus) bool {
+	for _, one := range s.Servers {
+		if one.DatabaseCertificateDays == nil || *one.DatabaseCertificateDays < 3600 || one.SiteCertificateDays == nil {
+			return false
+		}
+	}
+	return s.State == "complete"
+}
+
+func TestLongThreeServersLoseOneAndThenAllAndNoWrite(t *testing.T) {
+	remove := func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		defer cancel()
+		_, err := clusterTool(ctx, "cluster-down", "--yes")
+		if err != nil && strings.Contains(err.Error(), "there is no cluster here") {
+			return nil
+		}
+		return err
+	}
+	if err := remove(); err != nil { // left by a run that was killed
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	up := func() {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		defer context.AfterFunc(running, cancel)()
+		begun := time.Now()
+		if out, err := clusterTool(ctx, "cluster", "--subnet", "172.26.0"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		t.Logf("make cluster (%.1f s)", time.Since(begun).Seconds())
+	}
+	up()
+	s := newScenario(t, site)
+	s.Then(30*time.Second, statusSays("all is complete", complete))
+	s.When("a row is written on the primary", writeOn("a", "first")).
+		Then(10*time.Second, isOnAll("first"), servesOn("a", "172.26.0.11", "first"), servesOn("b", "172.26.0.12", "first"))
+
+	s.When("mysqld is killed on a secondary", killMySQL("b")).
+		When("a row is written meanwhile", writeOn("a", "second")).
+		Then(90*time.Second, statusSays("all is complete again", complete), isOnAll("second"))
+
+	s.When("mysqld is killed on the primary", killMySQL("a"))
+	next := ""
+	s.Then(60*time.Second, statusSays("another is the primary", func(status clusterStatus) bool {
+		next = strings.TrimPrefix(status.Primary, "db-")
+		return next == "b" || next == "c"
+	}))
+	s.When("a row is written on the new primary", writeOn(next, "third"))
+	former := map[string]string{"b": "c", "c": "b"}[next]
+	s.When("one of the others refuses writes, as it must", func(ctx context.Context, c *copyOfStack) error {
+		if err := writeOn(former, "never")(ctx, c); err == nil {
+			return errors.New("it accepts them")
+		}
+		return nil
+	})
+	s.Then(90*time.Second, isOnAll("third"), statusSays("all databases are in the group", func(status clusterStatus) bool {
+		for _, one := range status.Servers {
+			if one.Member == nil || one.Member.State != "ONLINE" {
+				return false
+			}
+		}
+		return true
+	}))
+	up() // the applications follow the primary
+	s.Then(10*time.Second, statusSays("all is complete", complete), servesOn("a", "172.26.0.11", "third"))
+
+	s.When("a whole server is killed", killServers(former)).
+		Then(60*time.Second, statusSays("one server is missing", func(status clusterStatus) bool {
+			for _, one := range status.Servers {
+				if (one.Server == former) != (len(one.Errors) > 0) {
+					return false
+				}
+			}
+			return status.State == "degraded" && status.Primary == "db-"+next
+		}))
+	s.When("a row is written without it", writeOn(next, "fourth"))
+	s.When("the other two are killed", killServers("a", next))
+	s.Then(30*time.Second, statusSays("nothing is there", func(status clusterStatus) bool { return status.State == "cannot write" && status.Primary == "" }))
+	s.When("the group is formed again", func(ctx context.Context, _ *copyOfStack) error {
+		out, err := clusterTool(ctx, "cluster-recover")
+		if err == nil && !strings.Contains(out, "has every transaction") {
+			err = errors.New(out)
+		}
+		return err
+	})
+	s.Then(30*time.Second, isOnAll("first"), isOnAll("second"), isOnAll("third"), isOnAll("fourth"))
+	up()
+	s.Then(30*time.Second, statusSays("all is complete", complete))
+
+	s.When("it is removed", func(context.Context, *copyOfStack) error { return remove() })
+	for what, list := range map[string][]string{
+		"a container": {"ps", "--all", "--format", "{{.Names}}"},
+		"a volume":    {"volume", "ls", "--format", "{{.Name}}"},
+		"a network":   {"network", "ls", "--format", "{{.Name}}"},
+	} {
+		out, err := site.output(t.Context(), "docker", list...)
+		if err != nil || strings.Contains(out, threeServers) {
+			t.Errorf("%s is left: %v\n%s", what, err, out)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(root, "cluster", threeServers)); !os.IsNotExist(err) {
+		t.Errorf("its folder is left: %v", err)
+	}
+}
