@@ -291,7 +291,7 @@ func TestTheStatusIsOneScreen(t *testing.T) {
 	seen := func() []ServerStatus {
 		var all []ServerStatus
 		for _, one := range c.Servers {
-			all = append(all, ServerStatus{Server: one.Letter, Address: one.PrivateIP, Release: "0123456789ab", Services: well, SiteCertificateDays: &days, DatabaseCertificateDays: &days})
+			all = append(all, ServerStatus{Server: one.Letter, Address: one.PrivateIP, Release: "0123456789ab", Services: well, Uses: "db-a", SiteCertificateDays: &days, DatabaseCertificateDays: &days})
 		}
 		return all
 	}
@@ -306,10 +306,10 @@ func TestTheStatusIsOneScreen(t *testing.T) {
 	}
 	const want = `test is complete: writes go to db-a
 
-server  address    dns      certs    web      app      db       certificate  release
-a       10.0.0.11  healthy  healthy  healthy  healthy  healthy  3649 days    0123456789ab
-b       10.0.0.12  healthy  healthy  healthy  healthy  healthy  3649 days    0123456789ab
-c       10.0.0.13  healthy  healthy  healthy  healthy  healthy  3649 days    0123456789ab
+server  address    dns      certs    web      app      db       uses  certificate  release
+a       10.0.0.11  healthy  healthy  healthy  healthy  healthy  db-a  3649 days    0123456789ab
+b       10.0.0.12  healthy  healthy  healthy  healthy  healthy  db-a  3649 days    0123456789ab
+c       10.0.0.13  healthy  healthy  healthy  healthy  healthy  db-a  3649 days    0123456789ab
 
 member  state   role       lag  queue  certificate
 db-a    ONLINE  PRIMARY    0    0      3649 days
@@ -325,8 +325,16 @@ db-c    ONLINE  SECONDARY  0    0      3649 days
 	status = judge(c, gone, []*facts{fact(uuid + ":1"), fact(uuid + ":1"), nil})
 	text.Reset()
 	if err := status.Print(&text); err != nil || status.State != Degraded || status.Err() == nil ||
-		!strings.Contains(text.String(), "\nc       10.0.0.13  -        -        -        -        -        -            -\n") || !strings.Contains(text.String(), "\nserver c: it does not answer\n") {
+		!strings.Contains(text.String(), "\nc       10.0.0.13  -        -        -        -        -        -     -            -\n") || !strings.Contains(text.String(), "\nserver c: it does not answer\n") {
 		t.Errorf("with one gone it is %s, %v\n%s", status.State, err, text.String())
+	}
+
+	elsewhere := seen()
+	elsewhere[1].Uses = "db-c"
+	text.Reset()
+	status = judge(c, elsewhere, []*facts{fact(uuid + ":1"), fact(uuid + ":1"), fact(uuid + ":1")})
+	if err := status.Print(&text); err != nil || status.State != Degraded || !strings.Contains(text.String(), "The application of server b uses db-c, which only reads: make cluster\n") {
+		t.Errorf("with an application that cannot write it is %s, %v\n%s", status.State, err, text.String())
 	}
 
 	alone := &facts{State: "ERROR"}

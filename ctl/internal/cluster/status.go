@@ -44,6 +44,7 @@ type ServerStatus struct {
 	Address  string            `json:"address"`
 	Release  string            `json:"release"`  // of the files that were sent
 	Services map[string]string `json:"services"` // by name: healthy, starting, unhealthy, or the state of its container
+	Uses     string            `json:"uses"`     // the database that its application uses
 	Errors   []string          `json:"errors,omitempty"`
 	Member   *MemberStatus     `json:"member"` // null if its database does not answer
 	// The days for which the certificates are still valid; null if unknown.
@@ -103,6 +104,9 @@ func (c *Cluster) look(ctx context.Context, one Server) (ServerStatus, *facts) {
 		if slices.Contains(services, container.Service()) {
 			seen.Services[container.Service()] = stateOf(container)
 		}
+		if container.Service() == "app" {
+			seen.Uses = used(container)
+		}
 		switch {
 		case !container.Running():
 		case container.Service() == "web": // the file also holds the key, which does not leave the server
@@ -129,6 +133,16 @@ func short(err error) string {
 		err = inner
 	}
 	return err.Error()
+}
+
+// used returns the database that an application uses.
+func used(app docker.Container) string {
+	for _, variable := range app.Config.Env {
+		if address, found := strings.CutPrefix(variable, "MYSQL_ADDRESS="); found {
+			return strings.TrimSuffix(address, ":3306")
+		}
+	}
+	return ""
 }
 
 func stateOf(c docker.Container) string {
@@ -174,7 +188,7 @@ func judge(c *Cluster, seen []ServerStatus, found []*facts) Status {
 		for _, name := range services {
 			complete = complete && seen[i].Services[name] == "healthy"
 		}
-		complete = complete && len(seen[i].Errors) == 0
+		complete = complete && len(seen[i].Errors) == 0 && seen[i].Uses == g.Primary // elsewhere, it can only read
 		f := found[i]
 		if f == nil {
 			complete = false
@@ -217,13 +231,13 @@ func (s Status) Print(to io.Writer) error {
 		fmt.Fprintf(to, "%s is %s: writes go to %s\n\n", s.Cluster, s.State, s.Primary)
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "server\taddress\t%s\tcertificate\trelease\n", strings.Join(services, "\t"))
+	fmt.Fprintf(table, "server\taddress\t%s\tuses\tcertificate\trelease\n", strings.Join(services, "\t"))
 	for _, one := range s.Servers {
 		fmt.Fprintf(table, "%s\t%s\t", one.Server, one.Address)
 		for _, name := range services {
 			fmt.Fprintf(table, "%s\t", orDash(one.Services[name]))
 		}
-		fmt.Fprintf(table, "%s\t%s\n", days(one.SiteCertificateDays), orDash(one.Release))
+		fmt.Fprintf(table, "%s\t%s\t%s\n", orDash(one.Uses), days(one.SiteCertificateDays), orDash(one.Release))
 	}
 	fmt.Fprintf(table, "\nmember\tstate\trole\tlag\tqueue\tcertificate\n")
 	for _, one := range s.Servers {
@@ -241,6 +255,9 @@ func (s Status) Print(to io.Writer) error {
 		return err
 	}
 	for _, one := range s.Servers {
+		if one.Uses != "" && s.Primary != "" && one.Uses != s.Primary {
+			fmt.Fprintf(to, "\nThe application of server %s uses %s, which only reads: make cluster\n", one.Server, one.Uses)
+		}
 		for _, wrong := range one.Errors {
 			fmt.Fprintf(to, "\nserver %s: %s", one.Server, wrong)
 		}
