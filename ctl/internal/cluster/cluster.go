@@ -76,16 +76,21 @@ func Open(here *stack.Stack, name string) (*Cluster, error) {
 	if len(c.Servers) != len(letters) {
 		return nil, fmt.Errorf("%s/servers.json names %d servers, and a cluster has %d", c.dir, len(c.Servers), len(letters))
 	}
-	c.connect()
-	return c, nil
+	return c, c.connect()
 }
 
 // connect prepares the way to each server.
-func (c *Cluster) connect() {
+func (c *Cluster) connect() error {
+	if !c.Nested() {
+		if err := server.PrepareSSH(); err != nil {
+			return err
+		}
+	}
 	c.on = map[string]*stack.Stack{}
 	for _, one := range c.Servers {
 		c.on[one.Letter] = &stack.Stack{CLI: docker.CLI{Server: c.transport(one, there)}, Dir: c.here.Dir}
 	}
+	return nil
 }
 
 // transport returns the way to a server, for programs that run in a folder there.
@@ -151,7 +156,7 @@ func (c *Cluster) others(than Server) []Server {
 	return slices.DeleteFunc(slices.Clone(c.Servers), func(s Server) bool { return s.Letter == than.Letter })
 }
 
-// container returns the database's container on a server.
+// databaseContainer returns the database's container on a server.
 func (c *Cluster) databaseContainer(ctx context.Context, one Server) (docker.Container, error) {
 	list, err := c.on[one.Letter].List(ctx, "--all", "--filter", "label=com.docker.compose.project="+project,
 		"--filter", "label=com.docker.compose.service=db", "--filter", "label=com.docker.compose.oneoff=False")

@@ -27,9 +27,6 @@ echo "own $(ip -4 -o address show | tr -s ' ' | cut -d ' ' -f 4 | cut -d / -f 1 
 // askHost returns the facts about a host, by their first word.
 func askHost(ctx context.Context, host string) (map[string]string, error) {
 	there := server.SSH{Host: host, Dir: "/"}
-	if err := there.Prepare(); err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, reachWithin)
 	defer cancel()
 	out, err := docker.Output(there.Command(ctx, nil, "sh", "-c", hostFacts))
@@ -52,6 +49,9 @@ func askHost(ctx context.Context, host string) (map[string]string, error) {
 func findHosts(ctx context.Context, hosts []string) ([]Server, error) {
 	if len(hosts) != len(letters) {
 		return nil, fmt.Errorf(`HOSTS takes three servers, such as HOSTS="root@one root@two root@three", and not %d`, len(hosts))
+	}
+	if err := server.PrepareSSH(); err != nil {
+		return nil, err
 	}
 	var servers []Server
 	var errs []error

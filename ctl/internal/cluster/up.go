@@ -136,8 +136,7 @@ func openOrMake(ctx context.Context, here *stack.Stack, options Options) (*Clust
 	} else if c.Servers, err = findHosts(ctx, options.Hosts); err != nil {
 		return nil, err
 	}
-	c.connect()
-	return c, c.save()
+	return c, errors.Join(c.connect(), c.save())
 }
 
 // adopt takes over the group that the servers already have, if another machine made it or this one has forgotten it.

@@ -2,10 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 )
 
 // SSH is a server that the system's ssh reaches. Whatever ssh needs to know of it, such as a port or a key, is in ssh's own
@@ -22,21 +22,25 @@ func (s SSH) options() []string {
 		"-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", "ControlPath=" + filepath.Join(controlDir(), "%C")}
 }
 
-// controlDir is a folder of this user alone, with a short name: the path of a socket has at most some hundred bytes.
+// controlDir is a folder in one that belongs to this user alone: whoever could put a socket into it would get every command
+// and its input. Its name is short, since the path of a socket has at most some hundred bytes.
 func controlDir() string {
 	base := os.Getenv("XDG_RUNTIME_DIR")
 	if base == "" {
-		base = os.TempDir()
+		var err error
+		if base, err = os.UserCacheDir(); err != nil {
+			return "" // PrepareSSH says so
+		}
 	}
-	return filepath.Join(base, "oneserver-ssh-"+strconv.Itoa(os.Getuid()))
+	return filepath.Join(base, "oneserver", "ssh")
 }
 
-// Prepare makes what the connections need on this machine. It is called before Command.
-func (s SSH) Prepare() error {
-	if err := os.MkdirAll(controlDir(), 0o700); err != nil {
-		return err
+// PrepareSSH makes what connections over ssh need on this machine. It is called once, before the first command.
+func PrepareSSH() error {
+	if controlDir() == "" {
+		return errors.New("ssh needs a folder for its connections, and this user has no home: set HOME or XDG_RUNTIME_DIR")
 	}
-	return os.Chmod(controlDir(), 0o700) // fails if it is somebody else's
+	return os.MkdirAll(controlDir(), 0o700)
 }
 
 // Command implements Server.
