@@ -140,6 +140,14 @@ func TestLongThreeServersLoseOneAndThenAllAndNoWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			for _, server := range []string{"a", "b", "c"} {
+				log, err := on(ctx, server, "", "sh", "-c", "docker ps --all; docker logs --tail 30 oneserver-db-1 2>&1")
+				t.Logf("server %s, %v:\n%s", server, err, log)
+			}
+		}
 		if err := remove(); err != nil {
 			t.Error(err)
 		}

@@ -201,10 +201,14 @@ func (c *Cluster) startDatabases(ctx context.Context, out *images.Runner) error 
 				return db.Ill()
 			}
 			said, err := c.on[one.Letter].Output(ctx, "exec", db.ID, "bash", "/healthcheck.sh")
-			if err != nil {
-				return errors.New(cmp.Or(strings.TrimSpace(said), err.Error()))
+			switch {
+			case err == nil:
+				return nil
+			case strings.Contains(said, "was cut off before it was complete"): // its advice is for one server
+				return wait.Final(fmt.Errorf("the first start of its database was cut off, so it holds nothing; there: docker compose down, "+
+					"docker volume rm %s; and then make cluster again", dataVolume))
 			}
-			return nil
+			return errors.New(cmp.Or(strings.TrimSpace(said), err.Error()))
 		})
 	}); err != nil {
 		return out.Fail(err)
