@@ -15,14 +15,15 @@ import (
 
 const reachWithin = 20 * time.Second
 
-// hostFacts prints what a server must have, one fact a line. It changes nothing but the stack's folder, which it makes.
+// hostFacts prints what a server must have, one fact a line. It changes nothing but the stack's folder, which it makes. The
+// server's own addresses are read from the kernel, since not every Debian has a program that lists them.
 const hostFacts = `. /etc/os-release
 echo "system ${ID:-unknown} ${VERSION_ID:-}"
 echo "address $(set -- ${SSH_CONNECTION:-}; echo "${3:-}")"
 echo "engine $(docker version --format '{{.Server.Version}}' 2>&1 | tail -n 1)"
 echo "compose $(docker compose version --short 2>&1 | tail -n 1)"
 echo "folder $(mkdir -p ` + there + ` && [ -w ` + there + ` ] && echo writable || echo "$(id -un) may not write to ` + there + `")"
-echo "own $(ip -4 -o address show | tr -s ' ' | cut -d ' ' -f 4 | cut -d / -f 1 | tr '\n' ' ')"`
+echo "own $(awk '/32 host LOCAL/ { print last } { last = $2 }' /proc/net/fib_trie | sort -u | tr '\n' ' ')"`
 
 // askHost returns the facts about a host, by their first word.
 func askHost(ctx context.Context, host string) (map[string]string, error) {
