@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,12 +13,45 @@ import (
 	"time"
 )
 
-// threeServers is the cluster of the tests: nested servers a, b and c.
-const threeServers = "oneserver-test-cluster"
+// threeServers is the cluster of the tests: nested servers a, b and c, at .11, .12 and .13 of this subnet.
+const threeServers, serversSubnet = "oneserver-test-cluster", "172.26.0"
 
 // clusterTool runs a command of the tool on that cluster.
 func clusterTool(ctx context.Context, command string, args ...string) (string, error) {
 	return combined(site.command(ctx, tool(), append([]string{command, "--name", threeServers}, args...)...))
+}
+
+// removeServers removes the nested servers and their data.
+func removeServers() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	_, err := clusterTool(ctx, "cluster-down", "--yes")
+	if err != nil && strings.Contains(err.Error(), "there is no cluster here") {
+		return nil
+	}
+	return err
+}
+
+// withServers removes what an earlier run left, and at the end of the test what this one leaves. If the test fails, it shows
+// what the servers say.
+func withServers(t *testing.T) {
+	t.Helper()
+	if err := removeServers(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			for _, server := range []string{"a", "b", "c"} {
+				log, err := on(ctx, server, "", "sh", "-c", "docker ps --all; docker logs --tail 30 oneserver-db-1 2>&1")
+				t.Logf("server %s, %v:\n%s", server, err, log)
+			}
+		}
+		if err := removeServers(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // on runs a program on one of the servers and returns its standard output.
@@ -127,38 +161,14 @@ func complete(s clusterStatus) bool {
 }
 
 func TestLongThreeServersLoseOneAndThenAllAndNoWrite(t *testing.T) {
-	remove := func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-		defer cancel()
-		_, err := clusterTool(ctx, "cluster-down", "--yes")
-		if err != nil && strings.Contains(err.Error(), "there is no cluster here") {
-			return nil
-		}
-		return err
-	}
-	if err := remove(); err != nil { // left by a run that was killed
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			defer cancel()
-			for _, server := range []string{"a", "b", "c"} {
-				log, err := on(ctx, server, "", "sh", "-c", "docker ps --all; docker logs --tail 30 oneserver-db-1 2>&1")
-				t.Logf("server %s, %v:\n%s", server, err, log)
-			}
-		}
-		if err := remove(); err != nil {
-			t.Error(err)
-		}
-	})
+	withServers(t)
 	up := func() {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
 		defer context.AfterFunc(running, cancel)()
 		begun := time.Now()
-		if out, err := clusterTool(ctx, "cluster", "--subnet", "172.26.0"); err != nil {
+		if out, err := clusterTool(ctx, "cluster", "--subnet", serversSubnet); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		t.Logf("make cluster (%.1f s)", time.Since(begun).Seconds())
@@ -167,7 +177,7 @@ func TestLongThreeServersLoseOneAndThenAllAndNoWrite(t *testing.T) {
 	s := newScenario(t, site)
 	s.Then(30*time.Second, statusSays("all is complete", complete))
 	s.When("a row is written on the primary", writeOn("a", "first")).
-		Then(10*time.Second, isOnAll("first"), servesOn("a", "172.26.0.11", "first"), servesOn("b", "172.26.0.12", "first"))
+		Then(10*time.Second, isOnAll("first"), servesOn("a", serversSubnet+".11", "first"), servesOn("b", serversSubnet+".12", "first"))
 
 	s.When("mysqld is killed on a secondary", killMySQL("b")).
 		When("a row is written meanwhile", writeOn("a", "second")).
@@ -196,7 +206,7 @@ func TestLongThreeServersLoseOneAndThenAllAndNoWrite(t *testing.T) {
 		return true
 	}))
 	up() // the applications follow the primary
-	s.Then(10*time.Second, statusSays("all is complete", complete), servesOn("a", "172.26.0.11", "third"))
+	s.Then(10*time.Second, statusSays("all is complete", complete), servesOn("a", serversSubnet+".11", "third"))
 
 	s.When("a whole server is killed", killServers(former)).
 		Then(60*time.Second, statusSays("one server is missing", func(status clusterStatus) bool {
@@ -221,7 +231,7 @@ func TestLongThreeServersLoseOneAndThenAllAndNoWrite(t *testing.T) {
 	up()
 	s.Then(30*time.Second, statusSays("all is complete", complete))
 
-	s.When("it is removed", func(context.Context, *copyOfStack) error { return remove() })
+	s.When("it is removed", func(context.Context, *copyOfStack) error { return removeServers() })
 	for what, list := range map[string][]string{
 		"a container": {"ps", "--all", "--format", "{{.Names}}"},
 		"a volume":    {"volume", "ls", "--format", "{{.Name}}"},
@@ -234,5 +244,91 @@ func TestLongThreeServersLoseOneAndThenAllAndNoWrite(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(root, "cluster", threeServers)); !os.IsNotExist(err) {
 		t.Errorf("its folder is left: %v", err)
+	}
+}
+
+// The servers are those of the other test, made by the same command, which is interrupted as soon as they run.
+func TestLongThreeServersAreReachedOverSSH(t *testing.T) {
+	withServers(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	making := site.command(ctx, tool(), "cluster", "--name", threeServers, "--subnet", serversSubnet)
+	said, err := making.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := making.Start(); err != nil {
+		t.Fatal(err)
+	}
+	run := false
+	for lines := bufio.NewScanner(said); lines.Scan(); {
+		if strings.Contains(lines.Text(), "started three servers") {
+			run = true
+			cancel()
+		}
+	}
+	if err := making.Wait(); !run {
+		t.Fatalf("there are no servers: %v", err)
+	}
+
+	dir, err := os.MkdirTemp("", "s") // a short name, for ssh's sockets
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := site.output(t.Context(), "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, "key")); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"config": "Host *\nIdentityFile " + dir + "/key\nUserKnownHostsFile " + dir + "/known\nStrictHostKeyChecking accept-new\n",
+		"ssh":    "#!/bin/sh\nPATH=${PATH#*:}\nexec ssh -F " + dir + "/config \"$@\"\n", // the user's own settings stay out of it
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, server := range []string{"a", "b", "c"} {
+		if _, err := on(t.Context(), server, read(t, filepath.Join(dir, "key.pub")), "sh", "-c",
+			"mkdir -m 700 /root/.ssh && cat >/root/.ssh/authorized_keys && ssh-keygen -A && mkdir -p /run/sshd && /usr/sbin/sshd"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const name = threeServers + "-ssh"
+	over := func(command string, args ...string) (string, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 4*time.Minute)
+		defer cancel()
+		defer context.AfterFunc(running, cancel)()
+		mine := site.with("PATH="+dir+":"+os.Getenv("PATH"), "XDG_RUNTIME_DIR="+dir)
+		return combined(mine.command(ctx, tool(), append([]string{command, "--name", name}, args...)...))
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(filepath.Join(root, "cluster", name)); err != nil {
+			t.Error(err)
+		}
+	})
+	hosts := []string{"root@" + serversSubnet + ".11", "root@" + serversSubnet + ".12", "root@" + serversSubnet + ".13"}
+	if out, err := over("cluster", "nobody@"+serversSubnet+".11", hosts[1], hosts[2]); err == nil || !strings.Contains(out, "An ssh key must open it without a question") {
+		t.Errorf("a server that does not let us in: %v", err)
+	}
+	begun := time.Now()
+	if _, err := over("cluster", hosts...); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("make cluster over ssh (%.1f s)", time.Since(begun).Seconds())
+	if out, err := over("cluster-status"); err != nil || strings.Count(out, "ONLINE") != 3 {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if _, err := over("cluster", hosts[1], hosts[0], hosts[2]); err == nil || !strings.Contains(err.Error(), "has the servers") {
+		t.Errorf("hosts in another order: %v", err)
+	}
+	if _, err := over("cluster-down", "--yes"); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := on(t.Context(), "a", "", "docker", "ps", "--all", "--quiet"); err != nil || left != "" {
+		t.Errorf("containers are left: %q, %v", left, err)
 	}
 }

@@ -31,11 +31,15 @@ func Down(ctx context.Context, here *stack.Stack, name string, in, to *os.File, 
 	}
 	defer unlock()
 	out := images.NewRunner(terminal.NewTeller(to))
-	out.Begin("removing %s", c.names())
+	what := "the servers"
+	if !c.Nested() {
+		what = "the stack's containers from"
+	}
+	out.Begin("removing %s %s", what, c.names())
 	if err := c.stop(ctx); err != nil {
 		return out.Fail(err)
 	}
-	out.Done("removed the servers: %s", c.names())
+	out.Done("removed %s %s", what, c.names())
 
 	kept := fmt.Sprintf("the data stays: make cluster uses it again; it goes with bin/oneserver cluster-down --yes --name %s\n", c.Name)
 	if !yes {
