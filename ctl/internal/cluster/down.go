@@ -69,7 +69,7 @@ func Down(ctx context.Context, here *stack.Stack, name string, in, to *os.File, 
 // all of them leave.
 func (c *Cluster) stop(ctx context.Context) error {
 	if !c.Nested() {
-		return c.each(ctx, func(ctx context.Context, one Server) error {
+		return each(ctx, c.Servers, func(ctx context.Context, one Server) error {
 			ctx, cancel := context.WithTimeout(ctx, downWithin)
 			defer cancel()
 			_, err := c.on[one.Letter].Compose(ctx, "down", "--remove-orphans")
@@ -89,7 +89,7 @@ func (c *Cluster) erase(ctx context.Context) error {
 		_, err = c.here.Output(ctx, append([]string{"volume", "rm"}, names...)...)
 		return err
 	}
-	return c.each(ctx, func(ctx context.Context, one Server) error {
+	return each(ctx, c.Servers, func(ctx context.Context, one Server) error {
 		ctx, cancel := context.WithTimeout(ctx, downWithin)
 		defer cancel()
 		out, err := c.on[one.Letter].Output(ctx, "volume", "ls", "--quiet", "--filter", "label=com.docker.compose.project="+project)

@@ -106,7 +106,7 @@ func readFacts(rows [][]string) (f facts, err error) {
 // askAll asks all databases at the same time. The errors are those of the databases that do not answer.
 func (c *Cluster) askAll(ctx context.Context) (found map[string]facts, silent map[string]error) {
 	all, errs := make([]facts, len(c.Servers)), make([]error, len(c.Servers))
-	_ = c.each(ctx, func(ctx context.Context, one Server) error {
+	_ = each(ctx, c.Servers, func(ctx context.Context, one Server) error {
 		ctx, cancel := context.WithTimeout(ctx, askWithin)
 		defer cancel()
 		all[indexOf(one)], errs[indexOf(one)] = c.ask(ctx, one)
@@ -186,7 +186,7 @@ func (c *Cluster) primary(g group) (Server, bool) {
 // startDatabases starts db on every server, and waits until each answers over TCP: before that, its data may not be complete.
 func (c *Cluster) startDatabases(ctx context.Context, out *images.Runner) error {
 	out.Begin("starting the databases")
-	if err := c.each(ctx, func(ctx context.Context, one Server) error {
+	if err := each(ctx, c.Servers, func(ctx context.Context, one Server) error {
 		ctx, cancel := context.WithTimeout(ctx, mysqldWithin)
 		defer cancel()
 		if _, err := c.on[one.Letter].Compose(ctx, "up", "--detach", "db"); err != nil {

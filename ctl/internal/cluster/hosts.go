@@ -98,7 +98,7 @@ func judgeAddress(host, address, own string, given bool) error {
 // checkHosts says everything that the servers lack, before anything is changed on any of them.
 func (c *Cluster) checkHosts(ctx context.Context, out *images.Runner) error {
 	out.Begin("checking the servers")
-	if err := c.each(ctx, func(ctx context.Context, one Server) error {
+	if err := each(ctx, c.Servers, func(ctx context.Context, one Server) error {
 		facts, err := askHost(ctx, one.Host)
 		if err != nil {
 			return err

@@ -34,16 +34,7 @@ func (c *Cluster) startNested(ctx context.Context, out *images.Runner) error {
 	if err := c.makeNetwork(ctx); err != nil {
 		return out.Fail(err)
 	}
-	var starting errgroup.Group
-	for _, one := range c.Servers {
-		starting.Go(func() error {
-			if err := c.startServer(ctx, one); err != nil {
-				return fmt.Errorf("server %s: %w", one.Letter, err)
-			}
-			return nil
-		})
-	}
-	if err := starting.Wait(); err != nil {
+	if err := each(ctx, c.Servers, c.startServer); err != nil {
 		return out.Fail(err)
 	}
 	out.Done("started three servers: %s", c.names())

@@ -44,12 +44,7 @@ func Recover(ctx context.Context, here *stack.Stack, name string, without []stri
 	out := images.NewRunner(terminal.NewTeller(to))
 	if c.Nested() {
 		out.Begin("starting the servers that do not run")
-		if err := c.each(ctx, func(ctx context.Context, one Server) error {
-			if slices.Contains(without, one.Letter) {
-				return nil
-			}
-			return c.startServer(ctx, one)
-		}); err != nil {
+		if err := each(ctx, but(c.Servers, without), c.startServer); err != nil {
 			return out.Fail(err)
 		}
 		out.End()
@@ -96,10 +91,7 @@ func Recover(ctx context.Context, here *stack.Stack, name string, without []stri
 	out.Begin("waiting for the others to join")
 	if err := wait.Until(ctx, rejoinWithin, time.Second, func(ctx context.Context) error {
 		found, silent := c.askAll(ctx)
-		for _, one := range c.others(chosen) {
-			if slices.Contains(without, one.Letter) {
-				continue
-			}
+		for _, one := range but(c.others(chosen), without) {
 			if err := silent[one.Letter]; err != nil {
 				return err
 			}
@@ -114,6 +106,11 @@ func Recover(ctx context.Context, here *stack.Stack, name string, without []stri
 	out.Done("the others have joined")
 	_, err = fmt.Fprintf(to, "The applications follow with: make cluster\n")
 	return err
+}
+
+// but returns the servers that are not left out.
+func but(servers []Server, without []string) []Server {
+	return slices.DeleteFunc(slices.Clone(servers), func(one Server) bool { return slices.Contains(without, one.Letter) })
 }
 
 // choose returns the server whose database has everything that any database has. If there is none, or one of them cannot be

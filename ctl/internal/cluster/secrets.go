@@ -108,7 +108,7 @@ func (c *Cluster) shareSecrets(ctx context.Context) error {
 	}
 	has := make([]map[string]secret, len(c.Servers))
 	read := func(ctx context.Context) error {
-		return c.each(ctx, func(ctx context.Context, one Server) (err error) {
+		return each(ctx, c.Servers, func(ctx context.Context, one Server) (err error) {
 			has[indexOf(one)], err = c.readSecrets(ctx, one)
 			return err
 		})
@@ -153,7 +153,7 @@ func (c *Cluster) shareSecrets(ctx context.Context) error {
 			return err
 		}
 	}
-	return c.each(ctx, func(ctx context.Context, one Server) error {
+	return each(ctx, c.Servers, func(ctx context.Context, one Server) error {
 		// Compose makes the volume, so that it is the project's.
 		limited, cancel := context.WithTimeout(ctx, secretsWithin)
 		defer cancel()

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,19 +29,18 @@ const (
 	mysqlImage  = "mysql:9.7"
 )
 
-// each does something on all servers at the same time. Errors name the server.
-func (c *Cluster) each(ctx context.Context, do func(ctx context.Context, one Server) error) error {
-	var working errgroup.Group
-	failed := make([]error, len(c.Servers)) // of all servers, not only of the first that fails
-	for i, one := range c.Servers {
-		working.Go(func() error {
+// each does something on several servers at the same time. It returns the errors of all of them, and they name the server.
+func each(ctx context.Context, servers []Server, do func(ctx context.Context, one Server) error) error {
+	var working sync.WaitGroup
+	failed := make([]error, len(servers))
+	for i, one := range servers {
+		working.Go(func() {
 			if err := do(ctx, one); err != nil {
 				failed[i] = fmt.Errorf("server %s: %w", one.Letter, err)
 			}
-			return nil
 		})
 	}
-	_ = working.Wait() // the errors are in failed
+	working.Wait()
 	return errors.Join(failed...)
 }
 
@@ -55,7 +55,7 @@ func (c *Cluster) sendImages(ctx context.Context, out *images.Runner, names []st
 		return out.Fail(err)
 	}
 	lacks := make([][]string, len(c.Servers))
-	if err := c.each(ctx, func(ctx context.Context, one Server) error {
+	if err := each(ctx, c.Servers, func(ctx context.Context, one Server) error {
 		have, err := contents(ctx, c.on[one.Letter].CLI, names)
 		for _, name := range names {
 			if have[name] != here[name] {

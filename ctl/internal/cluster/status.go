@@ -71,7 +71,7 @@ func Look(ctx context.Context, here *stack.Stack, name string) (Status, error) {
 	}
 	seen := make([]ServerStatus, len(c.Servers))
 	found := make([]*facts, len(c.Servers))
-	_ = c.each(ctx, func(ctx context.Context, one Server) error {
+	_ = each(ctx, c.Servers, func(ctx context.Context, one Server) error {
 		ctx, cancel := context.WithTimeout(ctx, lookWithin)
 		defer cancel()
 		seen[indexOf(one)], found[indexOf(one)] = c.look(ctx, one)

@@ -142,7 +142,7 @@ func openOrMake(ctx context.Context, here *stack.Stack, options Options) (*Clust
 // adopt takes over the group that the servers already have, if another machine made it or this one has forgotten it.
 func (c *Cluster) adopt(ctx context.Context) error {
 	configs := make([]string, len(c.Servers))
-	if err := c.each(ctx, func(ctx context.Context, one Server) error {
+	if err := each(ctx, c.Servers, func(ctx context.Context, one Server) error {
 		ctx, cancel := context.WithTimeout(ctx, sendWithin)
 		defer cancel()
 		out, err := docker.Output(c.command(ctx, one, "sh", "-c", "[ ! -e group.cnf ] || cat group.cnf"))
@@ -204,7 +204,7 @@ func (c *Cluster) sameAs(options Options) error {
 // sendStack gives every server its files.
 func (c *Cluster) sendStack(ctx context.Context, out *images.Runner, files []string, settings stack.Settings, primary Server) error {
 	out.Begin("sending the stack")
-	if err := c.each(ctx, func(ctx context.Context, one Server) error {
+	if err := each(ctx, c.Servers, func(ctx context.Context, one Server) error {
 		config, err := c.groupConfig(one)
 		if err != nil {
 			return err
@@ -238,10 +238,7 @@ func (c *Cluster) serve(ctx context.Context, out *images.Runner, servers ...Serv
 	}
 	title := "server " + strings.Join(names, " and server ")
 	out.Begin("starting all services on %s", title)
-	if err := c.each(ctx, func(ctx context.Context, one Server) error {
-		if !contains(servers, one) {
-			return nil
-		}
+	if err := each(ctx, servers, func(ctx context.Context, one Server) error {
 		limited, cancel := context.WithTimeout(ctx, servedWithin+30*time.Second) // Compose gives up first
 		defer cancel()
 		_, err := c.on[one.Letter].Compose(limited, "up", "--detach", "--wait", "--wait-timeout", strconv.Itoa(int(servedWithin.Seconds())))
@@ -254,15 +251,6 @@ func (c *Cluster) serve(ctx context.Context, out *images.Runner, servers ...Serv
 	}
 	out.Done("all services are healthy on %s", title)
 	return nil
-}
-
-func contains(servers []Server, one Server) bool {
-	for _, other := range servers {
-		if other.Letter == one.Letter {
-			return true
-		}
-	}
-	return false
 }
 
 // explain returns what the containers at fault say.
