@@ -22,8 +22,8 @@ state() {
 # root TIME: runs the statements on stdin here. If the client is ended, the server may go on with a statement.
 root() { timeout "$1" mysql --defaults-extra-file=<(login root) --protocol=socket --batch --skip-column-names; }
 
-# Prints the first other member that is ONLINE, sees a majority, and no longer counts this one as a member: as long as the group
-# waits for the one that this was before a restart, an attempt to join takes 40 seconds to fail.
+# found MAY_OTHERS_RECOVER: prints the first other member that is ONLINE, sees a majority, and no longer counts this one as a
+# member: as long as the group waits for the one that this was before a restart, an attempt to join takes 40 seconds to fail.
 found() {
     local seeds self seed
     read -r self seeds < <(root 5 <<<'SELECT @@report_host, @@group_replication_group_seeds')
@@ -32,6 +32,7 @@ found() {
         if [ "$(timeout 3 mysql --defaults-file=<(login repl) --host="${seed%:*}" --port="${seed#*:}" --connect-timeout=2 \
             --ssl-mode=VERIFY_IDENTITY --ssl-ca=$secrets/db_ca.crt --batch --skip-column-names --execute="
                 SELECT SUM(MEMBER_STATE <> 'UNREACHABLE') * 2 > COUNT(*) AND SUM(MEMBER_HOST = '$self') = 0
+                    AND ($1 OR SUM(MEMBER_STATE = 'RECOVERING') = 0)
                     AND SUM(MEMBER_ID = @@server_uuid AND MEMBER_STATE = 'ONLINE')
                 FROM performance_schema.replication_group_members" 2>/dev/null)" = 1 ]; then
             echo "$seed"
@@ -42,15 +43,20 @@ found() {
 }
 
 join() {
-    local seed reset=
+    local seed reset='' others=TRUE
     if [ "$1" = ERROR ]; then # it has left the group, or was expelled
         root 90 <<<'STOP GROUP_REPLICATION' || return
     fi
-    seed=$(found) || return
-    # Only a member that has never been in the group is replaced as a whole; every other one gets what it lacks.
+    # Only a member that has never been in the group is replaced as a whole; every other one gets what it lacks. A donor copies
+    # to one at a time, and refuses others. So they wait for one another, and begin in turn: one that has begun is seen to be
+    # RECOVERING after three seconds.
     if [ -e $replaceable ] && [ "$(root 5 <<<'SELECT LOCATE(@@group_replication_group_name, @@gtid_executed)')" = 0 ]; then
         reset='RESET BINARY LOGS AND GTIDS; SET GLOBAL group_replication_clone_threshold = 1;'
+        others=FALSE
+        found $others >/dev/null || return
+        sleep "$(root 5 <<<'SELECT (@@server_id - 1) * 4')"
     fi
+    seed=$(found $others) || return
     echo "group: $seed is ONLINE; joining${reset:+ with a copy of its data}"
     root 300 <<<"SET GLOBAL group_replication_bootstrap_group = OFF; $reset START GROUP_REPLICATION" ||
         echo "group: joining failed; the next attempt follows"
