@@ -217,6 +217,26 @@ func (c *Cluster) startDatabases(ctx context.Context, out *images.Runner) error 
 	return nil
 }
 
+// startInTurn does the same while there is a group. A database that Compose replaces, because its settings have changed, leaves
+// the group, and only one may be away at a time; the primary is the last.
+func (c *Cluster) startInTurn(ctx context.Context, out *images.Runner, primary Server) error {
+	for _, one := range append(c.others(primary), primary) {
+		out.Begin("starting %s, or waiting until it is in the group", one.Database())
+		limited, cancel := context.WithTimeout(ctx, mysqldWithin)
+		_, err := c.on[one.Letter].Compose(limited, "up", "--detach", "db")
+		cancel()
+		if err == nil {
+			err = c.awaitMembers(ctx, joinWithin, one)
+		}
+		if err != nil {
+			return out.Fail(fmt.Errorf("%w; the group goes on without it, and the databases after it were left as they are. make cluster-status shows the group, "+
+				"and docker compose logs db on server %s may say why", err, one.Letter))
+		}
+		out.End()
+	}
+	return nil
+}
+
 // formGroup makes sure that there is a group, and returns its primary. It forms one only from databases that have never been in
 // one. After that, forming one is a decision: Recover.
 func (c *Cluster) formGroup(ctx context.Context, out *images.Runner) (Server, error) {
@@ -300,12 +320,12 @@ func (c *Cluster) bootstrap(ctx context.Context, one Server) (err error) {
 	})
 }
 
-// awaitMembers waits until all databases are ONLINE in one view.
-func (c *Cluster) awaitMembers(ctx context.Context, within time.Duration) error {
+// awaitMembers waits until the databases of these servers are ONLINE in the group's latest view.
+func (c *Cluster) awaitMembers(ctx context.Context, within time.Duration, servers ...Server) error {
 	return wait.Until(ctx, within, time.Second, func(ctx context.Context) error {
 		found, silent := c.askAll(ctx)
 		g := latest(found)
-		for _, one := range c.Servers {
+		for _, one := range servers {
 			if err := silent[one.Letter]; err != nil {
 				return err
 			}

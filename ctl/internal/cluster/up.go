@@ -75,7 +75,8 @@ func Up(ctx context.Context, here *stack.Stack, options Options, to *os.File) er
 	// If there is no group yet, the first server will form it. Nothing that needs to know the primary is started before it is
 	// known.
 	found, _ := c.askAll(ctx)
-	primary, known := c.primary(latest(found))
+	standing := latest(found)
+	primary, known := c.primary(standing)
 	if !known {
 		primary = c.Servers[0]
 	}
@@ -87,7 +88,12 @@ func Up(ctx context.Context, here *stack.Stack, options Options, to *os.File) er
 		return out.Fail(err)
 	}
 	out.End()
-	if err := c.startDatabases(ctx, out); err != nil {
+	if standing.View != "" {
+		err = c.startInTurn(ctx, out, primary)
+	} else {
+		err = c.startDatabases(ctx, out)
+	}
+	if err != nil {
 		return err
 	}
 	if primary, err = c.formGroup(ctx, out); err != nil {
@@ -102,7 +108,7 @@ func Up(ctx context.Context, here *stack.Stack, options Options, to *os.File) er
 	}
 	// Compose would take the restart after the copy for a failure, so it is not what waits for it.
 	out.Begin("waiting for the other databases to join")
-	if err := c.awaitMembers(ctx, joinWithin); err != nil {
+	if err := c.awaitMembers(ctx, joinWithin, c.Servers...); err != nil {
 		return out.Fail(fmt.Errorf("%w; make cluster-status shows the group, and docker compose logs db on that server may say why", err))
 	}
 	out.Done("all databases are in the group")
