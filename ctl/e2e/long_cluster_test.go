@@ -293,7 +293,7 @@ func TestLongThreeServersAreReachedOverSSH(t *testing.T) {
 	}
 	for _, server := range []string{"a", "b", "c"} {
 		if _, err := on(t.Context(), server, read(t, filepath.Join(dir, "key.pub")), "sh", "-c",
-			"mkdir -m 700 /root/.ssh && cat >/root/.ssh/authorized_keys && ssh-keygen -A && mkdir -p /run/sshd && /usr/sbin/sshd"); err != nil {
+			"mkdir -p -m 700 /root/.ssh && cat >/root/.ssh/authorized_keys && ssh-keygen -A && mkdir -p /run/sshd && /usr/sbin/sshd"); err != nil {
 			t.Fatal(err)
 		}
 	}
