@@ -19,7 +19,7 @@ import (
 const downWithin = 3 * time.Minute
 
 // Down removes the nested servers or, from real ones, the stack's containers. Then it removes the data too, after asking, or
-// without asking if yes is set. What is left, make cluster uses again.
+// without asking if yes is set.
 func Down(ctx context.Context, here *stack.Stack, name string, in, to *os.File, yes bool) error {
 	c, err := Open(here, name)
 	if err != nil {
@@ -41,7 +41,7 @@ func Down(ctx context.Context, here *stack.Stack, name string, in, to *os.File, 
 	}
 	out.Done("removed %s %s", what, c.names())
 
-	kept := fmt.Sprintf("the data stays: make cluster uses it again; it goes with bin/oneserver cluster-down --yes --name %s\n", c.Name)
+	kept := fmt.Sprintf("the data stays: make cluster-recover and then make cluster use it again; it goes with bin/oneserver cluster-down --yes --name %s\n", c.Name)
 	if !yes {
 		fmt.Fprintf(to, "The data of all three databases is still there.\n")
 		err := lifecycle.Ask(ctx, in, to, c.Name, "bin/oneserver cluster-down --yes")

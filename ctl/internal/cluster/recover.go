@@ -44,6 +44,9 @@ func Recover(ctx context.Context, here *stack.Stack, name string, without []stri
 	out := images.NewRunner(terminal.NewTeller(to))
 	if c.Nested() {
 		out.Begin("starting the servers that do not run")
+		if err := c.makeNetwork(ctx); err != nil {
+			return out.Fail(err)
+		}
 		if err := each(ctx, but(c.Servers, without), c.startServer); err != nil {
 			return out.Fail(err)
 		}
