@@ -1,6 +1,6 @@
 # oneserver's control panel: `make` alone prints this list. The logic lives in compose.yaml and in ctl/.
 .DEFAULT_GOAL := help
-.PHONY: help up down reset logs ps doctor trace trust sql bench abuse drill-spof drill-maintenance drill-upkeep drill-scale drills deploy releases rollback reload restart-db backup restore test test-all test-release lint images bundle load dist tool from-bundle go
+.PHONY: help up down reset logs ps doctor trace trust sql bench abuse cluster cluster-status cluster-recover cluster-down drill-spof drill-maintenance drill-upkeep drill-scale drills deploy releases rollback reload restart-db backup restore test test-all test-release lint images bundle load dist tool from-bundle go
 
 override tool := bin/oneserver
 override hint := echo 'make doctor says what is wrong, and what to do about it' >&2; exit 1
@@ -56,6 +56,18 @@ bench: tool ## measure the speed of the site and compare it with others, on a co
 
 abuse: tool ## play hostile visitors, on a copy of the stack, and measure what others notice; 45 minutes
 	@$(tool) abuse
+
+cluster: tool ## start the stack on three servers in containers, or on real ones over ssh: make cluster HOSTS="root@one root@two root@three"
+	@$(tool) cluster $${HOSTS:+-- "$$HOSTS"}
+
+cluster-status: tool ## show the three servers: services, members of the group, certificates, releases
+	@$(tool) cluster-status
+
+cluster-recover: tool ## form the group of databases again after all were lost: make cluster-recover WITHOUT=c
+	@$(tool) cluster-recover $${WITHOUT:+--without="$$WITHOUT"}
+
+cluster-down: tool ## remove the three servers; the data after asking
+	@$(tool) cluster-down
 
 drill-spof: tool ## kill and freeze each part in turn, and measure what visitors notice
 	@$(tool) drill spof

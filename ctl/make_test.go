@@ -90,6 +90,8 @@ func TestMakeRunsNothingOfWhatItIsGiven(t *testing.T) {
 		{"restore", "KEY", func(v string) []string { return []string{"--key=" + v} }},
 		{"restore", "UNSIGNED", func(string) []string { return []string{"--unsigned"} }},
 		{"restart-db", "FORCE", func(string) []string { return []string{"--force"} }},
+		{"cluster", "HOSTS", func(v string) []string { return []string{"--", v} }},
+		{"cluster-recover", "WITHOUT", func(v string) []string { return []string{"--without=" + v} }},
 		{"load", "FILE", func(v string) []string { return []string{"--", v} }},
 		{"up", "BUILDX_BUILDER", func(string) []string { return nil }}, // Docker's own
 		{"sql", "ROOT", func(string) []string { return sqlAs("root") }},

@@ -36,6 +36,7 @@ func Root() *cobra.Command {
 		backupCommand(), restoreCommand(),
 		imagesCommand(), bundleCommand(), loadCommand(),
 		drillCommand(), benchCommand(), abuseCommand(),
+		clusterCommand(), clusterStatusCommand(), clusterRecoverCommand(), clusterDownCommand(),
 	)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return seeHelp(c, wanted(err)) })
 	checkArgs(root)

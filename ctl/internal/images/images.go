@@ -226,3 +226,49 @@ func list(names []string) string {
 	last := len(names) - 1
 	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
+
+// Build builds an image that no service of the stack runs, from a folder. It first provides the images that its Dockerfile
+// begins with.
+func Build(ctx context.Context, s *stack.Stack, out *Runner, name, dir string) error {
+	dockerfile, err := os.ReadFile(filepath.Join(dir, "Dockerfile"))
+	if err != nil {
+		return err
+	}
+	before, err := s.Images(ctx, append(bases(string(dockerfile)), name)...)
+	if err != nil {
+		return err
+	}
+	missing := docker.Absent(before, bases(string(dockerfile)))
+	unreachable, err := pull(ctx, s, out, missing)
+	if err != nil {
+		return err
+	}
+	if unreachable != "" {
+		if err := standIns(ctx, s, out, missing, "cannot be pulled ("+unreachable+")"); err != nil {
+			return err
+		}
+	}
+	if _, err := EnsurePlugin(ctx, s, out, docker.Buildx); err != nil {
+		return err
+	}
+	building, err := ForBuilds(ctx, s)
+	if err != nil {
+		return err
+	}
+	out.Begin("building %s", name)
+	if err := out.run(ctx, silence, func(ctx context.Context) *exec.Cmd {
+		return building.Command(ctx, "build", "--progress=plain", "--tag", name, dir)
+	}); err != nil {
+		return out.Fail(err)
+	}
+	after, err := s.Images(ctx, name)
+	if err != nil {
+		return out.Fail(err)
+	}
+	if before[name].ID == after[name].ID {
+		out.End()
+		return nil
+	}
+	out.Done("built %s", name)
+	return nil
+}

@@ -287,7 +287,7 @@ func In(root string) ([]Call, error) {
 		return func(path string) ([]Call, error) { return inScript(path, image) }
 	}
 	steps := []error{
-		each(func(path string) ([]Call, error) { return inCompose(path, known) }, "compose*.yaml", "ctl/internal/*/compose.yaml"),
+		each(func(path string) ([]Call, error) { return inCompose(path, known) }, "compose.yaml", "compose.*.yaml", "ctl/internal/*/compose.yaml"),
 		each(inside("mysql"), "offline/mysql/*.sh"),
 		each(inside("nginx"), "offline/nginx/*.sh"),
 		each(inDockerfile, "services/*/Dockerfile", "ctl/Dockerfile", "ctl/*/*/Dockerfile"),

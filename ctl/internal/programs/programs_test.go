@@ -36,6 +36,7 @@ func TestOnlyProgramsThatTheOfficialImagesHaveAreCalled(t *testing.T) {
 		{"compose.yaml: db's command", "mysqld", "mysql"},
 		{"compose.yaml: db's healthcheck", "bash", "mysql"},
 		{"services/db/healthcheck.sh", "timeout", "mysql"},
+		{"services/db/group.sh", "timeout", "mysql"},
 		{"db-init/20-accounts.sh", "mysql", "mysql"},
 		{"db-init/90-initialised.sh", "sync", "mysql"},
 		{"offline/mysql/docker-entrypoint.sh", "gosu", "mysql"},

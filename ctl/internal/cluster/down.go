@@ -1,0 +1,111 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"oneserver/ctl/internal/images"
+	"oneserver/ctl/internal/lifecycle"
+	"oneserver/ctl/internal/stack"
+	"oneserver/ctl/internal/terminal"
+)
+
+// downWithin is how long a server may take to stop its containers: a database has 90 s to leave the group.
+const downWithin = 3 * time.Minute
+
+// Down removes the nested servers or, from real ones, the stack's containers. Then it removes the data too, after asking, or
+// without asking if yes is set.
+func Down(ctx context.Context, here *stack.Stack, name string, in, to *os.File, yes bool) error {
+	c, err := Open(here, name)
+	if err != nil {
+		return err
+	}
+	unlock, err := lock(c.dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	out := images.NewRunner(terminal.NewTeller(to))
+	what := "the servers"
+	if !c.Nested() {
+		what = "the stack's containers from"
+	}
+	out.Begin("removing %s %s", what, c.names())
+	if err := c.stop(ctx); err != nil {
+		return out.Fail(err)
+	}
+	out.Done("removed %s %s", what, c.names())
+
+	kept := fmt.Sprintf("the data stays: make cluster-recover and then make cluster use it again; it goes with bin/oneserver cluster-down --yes --name %s\n", c.Name)
+	if !yes {
+		fmt.Fprintf(to, "The data of all three databases is still there.\n")
+		err := lifecycle.Ask(ctx, in, to, c.Name, "bin/oneserver cluster-down --yes")
+		if errors.Is(err, lifecycle.ErrDeclined) {
+			_, err = fmt.Fprint(to, kept)
+			return err
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := c.erase(ctx); err != nil {
+		return err
+	}
+	// The last: with it, this machine still knows what there was to remove.
+	if err := os.RemoveAll(c.dir); err != nil {
+		return err
+	}
+	_ = os.Remove(filepath.Dir(c.dir)) // if it was the only cluster
+	_, err = fmt.Fprintln(to, "removed the data")
+	return err
+}
+
+// stop removes the servers, or the containers on real servers. The databases go last to first; the order does not matter, since
+// all of them leave.
+func (c *Cluster) stop(ctx context.Context) error {
+	if !c.Nested() {
+		return each(ctx, c.Servers, func(ctx context.Context, one Server) error {
+			ctx, cancel := context.WithTimeout(ctx, downWithin)
+			defer cancel()
+			_, err := c.on[one.Letter].Compose(ctx, "down", "--remove-orphans")
+			return err
+		})
+	}
+	return c.removeNested(ctx)
+}
+
+// erase removes what is on the servers' disks. On real servers the certificates of the site stay, as with make reset.
+func (c *Cluster) erase(ctx context.Context) error {
+	if c.Nested() {
+		names, err := c.nestedVolumes(ctx)
+		if err != nil || len(names) == 0 {
+			return err
+		}
+		_, err = c.here.Output(ctx, append([]string{"volume", "rm"}, names...)...)
+		return err
+	}
+	return each(ctx, c.Servers, func(ctx context.Context, one Server) error {
+		ctx, cancel := context.WithTimeout(ctx, downWithin)
+		defer cancel()
+		out, err := c.on[one.Letter].Output(ctx, "volume", "ls", "--quiet", "--filter", "label=com.docker.compose.project="+project)
+		if err != nil {
+			return err
+		}
+		var names []string
+		for volume := range strings.FieldsSeq(out) {
+			if volume != project+"_certs" {
+				names = append(names, volume)
+			}
+		}
+		if len(names) == 0 {
+			return nil
+		}
+		_, err = c.on[one.Letter].Output(ctx, append([]string{"volume", "rm"}, names...)...)
+		return err
+	})
+}
