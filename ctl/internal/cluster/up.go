@@ -39,6 +39,9 @@ func Up(ctx context.Context, here *stack.Stack, options Options, to *os.File) er
 		return err
 	}
 	defer unlock()
+	if _, err := images.EnsurePlugin(ctx, here, out, docker.Compose); err != nil {
+		return err
+	}
 	c, err := openOrMake(ctx, here, options)
 	if err != nil {
 		return err
