@@ -154,7 +154,7 @@ func (c *Cluster) adopt(ctx context.Context) error {
 	if err := each(ctx, c.Servers, func(ctx context.Context, one Server) error {
 		ctx, cancel := context.WithTimeout(ctx, sendWithin)
 		defer cancel()
-		out, err := docker.Output(c.command(ctx, one, "sh", "-c", "[ ! -e group.cnf ] || cat group.cnf"))
+		out, err := docker.Output(c.command(ctx, one, "sh", "-c", askConfig))
 		configs[indexOf(one)] = out
 		return err
 	}); err != nil {
@@ -168,11 +168,20 @@ func (c *Cluster) adopt(ctx context.Context) error {
 	return c.save()
 }
 
-// groupOf returns the group that the servers' group.cnf name; empty if there is none yet.
+// askConfig prints a server's group.cnf. A folder with a stack and without that file is not ours: docs/server.md puts a site of
+// one server into a folder of the same name.
+const askConfig = `if [ -e group.cnf ]; then cat group.cnf; elif [ -e compose.yaml ]; then echo ` + notOurs + `; fi`
+
+const notOurs = "another stack"
+
+// groupOf returns the group that the servers' group.cnf name; empty if there is none yet. It refuses a folder that is not ours.
 func groupOf(servers []Server, configs []string) (group string, err error) {
 	for i, config := range configs {
 		name, its := valueOf(config, "report-host"), valueOf(config, "loose-group-replication-group-name")
 		switch {
+		case strings.TrimSpace(config) == notOurs:
+			return "", fmt.Errorf("server %s has a stack of its own in %s, perhaps a site of one server, which cannot become a cluster yet: "+
+				"take another server, or stop that site and move its folder away", servers[i].Letter, there)
 		case its == "":
 		case name != servers[i].Database():
 			return "", fmt.Errorf("the server %s has been %s until now: name the hosts in the order in which they were named first",
