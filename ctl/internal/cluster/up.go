@@ -150,14 +150,8 @@ func openOrMake(ctx context.Context, here *stack.Stack, options Options) (*Clust
 
 // adopt takes over the group that the servers already have, if another machine made it or this one has forgotten it.
 func (c *Cluster) adopt(ctx context.Context) error {
-	configs := make([]string, len(c.Servers))
-	if err := each(ctx, c.Servers, func(ctx context.Context, one Server) error {
-		ctx, cancel := context.WithTimeout(ctx, sendWithin)
-		defer cancel()
-		out, err := docker.Output(c.command(ctx, one, "sh", "-c", askConfig))
-		configs[indexOf(one)] = out
-		return err
-	}); err != nil {
+	configs, err := c.configs(ctx)
+	if err != nil {
 		return err
 	}
 	group, err := groupOf(c.Servers, configs)
@@ -166,6 +160,19 @@ func (c *Cluster) adopt(ctx context.Context) error {
 	}
 	c.Group = group
 	return c.save()
+}
+
+// configs returns each server's group.cnf.
+func (c *Cluster) configs(ctx context.Context) ([]string, error) {
+	configs := make([]string, len(c.Servers))
+	return configs, each(ctx, c.Servers, func(ctx context.Context, one Server) error {
+		ctx, cancel := context.WithTimeout(ctx, sendWithin)
+		defer cancel()
+		// Not in the folder, which a server may not have yet.
+		out, err := docker.Output(c.transport(one, "/").Command(ctx, nil, "sh", "-c", "cd "+there+" 2>/dev/null || exit 0; "+askConfig))
+		configs[indexOf(one)] = out
+		return err
+	})
 }
 
 // askConfig prints a server's group.cnf. A folder with a stack and without that file is not ours: docs/server.md puts a site of
