@@ -314,6 +314,18 @@ func TestLongThreeServersAreReachedOverSSH(t *testing.T) {
 	if out, err := over("cluster", "nobody@"+serversSubnet+".11", hosts[1], hosts[2]); err == nil || !strings.Contains(out, "An ssh key must open it without a question") {
 		t.Errorf("a server that does not let us in: %v", err)
 	}
+	if _, err := on(t.Context(), "b", "services: {}\n", "sh", "-c", "cat >/srv/oneserver/compose.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := over("cluster", hosts...); err == nil || !strings.Contains(err.Error(), "server b has a stack of its own") {
+		t.Errorf("a server with another stack: %v", err)
+	}
+	if _, err := over("cluster-down", "--yes"); err != nil {
+		t.Error(err)
+	}
+	if _, err := on(t.Context(), "b", "", "rm", "/srv/oneserver/compose.yaml"); err != nil {
+		t.Errorf("the other stack's file is gone: %v", err)
+	}
 	begun := time.Now()
 	if _, err := over("cluster", hosts...); err != nil {
 		t.Fatal(err)

@@ -183,6 +183,7 @@ func TestAGroupThatTheServersHaveIsTakenOver(t *testing.T) {
 		{[]string{"", of(1, other), ""}, other, ""},
 		{[]string{of(0, other), of(1, other), of(2, other)}, other, ""},
 		{[]string{of(0, other), of(1, uuid), ""}, "", "another cluster"},
+		{[]string{"", notOurs + "\n", ""}, "", "server b has a stack of its own"},
 		{[]string{of(1, other), of(0, other), ""}, "", "the server a has been b until now"},
 	} {
 		got, err := groupOf(c.Servers, test.configs)

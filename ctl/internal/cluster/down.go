@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"oneserver/ctl/internal/docker"
 	"oneserver/ctl/internal/images"
 	"oneserver/ctl/internal/lifecycle"
 	"oneserver/ctl/internal/stack"
@@ -31,15 +32,18 @@ func Down(ctx context.Context, here *stack.Stack, name string, in, to *os.File, 
 	}
 	defer unlock()
 	out := images.NewRunner(terminal.NewTeller(to))
-	what := "the servers"
+	what, doomed := "the servers", c.Servers
 	if !c.Nested() {
 		what = "the stack's containers from"
+		if doomed, err = c.ours(ctx); err != nil {
+			return err
+		}
 	}
-	out.Begin("removing %s %s", what, c.names())
-	if err := c.stop(ctx); err != nil {
+	out.Begin("removing %s %s", what, names(c, doomed))
+	if err := c.stop(ctx, doomed); err != nil {
 		return out.Fail(err)
 	}
-	out.Done("removed %s %s", what, c.names())
+	out.Done("removed %s %s", what, names(c, doomed))
 
 	kept := fmt.Sprintf("the data stays: make cluster-recover and then make cluster use it again; it goes with bin/oneserver cluster-down --yes --name %s\n", c.Name)
 	if !yes {
@@ -53,7 +57,7 @@ func Down(ctx context.Context, here *stack.Stack, name string, in, to *os.File, 
 			return err
 		}
 	}
-	if err := c.erase(ctx); err != nil {
+	if err := c.erase(ctx, doomed); err != nil {
 		return err
 	}
 	// The last: with it, this machine still knows what there was to remove.
@@ -65,11 +69,25 @@ func Down(ctx context.Context, here *stack.Stack, name string, in, to *os.File, 
 	return err
 }
 
-// stop removes the servers, or the containers on real servers. The databases go last to first; the order does not matter, since
-// all of them leave.
-func (c *Cluster) stop(ctx context.Context) error {
+// ours returns the servers that belong to this cluster. One that make cluster has refused may hold a site of its own.
+func (c *Cluster) ours(ctx context.Context) ([]Server, error) {
+	configs, err := c.configs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var ours []Server
+	for i, one := range c.Servers {
+		if valueOf(configs[i], "loose-group-replication-group-name") == c.Group {
+			ours = append(ours, one)
+		}
+	}
+	return ours, nil
+}
+
+// stop removes the servers, or the containers on real servers.
+func (c *Cluster) stop(ctx context.Context, servers []Server) error {
 	if !c.Nested() {
-		return each(ctx, c.Servers, func(ctx context.Context, one Server) error {
+		return each(ctx, servers, func(ctx context.Context, one Server) error {
 			ctx, cancel := context.WithTimeout(ctx, downWithin)
 			defer cancel()
 			_, err := c.on[one.Letter].Compose(ctx, "down", "--remove-orphans")
@@ -80,7 +98,7 @@ func (c *Cluster) stop(ctx context.Context) error {
 }
 
 // erase removes what is on the servers' disks. On real servers the certificates of the site stay, as with make reset.
-func (c *Cluster) erase(ctx context.Context) error {
+func (c *Cluster) erase(ctx context.Context, servers []Server) error {
 	if c.Nested() {
 		names, err := c.nestedVolumes(ctx)
 		if err != nil || len(names) == 0 {
@@ -89,7 +107,7 @@ func (c *Cluster) erase(ctx context.Context) error {
 		_, err = c.here.Output(ctx, append([]string{"volume", "rm"}, names...)...)
 		return err
 	}
-	return each(ctx, c.Servers, func(ctx context.Context, one Server) error {
+	return each(ctx, servers, func(ctx context.Context, one Server) error {
 		ctx, cancel := context.WithTimeout(ctx, downWithin)
 		defer cancel()
 		out, err := c.on[one.Letter].Output(ctx, "volume", "ls", "--quiet", "--filter", "label=com.docker.compose.project="+project)
@@ -102,10 +120,13 @@ func (c *Cluster) erase(ctx context.Context) error {
 				names = append(names, volume)
 			}
 		}
-		if len(names) == 0 {
-			return nil
+		if len(names) > 0 {
+			if _, err = c.on[one.Letter].Output(ctx, append([]string{"volume", "rm"}, names...)...); err != nil {
+				return err
+			}
 		}
-		_, err = c.on[one.Letter].Output(ctx, append([]string{"volume", "rm"}, names...)...)
+		// What makes the folder this cluster's goes last. Whatever else a person put there stays.
+		_, err = docker.Output(ctx, c.command(ctx, one, "rm", "-f", "compose.yaml", "compose.cluster.yaml", ".env", releaseFile, "group.cnf"))
 		return err
 	})
 }

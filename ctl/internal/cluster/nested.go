@@ -41,9 +41,12 @@ func (c *Cluster) startNested(ctx context.Context, out *images.Runner) error {
 	return nil
 }
 
-func (c *Cluster) names() string {
+func (c *Cluster) names() string { return names(c, c.Servers) }
+
+// names describes servers in one line.
+func names(c *Cluster, servers []Server) string {
 	var names []string
-	for _, one := range c.Servers {
+	for _, one := range servers {
 		name := one.Host
 		if name == "" {
 			name = c.container(one)

@@ -173,6 +173,16 @@ func (c *Cluster) command(ctx context.Context, one Server, name string, args ...
 // pack writes files and folders of the repository, and rendered files, as tar.
 func (c *Cluster) pack(to io.Writer, files []string, rendered map[string]string) error {
 	archive := tar.NewWriter(to)
+	// These come first: with them the folder is known to be ours (askConfig), even if the rest does not arrive.
+	for name, text := range rendered {
+		mode := int64(0o644)
+		if name == ".env" { // it may hold the key of an account at a certificate authority
+			mode = 0o600
+		}
+		if err := add(archive, &tar.Header{Name: name, ModTime: time.Now(), Mode: mode}, []byte(text)); err != nil {
+			return err
+		}
+	}
 	for _, file := range files {
 		err := filepath.WalkDir(c.here.Path(file), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil {
@@ -204,15 +214,6 @@ func (c *Cluster) pack(to io.Writer, files []string, rendered map[string]string)
 			return add(archive, header, content)
 		})
 		if err != nil {
-			return err
-		}
-	}
-	for name, text := range rendered {
-		mode := int64(0o644)
-		if name == ".env" { // it may hold the key of an account at a certificate authority
-			mode = 0o600
-		}
-		if err := add(archive, &tar.Header{Name: name, ModTime: time.Now(), Mode: mode}, []byte(text)); err != nil {
 			return err
 		}
 	}

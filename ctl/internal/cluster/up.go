@@ -39,6 +39,9 @@ func Up(ctx context.Context, here *stack.Stack, options Options, to *os.File) er
 		return err
 	}
 	defer unlock()
+	if _, err := images.EnsurePlugin(ctx, here, out, docker.Compose); err != nil {
+		return err
+	}
 	c, err := openOrMake(ctx, here, options)
 	if err != nil {
 		return err
@@ -147,14 +150,8 @@ func openOrMake(ctx context.Context, here *stack.Stack, options Options) (*Clust
 
 // adopt takes over the group that the servers already have, if another machine made it or this one has forgotten it.
 func (c *Cluster) adopt(ctx context.Context) error {
-	configs := make([]string, len(c.Servers))
-	if err := each(ctx, c.Servers, func(ctx context.Context, one Server) error {
-		ctx, cancel := context.WithTimeout(ctx, sendWithin)
-		defer cancel()
-		out, err := docker.Output(ctx, c.command(ctx, one, "sh", "-c", "[ ! -e group.cnf ] || cat group.cnf"))
-		configs[indexOf(one)] = out
-		return err
-	}); err != nil {
+	configs, err := c.configs(ctx)
+	if err != nil {
 		return err
 	}
 	group, err := groupOf(c.Servers, configs)
@@ -165,11 +162,33 @@ func (c *Cluster) adopt(ctx context.Context) error {
 	return c.save()
 }
 
-// groupOf returns the group that the servers' group.cnf name; empty if there is none yet.
+// configs returns each server's group.cnf.
+func (c *Cluster) configs(ctx context.Context) ([]string, error) {
+	configs := make([]string, len(c.Servers))
+	return configs, each(ctx, c.Servers, func(ctx context.Context, one Server) error {
+		ctx, cancel := context.WithTimeout(ctx, sendWithin)
+		defer cancel()
+		// Not in the folder, which a server may not have yet.
+		out, err := docker.Output(ctx, c.transport(one, "/").Command(ctx, nil, "sh", "-c", "cd "+there+" 2>/dev/null || exit 0; "+askConfig))
+		configs[indexOf(one)] = out
+		return err
+	})
+}
+
+// askConfig prints a server's group.cnf. A folder with a stack and without that file is not ours: docs/server.md puts a site of
+// one server into a folder of the same name.
+const askConfig = `if [ -e group.cnf ]; then cat group.cnf; elif [ -e compose.yaml ]; then echo ` + notOurs + `; fi`
+
+const notOurs = "another stack"
+
+// groupOf returns the group that the servers' group.cnf name; empty if there is none yet. It refuses a folder that is not ours.
 func groupOf(servers []Server, configs []string) (group string, err error) {
 	for i, config := range configs {
 		name, its := valueOf(config, "report-host"), valueOf(config, "loose-group-replication-group-name")
 		switch {
+		case strings.TrimSpace(config) == notOurs:
+			return "", fmt.Errorf("server %s has a stack of its own in %s, perhaps a site of one server, which cannot become a cluster yet: "+
+				"take another server, or stop that site and move its folder away", servers[i].Letter, there)
 		case its == "":
 		case name != servers[i].Database():
 			return "", fmt.Errorf("the server %s has been %s until now: name the hosts in the order in which they were named first",
