@@ -37,7 +37,7 @@ func TestContainersAreHardened(t *testing.T) {
 			Published: []string{"443/tcp 127.0.0.1:" + site.httpsPort, "443/udp 127.0.0.1:" + site.httpsPort, "80/tcp 127.0.0.1:" + site.httpPort}}),
 		"certs":   hardened(safety{User: "10443:101", Memory: "32 MiB", Networks: []string{network}, Writable: []string{"/tls", "/var/lib/certs"}}),
 		"app":     hardened(safety{User: "10001:10001", Memory: "192 MiB", Networks: []string{network}}),
-		"db":      hardened(safety{User: "999:999", Memory: "512 MiB", Processes: 256, Networks: []string{network}, Writable: []string{"/run/disk", "/tmp", "/var/lib/mysql"}}),
+		"db":      hardened(safety{User: "999:999", Memory: "544 MiB", Processes: 256, Networks: []string{network}, Writable: []string{"/run/disk", "/tmp", "/var/lib/mysql"}}),
 		"secrets": hardened(safety{User: "0:0", CapAdd: []string{"CHOWN"}, Memory: "64 MiB", Restart: "no", Networks: []string{"none"}, Writable: []string{"/run/secrets"}}),
 		"migrate": hardened(safety{User: "10002:10002", Memory: "64 MiB", Restart: "no", Networks: []string{network}}),
 	}
