@@ -102,7 +102,7 @@ func isOnAll(title string) check {
 	return check{"the row " + title + " is on all servers", nil, func(ctx context.Context, _ *copyOfStack) error {
 		for _, server := range []string{"a", "b", "c"} {
 			if got, err := memberSQL(ctx, server, "SELECT COUNT(*) FROM posts WHERE title = '"+title+"'"); err != nil || got != "1" {
-				return fmt.Errorf("server %s has %q of it, %w", server, got, err)
+				return fmt.Errorf("server %s has %q of it, %v", server, got, err)
 			}
 		}
 		return nil
@@ -145,7 +145,7 @@ func statusSays(description string, holds func(clusterStatus) bool) check {
 			return fmt.Errorf("it prints %q, %w", out, errors.Join(err, failed))
 		}
 		if !holds(status) || (failed == nil) != (status.State == "complete") {
-			return fmt.Errorf("it prints %s, %w", out, failed)
+			return fmt.Errorf("it prints %s, %v", out, failed)
 		}
 		return nil
 	}}
@@ -164,7 +164,7 @@ func TestLongThreeServersLoseOneAndThenAllAndNoWrite(t *testing.T) {
 	withServers(t)
 	up := func() {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		defer context.AfterFunc(running, cancel)()
 		begun := time.Now()
@@ -181,7 +181,7 @@ func TestLongThreeServersLoseOneAndThenAllAndNoWrite(t *testing.T) {
 
 	s.When("mysqld is killed on a secondary", killMySQL("b")).
 		When("a row is written meanwhile", writeOn("a", "second")).
-		Then(90*time.Second, statusSays("all is complete again", complete), isOnAll("second"))
+		Then(4*time.Minute, statusSays("all is complete again", complete), isOnAll("second"))
 
 	s.When("mysqld is killed on the primary", killMySQL("a"))
 	next := ""
@@ -250,7 +250,7 @@ func TestLongThreeServersLoseOneAndThenAllAndNoWrite(t *testing.T) {
 // The servers are those of the other test, made by the same command, which is interrupted as soon as they run.
 func TestLongThreeServersAreReachedOverSSH(t *testing.T) {
 	withServers(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	making := site.command(ctx, tool(), "cluster", "--name", threeServers, "--subnet", serversSubnet)
 	said, err := making.StdoutPipe()
@@ -299,7 +299,7 @@ func TestLongThreeServersAreReachedOverSSH(t *testing.T) {
 	}
 	const name = threeServers + "-ssh"
 	over := func(command string, args ...string) (string, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 4*time.Minute)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Minute)
 		defer cancel()
 		defer context.AfterFunc(running, cancel)()
 		mine := site.with("PATH="+dir+":"+os.Getenv("PATH"), "XDG_RUNTIME_DIR="+dir)

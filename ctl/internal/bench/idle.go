@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/doctor"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
 	"oneserver/ctl/internal/wait"
@@ -47,6 +48,10 @@ func MeasureIdle(ctx context.Context, s *stack.Stack, out *os.File) (report Idle
 	if err := s.AwaitHealthy(ctx, patience, nil); err != nil {
 		return Idle{}, fmt.Errorf("the stack must be up and healthy: make up; %w", err)
 	}
+	here, err := doctor.Local(ctx, s)
+	if err != nil {
+		return Idle{}, err
+	}
 	tell := terminal.NewTeller(out)
 	tell.Now("leaving the stack alone for %s", settleTime)
 	if err := wait.For(ctx, settleTime); err != nil {
@@ -55,14 +60,14 @@ func MeasureIdle(ctx context.Context, s *stack.Stack, out *os.File) (report Idle
 	tell.Done("left the stack alone")
 	tell.Now("measuring it for %s", idleTime)
 	began := time.Now()
-	before, err := usage(ctx, s.CLI, all)
+	before, err := usage(ctx, s.CLI, all, here)
 	if err == nil {
 		err = wait.For(ctx, idleTime)
 	}
 	if err != nil {
 		return Idle{}, tell.Fail(err)
 	}
-	after, err := usage(ctx, s.CLI, all)
+	after, err := usage(ctx, s.CLI, all, here)
 	if err != nil {
 		return Idle{}, tell.Fail(err)
 	}
@@ -78,8 +83,8 @@ func MeasureIdle(ctx context.Context, s *stack.Stack, out *os.File) (report Idle
 	return report, nil
 }
 
-// usage returns what each service has used so far, and the engine if it can be seen.
-func usage(ctx context.Context, cli docker.CLI, all []docker.Container) (used map[string]docker.Usage, err error) {
+// usage returns what each service has used so far, and the engine if it is here and can be seen.
+func usage(ctx context.Context, cli docker.CLI, all []docker.Container, here bool) (used map[string]docker.Usage, err error) {
 	meters := docker.Meters{} // for one reading, since the engine ends connections that are idle for minutes
 	defer func() { err = errors.Join(err, meters.Close()) }()
 	for _, c := range all {
@@ -91,7 +96,10 @@ func usage(ctx context.Context, cli docker.CLI, all []docker.Container) (used ma
 		}
 	}
 	used, err = meters.Read()
-	if engine := engineCPU("/proc"); err == nil && engine > 0 {
+	if err != nil {
+		return nil, err
+	}
+	if engine := engineCPU("/proc"); here && engine > 0 {
 		used[idleEngine] = docker.Usage{CPU: engine}
 	}
 	return used, err

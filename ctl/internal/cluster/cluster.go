@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"time"
 
@@ -60,9 +61,25 @@ type Cluster struct {
 // ErrNone means that this machine knows no cluster of that name.
 var ErrNone = errors.New("there is no cluster here: make cluster makes one")
 
+// validName matches the names that a cluster may have. It is the name of a folder, which cluster-down removes, and the beginning
+// of containers' names.
+var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,50}$`)
+
+// folder returns where this machine keeps what it knows of the cluster of that name.
+func folder(here *stack.Stack, name string) (string, error) {
+	if !validName.MatchString(name) {
+		return "", fmt.Errorf("--name takes small letters, digits, _ and -, such as %s, and not %q", DefaultName, name)
+	}
+	return here.Path(filepath.Join(Folder, name)), nil
+}
+
 // Open returns the cluster of that name, or ErrNone.
 func Open(here *stack.Stack, name string) (*Cluster, error) {
-	c := &Cluster{here: here, dir: here.Path(filepath.Join(Folder, name))}
+	dir, err := folder(here, name)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{here: here, dir: dir}
 	text, err := os.ReadFile(filepath.Join(c.dir, "servers.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNone
@@ -156,6 +173,9 @@ func (c *Cluster) others(than Server) []Server {
 	return slices.DeleteFunc(slices.Clone(c.Servers), func(s Server) bool { return s.Letter == than.Letter })
 }
 
+// errStopped adds nothing to an error's text. It marks the errors of databases that certainly do not run.
+var errStopped = errors.New("")
+
 // databaseContainer returns the database's container on a server.
 func (c *Cluster) databaseContainer(ctx context.Context, one Server) (docker.Container, error) {
 	list, err := c.on[one.Letter].List(ctx, "--all", "--filter", "label=com.docker.compose.project="+project,
@@ -164,7 +184,7 @@ func (c *Cluster) databaseContainer(ctx context.Context, one Server) (docker.Con
 		return docker.Container{}, fmt.Errorf("server %s: %w", one.Letter, err)
 	}
 	if len(list) == 0 {
-		return docker.Container{}, fmt.Errorf("server %s has no container of db: make cluster", one.Letter)
+		return docker.Container{}, fmt.Errorf("server %s has no container of db: make cluster%w", one.Letter, errStopped)
 	}
 	return list[0], nil
 }
@@ -176,7 +196,7 @@ func (c *Cluster) sql(ctx context.Context, one Server, limit time.Duration, stat
 		return nil, err
 	}
 	if !db.Running() {
-		return nil, fmt.Errorf("server %s: db does not run (%s)", one.Letter, db.State.Status)
+		return nil, fmt.Errorf("server %s: db does not run (%s)%w", one.Letter, db.State.Status, errStopped)
 	}
 	d := c.on[one.Letter].DatabaseIn(db.ID)
 	d.Limit = limit

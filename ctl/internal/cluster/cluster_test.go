@@ -362,3 +362,16 @@ func TestOnlyWhatIsMountedFromTheRepositoryIsSent(t *testing.T) {
 		t.Errorf("it sends %q", got)
 	}
 }
+
+// cluster-down removes the folder that the name leads to.
+func TestANameLeadsToNoOtherFolder(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"", ".", "..", "../..", "a/b", `a\b`, "-a", "A", "a b", strings.Repeat("a", 60)} {
+		if _, err := Open(stack.New(t.TempDir()), name); err == nil || errors.Is(err, ErrNone) || !strings.Contains(err.Error(), "--name takes") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if _, err := Open(stack.New(t.TempDir()), DefaultName); !errors.Is(err, ErrNone) {
+		t.Errorf("%q: %v", DefaultName, err)
+	}
+}

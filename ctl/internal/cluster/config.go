@@ -37,6 +37,14 @@ func (c *Cluster) environment(of Server, settings stack.Settings, primary Server
 		settings["HTTP_PORT"], settings["HTTPS_PORT"], settings["DNS_PORT"] = "80", "443", "53"
 		settings["SERVER_IP"], settings["BIND"] = of.PrivateIP, of.PrivateIP
 		settings["SUBNET"] = "172.28.0"
+	} else {
+		// A laptop's defaults would make a server that nobody can reach.
+		if settings["BIND"] == "127.0.0.1" {
+			settings["BIND"] = "0.0.0.0"
+		}
+		if settings["DNS_PORT"] == "1053" {
+			settings["DNS_PORT"] = "53"
+		}
 	}
 	delete(settings, "GOPROXY") // nothing is built there
 	delete(settings, "CLUSTER_SUBNET")

@@ -39,6 +39,10 @@ func Down(ctx context.Context, here *stack.Stack, name string, in, to *os.File, 
 			return err
 		}
 	}
+	if len(doomed) == 0 {
+		fmt.Fprintln(to, "no server has anything of this cluster")
+		return os.RemoveAll(c.dir)
+	}
 	out.Begin("removing %s %s", what, names(c, doomed))
 	if err := c.stop(ctx, doomed); err != nil {
 		return out.Fail(err)

@@ -123,6 +123,22 @@ func (c *Cluster) askAll(ctx context.Context) (found map[string]facts, silent ma
 	return found, silent
 }
 
+// askRunning asks all databases until each that runs has answered, for a while: one that is starting answers late.
+func (c *Cluster) askRunning(ctx context.Context) (found map[string]facts) {
+	// What does not answer in time is no member that could be counted on.
+	_ = wait.Until(ctx, 3*askWithin, time.Second, func(ctx context.Context) error {
+		var silent map[string]error
+		found, silent = c.askAll(ctx)
+		for _, err := range silent {
+			if !errors.Is(err, errStopped) {
+				return err
+			}
+		}
+		return nil
+	})
+	return found
+}
+
 // later compares view ids. A view's id is two numbers: when the group was formed, and the count of its views since then.
 func later(a, b string) int {
 	formedA, countA := viewOf(a)

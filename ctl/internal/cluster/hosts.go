@@ -117,7 +117,7 @@ func judgeHost(host string, facts map[string]string) error {
 		errs = append(errs, fmt.Errorf("%s runs %s, and this was tried with Debian only", host, system))
 	}
 	if version, err := docker.ParseVersion(facts["engine"]); err != nil {
-		errs = append(errs, fmt.Errorf("%s: the engine does not answer (%s): apt-get install docker.io docker-cli docker-compose there, as root; or sign in as a user who may use it", host, facts["engine"]))
+		errs = append(errs, fmt.Errorf("%s: the engine does not answer (%s): on Debian 13 apt-get install docker.io docker-cli docker-compose there, as root; or sign in as a user who may use it", host, facts["engine"]))
 	} else if oldest := (docker.Version{20, 10}); version.Before(oldest) {
 		errs = append(errs, fmt.Errorf("%s: its engine is %s, and %s is the oldest that will do", host, facts["engine"], oldest))
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -31,7 +30,7 @@ func Recover(ctx context.Context, here *stack.Stack, name string, without []stri
 	if err != nil {
 		return err
 	}
-	unlock, err := lock(here.Path(filepath.Join(Folder, name)))
+	unlock, err := lock(c.dir)
 	if err != nil {
 		return err
 	}
@@ -53,6 +52,13 @@ func Recover(ctx context.Context, here *stack.Stack, name string, without []stri
 		out.End()
 	}
 
+	// After cluster-down there are none. What cannot be started does not answer below.
+	_ = each(ctx, but(c.Servers, without), func(ctx context.Context, one Server) error {
+		ctx, cancel := context.WithTimeout(ctx, mysqldWithin)
+		defer cancel()
+		_, err := c.on[one.Letter].Compose(ctx, "up", "--detach", "--no-recreate", "db")
+		return err
+	})
 	out.Begin("asking the databases")
 	var found map[string]facts
 	var silent map[string]error

@@ -129,7 +129,7 @@ func (c *Cluster) look(ctx context.Context, one Server) (ServerStatus, *facts) {
 
 // short returns what went wrong without the command that failed, which is long.
 func short(err error) string {
-	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+	for inner := errors.Unwrap(err); inner != nil && !docker.CutOff(err); inner = errors.Unwrap(err) {
 		err = inner
 	}
 	return err.Error()

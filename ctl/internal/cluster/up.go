@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -34,7 +33,11 @@ type Options struct {
 // alone what is there.
 func Up(ctx context.Context, here *stack.Stack, options Options, to *os.File) error {
 	out := images.NewRunner(terminal.NewTeller(to))
-	unlock, err := lock(here.Path(filepath.Join(Folder, options.Name)))
+	dir, err := folder(here, options.Name)
+	if err != nil {
+		return err
+	}
+	unlock, err := lock(dir)
 	if err != nil {
 		return err
 	}
@@ -42,7 +45,7 @@ func Up(ctx context.Context, here *stack.Stack, options Options, to *os.File) er
 	if _, err := images.EnsurePlugin(ctx, here, out, docker.Compose); err != nil {
 		return err
 	}
-	c, err := openOrMake(ctx, here, options)
+	c, err := openOrMake(ctx, here, dir, options)
 	if err != nil {
 		return err
 	}
@@ -77,8 +80,7 @@ func Up(ctx context.Context, here *stack.Stack, options Options, to *os.File) er
 	}
 	// If there is no group yet, the first server will form it. Nothing that needs to know the primary is started before it is
 	// known.
-	found, _ := c.askAll(ctx)
-	standing := latest(found)
+	standing := latest(c.askRunning(ctx))
 	primary, known := c.primary(standing)
 	if !known {
 		primary = c.Servers[0]
@@ -91,7 +93,7 @@ func Up(ctx context.Context, here *stack.Stack, options Options, to *os.File) er
 		return out.Fail(err)
 	}
 	out.End()
-	if standing.View != "" {
+	if standing.quorum() {
 		err = c.startInTurn(ctx, out, primary)
 	} else {
 		err = c.startDatabases(ctx, out)
@@ -122,7 +124,7 @@ func Up(ctx context.Context, here *stack.Stack, options Options, to *os.File) er
 }
 
 // openOrMake opens the cluster of that name. If there is none, it writes down what the new one will be.
-func openOrMake(ctx context.Context, here *stack.Stack, options Options) (*Cluster, error) {
+func openOrMake(ctx context.Context, here *stack.Stack, dir string, options Options) (*Cluster, error) {
 	c, err := Open(here, options.Name)
 	if err == nil {
 		return c, c.sameAs(options)
@@ -130,7 +132,7 @@ func openOrMake(ctx context.Context, here *stack.Stack, options Options) (*Clust
 	if !errors.Is(err, ErrNone) {
 		return nil, err
 	}
-	c = &Cluster{Name: options.Name, Group: newGroup(), here: here, dir: here.Path(filepath.Join(Folder, options.Name))}
+	c = &Cluster{Name: options.Name, Group: newGroup(), here: here, dir: dir}
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return nil, err
 	}

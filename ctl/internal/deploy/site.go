@@ -117,7 +117,7 @@ func (s *site) tag(ctx context.Context, image, name string) error {
 func (s *site) lock(ctx context.Context) (unlock func(), err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	cmd := s.Command(ctx, "exec", "--interactive", s.web.ID, "sh", "-c",
-		"exec 9>/run/nginx/deploy.lock; flock --timeout 20 9 || exec echo busy; echo locked && exec cat")
+		"exec 9>/run/nginx/deploy.lock; flock --timeout 20 --conflict-exit-code 9 9; case $? in 0) echo locked && exec cat ;; 9) echo busy ;; esac")
 	end, stdin, err := os.Pipe()
 	if err != nil {
 		cancel()
@@ -160,10 +160,10 @@ func (s *site) lock(ctx context.Context) (unlock func(), err error) {
 		if line == "busy\n" {
 			return nil, ErrBusy
 		}
-		return nil, errors.New("the lock in web could not be taken")
+		return nil, errors.New("the lock in web could not be taken: docker compose restart web, and try again")
 	case <-time.After(stack.Brief):
 		cancel()
 		unlock()
-		return nil, fmt.Errorf("web did not answer within %s", stack.Brief)
+		return nil, fmt.Errorf("web did not answer within %s: docker compose restart web, and try again", stack.Brief)
 	}
 }

@@ -88,6 +88,12 @@ func Output(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	return stdout.String(), fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), err)
 }
 
+// CutOff reports whether err itself is that of a command which was cut off. What it wraps is only the reason.
+func CutOff(err error) bool {
+	_, is := err.(cutOffError)
+	return is
+}
+
 // cutOffError is the error of a command that the end of its context has ended.
 type cutOffError struct {
 	cause error

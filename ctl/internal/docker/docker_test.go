@@ -102,7 +102,7 @@ func TestACommandHasATimeLimitWhateverItsCaller(t *testing.T) {
 
 func TestACommandThatIsCutOffSaysWhy(t *testing.T) {
 	cli := fake(t, `echo "Error: No such container: a" >&2; exec sleep 60`)
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, errNoAnswer)
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, errNoAnswer)
 	defer cancel()
 	_, err := cli.Output(ctx, "rm", "a", "b")
 	if !errors.Is(err, errNoAnswer) || !strings.Contains(err.Error(), "cut off after ") || !strings.Contains(err.Error(), "make doctor says what to do") || !strings.Contains(err.Error(), "No such container: a") {

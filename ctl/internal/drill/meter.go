@@ -3,6 +3,7 @@ package drill
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -62,7 +63,7 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 			continue
 		}
 		if err := m.parts.Add(ctx, s.CLI, c); err != nil {
-			return nil, err
+			return nil, errors.Join(err, m.parts.Close())
 		}
 		switch c.Service() {
 		case "app":
@@ -154,7 +155,7 @@ func (m *meter) read(ctx context.Context) error {
 	}
 	used, err := m.parts.Read()
 	if err != nil {
-		return err
+		used = nil // the parts are missing from the details of this step
 	}
 	t := busy[0]
 	m.readings = append(m.readings, reading{at, t.User + t.System + t.Nice + t.Irq + t.Softirq + t.Steal, times.User + times.System, used})
@@ -188,7 +189,8 @@ func detail(from, to reading, samples []sample) map[string]string {
 		generatorCPU: percent(100 * (to.generator - from.generator) / seconds),
 	}
 	for service, used := range to.parts {
-		if worked := used.CPU - from.parts[service].CPU; worked >= 0 { // it begins at zero again if it was restarted
+		before, seen := from.parts[service]
+		if worked := used.CPU - before.CPU; seen && worked >= 0 { // it begins at zero again if it was restarted
 			shown["CPU of "+service] = percent(100 * worked.Seconds() / seconds)
 		}
 	}

@@ -134,22 +134,22 @@ func TestWaitingForHealthEndsWithItOrWithWhatIsHopeless(t *testing.T) {
 		}
 	}
 	s := New(t.TempDir())
-	await := func(hopeless bool, answers ...[]docker.Container) error {
+	await := func(within time.Duration, hopeless bool, answers ...[]docker.Container) error {
 		asked := 0
-		return s.Await(t.Context(), 500*time.Millisecond, func(context.Context) ([]docker.Container, error) {
+		return s.Await(t.Context(), within, func(context.Context) ([]docker.Container, error) {
 			if asked++; asked == 1 {
 				return []docker.Container{sick}, errors.New("there are two") // which of them counts is not known yet
 			}
 			return answers[min(asked-2, len(answers)-1)], nil
 		}, func(docker.Container) bool { return hopeless })
 	}
-	if err := await(false, []docker.Container{well, sick}, []docker.Container{well}); err != nil {
+	if err := await(time.Minute, false, []docker.Container{well, sick}, []docker.Container{well}); err != nil {
 		t.Errorf("it becomes healthy: %v", err)
 	}
-	if err := await(false, []docker.Container{well, sick}); err == nil || err.Error() != "after 500ms: sick is not healthy" {
+	if err := await(500*time.Millisecond, false, []docker.Container{well, sick}); err == nil || err.Error() != "after 500ms: sick is not healthy" {
 		t.Errorf("it does not: %v", err)
 	}
-	if err := await(true, []docker.Container{well, sick}); err == nil || err.Error() != "sick is not healthy" {
+	if err := await(time.Minute, true, []docker.Container{well, sick}); err == nil || err.Error() != "sick is not healthy" {
 		t.Errorf("it never will: %v", err)
 	}
 }

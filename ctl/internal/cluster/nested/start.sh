@@ -9,8 +9,11 @@ while read -r _ path type _; do
 done </proc/self/mounts
 [ ! -e /sys/fs/cgroup/cgroup.controllers ] || { # version 2: processes may not be beside child groups
     mkdir -p /sys/fs/cgroup/init
-    xargs -rn1 </sys/fs/cgroup/cgroup.procs >/sys/fs/cgroup/init/cgroup.procs || :
-    sed 's/ / +/g; s/^/+/' /sys/fs/cgroup/cgroup.controllers >/sys/fs/cgroup/cgroup.subtree_control
+    for _ in {1..100}; do # each docker exec puts one there, as Docker's own docker:dind knows
+        xargs -rn1 </sys/fs/cgroup/cgroup.procs >/sys/fs/cgroup/init/cgroup.procs || :
+        sed 's/ / +/g; s/^/+/' /sys/fs/cgroup/cgroup.controllers >/sys/fs/cgroup/cgroup.subtree_control && break
+        sleep 0.1
+    done 2>/dev/null
 }
 
 if [ -s /root/.ssh/authorized_keys ]; then
