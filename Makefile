@@ -112,7 +112,7 @@ test: go tool ## unit tests, then integration tests against a second copy of the
 	@go -C ctl/e2e test -count=1 -timeout 40m -skip '^TestLong'
 
 # Long tests that do not fit into the hour that test-all may take on a slow machine.
-override apart := ^TestLong(AKilledRestore|ALargeRestore|ARestoreGoesBack|HalfHeaders|AMySQLThatDoesNotStart|AKilledDeploy|ASecondNetwork|TheFirstRequest|ASearchIsRight|ACertificateIsRenewed|ACertificateEnds|AnAuthorityThat|CertsIsKilled)
+override apart := ^TestLong(FiveReleasesStay|ThreeServersAreReached|AKilledRestore|ALargeRestore|ARestoreGoesBack|HalfHeaders|AMySQLThatDoesNotStart|AKilledDeploy|ASecondNetwork|TheFirstRequest|ASearchIsRight|ACertificateIsRenewed|ACertificateEnds|AnAuthorityThat|CertsIsKilled)
 
 test-all: go tool ## tests too long for make test, within an hour: attacks, interrupted work, every page of docs/
 	@$(tool) images --keep
