@@ -117,7 +117,7 @@ func (s *site) tag(ctx context.Context, image, name string) error {
 func (s *site) lock(ctx context.Context) (unlock func(), err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	cmd := s.Command(ctx, "exec", "--interactive", s.web.ID, "sh", "-c",
-		"exec 9>/run/nginx/deploy.lock; flock --timeout 20 --conflict-exit-code 9 9; case $? in 0) echo locked && exec cat ;; 9) echo busy ;; esac")
+		"exec 9>/run/nginx/deploy.lock; flock --timeout 20 -E 9 9; case $? in 0) echo locked && exec cat ;; 9) echo busy ;; esac")
 	end, stdin, err := os.Pipe()
 	if err != nil {
 		cancel()
