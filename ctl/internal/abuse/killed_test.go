@@ -1,35 +1,24 @@
 package abuse
 
 import (
-	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/docker/dockertest"
 	"oneserver/ctl/internal/stack"
 )
 
 // The engine's clock may differ from ours by any amount.
 func TestWhatTheKernelKilledIsAskedForByTheEnginesClock(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("the stand-in for docker is a shell script")
-	}
-	dir := t.TempDir()
-	script := `#!/bin/sh
-case "$*" in
+	dir := dockertest.Replace(t, `case "$*" in
 compose*) echo '{"name": "oneserver-abuse"}' ;;
 ps*) echo a b c d ;;
 inspect*) for service in dns web app db; do echo '{"Config": {"Labels": {"com.docker.compose.service": "'$service'"}}, "State": {"Status": "running"}}'; done | paste -s -d , | sed 's/.*/[&]/' ;;
 info*) echo 2020-01-01T00:05:00.25Z ;;
 "events --since 2020-01-01T00:00:00Z --until 2020-01-01T00:05:00.25Z "*) echo db ;;
-esac`
-	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+esac`)
 	s := &site{Stack: stack.New(dir)}
 	before, err := s.containers(t.Context())
 	if err != nil {

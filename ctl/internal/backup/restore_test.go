@@ -3,12 +3,10 @@ package backup
 import (
 	"context"
 	"io"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
+	"oneserver/ctl/internal/docker/dockertest"
 	"oneserver/ctl/internal/stack"
 	"oneserver/ctl/internal/terminal"
 )
@@ -16,14 +14,7 @@ import (
 // answers puts a shell script in the place of docker. It finds its call in $*, and the statements for MySQL in $sql.
 func answers(t *testing.T, script string) database {
 	t.Helper()
-	if runtime.GOOS == "windows" {
-		t.Skip("the stand-in for docker is a shell script")
-	}
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte("#!/bin/sh\nsql=$(cat)\ncase \"$*$sql\" in\n"+script+"esac\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	dockertest.Replace(t, "sql=$(cat)\ncase \"$*$sql\" in\n"+script+"esac\n")
 	s := stack.New("")
 	return database{s.Database(), s}
 }

@@ -6,28 +6,21 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
+	"oneserver/ctl/internal/docker/dockertest"
 	"oneserver/ctl/internal/stack"
 )
 
 // standIn puts a shell script in the place of docker. Its call is in $*; it can note what it is told in the file $said.
 func standIn(t *testing.T, script string) (said func() string) {
 	t.Helper()
-	if runtime.GOOS == "windows" {
-		t.Skip("the stand-in for docker is a shell script")
-	}
-	dir := t.TempDir()
-	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	dir := dockertest.Replace(t, "echo \"$*\" >>\"$said\"\n"+script)
 	t.Setenv("said", filepath.Join(dir, "said"))
-	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte("#!/bin/sh\necho \"$*\" >>\"$said\"\n"+script), 0o700); err != nil {
-		t.Fatal(err)
-	}
 	return func() string {
 		text, err := os.ReadFile(filepath.Join(dir, "said"))
 		if err != nil {

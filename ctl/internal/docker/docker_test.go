@@ -6,26 +6,18 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"oneserver/ctl/internal/docker/dockertest"
 	"oneserver/ctl/internal/server"
 )
 
 // fake puts a shell script in docker's place. These tests examine how a docker command is run and ended.
 func fake(t *testing.T, script string) CLI {
 	t.Helper()
-	if runtime.GOOS == "windows" {
-		t.Skip("the stand-in for docker is a shell script")
-	}
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	dockertest.Replace(t, script)
 	return CLI{Server: server.Local{}}
 }
 

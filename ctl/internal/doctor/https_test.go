@@ -6,13 +6,12 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"net/netip"
-	"os"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/docker/dockertest"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -40,12 +39,7 @@ func TestTheSettingsOfHTTPSAreJudged(t *testing.T) {
 
 // What is wrong with the settings does not depend on a container that restarts.
 func TestWhatIsKnownIsToldWhenWebCannotBeAsked(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("the stand-in for docker is a shell script")
-	}
-	dir := t.TempDir()
-	program(t, dir, "docker", "#!/bin/sh\necho 'Error response from daemon: Container web is restarting' >&2\nexit 1\n")
-	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	dir := dockertest.Replace(t, "echo 'Error response from daemon: Container web is restarting' >&2\nexit 1\n")
 	var web docker.Container
 	web.Config.Labels = map[string]string{"com.docker.compose.project": "oneserver", "com.docker.compose.service": "web"}
 	f := &facts{

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/docker/dockertest"
 	"oneserver/ctl/internal/drill/check"
 	"oneserver/ctl/internal/drill/history"
 	"oneserver/ctl/internal/drill/report"
@@ -266,15 +267,7 @@ func TestActionsHaveNamesOfTheirOwn(t *testing.T) {
 
 // The engine's own builder sees the engine's own images; one in a container would ask the registry for them.
 func TestADrillBuildsWithTheEnginesOwnBuilder(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("the stand-in for docker is a shell script")
-	}
-	dir := t.TempDir()
-	script := "#!/bin/sh\ncase \"$1\" in\ncontext) echo mine ;;\nbuild) [ \"$BUILDX_BUILDER\" = mine ] && grep -q '^FROM oneserver-app$' ;;\n*) echo '[{\"Id\": \"sha256:new\"}]' ;;\nesac\n"
-	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	dir := dockertest.Replace(t, "case \"$1\" in\ncontext) echo mine ;;\nbuild) [ \"$BUILDX_BUILDER\" = mine ] && grep -q '^FROM oneserver-app$' ;;\n*) echo '[{\"Id\": \"sha256:new\"}]' ;;\nesac\n")
 	t.Setenv("BUILDX_BUILDER", "")
 	d := &drill{stack: &Stack{Stack: stack.New(dir)}}
 	if _, err := d.derive(t.Context(), &undo{}, "oneserver-app", ""); err != nil {

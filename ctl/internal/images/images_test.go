@@ -6,28 +6,20 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/docker/dockertest"
 	"oneserver/ctl/internal/stack"
 )
 
 // fake replaces docker with a shell script. Each call of docker is recorded in the file that fake returns.
 func fake(t *testing.T, script string) (*stack.Stack, string) {
 	t.Helper()
-	if runtime.GOOS == "windows" {
-		t.Skip("the stand-in for docker is a shell script")
-	}
-	dir := t.TempDir()
-	calls := filepath.Join(dir, "calls")
-	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte("#!/bin/sh\necho \"$*\" >> "+calls+"\n"+script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
-	return stack.New(dir), calls
+	dir := dockertest.Replace(t, "echo \"$*\" >> \"${0%/*}/calls\"\n"+script)
+	return stack.New(dir), filepath.Join(dir, "calls")
 }
 
 func TestARegistryThatRefusesForNowIsAnErrorAndOneThatIsAwayIsNot(t *testing.T) {

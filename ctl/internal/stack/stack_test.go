@@ -7,12 +7,12 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"oneserver/ctl/internal/docker"
+	"oneserver/ctl/internal/docker/dockertest"
 )
 
 func TestTheRootIsFoundFromAnywhereInTheRepository(t *testing.T) {
@@ -65,22 +65,9 @@ func TestWithoutComposeTheEnvironmentStillCounts(t *testing.T) {
 	}
 }
 
-// fakeDocker replaces docker with a shell script.
-func fakeDocker(t *testing.T, script string) {
-	t.Helper()
-	if runtime.GOOS == "windows" {
-		t.Skip("the stand-in for docker is a shell script")
-	}
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
-}
-
 // Docker joins filters for the same label by "and", as does this stand-in.
 func TestContainersOfSeveralServicesAreFound(t *testing.T) {
-	fakeDocker(t, `case "$*" in
+	dockertest.Replace(t, `case "$*" in
 compose*) echo '{"name": "p"}' ;;
 ps*com.docker.compose.service=*com.docker.compose.service=*) ;;
 ps*) echo a b c ;;

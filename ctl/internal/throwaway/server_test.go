@@ -5,11 +5,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"oneserver/ctl/internal/docker/dockertest"
 	"oneserver/ctl/internal/stack"
 )
 
@@ -53,9 +53,6 @@ func TestAMySQLThatNeedsTooMuchMemorySaysSo(t *testing.T) {
 
 // A container that was made is about to be started, or nobody will start it. The engine's clock may be far from ours.
 func TestWhatIsLeftIsRemovedWhateverTheEnginesClockSays(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("the stand-in for docker is a shell script")
-	}
 	for _, test := range []struct {
 		name, then string // how the container is soon
 		created    time.Time
@@ -64,20 +61,14 @@ func TestWhatIsLeftIsRemovedWhateverTheEnginesClockSays(t *testing.T) {
 		{"left, and the engine's clock is ahead", "created", time.Now().Add(time.Hour), true},
 		{"about to start, and the engine's clock is behind", "running", time.Now().Add(-time.Hour), false},
 	} {
-		dir := t.TempDir()
-		script := `#!/bin/sh
-cd '` + dir + `'
+		dir := dockertest.Replace(t, `cd "${0%/*}"
 case "$*" in
 compose*) echo '{"name": "p"}' ;;
 ps*) echo a ;;
-inspect*) status=created; [ ! -e seen ] || status=` + test.then + `; : >seen
-	echo '[{"Id": "a", "Created": "` + test.created.Format(time.RFC3339) + `", "State": {"Status": "'$status'"}}]' ;;
+inspect*) status=created; [ ! -e seen ] || status=`+test.then+`; : >seen
+	echo '[{"Id": "a", "Created": "`+test.created.Format(time.RFC3339)+`", "State": {"Status": "'$status'"}}]' ;;
 rm*) : >removed ;;
-esac`
-		if err := os.WriteFile(filepath.Join(dir, "docker"), []byte(script), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+esac`)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		err := Clean(ctx, stack.New(dir))
 		cancel()
