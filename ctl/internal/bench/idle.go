@@ -88,7 +88,7 @@ func usage(ctx context.Context, cli docker.CLI, all []docker.Container, here boo
 	meters := docker.Meters{} // for one reading, since the engine ends connections that are idle for minutes
 	defer func() { err = errors.Join(err, meters.Close()) }()
 	for _, c := range all {
-		if c.State.Status != "running" {
+		if !c.Running() {
 			continue
 		}
 		if err := meters.Add(ctx, cli, c); err != nil {

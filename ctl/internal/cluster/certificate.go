@@ -42,14 +42,13 @@ func openAuthority(dir string) (authority, error) {
 	if err != nil {
 		return authority{}, err
 	}
-	certificateBlock, _ := pem.Decode(certificatePEM)
-	keyBlock, _ := pem.Decode(keyPEM)
-	if certificateBlock == nil || keyBlock == nil {
-		return authority{}, fmt.Errorf("%s and %s are not a certificate and its key", certificatePath, keyPath)
-	}
-	certificate, err := x509.ParseCertificate(certificateBlock.Bytes)
+	certificate, err := parseCertificate(certificatePEM)
 	if err != nil {
 		return authority{}, fmt.Errorf("%s: %w", certificatePath, err)
+	}
+	keyBlock, _ := pem.Decode(keyPEM)
+	if keyBlock == nil {
+		return authority{}, fmt.Errorf("%s holds no key", keyPath)
 	}
 	key, err := x509.ParseECPrivateKey(keyBlock.Bytes)
 	if err != nil {
@@ -114,6 +113,14 @@ func unsigned(name string) *x509.Certificate {
 		NotBefore:    now.Add(-24 * time.Hour), // the servers' clocks may be behind this one
 		NotAfter:     now.Add(lifetime),
 	}
+}
+
+func parseCertificate(text []byte) (*x509.Certificate, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("it holds no certificate")
+	}
+	return x509.ParseCertificate(block.Bytes)
 }
 
 func keyPEM(key *ecdsa.PrivateKey) ([]byte, error) {

@@ -58,6 +58,15 @@ type Cluster struct {
 	on   map[string]*stack.Stack
 }
 
+// openLocked opens a cluster to change it.
+func openLocked(here *stack.Stack, name string) (c *Cluster, unlock func(), err error) {
+	if c, err = Open(here, name); err != nil {
+		return nil, nil, err
+	}
+	unlock, err = lock(c.dir)
+	return c, unlock, err
+}
+
 // ErrNone means that this machine knows no cluster of that name.
 var ErrNone = errors.New("there is no cluster here: make cluster makes one")
 
@@ -168,6 +177,9 @@ func newGroup() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
+// indexOf returns a server's place among all.
+func indexOf(one Server) int { return slices.Index(letters, one.Letter) }
+
 // others returns the servers but one.
 func (c *Cluster) others(than Server) []Server {
 	return slices.DeleteFunc(slices.Clone(c.Servers), func(s Server) bool { return s.Letter == than.Letter })
@@ -176,10 +188,15 @@ func (c *Cluster) others(than Server) []Server {
 // errStopped adds nothing to an error's text. It marks the errors of databases that certainly do not run.
 var errStopped = errors.New("")
 
+// containers returns a server's containers in any state, without asking Compose there, which takes longer.
+func (c *Cluster) containers(ctx context.Context, one Server, filters ...string) ([]docker.Container, error) {
+	return c.on[one.Letter].List(ctx, append([]string{"--all", "--filter", "label=com.docker.compose.project=" + project,
+		"--filter", "label=com.docker.compose.oneoff=False"}, filters...)...)
+}
+
 // databaseContainer returns the database's container on a server.
 func (c *Cluster) databaseContainer(ctx context.Context, one Server) (docker.Container, error) {
-	list, err := c.on[one.Letter].List(ctx, "--all", "--filter", "label=com.docker.compose.project="+project,
-		"--filter", "label=com.docker.compose.service=db", "--filter", "label=com.docker.compose.oneoff=False")
+	list, err := c.containers(ctx, one, "--filter", "label=com.docker.compose.service=db")
 	if err != nil {
 		return docker.Container{}, fmt.Errorf("server %s: %w", one.Letter, err)
 	}

@@ -24,7 +24,7 @@ func (c *Cluster) groupConfig(of Server) (string, error) {
 	}
 	var text strings.Builder
 	err := groupTemplate.Execute(&text, map[string]any{
-		"ID": slices.Index(letters, of.Letter) + 1, "Name": of.Database(), "Group": c.Group, "Seeds": strings.Join(seeds, ","),
+		"ID": indexOf(of) + 1, "Name": of.Database(), "Group": c.Group, "Seeds": strings.Join(seeds, ","),
 	})
 	return text.String(), err
 }

@@ -22,11 +22,7 @@ const downWithin = 3 * time.Minute
 // Down removes the nested servers or, from real ones, the stack's containers. Then it removes the data too, after asking, or
 // without asking if yes is set.
 func Down(ctx context.Context, here *stack.Stack, name string, in, to *os.File, yes bool) error {
-	c, err := Open(here, name)
-	if err != nil {
-		return err
-	}
-	unlock, err := lock(c.dir)
+	c, unlock, err := openLocked(here, name)
 	if err != nil {
 		return err
 	}

@@ -26,11 +26,7 @@ const (
 // Recover forms the group again after all its members were lost, from the one that has every transaction of all. It does so
 // only if nobody is in the group and every server answers, or all but those that a person has given up (without).
 func Recover(ctx context.Context, here *stack.Stack, name string, without []string, to *os.File) error {
-	c, err := Open(here, name)
-	if err != nil {
-		return err
-	}
-	unlock, err := lock(c.dir)
+	c, unlock, err := openLocked(here, name)
 	if err != nil {
 		return err
 	}

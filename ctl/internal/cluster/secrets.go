@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -38,10 +37,14 @@ func (c *Cluster) inSecrets(ctx context.Context, one Server, in io.Reader, scrip
 		"--entrypoint", "sh", mysqlImage, "-ec", script)
 }
 
+func (c *Cluster) hasVolume(ctx context.Context, one Server, name string) (bool, error) {
+	found, err := c.on[one.Letter].Output(ctx, "volume", "ls", "--quiet", "--filter", "name=^"+name+"$")
+	return strings.TrimSpace(found) != "", err
+}
+
 // readSecrets returns a server's secrets by name; none if it has no complete set.
 func (c *Cluster) readSecrets(ctx context.Context, one Server) (map[string]secret, error) {
-	volumes, err := c.on[one.Letter].Output(ctx, "volume", "ls", "--quiet", "--filter", "name=^"+secretsVolume+"$")
-	if err != nil || strings.TrimSpace(volumes) == "" {
+	if there, err := c.hasVolume(ctx, one, secretsVolume); err != nil || !there {
 		return nil, err
 	}
 	out, err := c.inSecrets(ctx, one, nil, "exec tar --create --exclude './.*' .")
@@ -138,11 +141,11 @@ func (c *Cluster) shareSecrets(ctx context.Context) error {
 	if _, made := all["mysql_repl_password"]; !made {
 		// A site of one server has its data and no such account; it must not become a member unasked.
 		for _, one := range c.Servers {
-			volume, err := c.on[one.Letter].Output(ctx, "volume", "ls", "--quiet", "--filter", "name=^"+dataVolume+"$")
+			there, err := c.hasVolume(ctx, one, dataVolume)
 			if err != nil {
 				return err
 			}
-			if strings.TrimSpace(volume) != "" {
+			if there {
 				return fmt.Errorf("server %s holds the data of a site of one server, which cannot become a cluster yet: "+
 					"make a backup there and keep it, then docker volume rm %s there, and make cluster again", one.Letter, dataVolume)
 			}
@@ -189,8 +192,6 @@ func (c *Cluster) shareSecrets(ctx context.Context) error {
 	})
 }
 
-func indexOf(one Server) int { return strings.Index("abc", one.Letter) }
-
 // sharedSet returns the index of the first server that has a set of secrets, or -1. Sets that differ are an error.
 func sharedSet(servers []Server, has []map[string]secret) (int, error) {
 	first := -1
@@ -221,11 +222,7 @@ func otherAuthority(has []map[string]secret, authority []byte) string {
 // usable reports whether a database's certificate is signed by the authority beside it, has its name and is valid for
 // another 30 days.
 func usable(certificate, authority []byte, name string) bool {
-	block, _ := pem.Decode(certificate)
-	if block == nil {
-		return false
-	}
-	parsed, err := x509.ParseCertificate(block.Bytes)
+	parsed, err := parseCertificate(certificate)
 	if err != nil {
 		return false
 	}

@@ -59,7 +59,7 @@ func (c *Cluster) sendImages(ctx context.Context, out *images.Runner, names []st
 		have, err := contents(ctx, c.on[one.Letter].CLI, names)
 		for _, name := range names {
 			if have[name] != here[name] {
-				lacks[slices.Index(letters, one.Letter)] = append(lacks[slices.Index(letters, one.Letter)], name)
+				lacks[indexOf(one)] = append(lacks[indexOf(one)], name)
 			}
 		}
 		return err

@@ -2,8 +2,6 @@ package cluster
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -92,7 +90,7 @@ func (c *Cluster) look(ctx context.Context, one Server) (ServerStatus, *facts) {
 			seen.Errors = append(seen.Errors, strings.Join(strings.Fields(short(err)), " "))
 		}
 	}
-	list, err := s.List(ctx, "--all", "--filter", "label=com.docker.compose.project="+project, "--filter", "label=com.docker.compose.oneoff=False")
+	list, err := c.containers(ctx, one)
 	if err != nil {
 		fail(err)
 		return seen, nil
@@ -156,11 +154,7 @@ func stateOf(c docker.Container) string {
 
 // daysLeft returns for how many days the first certificate of a PEM text is still valid; nil if there is none.
 func daysLeft(text string) *int {
-	block, _ := pem.Decode([]byte(text))
-	if block == nil {
-		return nil
-	}
-	certificate, err := x509.ParseCertificate(block.Bytes)
+	certificate, err := parseCertificate([]byte(text))
 	if err != nil {
 		return nil
 	}

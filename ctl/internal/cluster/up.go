@@ -231,12 +231,13 @@ func (c *Cluster) sameAs(options Options) error {
 // sendStack gives every server its files.
 func (c *Cluster) sendStack(ctx context.Context, out *images.Runner, files []string, settings stack.Settings, primary Server) error {
 	out.Begin("sending the stack")
+	release := c.release(ctx)
 	if err := each(ctx, c.Servers, func(ctx context.Context, one Server) error {
 		config, err := c.groupConfig(one)
 		if err != nil {
 			return err
 		}
-		return c.sendFiles(ctx, one, files, map[string]string{".env": c.environment(one, settings, primary), "group.cnf": config, releaseFile: c.release(ctx) + "\n"})
+		return c.sendFiles(ctx, one, files, map[string]string{".env": c.environment(one, settings, primary), "group.cnf": config, releaseFile: release + "\n"})
 	}); err != nil {
 		return out.Fail(err)
 	}

@@ -59,7 +59,7 @@ func (s *Stack) meter(ctx context.Context) (*meter, error) {
 	var apps []string
 	var db, web string
 	for _, c := range all {
-		if c.State.Status != "running" {
+		if !c.Running() {
 			continue
 		}
 		if err := m.parts.Add(ctx, s.CLI, c); err != nil {
